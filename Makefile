@@ -1,0 +1,42 @@
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/run.stamp ## Serve the reference project on 127.0.0.1:$(PORT)
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@PORT=$(PORT) $(BIN)/python manage.py welcome
+	@PORT=$(PORT) exec $(BIN)/daphne -b 127.0.0.1 -p $(PORT) project.asgi:application
+
+test: $(VENV)/dev.stamp ## Run every test: on SQLite, then what meets the database on PostgreSQL
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --database postgresql $(wildcard tests/store tests/feed tests/runners tests/operations tests/bindings)
+
+lint: $(VENV)/dev.stamp ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what the commands have made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info db.sqlite3*
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[project]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp

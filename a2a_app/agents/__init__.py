@@ -1,0 +1,25 @@
+"""What an agent's author needs: `agent`, `Agent`, `Turn`, and the parts that messages are made of."""
+
+from a2a_app.agents.artifacts import ArtifactWriter
+from a2a_app.agents.base import Agent
+from a2a_app.agents.context import ContextState
+from a2a_app.agents.registry import AgentNotFoundError, agent, registry
+from a2a_app.agents.turn import Turn
+from a2a_app.protocol import AgentExtension, AgentSkill, Artifact, Message, Part, Role, TaskState
+
+__all__ = [
+    "Agent",
+    "AgentExtension",
+    "AgentNotFoundError",
+    "AgentSkill",
+    "Artifact",
+    "ArtifactWriter",
+    "ContextState",
+    "Message",
+    "Part",
+    "Role",
+    "TaskState",
+    "Turn",
+    "agent",
+    "registry",
+]

@@ -1,0 +1,113 @@
+"""Agent: what a project declares and writes to have an agent."""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from a2a_app.agents.turn import Turn
+from a2a_app.protocol import (
+    AgentExtension,
+    AgentProvider,
+    AgentSkill,
+    Message,
+    Part,
+)
+
+
+class Agent:
+    """One agent: what its card says of it, how it is to be treated, and `run`, what it does.
+
+    Subclass it and decorate the class with `@agent()`; one instance serves all turns, so keep
+    nothing of a turn on `self`.
+    """
+
+    name: str = ""
+    """What people call it. Empty: the class's name."""
+    slug: str = ""
+    """Its name in URLs: lower-case letters, digits and hyphens. Empty: made of the class's name."""
+    description: str = ""
+    """What it does, for people and for other agents. Empty: the first line of its docstring."""
+    version: str = "1.0.0"
+    """The agent's own version."""
+    skills: Sequence[AgentSkill] = ()
+    """What it is good at (section 4.4.5). Empty: one skill that is the agent itself."""
+    input_modes: Sequence[str] = ("text/plain",)
+    """Media types it reads."""
+    output_modes: Sequence[str] = ("text/plain",)
+    """Media types it writes."""
+    provider: AgentProvider | None = None
+    """Who offers it."""
+    documentation_url: str | None = None
+    """Where more is written about it."""
+    icon_url: str | None = None
+    """Where its picture is."""
+    extensions: Sequence[AgentExtension] = ()
+    """Protocol extensions it supports (section 4.6)."""
+    streaming: bool = True
+    """Whether clients may follow a task by a stream."""
+    cancelable: bool = True
+    """Whether a client may cancel its tasks."""
+    attempts: int = 1
+    """How often a turn is begun in all, where the process that worked on it dies."""
+
+    def run(self, turn: Turn) -> Any:
+        """Answer one message of a task. Override it, in one of four forms.
+
+        `async def` that uses the turn's verbs; an asynchronous generator, whose every yielded
+        string or Part is a chunk of one artifact; or either of them without `async`, which then
+        runs in a thread of its own. Returning completes the task, unless it was ended otherwise or
+        left to the client; raising fails it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it does: define run().")
+
+    async def answer(self, message: Message) -> Message | Part | str | None:
+        """Answer a message at once and without a task (section 3.1.1); None: make it a task.
+
+        It runs in the serving process, while the client waits, and only for messages that name no
+        task.
+        """
+        return None
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether `run` must have a thread of its own."""
+        return is_synchronous(self.run)
+
+    def complete_declaration(self, default_name: str, docstring: str | None) -> None:
+        """Fill in what the declaration left empty, and refuse what cannot be served.
+
+        Args:
+            default_name: The class's or the function's name.
+            docstring: Its documentation, if any.
+
+        Raises:
+            ValueError: The slug is not fit for a URL, or attempts is below one.
+        """
+        self.name = self.name or default_name
+        self.slug = self.slug or _slug(default_name)
+        self.description = self.description or (docstring or self.name).strip().splitlines()[0]
+        if not self.skills:
+            self.skills = [
+                AgentSkill(
+                    id=self.slug, name=self.name, description=self.description, tags=["agent"]
+                )
+            ]
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.slug) or len(self.slug) > 100:
+            raise ValueError(
+                f"slug {self.slug!r} of agent {self.name!r}: use lower-case letters, digits and "
+                "single hyphens, 100 at the most."
+            )
+        if self.attempts < 1:
+            raise ValueError(f"attempts of agent {self.name!r} is {self.attempts}; 1 is the least.")
+
+
+def is_synchronous(function: Callable[..., Any]) -> bool:
+    """Tell a plain function or generator from an asynchronous one."""
+    return not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
+
+
+def _slug(name: str) -> str:
+    """Make `TravelAgent` and `travel_agent` alike `travel-agent`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")

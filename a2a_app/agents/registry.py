@@ -1,0 +1,121 @@
+"""The registry: every agent of the project, found in its apps' `agents.py`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from a2a_app import conf
+from a2a_app.agents.base import Agent, is_synchronous
+from a2a_app.agents.turn import Turn
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class AgentNotFoundError(LookupError):
+    """No agent has this slug."""
+
+
+class Registry:
+    """Agents by slug."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, Agent] = {}
+
+    def register(self, new: Agent) -> None:
+        """Add an agent; raises ValueError naming both where its slug is taken."""
+        taken = self._agents.get(new.slug)
+        if taken is not None and _origin(taken) != _origin(new):
+            raise ValueError(
+                f"Two agents have the slug {new.slug!r}: {_origin(taken)} and {_origin(new)}."
+            )
+        self._agents[new.slug] = new
+
+    def get(self, slug: str) -> Agent:
+        """Give the agent of a slug; raises AgentNotFoundError."""
+        try:
+            return self._agents[slug]
+        except KeyError:
+            raise AgentNotFoundError(slug) from None
+
+    def default(self) -> Agent:
+        """Give the site's agent: DEFAULT_AGENT, or the only one; raises AgentNotFoundError."""
+        slug = conf.current().default_agent
+        if slug:
+            return self.get(slug)
+        if len(self._agents) == 1:
+            return next(iter(self._agents.values()))
+        raise AgentNotFoundError("A2A['DEFAULT_AGENT'] does not say which agent is the site's.")
+
+    def __iter__(self) -> Iterator[Agent]:
+        return iter(self._agents.values())
+
+    @contextmanager
+    def registered(self, *new: Agent) -> Iterator[None]:
+        """Have agents for a while, in a test."""
+        before = dict(self._agents)
+        try:
+            for each in new:
+                self.register(each)
+            yield
+        finally:
+            self._agents = before
+
+
+registry = Registry()
+
+
+def agent(**declared: Any) -> Callable[[T], T]:
+    """Make an agent of a function, or of a subclass of Agent, and register it.
+
+    Args:
+        **declared: Any attribute of Agent: `name`, `description`, `skills`, `attempts`, …
+
+    Returns:
+        A decorator, which gives back what it decorates.
+
+    Raises:
+        TypeError: Agent has no such attribute.
+        ValueError: The declaration cannot be served, or the slug is taken.
+    """
+
+    def register(subject: T) -> T:
+        registry.register(make_agent(subject, **declared))
+        return subject
+
+    return register
+
+
+def make_agent(subject: Callable[..., Any], **declared: Any) -> Agent:
+    """Make an agent of a function or of a subclass of Agent, without registering it."""
+    made: Agent
+    if isinstance(subject, type):
+        made = subject()
+    else:
+        made = FunctionAgent(subject)
+    for key, value in declared.items():
+        if key not in Agent.__annotations__:
+            raise TypeError(f"An agent has no {key!r}; it has {', '.join(Agent.__annotations__)}.")
+        setattr(made, key, value)
+    made.complete_declaration(subject.__name__, subject.__doc__)
+    return made
+
+
+class FunctionAgent(Agent):
+    """An agent whose `run` is a function."""
+
+    def __init__(self, function: Callable[[Turn], Any]) -> None:
+        self.function = function
+
+    def run(self, turn: Turn) -> Any:
+        """Do what the function does."""
+        return self.function(turn)
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether the function must have a thread of its own."""
+        return is_synchronous(self.function)
+
+
+def _origin(found: Agent) -> str:
+    subject = found.function if isinstance(found, FunctionAgent) else type(found)
+    return f"{subject.__module__}.{subject.__qualname__}"

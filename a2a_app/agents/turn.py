@@ -1,0 +1,241 @@
+"""Turn: what an agent has in hand while it answers one message."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from a2a_app import protocol
+from a2a_app.agents.artifacts import ArtifactWriter
+from a2a_app.agents.content import Content, as_part
+from a2a_app.agents.context import ContextState
+from a2a_app.protocol import Message, TaskState
+from a2a_app.store import database, read
+from a2a_app.store.runs import Claim
+from a2a_app.store.updates import StatusUpdate, Update
+from a2a_app.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class Turn:
+    """One message being answered, in the name of one run.
+
+    The verbs tell the client how it goes. In asynchronous code each is awaited; in an agent without
+    `async`, which has a thread of its own, each does its work before it returns. A verb that
+    changes the task's state to a resting one returns when that is committed.
+    """
+
+    def __init__(self, claim: Claim, writer: Writer) -> None:
+        """Make the turn of a claimed run; must be called on the event loop it will write from."""
+        self._claim = claim
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._artifacts = 0
+        self._canceled = False
+        self.context = ContextState(claim)
+        """The conversation: its id, and what the agent remembers of it."""
+
+    # What was asked.
+
+    @property
+    def message(self) -> Message:
+        """The client's message."""
+        return self._claim.message
+
+    @property
+    def text(self) -> str:
+        """The text parts of the client's message, joined by newlines."""
+        return self._claim.message.text
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The metadata of the client's request; its message has its own."""
+        return self._claim.row.metadata
+
+    @property
+    def accepted_output_modes(self) -> Sequence[str]:
+        """The media types the client takes; empty: it did not say."""
+        return self._claim.row.accepted_output_modes
+
+    @property
+    def extensions(self) -> Sequence[str]:
+        """The URIs of the agent's extensions that the client activated (section 4.6)."""
+        return self._claim.row.extensions
+
+    @property
+    def user(self) -> Any:
+        """The Django user who sent the first message; None without authentication."""
+        return self._claim.row.task.user
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return str(self._claim.head.task_id)
+
+    @property
+    def number(self) -> int:
+        """Which message of the task this is: 1 is the one that began it."""
+        return self._claim.run.turn
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is: above 1, an earlier one's process has died."""
+        return self._claim.attempt
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether the run has lost its task: what it still does is in vain.
+
+        Asynchronous agents are cancelled and need not ask.
+        """
+        return self._canceled
+
+    # What was said and made before. In a synchronous agent: `turn.wait(turn.history())`.
+
+    async def history(self, limit: int | None = None) -> list[Message]:
+        """Read the task's messages, this one included, oldest first; the newest `limit` of them."""
+        return (await self._snapshot(limit)).history
+
+    async def task(self) -> protocol.Task:
+        """Read the task with its artifacts, as a client sees it now."""
+        return await self._snapshot(None)
+
+    async def referenced_tasks(self) -> list[protocol.Task]:
+        """Read the tasks that the message refers to; those the owner may not see are left out."""
+        found = []
+        for task_id in self.message.reference_task_ids:
+            try:
+                snapshot = await database.run(read.snapshot, self._scope, task_id)
+            except protocol.TaskNotFoundError:
+                continue
+            found.append(snapshot.task)
+        return found
+
+    def wait(self, reading: Coroutine[Any, Any, T]) -> T:
+        """Give the result of a reading to an agent that cannot await."""
+        return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
+
+    # How it goes.
+
+    def working(
+        self, text: Content = "", *, metadata: Mapping[str, Any] | None = None
+    ) -> Awaitable[None]:
+        """Say that the agent is at work, and with a text, on what."""
+        return self._set(TaskState.WORKING, text, metadata)
+
+    def artifact(
+        self,
+        *content: Content,
+        name: str = "",
+        description: str = "",
+        artifact_id: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Give a whole artifact (section 4.1.7), of one part for each content."""
+        writer = self.open_artifact(
+            name=name, description=description, artifact_id=artifact_id, metadata=metadata
+        )
+        return writer.write(*content, last=True)
+
+    def open_artifact(
+        self,
+        *,
+        name: str = "",
+        description: str = "",
+        artifact_id: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> ArtifactWriter:
+        """Begin an artifact that is given in chunks: `write` each to what this returns.
+
+        Without an id it gets one by its place in the turn, so that a second attempt, where there
+        is one, writes it anew instead of adding another.
+        """
+        self._artifacts += 1
+        artifact = protocol.Artifact.model_construct(
+            artifact_id=artifact_id or f"{self.number}-{self._artifacts}",
+            name=name,
+            description=description,
+            metadata=dict(metadata or {}),
+        )
+        return ArtifactWriter(self.put, artifact)
+
+    def complete(
+        self, text: Content = "", *, metadata: Mapping[str, Any] | None = None
+    ) -> Awaitable[None]:
+        """End the task as completed. Returning from `run` does the same."""
+        return self._set(TaskState.COMPLETED, text, metadata)
+
+    def fail(self, text: Content, *, metadata: Mapping[str, Any] | None = None) -> Awaitable[None]:
+        """End the task as failed, with a reason for the client."""
+        return self._set(TaskState.FAILED, text, metadata)
+
+    def reject(
+        self, text: Content, *, metadata: Mapping[str, Any] | None = None
+    ) -> Awaitable[None]:
+        """End the task as rejected: the agent will not do it."""
+        return self._set(TaskState.REJECTED, text, metadata)
+
+    def input_required(
+        self, text: Content, *, metadata: Mapping[str, Any] | None = None
+    ) -> Awaitable[None]:
+        """Ask the client something; then return. Its answer is the next turn (section 3.4.3)."""
+        return self._set(TaskState.INPUT_REQUIRED, text, metadata)
+
+    def auth_required(
+        self, text: Content, *, metadata: Mapping[str, Any] | None = None
+    ) -> Awaitable[None]:
+        """Ask for authorization (section 7.6); then return, or wait for it and go on."""
+        return self._set(TaskState.AUTH_REQUIRED, text, metadata)
+
+    # For the runner and for ArtifactWriter.
+
+    def put(self, *updates: Update) -> Awaitable[None]:
+        """Append updates: an awaitable on the event loop, done already in any other thread."""
+        if threading.get_ident() == self._thread:
+            return self._writer.put(*updates)
+        asyncio.run_coroutine_threadsafe(self._writer.put(*updates), self._loop).result()
+        return _Done()
+
+    def mark_canceled(self) -> None:
+        """Let a synchronous agent know that the run has lost its task."""
+        self._canceled = True
+
+    @property
+    def _scope(self) -> read.Scope:
+        return read.Scope(self._claim.head.agent, self._claim.head.owner)
+
+    async def _snapshot(self, history_length: int | None) -> protocol.Task:
+        # What this turn has written counts as read only once it is committed.
+        await self._writer.flushed()
+        found = await database.run(
+            read.snapshot, self._scope, self.task_id, history_length=history_length
+        )
+        return found.task
+
+    def _set(
+        self, state: TaskState, content: Content, metadata: Mapping[str, Any] | None
+    ) -> Awaitable[None]:
+        message = self._message(content) if content else None
+        status = StatusUpdate(state, message, dict(metadata or {}))
+        if state.is_terminal or state.is_interrupted:
+            return self.put(*self.context.unsaved(), status)
+        return self.put(status)
+
+    def _message(self, content: Content) -> Message:
+        return Message(
+            message_id=str(uuid4()),
+            context_id=self.context.id,
+            task_id=self.task_id,
+            role=protocol.Role.AGENT,
+            parts=[as_part(content)],
+        )
+
+
+class _Done:
+    """An awaitable of something that is done."""
+
+    def __await__(self) -> Any:
+        return iter(())

@@ -1,0 +1,70 @@
+"""The ASGI application: Django's own, and our background work from the moment it is served.
+
+Use it in place of `django.core.asgi.get_asgi_application`. Without it all works too, but what a
+crash left behind is taken up only when the first request comes.
+"""
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+from django.core import asgi
+
+logger = logging.getLogger(__name__)
+
+_beginnings: set["asyncio.Task[None]"] = set()
+
+
+def get_asgi_application() -> Any:
+    """Give the project's ASGI application, with recovery from its first moment (R6)."""
+    application = asgi.get_asgi_application()
+    _begin_with_daphne()
+    _begin_in_running_loop()
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await application(scope, receive, send)
+
+    return serve
+
+
+def _begin_with_daphne() -> None:
+    """Have Twisted's reactor begin: daphne knows no lifespan events, and loads us before it runs."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if reactor is not None and "daphne.server" in sys.modules:
+        reactor.callLater(0, _begin_in_running_loop)
+
+
+def _begin_in_running_loop() -> None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    task = loop.create_task(_begin())
+    _beginnings.add(task)
+    task.add_done_callback(_beginnings.discard)
+
+
+async def _begin() -> None:
+    # Loaded here: the app registry is not ready before Django's own application is made.
+    from a2a_app import runners
+
+    try:
+        await runners.current().begin()
+    except Exception:
+        logger.exception("The runner did not begin; it tries again with the first request.")
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    """Answer the lifespan events of servers that have them, such as uvicorn."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await _begin()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,86 @@
+"""Server-Sent Events: how streams go out (sections 9.4.2 and 11.7)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, cast
+
+from asgiref.sync import SyncToAsync
+from django.db import connections
+from django.http import StreamingHttpResponse
+
+from a2a_app import protocol
+from a2a_app.operations.streams import Stream, StreamItem
+
+logger = logging.getLogger(__name__)
+
+# A comment: it keeps proxies from closing the connection, and no client sees it.
+KEEPALIVE = b": keep-alive\n\n"
+
+
+async def event_stream(
+    stream: Stream,
+    *,
+    wrap: Callable[[str], str],
+    wrap_error: Callable[[protocol.A2AError], str],
+) -> StreamingHttpResponse:
+    """Answer with a stream, once its first items are there.
+
+    Args:
+        stream: What an operation gives.
+        wrap: Puts a StreamResponse's JSON into the binding's envelope.
+        wrap_error: Makes the JSON for a failure after the beginning, when a status has gone out.
+
+    Raises:
+        A2AError: The operation refused; no stream was opened.
+    """
+    items = cast("AsyncGenerator[list[StreamItem], None]", stream)
+    first = await anext(items)
+    response = StreamingHttpResponse(
+        _frames(first, items, wrap, wrap_error), content_type="text/event-stream"
+    )
+    response["Cache-Control"] = "no-cache, no-transform"
+    # nginx would gather the events and send them all at the end.
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _frames(
+    first: list[StreamItem],
+    items: AsyncGenerator[list[StreamItem], None],
+    wrap: Callable[[str], str],
+    wrap_error: Callable[[protocol.A2AError], str],
+) -> AsyncIterator[bytes]:
+    async with aclosing(items):
+        yield _batch(first, wrap)
+        del first
+        await _hand_thread_back()
+        try:
+            async for batch in items:
+                yield _batch(batch, wrap) if batch else KEEPALIVE
+        except Exception:  # the status is out; an error event is all that can still be said
+            logger.exception("A stream broke off.")
+            yield f"data: {wrap_error(protocol.InternalError('The stream broke off.'))}\n\n".encode()
+
+
+def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:
+    return "".join(_frame(item, wrap) for item in items).encode()
+
+
+def _frame(item: StreamItem, wrap: Callable[[str], str]) -> str:
+    data = f"data: {wrap(item.body)}\n\n"
+    return data if item.seq is None else f"id: {item.seq}\n{data}"
+
+
+async def _hand_thread_back() -> None:
+    """Give up the thread, and its connections, that Django keeps for the request (R14).
+
+    Django's request signals start one for each request, and it lives as long as the response. When
+    something asks for it again, such as the signal at the end, a new one is made.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor: Any = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
+    if executor is not None:
+        await asyncio.get_running_loop().run_in_executor(executor, connections.close_all)
+        executor.shutdown(wait=False)

@@ -1,0 +1,133 @@
+"""System checks: what `manage.py check` finds before a request does."""
+
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from a2a_app import conf, runners
+from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.bindings import callers
+from a2a_app.store import database
+
+TAG = "a2a"
+Finding = checks.CheckMessage
+IN_MEMORY = "channels.layers.InMemoryChannelLayer"
+
+
+@checks.register(TAG)
+def check_settings(**_: Any) -> list[Finding]:
+    """a2a.E001: the A2A dict, or something it names, is wrong. The other checks need it right."""
+    try:
+        conf.current()
+        runners.current()
+        callers.authenticators()
+    except (ImproperlyConfigured, ImportError) as error:
+        return [checks.Error(str(error), id="a2a.E001")]
+    return []
+
+
+@checks.register(TAG)
+def check_default_agent(**_: Any) -> list[Finding]:
+    """a2a.E002: DEFAULT_AGENT names no agent. a2a.W001: it is not set, and there are several."""
+    known = ", ".join(sorted(agent.slug for agent in registry)) or "none"
+    try:
+        registry.default()
+    except AgentNotFoundError:
+        wanted = conf.current().default_agent
+        if wanted:
+            text = f"A2A['DEFAULT_AGENT'] is {wanted!r}; the agents are: {known}."
+            return [checks.Error(text, id="a2a.E002")]
+        return [
+            checks.Warning(
+                "The site has no agent card of its own.",
+                hint=f"Set A2A['DEFAULT_AGENT'] to one of the agents: {known}.",
+                id="a2a.W001",
+            )
+        ]
+    except ImproperlyConfigured:
+        pass  # a2a.E001 says so
+    return []
+
+
+@checks.register(TAG)
+def check_channel_layer(**_: Any) -> list[Finding]:
+    """a2a.W002: no channel layer. a2a.W003: the one in memory, outside DEBUG."""
+    layer = getattr(django_settings, "CHANNEL_LAYERS", {}).get("default")
+    if layer is None:
+        return [
+            checks.Warning(
+                "There is no channel layer: streams hear of events only by polling.",
+                hint="Set CHANNEL_LAYERS['default'], to the one in memory for a single process.",
+                id="a2a.W002",
+            )
+        ]
+    if layer.get("BACKEND") == IN_MEMORY and not django_settings.DEBUG:
+        return [
+            checks.Warning(
+                "The channel layer is in memory: other processes' events are found by polling.",
+                hint="Use channels_redis where there is more than one process.",
+                id="a2a.W003",
+            )
+        ]
+    return []
+
+
+@checks.register(TAG, checks.Tags.database)
+def check_sqlite(databases: Any = None, **_: Any) -> list[Finding]:
+    """a2a.W004: SQLite without IMMEDIATE transactions. a2a.W005: without the write-ahead log."""
+    if database.alias() not in (databases or ()):
+        return []
+    connection = connections[database.alias()]
+    if connection.vendor != "sqlite":
+        return []
+    options = connection.settings_dict.get("OPTIONS", {})
+    findings: list[Finding] = []
+    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+        findings.append(
+            checks.Warning(
+                "SQLite transactions may fail at once with 'database is locked'.",
+                hint="Set OPTIONS['transaction_mode'] to 'IMMEDIATE'.",
+                id="a2a.W004",
+            )
+        )
+    with connection.cursor() as cursor:
+        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode not in ("wal", "memory"):
+        findings.append(
+            checks.Warning(
+                f"SQLite's journal mode is {mode!r}: readers and writers wait for each other.",
+                hint="Set OPTIONS['init_command'] to 'PRAGMA journal_mode=WAL;'.",
+                id="a2a.W005",
+            )
+        )
+    return findings
+
+
+@checks.register(TAG, deploy=True)
+def check_deployment(**_: Any) -> list[Finding]:
+    """a2a.W006: open to everybody. a2a.W007: cards repeat whatever host a request names."""
+    try:
+        current = conf.current()
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    findings: list[Finding] = []
+    if current.anonymous == "share":
+        findings.append(
+            checks.Warning(
+                "Anybody may use the agents, and callers without credentials share their tasks.",
+                hint="Set A2A['AUTHENTICATION'], and A2A['ANONYMOUS'] to 'refuse'.",
+                id="a2a.W006",
+            )
+        )
+    if not current.public_url:
+        findings.append(
+            checks.Warning(
+                "Cards get their URLs from each request's Host.",
+                hint="Set A2A['PUBLIC_URL'], such as 'https://agents.example.com'.",
+                id="a2a.W007",
+            )
+        )
+    return findings

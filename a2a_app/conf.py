@@ -1,0 +1,99 @@
+"""The settings: one dict, `A2A`, in the project's Django settings.
+
+`current()` gives them as one frozen object, so that a misspelt name or a value of the wrong type
+is found by `manage.py check` and not by a request.
+"""
+
+from functools import cache
+from typing import Any, Literal
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+NAME = "A2A"
+
+
+class Settings(BaseModel):
+    """What the `A2A` dict may hold: the names in capitals, each with its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=str.upper)
+
+    default_agent: str = ""
+    """Slug of the agent whose card is the site's; empty: the only agent there is."""
+
+    public_url: str = ""
+    """Scheme and host that clients reach, put into cards; empty: taken from each request."""
+
+    anonymous: Literal["refuse", "share"] = "refuse"
+    """What callers without credentials get: an error, or tasks that all of them share."""
+
+    authentication: tuple[str, ...] = ()
+    """Dotted paths of authenticators: callables that take the request and return the user,
+    or None for "not mine"; django-ninja's own classes fit. The first answer counts."""
+
+    runner: str = "embedded"
+    """What makes turns run: `embedded` (in the serving process), or a dotted path to a Runner."""
+
+    max_runs: int = Field(100, ge=1)
+    """How many turns one process works on at once; the others wait in the database."""
+
+    lease_seconds: float = Field(15.0, gt=0)
+    """How long a run belongs to a process that gives no sign of life; signs come thrice as often."""
+
+    sweep_seconds: float = Field(5.0, gt=0)
+    """How often a process looks for runs that nobody began, or whose process is gone."""
+
+    poll_seconds: float = Field(1.0, gt=0)
+    """How often a process asks the database for events its channel layer may have lost."""
+
+    keepalive_seconds: float = Field(15.0, gt=0)
+    """After how much silence a stream sends a comment, so that no proxy closes it."""
+
+    stream_buffer: int = Field(256, ge=1)
+    """How many events wait in memory for one slow stream before it reads them from the log."""
+
+    database_threads: int | None = Field(None, ge=1)
+    """How many threads, each with its own connection, do the database work of one process;
+    None: 1 on SQLite, which has one writer, and 8 elsewhere."""
+
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
+    """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not count here."""
+
+    card_max_age: int = Field(300, ge=0)
+    """For how many seconds clients may keep a card (section 8.6.1)."""
+
+
+@cache
+def current() -> Settings:
+    """Give the project's settings; raises ImproperlyConfigured naming each bad entry."""
+    given: Any = getattr(django_settings, NAME, {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(given).__name__}.")
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise ImproperlyConfigured(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    known = ", ".join(name.upper() for name in Settings.model_fields)
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(step) for step in problem["loc"])
+        hint = (
+            f"unknown; there are {known}"
+            if problem["type"] == "extra_forbidden"
+            else problem["msg"]
+        )
+        lines.append(f"{NAME}[{key!r}]: {hint}")
+    return "\n".join(lines)
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == NAME:
+        current.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,264 @@
+"""The feed: a task's events after a number, in order, each once, as they come (R4).
+
+The log is the truth, and the bell only saves looking. The order that loses nothing: enter (listen
+first), then read the task and its number together, then follow from that number.
+
+A topic is one task as this event loop follows it; a follower is one stream's place in it.
+"""
+
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from a2a_app import conf, live
+from a2a_app.protocol import TaskState
+from a2a_app.store import database, read
+from a2a_app.store.log import Event
+from a2a_app.store.news import News
+from a2a_app.store.read import Position
+
+logger = logging.getLogger(__name__)
+
+# Events read from the log at once: the memory that one reading takes.
+READ_LIMIT = 256
+# Tasks asked for in one statement of the poll.
+POLL_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Where following ends, apart from the end of the task."""
+
+    turn: int | None = None
+    """End where the task waits for its client in this turn or a later one; None: never there."""
+    turn_over: bool = True
+    """Only once that turn is over: an agent may ask for something and go on without an answer."""
+
+    def reached(self, state: TaskState, turn: int, answered: int) -> bool:
+        """Tell whether an event of that state and turn is the last one to follow."""
+        if state.is_terminal:
+            return True
+        if self.turn is None or not state.is_interrupted or turn < self.turn:
+            return False
+        return answered >= turn or not self.turn_over
+
+
+class Follower:
+    """One stream's place in a task's log, and the events that have come since it last took some.
+
+    Use as an asynchronous context manager: inside, no news of the task is missed.
+    """
+
+    def __init__(self, task_id: UUID) -> None:
+        self._topic = _feed().topic(task_id)
+        self._buffer: list[Event] = []
+        self._behind = False
+        self._wake = asyncio.Event()
+
+    async def __aenter__(self) -> "Follower":
+        await self._topic.enter(self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._topic.exit(self)
+
+    async def follow(self, start: Position, until: Until) -> AsyncIterator[list[Event]]:
+        """Yield what comes after a position that was read inside this context.
+
+        Yields:
+            The next events, in order; an empty list after each `keepalive_seconds` without any.
+        """
+        topic = self._topic
+        topic.begin(start)
+        seq, state, turn = start.seq, start.state, start.turn
+        self._behind = topic.seq > seq
+        while not until.reached(state, turn, topic.answered) and not topic.gone:
+            events = await self._next(seq)
+            end = self._end(events, until)
+            if end is not None:
+                yield events[: end + 1]
+                return
+            if events:
+                seq, state, turn = events[-1].seq, events[-1].state, events[-1].turn
+            yield events
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """Take events. A buffer that is full is given up: the log has them all (R5)."""
+        if self._behind or len(self._buffer) + len(events) > conf.current().stream_buffer:
+            self._behind = True
+            self._buffer.clear()
+        else:
+            self._buffer.extend(events)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look again: something is known of the task that is not an event."""
+        self._wake.set()
+
+    async def _next(self, seq: int) -> list[Event]:
+        if not self._behind and not self._buffer:
+            await self._wait()
+        if self._behind:
+            events = await self._topic.read_after(seq)
+            newest = events[-1].seq if events else seq
+            # What came while the log was read was not kept: go on reading until level with it.
+            self._behind = newest < self._topic.seq
+            return events
+        events = [event for event in self._buffer if event.seq > seq]
+        self._buffer.clear()
+        return events
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(conf.current().keepalive_seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _end(self, events: list[Event], until: Until) -> int | None:
+        """Find the last event to follow, where others come after it."""
+        for place, event in enumerate(events[:-1]):
+            # A later turn has begun, so this one is over, also if the news of that is still to come.
+            over = max(self._topic.answered, events[place + 1].turn - 1)
+            if until.reached(event.state, event.turn, over):
+                return place
+        return None
+
+
+class Topic:
+    """One task as this event loop follows it: what is known of it, and who wants to know."""
+
+    def __init__(self, feed: "Feed", task_id: UUID) -> None:
+        self.task_id = task_id
+        self.seq = 0
+        self.answered = 0
+        self.gone = False
+        self._feed = feed
+        self._begun = False
+        self._heard = 0
+        self._followers: set[Follower] = set()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def enter(self, follower: Follower) -> None:
+        """Give the follower what comes from now on."""
+        self._followers.add(follower)
+        self._feed.add(self)
+        await live.listen(live.task_group(self.task_id), self._hear)
+
+    async def exit(self, follower: Follower) -> None:
+        """Forget the follower, and with the last one the task."""
+        self._followers.discard(follower)
+        if not self._followers:
+            self._feed.remove(self)
+            await live.leave(live.task_group(self.task_id), self._hear)
+
+    def begin(self, start: Position) -> None:
+        """Count from the newest number that a follower has read of the task."""
+        if not self._begun:
+            self._begun, self.seq = True, start.newest
+        self.learn(start.newest, start.answered)
+
+    def learn(self, seq: int, answered: int) -> None:
+        """Know of a number, with or without its events; the log has those that are missing."""
+        self._heard = max(self._heard, seq)
+        if answered > self.answered:
+            self.answered = answered
+            self._wake_all()
+        if self._begun and self._heard > self.seq and self._reading is None:
+            self._reading = asyncio.create_task(self._catch_up())
+
+    def end(self) -> None:
+        """Know that the task is no more: no stream outlives it."""
+        self.gone = True
+        self._wake_all()
+
+    async def read_after(self, seq: int) -> list[Event]:
+        """Read the log after a number."""
+        return await database.run(read.events_after, self.task_id, seq, limit=READ_LIMIT)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        news = News.parse(message)
+        fresh = [event for event in news.events if event.seq > self.seq]
+        if self._begun and self._reading is None and fresh and fresh[0].seq == self.seq + 1:
+            self._deliver(fresh)
+        self.learn(news.seq, news.answered)
+
+    async def _catch_up(self) -> None:
+        """Read what was heard of and did not come, once for all followers."""
+        try:
+            while self.seq < self._heard:
+                events = await self.read_after(self.seq)
+                if not events:
+                    break
+                self._deliver(events)
+        except Exception:  # the next poll tries again
+            logger.warning("Could not read the log of task %s.", self.task_id, exc_info=True)
+        finally:
+            self._reading = None
+
+    def _deliver(self, events: list[Event]) -> None:
+        self.seq = events[-1].seq
+        for follower in self._followers:
+            follower.offer(events)
+
+    def _wake_all(self) -> None:
+        for follower in self._followers:
+            follower.wake()
+
+
+class Feed:
+    """All topics of one event loop, and the poll that finds what the bell has lost."""
+
+    def __init__(self) -> None:
+        self._topics: dict[UUID, Topic] = {}
+        self._polling: asyncio.Task[None] | None = None
+
+    def topic(self, task_id: UUID) -> Topic:
+        """Give the topic of a task, the one that is followed or a new one."""
+        return self._topics.get(task_id) or Topic(self, task_id)
+
+    def add(self, topic: Topic) -> None:
+        """Poll for a topic too."""
+        self._topics[topic.task_id] = topic
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
+
+    def remove(self, topic: Topic) -> None:
+        """Poll for a topic no longer."""
+        if self._topics.get(topic.task_id) is topic:
+            del self._topics[topic.task_id]
+
+    async def _poll(self) -> None:
+        while self._topics:
+            await asyncio.sleep(conf.current().poll_seconds)
+            keys = list(self._topics)
+            for start in range(0, len(keys), POLL_LIMIT):
+                try:
+                    await self._ask(keys[start : start + POLL_LIMIT])
+                except Exception:  # the database may be back next time
+                    logger.warning("Could not poll for events.", exc_info=True)
+
+    async def _ask(self, keys: list[UUID]) -> None:
+        known = {key: topic for key in keys if (topic := self._topics.get(key)) is not None}
+        found = await database.run(read.positions, keys)
+        for key, seq, answered in found:
+            if key in known:
+                known[key].learn(seq, answered)
+        for key in set(known) - {key for key, _, _ in found}:
+            if known[key].seq:
+                known[key].end()
+
+
+_feeds: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Feed]" = weakref.WeakKeyDictionary()
+
+
+def _feed() -> Feed:
+    loop = asyncio.get_running_loop()
+    if loop not in _feeds:
+        _feeds[loop] = Feed()
+    return _feeds[loop]

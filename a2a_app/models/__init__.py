@@ -1,0 +1,10 @@
+"""The tables: what a task is made of, in the spec's words."""
+
+from a2a_app.models.artifact import Artifact
+from a2a_app.models.context import Context
+from a2a_app.models.event import Event
+from a2a_app.models.message import Message
+from a2a_app.models.run import Run
+from a2a_app.models.task import Task
+
+__all__ = ["Artifact", "Context", "Event", "Message", "Run", "Task"]

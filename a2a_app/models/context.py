@@ -1,0 +1,27 @@
+"""Context: a conversation."""
+
+from django.db import models
+
+from a2a_app.models.keys import new_key
+
+
+class Context(models.Model):
+    """One conversation of one owner with one agent, named by a contextId (section 3.4.1)."""
+
+    id = models.UUIDField(primary_key=True, default=new_key, editable=False)
+    context_id = models.CharField(max_length=255, help_text="The contextId, as clients say it.")
+    agent = models.CharField(max_length=100)
+    owner = models.CharField(max_length=255, blank=True)
+    state = models.JSONField(default=dict, blank=True, help_text="What the agent remembers.")
+    version = models.PositiveIntegerField(default=0, help_text="How often the state was written.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent", "owner", "context_id"], name="a2a_context_of_owner"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.context_id

@@ -1,0 +1,38 @@
+"""Message: one thing said, by the client or by the agent."""
+
+from django.db import models
+
+from a2a_app.models.context import Context
+from a2a_app.models.keys import new_key
+from a2a_app.models.task import Task
+from a2a_app.protocol import Role
+
+
+class Message(models.Model):
+    """A message (section 4.1.4), in a task or, where an agent answers without one, in a context.
+
+    The task's status message is a row here too; it counts as history once a newer status came.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_key, editable=False)
+    context = models.ForeignKey(Context, on_delete=models.CASCADE, related_name="messages")
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
+    )
+    seq = models.PositiveBigIntegerField(default=0, help_text="The task's event it came with.")
+    message_id = models.CharField(max_length=255, help_text="Its sender's id; may repeat.")
+    role = models.CharField(max_length=16, choices=[(r.value, r.name) for r in Role])
+    parts = models.JSONField()
+    metadata = models.JSONField(default=dict, blank=True)
+    extensions = models.JSONField(default=list, blank=True)
+    reference_task_ids = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["task", "seq"], name="a2a_message_history"),
+            models.Index(fields=["context", "id"], name="a2a_message_of_context"),
+        ]
+
+    def __str__(self) -> str:
+        return self.message_id

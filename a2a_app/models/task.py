@@ -1,0 +1,60 @@
+"""Task: the unit of work."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+
+from a2a_app.models.context import Context
+from a2a_app.models.keys import new_key
+from a2a_app.protocol import TaskState
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    """Tasks, and who may see which."""
+
+    def visible_to(self, *, agent: str, owner: str) -> Self:
+        """Only what this owner has with this agent: every read for a caller begins here (R11)."""
+        return self.filter(agent=agent, owner=owner)
+
+
+class Task(models.Model):
+    """A task as it now stands (section 4.1.1); only `store.append` changes one."""
+
+    id = models.UUIDField(primary_key=True, default=new_key, editable=False)
+    context = models.ForeignKey(Context, on_delete=models.CASCADE, related_name="tasks")
+    agent = models.CharField(max_length=100)
+    owner = models.CharField(max_length=255, blank=True, help_text="Who may see it.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    state = models.CharField(max_length=32, choices=[(s.value, s.name) for s in TaskState])
+    status_at = models.DateTimeField(help_text="When the status was recorded.")
+    status_message = models.ForeignKey(
+        "a2a_app.Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    metadata = models.JSONField(default=dict, blank=True)
+    seq = models.PositiveBigIntegerField(help_text="The number of its newest event.")
+    turn = models.PositiveIntegerField(help_text="How many messages the client has sent to it.")
+    answered = models.PositiveIntegerField(default=0, help_text="The newest turn that is over.")
+    run = models.ForeignKey(
+        "a2a_app.Run",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The one run that may write now.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["agent", "owner", "-status_at", "-id"], name="a2a_task_page"),
+            models.Index(fields=["context", "-status_at", "-id"], name="a2a_task_of_context"),
+            models.Index(fields=["-status_at", "-id"], name="a2a_task_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

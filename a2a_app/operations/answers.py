@@ -1,0 +1,54 @@
+"""Answers: what agents say at once, without a task (section 3.1.1)."""
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+from a2a_app import protocol
+from a2a_app.agents import Agent
+from a2a_app.agents.content import as_part
+from a2a_app.operations.call import Call
+from a2a_app.protocol import Message, Part, Role
+from a2a_app.store import contexts, database
+
+logger = logging.getLogger(__name__)
+
+
+async def answer(call: Call, message: Message) -> Message | None:
+    """Ask the agent for an answer without a task; None where it wants a task.
+
+    Both messages are kept in the conversation. Raises InternalError where the agent raised, and
+    InvalidAgentResponseError where what it gave is no message.
+    """
+    if type(call.agent).answer is Agent.answer:
+        return None
+    try:
+        given = await call.agent.answer(message)
+    except protocol.A2AError:
+        raise
+    except Exception:  # an agent may raise anything; the client gets no more than a reference
+        reference = str(uuid4())
+        logger.exception("The agent %r failed to answer; reference %s.", call.agent.slug, reference)
+        raise protocol.InternalError(f"The agent failed. Reference: {reference}") from None
+    if given is None:
+        return None
+    said = _as_message(given, message.context_id)
+    await database.run(contexts.record, call.scope, message.context_id, [message, said])
+    return said
+
+
+def _as_message(given: Any, context_id: str) -> Message:
+    match given:
+        case Message():
+            return given.model_copy(update={"context_id": context_id, "task_id": ""})
+        case str() | Part():
+            return Message(
+                message_id=str(uuid4()),
+                context_id=context_id,
+                role=Role.AGENT,
+                parts=[as_part(given)],
+            )
+        case _:
+            raise protocol.InvalidAgentResponseError(
+                f"The agent answered with {type(given).__name__}, which is no message."
+            )

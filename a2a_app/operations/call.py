@@ -1,0 +1,49 @@
+"""Call: one use of an operation."""
+
+from dataclasses import dataclass
+
+from a2a_app import protocol
+from a2a_app.agents import Agent
+from a2a_app.store.read import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    owner: str
+    """The key of all that is this caller's."""
+    user_id: int | str | None = None
+    """The Django user's primary key, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of an operation: of which agent, by whom, and with which service parameters."""
+
+    agent: Agent
+    caller: Caller
+    extensions: tuple[str, ...] = ()
+    """The agent's extensions that the client activated (section 4.6)."""
+    last_event_id: str = ""
+    """Where a stream that broke off is to go on: the number of the last event that was seen."""
+
+    @property
+    def scope(self) -> Scope:
+        """What the caller may see."""
+        return Scope(self.agent.slug, self.caller.owner)
+
+
+def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:
+    """Give those of the agent's extensions that the client asked for (section 4.6.3).
+
+    Raises ExtensionSupportRequiredError where one that the agent requires is missing.
+    """
+    for extension in agent.extensions:
+        if extension.required and extension.uri not in asked_for:
+            raise protocol.ExtensionSupportRequiredError(
+                f"The agent requires the extension {extension.uri}: name it in the header "
+                f"{protocol.EXTENSIONS_HEADER}.",
+                uri=extension.uri,
+            )
+    return tuple(each.uri for each in agent.extensions if each.uri in asked_for)

@@ -1,0 +1,26 @@
+"""Streams: what the streaming operations give."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from a2a_app.protocol import StreamResponse
+from a2a_app.store.read import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class StreamItem:
+    """One StreamResponse, as JSON text, with the number it brings its reader to."""
+
+    seq: int | None
+    """None where there is no task."""
+    body: str
+
+
+Stream: TypeAlias = AsyncIterator[list[StreamItem]]
+"""Items as they come, some at a time; an empty list says that all is well and nothing is new."""
+
+
+def task_item(found: Snapshot) -> StreamItem:
+    """Make the first item of a stream: the task, at its number."""
+    return StreamItem(found.position.seq, StreamResponse(task=found.task).to_json())

@@ -1,0 +1,56 @@
+"""The table of operations: the one list that every binding serves."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from a2a_app import protocol
+from a2a_app.operations import messages, tasks, unsupported
+from a2a_app.operations.call import Call
+from a2a_app.operations.streams import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: exactly one of `unary`, which gives its result, and `streaming`."""
+
+    name: str
+    """As the specification calls it, and JSON-RPC too (section 5.3)."""
+    params: type[protocol.Model]
+    unary: Callable[[Call, Any], Awaitable[protocol.Model]] | None = None
+    streaming: Callable[[Call, Any], Stream] | None = None
+
+    def check_capability(self, call: Call) -> None:
+        """Refuse what the agent's card does not promise (section 3.3.4)."""
+        if self.streaming is not None and not call.agent.streaming:
+            raise protocol.UnsupportedOperationError("The agent does not stream.")
+
+
+_REFUSE_PUSH = unsupported.push_notification_config
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("SendMessage", protocol.SendMessageRequest, unary=messages.send_message),
+        Operation(
+            "SendStreamingMessage",
+            protocol.SendMessageRequest,
+            streaming=messages.send_streaming_message,
+        ),
+        Operation("GetTask", protocol.GetTaskRequest, unary=tasks.get_task),
+        Operation("ListTasks", protocol.ListTasksRequest, unary=tasks.list_tasks),
+        Operation("CancelTask", protocol.CancelTaskRequest, unary=tasks.cancel_task),
+        Operation(
+            "SubscribeToTask", protocol.SubscribeToTaskRequest, streaming=tasks.subscribe_to_task
+        ),
+        Operation("CreateTaskPushNotificationConfig", protocol.Model, unary=_REFUSE_PUSH),
+        Operation("GetTaskPushNotificationConfig", protocol.Model, unary=_REFUSE_PUSH),
+        Operation("ListTaskPushNotificationConfigs", protocol.Model, unary=_REFUSE_PUSH),
+        Operation("DeleteTaskPushNotificationConfig", protocol.Model, unary=_REFUSE_PUSH),
+        Operation(
+            "GetExtendedAgentCard",
+            protocol.GetExtendedAgentCardRequest,
+            unary=unsupported.get_extended_agent_card,
+        ),
+    )
+}

@@ -1,0 +1,54 @@
+"""The base of every object of the protocol, and the rules of ProtoJSON (sections 5.5 to 5.7)."""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from a2a_app.protocol.errors import InvalidParamsError
+
+
+class Model(BaseModel):
+    """An object of the data model: snake_case in Python, camelCase on the wire.
+
+    A field that holds its default is left out, a required one never is, one that nobody knows is
+    ignored, and null means "not given".
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        serialize_by_alias=True,
+    )
+
+    null_is_a_value: ClassVar[frozenset[str]] = frozenset()
+    """Fields, as on the wire, for which null is a value of its own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {
+            key: value
+            for key, value in given.items()
+            if value is not None or key in cls.null_is_a_value
+        }
+
+    def to_json(self) -> str:
+        """Give the object as compact JSON text."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the object as JSON values."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @classmethod
+    def from_dict(cls, value: object) -> Self:
+        """Read the object from JSON values; raises InvalidParamsError naming each bad field."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise InvalidParamsError.from_validation(error) from None

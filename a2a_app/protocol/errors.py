@@ -1,0 +1,218 @@
+"""The errors of the protocol (sections 3.3.2, 5.4 and 9.5), each with its codes.
+
+The first line of a class's docstring is its message.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+DOMAIN = "a2a-protocol.org"
+_TYPE = "type.googleapis.com/google.rpc."
+_SHOWN = 100
+
+
+class A2AError(Exception):
+    """The server could not do what was asked."""
+
+    code: ClassVar[int]
+    """The JSON-RPC code."""
+    reason: ClassVar[str]
+    """The name of the error in google.rpc.ErrorInfo."""
+    http_status: ClassVar[int]
+    grpc_status: ClassVar[str]
+
+    def __init__(self, message: str | None = None, **metadata: str) -> None:
+        """Make the error.
+
+        Args:
+            message: What went wrong, for people; None: the class's own words.
+            **metadata: What the error is about, such as `task_id`; clients see it in camelCase.
+        """
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+        self.metadata = {to_camel(key): value for key, value in metadata.items()}
+
+    @property
+    def message(self) -> str:
+        """What went wrong, for people."""
+        return str(self.args[0])
+
+    def details(self) -> list[dict[str, Any]]:
+        """Give the details as google.rpc objects in JSON."""
+        info: dict[str, Any] = {
+            "@type": f"{_TYPE}ErrorInfo",
+            "reason": self.reason,
+            "domain": DOMAIN,
+        }
+        if self.metadata:
+            info["metadata"] = self.metadata
+        return [info]
+
+
+class TaskNotFoundError(A2AError):
+    """There is no such task, or it is not yours."""
+
+    code, reason, http_status, grpc_status = -32001, "TASK_NOT_FOUND", 404, "NOT_FOUND"
+
+
+class TaskNotCancelableError(A2AError):
+    """The task cannot be canceled."""
+
+    code, reason = -32002, "TASK_NOT_CANCELABLE"
+    http_status, grpc_status = 400, "FAILED_PRECONDITION"
+
+
+class PushNotificationNotSupportedError(A2AError):
+    """The agent does not send push notifications."""
+
+    code, reason = -32003, "PUSH_NOTIFICATION_NOT_SUPPORTED"
+    http_status, grpc_status = 400, "FAILED_PRECONDITION"
+
+
+class UnsupportedOperationError(A2AError):
+    """The agent does not support this operation."""
+
+    code, reason = -32004, "UNSUPPORTED_OPERATION"
+    http_status, grpc_status = 400, "FAILED_PRECONDITION"
+
+
+class ContentTypeNotSupportedError(A2AError):
+    """The agent does not read this media type."""
+
+    code, reason = -32005, "CONTENT_TYPE_NOT_SUPPORTED"
+    http_status, grpc_status = 400, "INVALID_ARGUMENT"
+
+
+class InvalidAgentResponseError(A2AError):
+    """The agent gave an answer that the protocol does not allow."""
+
+    code, reason, http_status, grpc_status = -32006, "INVALID_AGENT_RESPONSE", 500, "INTERNAL"
+
+
+class ExtendedAgentCardNotConfiguredError(A2AError):
+    """The agent has no extended card."""
+
+    code, reason = -32007, "EXTENDED_AGENT_CARD_NOT_CONFIGURED"
+    http_status, grpc_status = 400, "FAILED_PRECONDITION"
+
+
+class ExtensionSupportRequiredError(A2AError):
+    """The agent needs the client to support an extension."""
+
+    code, reason = -32008, "EXTENSION_SUPPORT_REQUIRED"
+    http_status, grpc_status = 400, "FAILED_PRECONDITION"
+
+
+class VersionNotSupportedError(A2AError):
+    """This version of the protocol is not served here."""
+
+    code, reason = -32009, "VERSION_NOT_SUPPORTED"
+    http_status, grpc_status = 400, "FAILED_PRECONDITION"
+
+
+class UnauthenticatedError(A2AError):
+    """The request has no valid credentials."""
+
+    # Section 3.3.2 leaves this code to the binding; the range is the protocol's own.
+    code, reason, http_status, grpc_status = -32050, "UNAUTHENTICATED", 401, "UNAUTHENTICATED"
+
+
+class JSONParseError(A2AError):
+    """Invalid JSON payload"""
+
+    code, reason, http_status, grpc_status = -32700, "JSON_PARSE", 400, "INVALID_ARGUMENT"
+
+
+class InvalidRequestError(A2AError):
+    """Request payload validation error"""
+
+    code, reason, http_status, grpc_status = -32600, "INVALID_REQUEST", 400, "INVALID_ARGUMENT"
+
+
+class MethodNotFoundError(A2AError):
+    """Method not found"""
+
+    code, reason, http_status, grpc_status = -32601, "METHOD_NOT_FOUND", 404, "UNIMPLEMENTED"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One bad field: its path in the JSON of the wire, and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class InvalidParamsError(A2AError):
+    """Invalid parameters"""
+
+    code, reason, http_status, grpc_status = -32602, "INVALID_PARAMS", 400, "INVALID_ARGUMENT"
+
+    def __init__(
+        self, message: str | None = None, *, violations: Sequence[FieldViolation] = ()
+    ) -> None:
+        """Make the error of the fields that are bad."""
+        super().__init__(message)
+        self.violations = tuple(violations)
+
+    @classmethod
+    def of(cls, field: str, description: str) -> Self:
+        """Make the error of one bad field."""
+        return cls(violations=[FieldViolation(field, description)])
+
+    @classmethod
+    def from_validation(cls, error: ValidationError) -> Self:
+        """Make the error of what pydantic found."""
+        return cls(
+            violations=[
+                FieldViolation(_path(problem["loc"]), _explain(problem["type"], problem["msg"]))
+                for problem in error.errors(
+                    include_url=False, include_context=False, include_input=False
+                )
+            ]
+        )
+
+    def details(self) -> list[dict[str, Any]]:
+        """Give the bad fields as a google.rpc.BadRequest."""
+        violations = [{"field": v.field, "description": v.description} for v in self.violations]
+        return [{"@type": f"{_TYPE}BadRequest", "fieldViolations": violations}]
+
+
+class InternalError(A2AError):
+    """Internal error"""
+
+    code, reason, http_status, grpc_status = -32603, "INTERNAL", 500, "INTERNAL"
+
+
+def _path(steps: Sequence[int | str]) -> str:
+    path = ""
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            # Keys of a map are the client's own words: any length, any spelling.
+            path += f".{to_camel(step) if step.islower() else step}"[: _SHOWN + 1]
+    return path.removeprefix(".")
+
+
+def _explain(kind: str, text: str) -> str:
+    match kind:
+        case "missing":
+            return "is required"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be an object"
+        case "list_type":
+            return "must be an array"
+        case "string_type":
+            return "must be a string"
+        case "bool_type":
+            return "must be true or false"
+        case "string_too_short":
+            return "must not be empty"
+        case "too_short":
+            return "must have at least one element"
+        case _:
+            return text.removeprefix("Value error, ")

@@ -1,0 +1,58 @@
+"""What streams are made of (sections 3.2.3 and 4.2)."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from a2a_app.protocol.base import Model
+from a2a_app.protocol.messages import Artifact, Message
+from a2a_app.protocol.scalars import Flag, Name, Struct, Text
+from a2a_app.protocol.tasks import Task, TaskStatus
+
+
+class TaskStatusUpdateEvent(Model):
+    """The task has a new status (section 4.2.1)."""
+
+    task_id: Name
+    context_id: Text
+    status: TaskStatus
+    metadata: Struct = Field(default_factory=dict)
+
+
+class TaskArtifactUpdateEvent(Model):
+    """The task has a new artifact, or one more chunk of it (section 4.2.2)."""
+
+    task_id: Name
+    context_id: Text
+    artifact: Artifact
+    append: Flag = False
+    last_chunk: Flag = False
+    metadata: Struct = Field(default_factory=dict)
+
+
+class OneOf(Model):
+    """An object of which exactly one member is given."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        members = type(self).model_fields
+        given = [name for name in members if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"must have exactly one of {', '.join(members)}")
+        return self
+
+
+class StreamResponse(OneOf):
+    """One event of a stream (section 3.2.3): exactly one of the four."""
+
+    task: Task | None = None
+    message: Message | None = None
+    status_update: TaskStatusUpdateEvent | None = None
+    artifact_update: TaskArtifactUpdateEvent | None = None
+
+
+class SendMessageResponse(OneOf):
+    """What SendMessage gives (section 3.1.1): a task, or a message where no task was needed."""
+
+    task: Task | None = None
+    message: Message | None = None

@@ -1,0 +1,87 @@
+"""Messages and artifacts, and the parts they are made of (sections 4.1.4 to 4.1.7)."""
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from a2a_app.protocol.base import Model
+from a2a_app.protocol.scalars import Bytes, Name, Struct, Text, Value, enum_reader
+from a2a_app.protocol.states import Role
+
+
+class _Unset:
+    """Stands for data that is not given: null is data."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = _Unset()
+
+
+class Part(Model):
+    """A piece of content: exactly one of text, raw bytes, a URL or data (section 4.1.6)."""
+
+    null_is_a_value: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    text: Text | None = None
+    raw: Bytes | None = None
+    url: Text | None = None
+    data: Value = UNSET
+    metadata: Struct = Field(default_factory=dict)
+    filename: Text = ""
+    media_type: Text = ""
+
+    @model_validator(mode="after")
+    def _check_content(self) -> Self:
+        given = [
+            name
+            for name, value in (("text", self.text), ("raw", self.raw), ("url", self.url))
+            if value is not None
+        ]
+        if self.has_data:
+            given.append("data")
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"must have exactly one of text, raw, url and data; it has {found}")
+        return self
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the content is data, which may be null."""
+        return self.data is not UNSET
+
+
+def _not_unspecified(role: Role) -> Role:
+    if role is Role.UNSPECIFIED:
+        raise ValueError("must say who speaks: ROLE_USER or ROLE_AGENT")
+    return role
+
+
+class Message(Model):
+    """Something said by the client or the agent (section 4.1.4)."""
+
+    message_id: Name
+    context_id: Text = ""
+    task_id: Text = ""
+    role: Annotated[Role, BeforeValidator(enum_reader(Role)), AfterValidator(_not_unspecified)]
+    parts: list[Part] = Field(min_length=1)
+    metadata: Struct = Field(default_factory=dict)
+    extensions: list[Text] = Field(default_factory=list)
+    reference_task_ids: list[Text] = Field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by newlines."""
+        return "\n".join(part.text for part in self.parts if part.text is not None)
+
+
+class Artifact(Model):
+    """Something a task produced (section 4.1.7)."""
+
+    artifact_id: Name
+    name: Text = ""
+    description: Text = ""
+    parts: list[Part] = Field(min_length=1)
+    metadata: Struct = Field(default_factory=dict)
+    extensions: list[Text] = Field(default_factory=list)

@@ -1,0 +1,81 @@
+"""The parameters and results of the operations on messages, tasks and cards (section 3.1)."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from a2a_app.protocol.base import Model
+from a2a_app.protocol.messages import Message
+from a2a_app.protocol.push import TaskPushNotificationConfig
+from a2a_app.protocol.scalars import Count, Flag, Int32, Name, Struct, Text, Timestamp, enum_reader
+from a2a_app.protocol.states import TaskState
+from a2a_app.protocol.tasks import Task
+
+
+class SendMessageConfiguration(Model):
+    """How a client wants its message to be answered (section 3.2.2)."""
+
+    accepted_output_modes: list[Text] = Field(default_factory=list)
+    task_push_notification_config: TaskPushNotificationConfig | None = None
+    history_length: Count | None = None
+    return_immediately: Flag = False
+
+
+class SendMessageRequest(Model):
+    """Parameters of SendMessage and SendStreamingMessage (section 3.2.1)."""
+
+    tenant: Text = ""
+    message: Message
+    configuration: SendMessageConfiguration | None = None
+    metadata: Struct = Field(default_factory=dict)
+
+
+class GetTaskRequest(Model):
+    """Parameters of GetTask (section 3.1.3)."""
+
+    tenant: Text = ""
+    id: Name
+    history_length: Count | None = None
+
+
+class ListTasksRequest(Model):
+    """Parameters of ListTasks (section 3.1.4)."""
+
+    tenant: Text = ""
+    context_id: Text = ""
+    status: Annotated[TaskState, BeforeValidator(enum_reader(TaskState))] = TaskState.UNSPECIFIED
+    page_size: Annotated[Int32, Field(ge=1, le=100)] | None = None
+    page_token: Text = ""
+    history_length: Count | None = None
+    status_timestamp_after: Timestamp | None = None
+    include_artifacts: Flag | None = None
+
+
+class ListTasksResponse(Model):
+    """What ListTasks gives (section 3.1.4): every member, also where it is empty."""
+
+    tasks: list[Task]
+    next_page_token: Text
+    page_size: Int32
+    total_size: Int32
+
+
+class CancelTaskRequest(Model):
+    """Parameters of CancelTask (section 3.1.5)."""
+
+    tenant: Text = ""
+    id: Name
+    metadata: Struct = Field(default_factory=dict)
+
+
+class SubscribeToTaskRequest(Model):
+    """Parameters of SubscribeToTask (section 3.1.6)."""
+
+    tenant: Text = ""
+    id: Name
+
+
+class GetExtendedAgentCardRequest(Model):
+    """Parameters of GetExtendedAgentCard (section 3.1.11)."""
+
+    tenant: Text = ""

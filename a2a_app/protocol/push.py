@@ -1,0 +1,52 @@
+"""Push notification configurations (section 4.3)."""
+
+from pydantic import Field
+
+from a2a_app.protocol.base import Model
+from a2a_app.protocol.scalars import Int32, Name, Text
+
+
+class AuthenticationInfo(Model):
+    """How to authenticate to a webhook (section 4.3.2)."""
+
+    scheme: Name
+    credentials: Text = ""
+
+
+class TaskPushNotificationConfig(Model):
+    """Where to send a task's events (section 4.3.1)."""
+
+    tenant: Text = ""
+    id: Text = ""
+    task_id: Text = ""
+    url: Name
+    token: Text = ""
+    authentication: AuthenticationInfo | None = None
+
+
+class GetTaskPushNotificationConfigRequest(Model):
+    """Parameters of GetTaskPushNotificationConfig (section 3.1.8)."""
+
+    tenant: Text = ""
+    task_id: Name
+    id: Name
+
+
+class DeleteTaskPushNotificationConfigRequest(GetTaskPushNotificationConfigRequest):
+    """Parameters of DeleteTaskPushNotificationConfig (section 3.1.10)."""
+
+
+class ListTaskPushNotificationConfigsRequest(Model):
+    """Parameters of ListTaskPushNotificationConfigs (section 3.1.9)."""
+
+    tenant: Text = ""
+    task_id: Name
+    page_size: Int32 = 0
+    page_token: Text = ""
+
+
+class ListTaskPushNotificationConfigsResponse(Model):
+    """What ListTaskPushNotificationConfigs gives (section 3.1.9)."""
+
+    configs: list[TaskPushNotificationConfig] = Field(default_factory=list)
+    next_page_token: Text = ""

@@ -1,0 +1,185 @@
+"""The kinds of values that ProtoJSON gives rules for, as types for pydantic."""
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict
+
+E = TypeVar("E", bound=StrEnum)
+
+MAX_DEPTH = 100
+MAX_INT32 = 2**31 - 1
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the character NUL")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain half of a surrogate pair") from None
+    return text
+
+
+Text: TypeAlias = Annotated[str, Strict(), AfterValidator(_storable)]
+"""A string that every database stores and every client reads."""
+
+Name: TypeAlias = Annotated[Text, Field(min_length=1)]
+"""A string that must be given."""
+
+Flag: TypeAlias = Annotated[bool, Strict()]
+"""True or false, and no number or word for it."""
+
+
+def _int32(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be an integer")
+    if isinstance(value, float):
+        if not math.isfinite(value) or not value.is_integer():
+            raise ValueError("must be an integer")
+        value = int(value)
+    if not -MAX_INT32 - 1 <= value <= MAX_INT32:
+        raise ValueError("must fit into 32 bits")
+    return value
+
+
+Int32: TypeAlias = Annotated[int, BeforeValidator(_int32)]
+"""A 32-bit integer; a client may write it as a string or with a fraction of zero."""
+
+Count: TypeAlias = Annotated[Int32, Field(ge=0)]
+"""An integer that is not negative."""
+
+
+def _json_value(value: Any) -> Any:
+    _check_json(value, 0)
+    return value
+
+
+def _check_json(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"must not be nested more than {MAX_DEPTH} deep")
+    match value:
+        case str():
+            _storable(value)
+        case None | bool():
+            pass
+        case int() | float():
+            _check_number(value)
+        case dict():
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    raise ValueError("must have strings for keys")
+                _storable(key)
+                _check_json(inner, depth + 1)
+        case list():
+            for inner in value:
+                _check_json(inner, depth + 1)
+        case _:
+            raise ValueError(f"must be JSON, not {type(value).__name__}")
+
+
+def _check_number(value: int | float) -> None:
+    try:
+        finite = math.isfinite(float(value))
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise ValueError("must not hold a number that a double cannot")
+
+
+Value: TypeAlias = Annotated[Any, AfterValidator(_json_value)]
+"""Any JSON value (google.protobuf.Value)."""
+
+Struct: TypeAlias = Annotated[dict[str, Any], AfterValidator(_json_value)]
+"""Any JSON object (google.protobuf.Struct)."""
+
+
+def _timestamp(value: Any) -> Any:
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, str):
+        moment = _parse_timestamp(value)
+    else:
+        raise ValueError("must be a string like 2026-01-31T12:00:00.000Z")
+    if moment.tzinfo is None:
+        raise ValueError("must have a timezone, best Z")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999") from None
+
+
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def _parse_timestamp(text: str) -> datetime:
+    found = _RFC3339.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a time like 2026-01-31T12:00:00.000Z")
+    day, clock, fraction, zone = found.groups()
+    microseconds = ((fraction or "") + "000000")[:6]
+    zone = "+00:00" if zone in "Zz" else zone
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}.{microseconds}{zone}")
+    except ValueError as error:
+        raise ValueError(f"is not a time: {error}") from None
+
+
+def _show_timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp: TypeAlias = Annotated[
+    datetime,
+    BeforeValidator(_timestamp),
+    PlainSerializer(_show_timestamp, return_type=str),
+]
+"""A moment in UTC; milliseconds go out (section 5.6.1)."""
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a string in base64")
+    text = value.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be a string in base64") from None
+
+
+def _show_bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+Bytes: TypeAlias = Annotated[
+    bytes, BeforeValidator(_bytes), PlainSerializer(_show_bytes, return_type=str)
+]
+"""Bytes, in base64 on the wire."""
+
+
+def enum_reader(kind: type[E]) -> Callable[[Any], Any]:
+    """Give a validator that reads a member of an enum by its name or by its number in the proto."""
+
+    def read(value: Any) -> Any:
+        members = list(kind)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(members):
+            return members[value]
+        if isinstance(value, str) and value in kind.__members__.values():
+            return kind(value)
+        names = ", ".join(member.value for member in members[1:])
+        raise ValueError(f"must be one of {names}")
+
+    return read

@@ -1,0 +1,29 @@
+"""Tasks and their status (sections 4.1.1 and 4.1.2)."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from a2a_app.protocol.base import Model
+from a2a_app.protocol.messages import Artifact, Message
+from a2a_app.protocol.scalars import Name, Struct, Text, Timestamp, enum_reader
+from a2a_app.protocol.states import TaskState
+
+
+class TaskStatus(Model):
+    """Where a task stands (section 4.1.2)."""
+
+    state: Annotated[TaskState, BeforeValidator(enum_reader(TaskState))]
+    message: Message | None = None
+    timestamp: Timestamp | None = None
+
+
+class Task(Model):
+    """A unit of work (section 4.1.1)."""
+
+    id: Name
+    context_id: Text = ""
+    status: TaskStatus
+    artifacts: list[Artifact] = Field(default_factory=list)
+    history: list[Message] = Field(default_factory=list)
+    metadata: Struct = Field(default_factory=dict)

@@ -1,0 +1,28 @@
+"""Versions of the protocol, and the names of its headers (sections 3.2.6 and 3.6)."""
+
+VERSION_HEADER = "A2A-Version"
+EXTENSIONS_HEADER = "A2A-Extensions"
+
+VERSION = "1.0"
+"""The version that this server speaks."""
+
+UNNAMED_VERSION = "0.3"
+"""The version of a request that names none."""
+
+
+def requested_version(value: str | None) -> str:
+    """Give the version that a header's value asks for; a patch number says nothing.
+
+    Args:
+        value: The header's value; None or empty: there is none.
+
+    Returns:
+        `major.minor`, or the value as it is where it is no version.
+    """
+    value = (value or "").strip()
+    if not value:
+        return UNNAMED_VERSION
+    numbers = value.split(".")
+    if len(numbers) == 3 and all(number.isdecimal() for number in numbers):
+        return ".".join(numbers[:2])
+    return value

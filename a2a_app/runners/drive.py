@@ -1,0 +1,56 @@
+"""Driving: an agent's `run`, in whichever of its four forms, made into the verbs of a turn."""
+
+import inspect
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+
+from a2a_app.agents.artifacts import ArtifactWriter
+from a2a_app.agents.base import Agent
+from a2a_app.agents.turn import Turn
+from a2a_app.runners.threads import run_in_thread
+
+
+async def drive(agent: Agent, turn: Turn) -> None:
+    """Let the agent answer; returns when it has returned, and raises what it raises."""
+    if agent.is_synchronous:
+        await run_in_thread(lambda: _drive_synchronous(agent, turn))
+        return
+    try:
+        result = agent.run(turn)
+        if inspect.isasyncgen(result):
+            await _stream(result, turn.open_artifact())
+        else:
+            await _give(await result, turn)
+    finally:
+        # What a request's end does for a view: the agent's own queries may have left a connection.
+        await sync_to_async(close_old_connections)()
+
+
+async def _stream(pieces: AsyncGenerator[Any, None], artifact: ArtifactWriter) -> None:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            await artifact.write(piece)
+
+
+async def _give(result: Any, turn: Turn) -> None:
+    if result is not None:
+        await turn.artifact(result)
+
+
+def _drive_synchronous(agent: Agent, turn: Turn) -> None:
+    # A verb called from this thread has done its work when it returns: nothing to await.
+    result = agent.run(turn)
+    if inspect.isgenerator(result):
+        _stream_synchronous(result, turn.open_artifact())
+    elif result is not None:
+        turn.artifact(result)
+
+
+def _stream_synchronous(pieces: Generator[Any, None, None], artifact: ArtifactWriter) -> None:
+    with closing(pieces):
+        for piece in pieces:
+            artifact.write(piece)

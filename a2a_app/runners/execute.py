@@ -1,0 +1,99 @@
+"""Execution: one run from its claim to its end."""
+
+import asyncio
+import logging
+import traceback
+from uuid import uuid4
+
+from a2a_app.agents import registry
+from a2a_app.agents.turn import Turn
+from a2a_app.protocol import Message, Part, Role, TaskState
+from a2a_app.runners.drive import drive
+from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
+from a2a_app.store.runs import Claim
+from a2a_app.store.updates import Returned, StatusUpdate
+from a2a_app.store.writer import Writer, write
+
+logger = logging.getLogger(__name__)
+
+
+class Execution:
+    """Lets an agent answer one message, and brings the run to an end whatever the agent does."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self._writer = Writer(claim.head, claim.run, on_loss=self.stop)
+        self._turn = Turn(claim, self._writer)
+        self._agent_task: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    @property
+    def more_to_do(self) -> bool:
+        """Whether the client has sent another message meanwhile."""
+        head = self._writer.head
+        return not head.state.is_terminal and head.turn > head.answered
+
+    def stop(self) -> None:
+        """Cancel the agent: the task is no longer this run's to write."""
+        self._stopped = True
+        self._turn.mark_canceled()
+        if self._agent_task is not None:
+            self._agent_task.cancel()
+
+    async def perform(self) -> None:
+        """Let the agent answer and write the end of the run: every way out of it comes by here.
+
+        Raises only what the database raises; then the lease runs out, and the run counts as lost.
+        """
+        # A task of its own, so that stopping the agent does not stop the writing of the end.
+        self._agent_task = asyncio.create_task(self._answer())
+        await asyncio.wait([self._agent_task])
+        failure = await self._conclude(_failure_of(self._agent_task))
+        if failure is not None and not self._stopped:
+            await self._fail(failure)
+
+    async def _answer(self) -> None:
+        await drive(registry.get(self.claim.head.agent), self._turn)
+
+    async def _conclude(self, failure: BaseException | None) -> BaseException | None:
+        """Commit what the agent has said, and its return; gives what went wrong, if anything."""
+        try:
+            await self._writer.flushed()
+            if failure is None and not self._writer.head.state.is_terminal:
+                await self._writer.put(*self._turn.context.unsaved(), Returned())
+        except (TaskEndedError, RunLostError) as loss:
+            logger.info("Run %s of task %s: %s", self.claim.run.id, self._turn.task_id, loss)
+            self._stopped = True
+        except Exception as error:
+            return failure or error
+        return failure
+
+    async def _fail(self, failure: BaseException) -> None:
+        """End the task as failed: the client gets a reference, the log and the admin the rest (R8)."""
+        run = self.claim.run
+        trace = "".join(traceback.format_exception(failure))
+        logger.error("The agent %r failed in run %s of task %s.\n%s",
+                     self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
+        if self._writer.head.state.is_terminal:
+            return
+        text = f"The agent failed. Reference: {run.id}"
+        update = StatusUpdate(TaskState.FAILED, self._message(text), error=trace)
+        try:
+            await write(self._writer.head, update, run=run)
+        except Refused as refusal:
+            logger.info("Run %s of task %s: %s", run.id, self._turn.task_id, refusal)
+
+    def _message(self, text: str) -> Message:
+        return Message(
+            message_id=str(uuid4()),
+            context_id=self._turn.context.id,
+            task_id=self._turn.task_id,
+            role=Role.AGENT,
+            parts=[Part(text=text)],
+        )
+
+
+def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:
+    if agent_task.cancelled():
+        return asyncio.CancelledError("The agent's code was cancelled, and not by the server.")
+    return agent_task.exception()

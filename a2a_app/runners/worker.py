@@ -1,0 +1,131 @@
+"""The worker: the turns this process works on, each under a lease that it keeps."""
+
+import asyncio
+import contextvars
+import logging
+import os
+import socket
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from a2a_app import conf, live
+from a2a_app.runners.execute import Execution
+from a2a_app.store import database, news, runs
+
+logger = logging.getLogger(__name__)
+
+# Turns that wait here for a place; more of them wait in the database only.
+WAITING = 1000
+
+
+class Worker:
+    """Claims turns and works on them, as many at once as MAX_RUNS allows, on one event loop.
+
+    The leases are renewed by a thread, all in one statement, so that an agent which keeps the event
+    loop busy does not lose what it works on.
+    """
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
+        self._loop = asyncio.get_running_loop()
+        self._executions: dict[UUID, Execution] = {}
+        self._waiting: dict[UUID, None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening = False
+        self._heartbeat: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    @property
+    def free(self) -> int:
+        """How many more turns it takes now."""
+        return conf.current().max_runs - len(self._tasks)
+
+    def start(self, task_id: UUID) -> None:
+        """Work on the task's next turn, now or when there is a place; may be told twice."""
+        if self.free > 0:
+            # A fresh context: the request's would tie its agent to that request's thread and user.
+            task = self._loop.create_task(self._work(task_id), context=contextvars.Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+        elif len(self._waiting) < WAITING:
+            self._waiting[task_id] = None
+
+    async def close(self) -> None:
+        """Stop all work and the heartbeat; leases are left to run out."""
+        self._closing.set()
+        self._waiting.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listening:
+            await live.leave(live.worker_group(self.name), self._hear)
+        if self._heartbeat is not None:
+            await asyncio.to_thread(self._heartbeat.join)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease runs out, and the next sweep finds the run.
+            logger.error("A run was not brought to an end.", exc_info=error)
+        if self._waiting and self.free > 0:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            self.start(longest)
+
+    async def _work(self, task_id: UUID) -> None:
+        """Answer the task's messages, one after the other, for as long as there are any."""
+        await self._listen()
+        while claim := await database.run(runs.claim, task_id, self.name, lease=lease()):
+            execution = self._executions[claim.run.id] = Execution(claim)
+            self._keep_leases()
+            try:
+                await execution.perform()
+            finally:
+                del self._executions[claim.run.id]
+            if not execution.more_to_do:
+                return
+
+    async def _listen(self) -> None:
+        if not self._listening:
+            self._listening = True
+            await live.listen(live.worker_group(self.name), self._hear)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self._stop(news.stopped_run(message))
+
+    def _stop(self, run_id: UUID) -> None:
+        execution = self._executions.get(run_id)
+        if execution is not None:
+            logger.info("Run %s is stopped: its task is another's, or has ended.", run_id)
+            execution.stop()
+
+    def _keep_leases(self) -> None:
+        if self._heartbeat is None:
+            self._heartbeat = threading.Thread(target=self._beat, name="a2a-heartbeat", daemon=True)
+            self._heartbeat.start()
+
+    def _beat(self) -> None:
+        """Renew the leases of all runs, thrice in a lease; tell of those that are lost."""
+        while not self._closing.wait(lease().total_seconds() / 3):
+            if held := list(self._executions):
+                self._renew(held)
+            else:
+                database.close_connection()
+        database.close_connection()
+
+    def _renew(self, held: list[UUID]) -> None:
+        try:
+            lost = runs.renew(self.name, held, lease=lease())
+        except Exception:  # a missed beat loses nothing yet; the next one tries again
+            logger.warning("Could not renew the leases of %d runs.", len(held), exc_info=True)
+            database.close_connection()
+            return
+        for run_id in lost:
+            self._loop.call_soon_threadsafe(self._stop, run_id)
+
+
+def lease() -> timedelta:
+    """Give the time for which a run belongs to a worker without a sign of life."""
+    return timedelta(seconds=conf.current().lease_seconds)

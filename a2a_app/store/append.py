@@ -1,0 +1,141 @@
+"""The one write path (R1): append events to a task's log, and update what is derived from them."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connections
+from django.utils import timezone
+
+from a2a_app import models, protocol
+from a2a_app.models.run import Outcome
+from a2a_app.store import rows
+from a2a_app.store.database import alias, atomic
+from a2a_app.store.head import Head, RunKey, read_head
+from a2a_app.store.log import Flush
+from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
+from a2a_app.store.refusals import ContextChangedError, TaskMovedError
+from a2a_app.store.updates import Update
+
+logger = logging.getLogger(__name__)
+
+# Who races for one task: its run, its client's messages and cancels, a sweep. Each loss means that
+# another has won, so this many in a row means something else is wrong.
+TRIES = 20
+
+OUTCOMES = {
+    protocol.TaskState.COMPLETED: Outcome.COMPLETED,
+    protocol.TaskState.FAILED: Outcome.FAILED,
+    protocol.TaskState.CANCELED: Outcome.CANCELED,
+    protocol.TaskState.REJECTED: Outcome.REJECTED,
+}
+
+
+class _MovedError(Exception):
+    """The task is no longer at the number that was read."""
+
+
+def append(head: Head, updates: Sequence[Update], *, run: RunKey | None = None) -> Flush:
+    """Add the updates to the task's log, all of them or none, in one transaction.
+
+    Args:
+        head: The task as the caller last saw it; where it has moved on, it is read again.
+        updates: What happened, in order.
+        run: In whose name; its writes are refused once it no longer holds the task.
+
+    Returns:
+        The new head and the events, numbered and committed.
+
+    Raises:
+        Refused: The rules forbid it, see `refusals`; nothing was stored.
+    """
+    for _ in range(TRIES):
+        check_holder(head, run)
+        change = project(head, updates, run=run, at=_now())
+        try:
+            with atomic():
+                return _write(change)
+        except _MovedError:
+            head = read_head(head.task_id)
+    raise TaskMovedError(f"Task {head.task_id} changed {TRIES} times while it was written to.")
+
+
+def _now() -> datetime:
+    now = timezone.now()
+    # Clients get milliseconds; a row that kept more would sort and filter apart from what they see.
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _write(change: Change) -> Flush:
+    if change.before.seq == 0:
+        models.Task.objects.create(**rows.task(change))
+        rows.insert_messages(change)
+    else:
+        # The messages first: the task's row points to one of them.
+        rows.insert_messages(change)
+        _move_task(change)
+    models.Event.objects.bulk_create(rows.events(change))
+    models.Run.objects.bulk_create(rows.runs(change))
+    _write_artifacts(change)
+    _save_state(change)
+    return Flush(change.head, tuple(change.events), _end_runs(change))
+
+
+def _move_task(change: Change) -> None:
+    """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
+    before = change.before
+    held = models.Task.objects.filter(pk=before.task_id, seq=before.seq, answered=before.answered)
+    if change.run is not None:
+        held = held.filter(run=change.run.id)
+    if not held.update(**rows.task_changes(change)):
+        raise _MovedError
+    change.head = rows.head_after(change)
+
+
+def _write_artifacts(change: Change) -> None:
+    closing = dict(change.head.artifacts) if change.ends_task else {}
+    for key, first_seq in closing.items():
+        change.artifacts.setdefault(key, ArtifactChange(first_seq=first_seq, begins=False))
+    for key, changed in change.artifacts.items():
+        if change.ends_task and changed.last_seq is None:
+            changed.last_seq = change.head.seq
+    begun = [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins]
+    if begun:
+        targeted = connections[alias()].features.supports_update_conflicts_with_target
+        models.Artifact.objects.bulk_create(
+            begun,
+            update_conflicts=True,
+            update_fields=rows.ARTIFACT_FIELDS,
+            unique_fields=["task", "artifact_id"] if targeted else None,
+        )
+    for key, changed in change.artifacts.items():
+        if changed.last_seq is not None and not changed.begins:
+            rows.close_artifact(change, key)
+
+
+def _save_state(change: Change) -> None:
+    if change.saved is None:
+        return
+    context = models.Context.objects.filter(
+        pk=change.head.context_key, version=change.saved.version
+    )
+    if not context.update(state=change.saved.state, version=change.saved.version + 1):
+        raise ContextChangedError(change.head.context_id)
+
+
+def _end_runs(change: Change) -> tuple[tuple[UUID, str], ...]:
+    """End the run that wrote this, and with the task every run it still has."""
+    own = change.run
+    if own is not None and change.ends_run:
+        outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
+        rows.end_runs([own.id], outcome, change.error)
+    if not change.ends_task or (own is not None and own.turn == change.head.turn):
+        return ()
+    left = models.Run.objects.filter(task=change.head.task_id, ended_at=None)
+    found = list(left.values_list("pk", "worker"))
+    rows.end_runs(
+        [key for key, worker in found if worker], OUTCOMES[change.head.state], change.error
+    )
+    rows.end_runs([key for key, worker in found if not worker], Outcome.DROPPED)
+    return tuple((key, worker) for key, worker in found if worker)

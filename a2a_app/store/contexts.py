@@ -1,0 +1,34 @@
+"""Contexts: where conversations begin, and what is said in them outside any task."""
+
+from uuid import UUID
+
+from a2a_app import models, protocol
+from a2a_app.models.keys import new_key
+from a2a_app.store import rows
+from a2a_app.store.read import Scope
+
+
+def open_context(scope: Scope, context_id: str) -> models.Context:
+    """Give the owner's conversation of that contextId; a new one where it is new (section 3.4.1)."""
+    context, _ = models.Context.objects.get_or_create(
+        agent=scope.agent, owner=scope.owner, context_id=context_id
+    )
+    return context
+
+
+def record(scope: Scope, context_id: str, said: list[protocol.Message]) -> None:
+    """Keep messages that belong to a conversation but to no task."""
+    context = open_context(scope, context_id)
+    models.Message.objects.bulk_create(
+        [rows.message(each, key=new_key(), context=context.pk) for each in said]
+    )
+
+
+def new_context_id() -> str:
+    """Make a contextId for a client that named none."""
+    return str(new_key())
+
+
+def new_task_id() -> UUID:
+    """Make a task's id before the task, so that a stream can listen before there is news."""
+    return new_key()

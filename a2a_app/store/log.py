@@ -1,0 +1,31 @@
+"""What comes out of the log: events, ready to be sent, and what an append has added."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from a2a_app import protocol
+from a2a_app.store.head import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One numbered event of a task, its JSON made once and sent as it is by every stream."""
+
+    seq: int
+    turn: int
+    """The turn it belongs to."""
+    state: protocol.TaskState
+    """The task's state after it."""
+    body: str
+    """The StreamResponse (section 3.2.3) as JSON text."""
+    artifact_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What one append has committed, for those who tell others of it."""
+
+    head: Head
+    events: tuple[Event, ...]
+    stopped: tuple[tuple[UUID, str], ...] = ()
+    """The runs that it ended in other hands: each run and its worker."""

@@ -1,0 +1,221 @@
+"""Reads: rows back into the protocol's objects. Nothing here changes anything (R10)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from a2a_app import models, protocol
+from a2a_app.store import rows
+from a2a_app.store.log import Event, Flush
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose tasks a read may see: one owner's, with one agent (R11)."""
+
+    agent: str
+    owner: str
+
+    def tasks(self) -> models.task.TaskQuerySet:
+        """Give the one queryset that every read for a caller begins with."""
+        return models.Task.objects.visible_to(agent=self.agent, owner=self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a reader of a task's log stands: after which number, and in which state that is."""
+
+    task_id: UUID
+    seq: int
+    turn: int
+    """The turn of that event."""
+    state: protocol.TaskState
+    """The state after that event."""
+    newest: int
+    """The number the log had reached when this was read."""
+    answered: int
+    """The newest turn that was over when this was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A task as it was at one number of its log (section 3.1.6: no event lost in between)."""
+
+    task: protocol.Task
+    position: Position
+
+
+def find(scope: Scope, task_id: str) -> models.Task:
+    """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
+    try:
+        return scope.tasks().select_related("context", "status_message").get(pk=UUID(task_id))
+    except (ValueError, models.Task.DoesNotExist):
+        raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
+
+
+def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
+    """Read a task and its number together; raises TaskNotFoundError.
+
+    The rows are read one after the other while others may write. What is newer than the task's
+    number is left out, so that the whole is the task at exactly that number. (An artifact that was
+    begun anew in between is left out too; the event that did so comes after the number.)
+    """
+    row = find(scope, task_id)
+    history = _history([row], history_length).get(row.pk, [])
+    return Snapshot(
+        task=_task(row, history, _artifacts(row)),
+        position=_newest_position(row),
+    )
+
+
+def position_at(scope: Scope, task_id: str, seq: int) -> Position:
+    """Give the place after one number of a task's log, where a stream goes on.
+
+    Raises TaskNotFoundError, and ValueError where the log has no such number.
+    """
+    row = find(scope, task_id)
+    if seq == 0:
+        return Position(row.pk, 0, 0, protocol.TaskState.SUBMITTED, row.seq, row.answered)
+    event = models.Event.objects.filter(task=row.pk, seq=seq).values_list("turn", "state").first()
+    if event is None:
+        raise ValueError(f"The log of task {row.pk} has no event {seq}.")
+    turn, state = event
+    return Position(row.pk, seq, turn, protocol.TaskState(state), row.seq, row.answered)
+
+
+def _newest_position(row: models.Task) -> Position:
+    state = protocol.TaskState(row.state)
+    turn = row.turn
+    if state.is_interrupted and row.answered < row.turn:
+        # The word may be the client's from an earlier turn, while a later one waits to begin.
+        event = models.Event.objects.filter(task=row.pk, seq=row.seq)
+        turn = event.values_list("turn", flat=True).get()
+    return Position(row.pk, row.seq, turn, state, row.seq, row.answered)
+
+
+def positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
+    """Give the newest number and the newest answered turn of many tasks, in one query."""
+    tasks = models.Task.objects.filter(pk__in=list(task_ids))
+    return list(tasks.values_list("pk", "seq", "answered"))
+
+
+def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
+    """Read the log after a number, at most `limit` events, in order."""
+    found = models.Event.objects.filter(task=task_id, seq__gt=seq).order_by("seq")[:limit]
+    return [
+        Event(number, turn, protocol.TaskState(state), body)
+        for number, turn, state, body in found.values_list("seq", "turn", "state", "body")
+    ]
+
+
+def messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol.Message]:
+    """Read the newest messages of a conversation, over all its tasks, oldest first."""
+    newest = models.Message.objects.filter(
+        context__agent=scope.agent, context__owner=scope.owner, context__context_id=context_id
+    ).select_related("context")
+    found = list(newest.order_by("-id")[:limit])
+    return [message(row, context_id=context_id) for row in reversed(found)]
+
+
+def with_details(
+    found: Sequence[models.Task], *, history_length: int | None, include_artifacts: bool
+) -> list[protocol.Task]:
+    """Make protocol tasks of many rows, with a fixed number of queries for all of them."""
+    history = _history(found, history_length)
+    artifacts = _artifacts_of_many(found) if include_artifacts else {}
+    return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
+
+
+def message(row: models.Message, *, context_id: str) -> protocol.Message:
+    """Make the protocol's message of a row."""
+    return protocol.Message.model_construct(
+        message_id=row.message_id,
+        context_id=context_id,
+        task_id=str(row.task_id) if row.task_id else "",
+        role=protocol.Role(row.role),
+        parts=[protocol.Part.from_dict(part) for part in row.parts],
+        metadata=row.metadata,
+        extensions=row.extensions,
+        reference_task_ids=row.reference_task_ids,
+    )
+
+
+def _task(
+    row: models.Task, history: list[protocol.Message], artifacts: list[protocol.Artifact]
+) -> protocol.Task:
+    context_id = row.context.context_id
+    said = row.status_message and message(row.status_message, context_id=context_id)
+    return protocol.Task(
+        id=str(row.pk),
+        context_id=context_id,
+        status=protocol.TaskStatus(
+            state=protocol.TaskState(row.state), message=said, timestamp=row.status_at
+        ),
+        artifacts=artifacts,
+        history=history,
+        metadata=row.metadata,
+    )
+
+
+def _history(
+    found: Sequence[models.Task], length: int | None
+) -> dict[UUID, list[protocol.Message]]:
+    """Read the newest `length` messages of each task, all if None (section 3.2.4)."""
+    if length == 0 or not found:
+        return {}
+    by_key = {row.pk: row for row in found}
+    history: dict[UUID, list[protocol.Message]] = {key: [] for key in by_key}
+    for said in _newest_first(found, length):
+        row = by_key[said.task_id]
+        history[row.pk].append(message(said, context_id=row.context.context_id))
+    return {key: newest_first[::-1] for key, newest_first in history.items()}
+
+
+def _newest_first(found: Sequence[models.Task], length: int | None) -> QuerySet[models.Message]:
+    current = [row.status_message_id for row in found if row.status_message_id]
+    said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
+    if len(found) == 1:
+        return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
+    said = said.filter(task__in=[row.pk for row in found])
+    if length is None:
+        return said
+    place = Window(RowNumber(), partition_by="task", order_by="-seq")
+    return said.annotate(place=place).filter(place__lte=length)
+
+
+def _artifacts(row: models.Task) -> list[protocol.Artifact]:
+    found = models.Artifact.objects.filter(task=row.pk, first_seq__lte=row.seq)
+    return [_artifact(each, row.seq) for each in found.order_by("first_seq")]
+
+
+def _artifacts_of_many(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifact]]:
+    numbers = {row.pk: row.seq for row in found}
+    artifacts: dict[UUID, list[protocol.Artifact]] = {}
+    for each in models.Artifact.objects.filter(task__in=numbers).order_by("first_seq"):
+        if each.first_seq <= numbers[each.task_id]:
+            whole = _artifact(each, numbers[each.task_id])
+            artifacts.setdefault(each.task_id, []).append(whole)
+    return artifacts
+
+
+def _artifact(row: models.Artifact, seq: int) -> protocol.Artifact:
+    """Make the protocol's artifact of a row, as it was at a number of the task's log."""
+    if row.last_seq is None or row.last_seq > seq:
+        return rows.assemble(rows.logged_chunks(row.task_id, row.artifact_id, row.first_seq, seq))
+    return protocol.Artifact.model_construct(
+        artifact_id=row.artifact_id,
+        name=row.name,
+        description=row.description,
+        parts=[protocol.Part.from_dict(part) for part in row.parts],
+        metadata=row.metadata,
+        extensions=row.extensions,
+    )
+
+
+def position_after(flush: Flush) -> Position:
+    """Give the place after what was just appended."""
+    head, last = flush.head, flush.events[-1]
+    return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)

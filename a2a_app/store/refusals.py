@@ -1,0 +1,41 @@
+"""Why the store refuses a write."""
+
+from a2a_app.protocol import TaskState
+
+
+class Refused(Exception):
+    """A write the store does not accept; nothing of it was stored."""
+
+
+class TaskEndedError(Refused):
+    """The task is in a terminal state, which is its last (R3)."""
+
+    def __init__(self, state: TaskState) -> None:
+        super().__init__(f"The task has ended: {state.name.lower()}.")
+        self.state = state
+
+
+class RunLostError(Refused):
+    """The run no longer holds the task: another process took it over (R7)."""
+
+    def __init__(self) -> None:
+        super().__init__("Another run holds the task now.")
+
+
+class UnknownArtifactError(Refused):
+    """A chunk was to be appended to an artifact that the task does not have, or that is closed."""
+
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(f"Cannot append to artifact {artifact_id!r}: there is no such open one.")
+        self.artifact_id = artifact_id
+
+
+class ContextChangedError(Refused):
+    """Another turn wrote the context's state since this one read it."""
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"The state of context {context_id!r} was changed by another turn.")
+
+
+class TaskMovedError(Refused):
+    """The task changed between reading and writing, again and again: try once more."""

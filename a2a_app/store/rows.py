@@ -1,0 +1,193 @@
+"""Rows: what a change of a task is in terms of tables."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from a2a_app import models, protocol
+from a2a_app.models.run import Outcome
+from a2a_app.store.head import Head
+from a2a_app.store.projection import Change
+
+ARTIFACT_FIELDS = [
+    "name", "description", "parts", "metadata", "extensions", "first_seq", "last_seq",
+]  # fmt: skip  # one line says what an artifact that begins again overwrites
+
+
+def task_changes(change: Change) -> dict[str, Any]:
+    """Give the columns of the task's row that the change sets."""
+    head = head_after(change)
+    columns: dict[str, Any] = {"seq": head.seq}
+    if change.turns:
+        columns["turn"] = head.turn
+    if change.ends_run:
+        columns |= {"answered": head.answered, "run": None}
+    if change.status_changed:
+        columns |= {"state": head.state.value, "status_at": change.at}
+        columns["status_message"] = change.status_message
+        if head.metadata is not change.before.metadata:
+            columns["metadata"] = dict(head.metadata)
+    return columns
+
+
+def head_after(change: Change) -> Head:
+    """Give the head once the change is stored: a run that is over lets go of the task."""
+    if change.ends_task:
+        return replace(change.head, answered=change.head.turn, run_id=None)
+    if change.returned and change.run is not None:
+        return replace(change.head, answered=change.run.turn, run_id=None)
+    return change.head
+
+
+def task(change: Change) -> dict[str, Any]:
+    """Give all columns of a new task's row."""
+    head = change.head
+    return {
+        "pk": head.task_id,
+        "context_id": head.context_key,
+        "agent": head.agent,
+        "owner": head.owner,
+        "user_id": head.user_id,
+        "state": head.state.value,
+        "status_at": change.at,
+        "metadata": dict(head.metadata),
+        "seq": head.seq,
+        "turn": head.turn,
+    }
+
+
+def events(change: Change) -> list[models.Event]:
+    """Make the rows of the log."""
+    return [
+        models.Event(
+            task_id=change.head.task_id,
+            seq=event.seq,
+            turn=event.turn,
+            state=event.state.value,
+            artifact_id=event.artifact_id,
+            body=event.body,
+            created_at=change.at,
+        )
+        for event in change.events
+    ]
+
+
+def insert_messages(change: Change) -> None:
+    """Insert the messages that came with the change."""
+    models.Message.objects.bulk_create(
+        [
+            message(
+                said, key=key, context=change.head.context_key, task=change.head.task_id, seq=seq
+            )
+            for key, seq, said in change.messages
+        ]
+    )
+
+
+def message(
+    said: protocol.Message, *, key: UUID, context: UUID, task: UUID | None = None, seq: int = 0
+) -> models.Message:
+    """Make the row of one message."""
+    body = said.to_dict()
+    return models.Message(
+        pk=key,
+        context_id=context,
+        task_id=task,
+        seq=seq,
+        message_id=said.message_id,
+        role=said.role.value,
+        parts=body["parts"],
+        metadata=said.metadata,
+        extensions=said.extensions,
+        reference_task_ids=said.reference_task_ids,
+    )
+
+
+def runs(change: Change) -> list[models.Run]:
+    """Make the rows of the turns to do: the order to run them, stored with the message (R6)."""
+    return [
+        models.Run(
+            task_id=change.head.task_id,
+            message_id=key,
+            turn=turn,
+            metadata=received.metadata,
+            accepted_output_modes=list(received.accepted_output_modes),
+            extensions=list(received.extensions),
+            lease_until=timezone.now(),
+        )
+        for key, turn, received in change.turns
+    ]
+
+
+def end_runs(keys: Iterable[UUID], outcome: Outcome, error: str = "") -> None:
+    """Write the end of runs into their rows."""
+    keys = list(keys)
+    if keys:
+        models.Run.objects.filter(pk__in=keys).update(
+            ended_at=timezone.now(), lease_until=None, outcome=outcome, error=error
+        )
+
+
+def artifact(change: Change, artifact_id: str) -> models.Artifact:
+    """Make the row of an artifact that begins in this change, closed or open."""
+    changed = change.artifacts[artifact_id]
+    whole = assemble(changed.chunks)
+    closed = changed.last_seq is not None
+    return models.Artifact(
+        task_id=change.head.task_id,
+        artifact_id=artifact_id,
+        name=whole.name,
+        description=whole.description,
+        parts=whole.to_dict()["parts"] if closed else [],
+        metadata=whole.metadata,
+        extensions=whole.extensions,
+        first_seq=changed.first_seq,
+        last_seq=changed.last_seq,
+    )
+
+
+def close_artifact(change: Change, artifact_id: str) -> None:
+    """Give an artifact that began earlier its parts: those in the log, this change's included."""
+    changed = change.artifacts[artifact_id]
+    whole = assemble(
+        logged_chunks(change.head.task_id, artifact_id, changed.first_seq, change.head.seq)
+    )
+    models.Artifact.objects.filter(task=change.head.task_id, artifact_id=artifact_id).update(
+        parts=whole.to_dict()["parts"],
+        metadata=whole.metadata,
+        extensions=whole.extensions,
+        last_seq=changed.last_seq,
+    )
+
+
+def logged_chunks(
+    task_id: UUID, artifact_id: str, first: int, last: int
+) -> list[protocol.Artifact]:
+    """Read an artifact's chunks from the log, those between two numbers, both included."""
+    bodies = models.Event.objects.filter(
+        task=task_id, seq__gte=first, seq__lte=last, artifact_id=artifact_id
+    ).order_by("seq")
+    return [
+        protocol.Artifact.from_dict(json.loads(body)["artifactUpdate"]["artifact"])
+        for body in bodies.values_list("body", flat=True)
+    ]
+
+
+def assemble(chunks: list[protocol.Artifact]) -> protocol.Artifact:
+    """Make one artifact of its chunks: parts in order, later metadata over earlier."""
+    first = chunks[0]
+    if len(chunks) == 1:
+        return first
+    metadata = {key: value for chunk in chunks for key, value in chunk.metadata.items()}
+    extensions = dict.fromkeys(uri for chunk in chunks for uri in chunk.extensions)
+    return first.model_copy(
+        update={
+            "parts": [part for chunk in chunks for part in chunk.parts],
+            "metadata": metadata,
+            "extensions": list(extensions),
+        }
+    )

@@ -1,0 +1,140 @@
+"""Runs: who works on which turn. A claim is a lease; it is renewed, given up, or lost (R7).
+
+Leases are counted on the database's clock, the one clock that all processes share.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import ExpressionWrapper, F, Q
+from django.db.models.fields import DateTimeField
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from a2a_app import models, protocol
+from a2a_app.models.keys import new_key
+from a2a_app.models.run import Outcome
+from a2a_app.store.append import append
+from a2a_app.store.database import atomic
+from a2a_app.store.head import Head, RunKey, head_of, read_head
+from a2a_app.store.log import Flush
+from a2a_app.store.read import message
+from a2a_app.store.updates import StatusUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that a worker may now work on, with all that the agent is told of it."""
+
+    run: RunKey
+    worker: str
+    attempt: int
+    head: Head
+    message: protocol.Message
+    row: models.Run
+    """The run's row, its task, context and user loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueRun:
+    """A run whose lease is over: nobody has begun it, or nobody works on it any more."""
+
+    id: UUID
+    task_id: UUID
+    context_id: str
+    agent: str
+    attempt: int
+    worker: str
+    since: datetime
+
+
+def claim(task_id: UUID, worker: str, *, lease: timedelta) -> Claim | None:
+    """Take the task's next turn for a worker, if there is one and no other run holds the task."""
+    waiting = models.Run.objects.filter(task=task_id, worker="", ended_at=None)
+    row = (
+        waiting.select_related("task__context", "task__user", "message")
+        .order_by("turn", "attempt")
+        .first()
+    )
+    if row is None or not _take(row, worker, lease):
+        return None
+    task = row.task
+    task.run_id = row.pk
+    return Claim(
+        run=RunKey(row.pk, row.turn),
+        worker=worker,
+        attempt=row.attempt,
+        head=head_of(task),
+        message=message(row.message, context_id=task.context.context_id),
+        row=row,
+    )
+
+
+def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UUID]:
+    """Renew the leases of a worker's runs in one statement; gives those that are lost."""
+    held = models.Run.objects.filter(pk__in=run_ids, worker=worker, ended_at=None)
+    if held.update(lease_until=_in(lease)) == len(run_ids):
+        return set()
+    return set(run_ids) - set(held.values_list("pk", flat=True))
+
+
+def overdue(*, limit: int) -> list[OverdueRun]:
+    """Find runs that any process may take, the longest overdue first."""
+    runs = models.Run.objects.filter(lease_until__lt=Now()).order_by("lease_until")
+    # A turn waits for the one before it: the task is held, and the holder goes on with it.
+    free = Q(task__run=None) | Q(task__run=F("pk"))
+    found = runs.filter(free).values_list(
+        "pk", "task", "task__context__context_id", "task__agent", "attempt", "worker", "lease_until"
+    )
+    return [OverdueRun(*columns) for columns in found[:limit]]
+
+
+def retry(run: OverdueRun) -> bool:
+    """Give a lost run's turn to whoever claims it next; False where another process was quicker."""
+    with atomic():
+        if not _lose(run):
+            return False
+        lost = models.Run.objects.get(pk=run.id)
+        lost.pk, lost.attempt, lost.worker = new_key(), run.attempt + 1, ""
+        lost.outcome, lost.started_at, lost.ended_at = "", None, None
+        lost.lease_until = timezone.now()
+        lost.save(force_insert=True)
+        return True
+
+
+def fail_lost(run: OverdueRun, update: StatusUpdate) -> Flush | None:
+    """End a lost run's task with a reason; None where another process was quicker."""
+    with atomic():
+        if not _lose(run):
+            return None
+        return append(read_head(run.task_id), [update])
+
+
+def _take(row: models.Run, worker: str, lease: timedelta) -> bool:
+    with atomic():
+        free = models.Task.objects.filter(pk=row.task_id, run=None)
+        if not free.update(run=row.pk):
+            return False
+        taken = models.Run.objects.filter(pk=row.pk, worker="", ended_at=None).update(
+            worker=worker, lease_until=_in(lease), started_at=timezone.now()
+        )
+        if not taken:
+            # Whoever ended or took the run did not hold the task, so it is free again.
+            models.Task.objects.filter(pk=row.task_id, run=row.pk).update(run=None)
+        return bool(taken)
+
+
+def _lose(run: OverdueRun) -> bool:
+    lost = models.Run.objects.filter(
+        pk=run.id, worker=run.worker, ended_at=None, lease_until__lt=Now()
+    )
+    if not lost.update(ended_at=timezone.now(), lease_until=None, outcome=Outcome.LOST):
+        return False
+    models.Task.objects.filter(pk=run.task_id, run=run.id).update(run=None)
+    return True
+
+
+def _in(lease: timedelta) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() + lease, output_field=DateTimeField())

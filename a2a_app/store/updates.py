@@ -1,0 +1,54 @@
+"""Updates: what may be appended to a task's log."""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from a2a_app import protocol
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """The client sent a message: the task begins, or has one more turn to do."""
+
+    message: protocol.Message
+    metadata: dict[str, Any] = field(default_factory=dict)
+    accepted_output_modes: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """The task's status is now this one (section 4.2.1)."""
+
+    state: protocol.TaskState
+    message: protocol.Message | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    """The traceback behind a failure: for the run's row, never for a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactUpdate:
+    """A whole artifact, or a chunk of one (section 4.2.2)."""
+
+    artifact: protocol.Artifact
+    append: bool = False
+    last_chunk: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The agent's code has returned: the task is complete, unless it asked or more is to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSaved:
+    """The agent changed what it remembers of the context."""
+
+    state: dict[str, Any]
+    version: int
+    """The version it was read at."""
+
+
+Update: TypeAlias = MessageReceived | StatusUpdate | ArtifactUpdate | Returned | StateSaved

@@ -1,0 +1,111 @@
+"""The writer: how one run appends. What comes while a commit is under way goes into the next one."""
+
+import asyncio
+from collections.abc import Callable
+
+from a2a_app.store import database, news
+from a2a_app.store.append import append
+from a2a_app.store.head import Head, RunKey
+from a2a_app.store.log import Flush
+from a2a_app.store.projection import check
+from a2a_app.store.refusals import RunLostError, TaskEndedError
+from a2a_app.store.updates import Returned, StatusUpdate, Update
+
+# How many updates one transaction takes, and so how many may wait: an agent that is faster than
+# the database waits for it, instead of filling the memory.
+BATCH = 128
+
+
+class Writer:
+    """Appends a run's updates in order, grouped: one transaction for all that is waiting."""
+
+    def __init__(self, head: Head, run: RunKey, *, on_loss: Callable[[], None]) -> None:
+        """Write for a run that holds its task.
+
+        Args:
+            head: The task as it was claimed.
+            run: The run, checked at every write.
+            on_loss: Called once if the task has ended or is another run's: all else is in vain.
+        """
+        self.head = head
+        self._checked = head
+        self._run = run
+        self._on_loss = on_loss
+        self._waiting: list[Update] = []
+        self._committed = asyncio.Event()
+        self._flushing: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+
+    async def put(self, *updates: Update) -> None:
+        """Accept updates, after those before them and in one transaction.
+
+        Returns once there is room for more; after a terminal or interrupted status, and after the
+        end of the turn, once all is committed. Raises Refused where the rules forbid an update.
+        """
+        self._raise_failure()
+        checked = self._checked
+        for update in updates:
+            checked = check(checked, update)
+        self._checked = checked
+        self._waiting.extend(updates)
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        if any(_rests(update) for update in updates):
+            await self.flushed()
+        while len(self._waiting) >= BATCH:
+            await self._next_commit()
+        self._raise_failure()
+
+    async def flushed(self) -> None:
+        """Wait until everything accepted so far is committed; raises what went wrong."""
+        while self._flushing is not None:
+            await self._next_commit()
+        self._raise_failure()
+
+    async def _next_commit(self) -> None:
+        self._committed.clear()
+        await self._committed.wait()
+
+    async def _flush(self) -> None:
+        """Commit what waits until nothing does, and tell of each commit before the next one."""
+        try:
+            while self._waiting and self._failure is None:
+                batch, self._waiting = self._waiting, []
+                flush = await database.run(append, self.head, batch, run=self._run)
+                self.head = flush.head
+                await news.tell(flush)
+                self._committed.set()
+        except Exception as error:  # kept for the agent's next verb, where it is raised
+            self._failure = error
+            self._waiting.clear()
+            if isinstance(error, TaskEndedError | RunLostError):
+                self._on_loss()
+        finally:
+            self._flushing = None
+            self._committed.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _rests(update: Update) -> bool:
+    match update:
+        case StatusUpdate(state=state):
+            return state.is_terminal or state.is_interrupted
+        case _:
+            return isinstance(update, Returned)
+
+
+async def write(head: Head, update: Update, *, run: RunKey | None = None) -> Flush:
+    """Append one update outside any writer (a client's message, a cancel), and tell of it.
+
+    Commit and telling belong together: they go on to their end even if the caller is cancelled.
+    """
+    return await asyncio.shield(_write(head, update, run))
+
+
+async def _write(head: Head, update: Update, run: RunKey | None) -> Flush:
+    flush = await database.run(append, head, [update], run=run)
+    await news.tell(flush)
+    return flush
