@@ -77,14 +77,16 @@ class Follower:
         seq, state, turn = start.seq, start.state, start.turn
         self._behind = topic.seq > seq
         while not until.reached(state, turn, topic.answered) and not topic.gone:
-            events = await self._next(seq)
+            quiet = not self._behind and not self._buffer and await self._hear_nothing()
+            events = [] if quiet else await self._next(seq)
             end = self._end(events, until)
             if end is not None:
                 yield events[: end + 1]
                 return
             if events:
                 seq, state, turn = events[-1].seq, events[-1].state, events[-1].turn
-            yield events
+            if events or quiet:
+                yield events
 
     def offer(self, events: Sequence[Event]) -> None:
         """Take events. A buffer that is full is given up: the log has them all (R5)."""
@@ -100,8 +102,6 @@ class Follower:
         self._wake.set()
 
     async def _next(self, seq: int) -> list[Event]:
-        if not self._behind and not self._buffer:
-            await self._wait()
         if self._behind:
             events = await self._topic.read_after(seq)
             newest = events[-1].seq if events else seq
@@ -112,13 +112,15 @@ class Follower:
         self._buffer.clear()
         return events
 
-    async def _wait(self) -> None:
+    async def _hear_nothing(self) -> bool:
+        """Wait for news; True if there is none for `keepalive_seconds`."""
         self._wake.clear()
         try:
             async with asyncio.timeout(conf.current().keepalive_seconds):
                 await self._wake.wait()
         except TimeoutError:
-            return
+            return True
+        return False
 
     def _end(self, events: list[Event], until: Until) -> int | None:
         """Find the last event to follow, where others come after it."""

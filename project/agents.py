@@ -111,5 +111,3 @@ def _calendar(plan: dict[str, Any]) -> Part:
     events = "".join(f"BEGIN:VEVENT\r\nSUMMARY:{day}\r\nEND:VEVENT\r\n" for day in plan["days"])
     text = f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{events}END:VCALENDAR\r\n"
     return Part(raw=text.encode(), filename="trip.ics", media_type="text/calendar")
-
-

@@ -57,9 +57,7 @@ TEMPLATES = [
 ]
 
 _database: dict[str, Any] = dict(
-    dj_database_url.parse(
-        os.environ.get("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
-    )
+    dj_database_url.parse(os.environ.get("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
 )
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # Without these a writer may fail at once where it could wait, and readers wait for writers.

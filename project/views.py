@@ -11,5 +11,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """Say what there is to try."""
     base = request.build_absolute_uri("/").rstrip("/")
     return render(
-        request, "index.html", {"agents": list(registry), "curl": streaming_curl(base), "base": base}
+        request,
+        "index.html",
+        {"agents": list(registry), "curl": streaming_curl(base), "base": base},
     )

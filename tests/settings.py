@@ -1,17 +1,20 @@
 """Settings of the tests: the reference project's, with databases that several threads can share."""
 
-import tempfile
-from pathlib import Path
+import os
 
-from project.settings import *  # noqa: F403  # the tests run what the project runs
-from project.settings import DATABASES, INSTALLED_APPS
+from tests.servers import folder, postgresql_url
+
+if os.environ.get("A2A_TEST_DATABASE") == "postgresql":
+    os.environ["DATABASE_URL"] = postgresql_url()
+
+from project.settings import *  # noqa: E402, F403  # after the line that chooses the database
+from project.settings import DATABASES, INSTALLED_APPS  # noqa: E402  # likewise
 
 DEBUG = False
-SECRET_KEY = "for-tests-only"  # noqa: S105  # guards nothing
+SECRET_KEY = "for-tests-only"
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # One in memory would be another one for each thread.
-    folder = Path(tempfile.mkdtemp(prefix="a2a-tests-"))
-    DATABASES["default"]["TEST"] = {"NAME": str(folder / "test.sqlite3")}
+    DATABASES["default"]["TEST"] = {"NAME": str(folder() / "test.sqlite3")}

@@ -15,8 +15,9 @@ from a2a_app.operations.streams import Stream, StreamItem
 
 logger = logging.getLogger(__name__)
 
-# A comment: it keeps proxies from closing the connection, and no client sees it.
-KEEPALIVE = b": keep-alive\n\n"
+# A comment keeps proxies from closing the connection. It is one line, not a block of its own: after
+# an id, some clients take an empty line for an event without data.
+KEEPALIVE = b": keep-alive\n"
 
 
 async def event_stream(

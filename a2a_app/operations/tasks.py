@@ -25,9 +25,7 @@ async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task
     return found.task
 
 
-async def list_tasks(
-    call: Call, params: protocol.ListTasksRequest
-) -> protocol.ListTasksResponse:
+async def list_tasks(call: Call, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
     """Give a page of the caller's tasks with this agent, newest status first."""
     return await database.run(pages.task_page, call.scope, params)
 
@@ -46,9 +44,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         await write(head, StatusUpdate(TaskState.CANCELED, metadata=params.metadata))
     except TaskEndedError as ended:
         if ended.state is not TaskState.CANCELED:
-            raise protocol.TaskNotCancelableError(
-                str(ended), task_id=str(head.task_id)
-            ) from None
+            raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     found = await database.run(read.snapshot, call.scope, params.id)
     return found.task
 

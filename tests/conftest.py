@@ -1,0 +1,60 @@
+"""What all tests share: the runtime inside the test's process, and servers outside it."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Literal
+
+import pytest
+from channels.layers import channel_layers
+
+from a2a_app import runners
+from a2a_app.runners.embedded import EmbeddedRunner
+from a2a_app.store import database as store_database
+from tests.servers import Database, Process, fresh_database, redis_url, web_server
+
+Serve = Callable[..., Process]
+
+
+@pytest.fixture
+async def runtime(transactional_db: None) -> AsyncIterator[None]:
+    """Let a test use the app on its own event loop, with a database that every thread sees."""
+    yield
+    runner = runners.current()
+    if isinstance(runner, EmbeddedRunner):
+        await runner.close()
+    store_database.close()
+    # What is in memory belongs to this test's event loop.
+    channel_layers.backends.clear()
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """Start servers of the reference project, each on a fresh database unless given one."""
+    started: list[Process] = []
+    with ExitStack() as stack:
+
+        def start(
+            database: Database = "sqlite",
+            server: Literal["daphne", "uvicorn"] = "daphne",
+            *,
+            database_url: str = "",
+            redis: bool = False,
+            settings_module: str = "tests.settings",
+            **a2a: Any,
+        ) -> Process:
+            url = database_url or stack.enter_context(fresh_database(database))
+            process = web_server(
+                server,
+                database_url=url,
+                redis_url=redis_url() if redis else "",
+                settings_module=settings_module,
+                **a2a,
+            )
+            stack.callback(process.kill)
+            started.append(process)
+            process.start()
+            return process
+
+        yield start
+        for process in started:
+            request.node.add_report_section("call", process.url, process.output()[-20_000:])

