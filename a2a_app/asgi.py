@@ -32,7 +32,7 @@ def get_asgi_application() -> Any:
 
 
 def _begin_with_daphne() -> None:
-    """Have Twisted's reactor begin: daphne knows no lifespan events, and loads us before it runs."""
+    """Have Twisted's reactor begin: daphne loads us before it runs, and has no lifespan events."""
     reactor = sys.modules.get("twisted.internet.reactor")
     if reactor is not None and "daphne.server" in sys.modules:
         reactor.callLater(0, _begin_in_running_loop)

@@ -40,7 +40,7 @@ class Settings(BaseModel):
     """How many turns one process works on at once; the others wait in the database."""
 
     lease_seconds: float = Field(15.0, gt=0)
-    """How long a run belongs to a process that gives no sign of life; signs come thrice as often."""
+    """For how long a run belongs to a process that gives no sign of life; three are due a lease."""
 
     sweep_seconds: float = Field(5.0, gt=0)
     """How often a process looks for runs that nobody began, or whose process is gone."""

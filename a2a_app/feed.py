@@ -125,7 +125,7 @@ class Follower:
     def _end(self, events: list[Event], until: Until) -> int | None:
         """Find the last event to follow, where others come after it."""
         for place, event in enumerate(events[:-1]):
-            # A later turn has begun, so this one is over, also if the news of that is still to come.
+            # A later turn has begun, so this one is over, even before the news of that comes.
             over = max(self._topic.answered, events[place + 1].turn - 1)
             if until.reached(event.state, event.turn, over):
                 return place

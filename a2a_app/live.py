@@ -97,18 +97,18 @@ class Hub:
             logger.warning("The channel layer did not add %s.", group, exc_info=True)
 
     async def _own_channel(self) -> str:
-        if self._reader is None or self._reader.done():
-            self._channel = asyncio.ensure_future(self._layer.new_channel("a2a"))
-            self._reader = asyncio.create_task(self._read(self._channel))
-        assert self._channel is not None
+        assert self._layer is not None
+        if self._channel is None:
+            self._channel = asyncio.ensure_future(self._layer.new_channel())
+            self._reader = asyncio.create_task(self._read(self._layer, self._channel))
         return await asyncio.shield(self._channel)
 
-    async def _read(self, channel: "asyncio.Task[str]") -> None:
+    async def _read(self, layer: BaseChannelLayer, channel: "asyncio.Task[str]") -> None:
         """Read the channel for ever: to cancel a receive() can lose a message for good."""
         name = await channel
         while True:
             try:
-                message = await self._layer.receive(name)
+                message = await layer.receive(name)
             except Exception:
                 logger.warning("The channel layer failed; the log is polled.", exc_info=True)
                 await asyncio.sleep(RETRY_SECONDS)

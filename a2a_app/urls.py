@@ -36,5 +36,5 @@ def _open(pattern: URLPattern) -> URLPattern:
 
 # Not called app_name: Django would take that for a namespace around ours.
 _patterns, _app, _namespace = api.urls
-_opened = ([_open(pattern) for pattern in _patterns], _app)
+_opened = ([_open(pattern) for pattern in _patterns if isinstance(pattern, URLPattern)], _app)
 urlpatterns = [path("", include(_opened, namespace=_namespace))]

@@ -54,7 +54,7 @@ def postgresql_url(name: str = "postgres") -> str:
 
 def _on_postgresql(statement: str) -> None:
     with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]  # names of our own making
+        connection.execute(statement)
 
 
 @cache

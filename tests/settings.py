@@ -7,8 +7,8 @@ from tests.servers import folder, postgresql_url
 if os.environ.get("A2A_TEST_DATABASE") == "postgresql":
     os.environ["DATABASE_URL"] = postgresql_url()
 
-from project.settings import *  # noqa: E402, F403  # after the line that chooses the database
-from project.settings import DATABASES, INSTALLED_APPS  # noqa: E402  # likewise
+from project.settings import *  # noqa: F403  # after the line that chooses the database
+from project.settings import DATABASES, INSTALLED_APPS
 
 DEBUG = False
 SECRET_KEY = "for-tests-only"

@@ -1,4 +1,4 @@
-"""What an agent's author needs: `agent`, `Agent`, `Turn`, and the parts that messages are made of."""
+"""What an agent's author needs: `agent`, `Agent`, `Turn`, and what messages are made of."""
 
 from a2a_app.agents.artifacts import ArtifactWriter
 from a2a_app.agents.base import Agent

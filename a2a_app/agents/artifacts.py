@@ -1,20 +1,30 @@
 """ArtifactWriter: an artifact that grows."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from a2a_app import protocol
 from a2a_app.agents.content import Content, as_part
+from a2a_app.protocol import Artifact
 from a2a_app.store.updates import ArtifactUpdate
+
+MAX_ID = 255
 
 
 class ArtifactWriter:
     """Writes one artifact of a turn, a chunk at a time."""
 
     def __init__(
-        self, put: Callable[[ArtifactUpdate], Awaitable[None]], artifact: protocol.Artifact
+        self,
+        put: Callable[[ArtifactUpdate], Awaitable[None]],
+        artifact_id: str,
+        about: dict[str, Any],
     ) -> None:
+        """Write by `put`; `about` is what the first chunk says besides its parts."""
+        if len(artifact_id) > MAX_ID:
+            raise ValueError(f"An artifact's id has at most {MAX_ID} characters.")
         self._put = put
-        self._artifact = artifact
+        self._id = artifact_id
+        self._about = about
         self._begun = False
 
     def write(self, *content: Content, last: bool = False) -> Awaitable[None]:
@@ -23,11 +33,8 @@ class ArtifactWriter:
         An artifact that never gets a last chunk is closed by the end of the task.
         """
         parts = [as_part(each) for each in content]
-        if not parts:
-            raise ValueError("A chunk of an artifact has at least one part.")
-        artifact = self._artifact.model_copy(update={"parts": parts})
+        artifact = Artifact(artifact_id=self._id, parts=parts, **self._about)
         update = ArtifactUpdate(artifact, append=self._begun, last_chunk=last)
-        self._begun = True
-        # Name and description are said once; a later chunk carries what is new.
-        self._artifact = protocol.Artifact.model_construct(artifact_id=artifact.artifact_id)
+        # What an artifact is called is said once.
+        self._begun, self._about = True, {}
         return self._put(update)

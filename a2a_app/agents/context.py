@@ -13,13 +13,12 @@ class ContextState:
     """The conversation a turn belongs to (section 3.4.1)."""
 
     def __init__(self, claim: Claim) -> None:
-        row = claim.row.task.context
         self.id: str = claim.head.context_id
-        self.state: dict[str, Any] = deepcopy(row.state)
+        self.state: dict[str, Any] = deepcopy(claim.context_state)
         """What the agent remembers: JSON values. Saved with whatever ends the turn."""
         self._scope = read.Scope(claim.head.agent, claim.head.owner)
-        self._saved: dict[str, Any] = row.state
-        self._version: int = row.version
+        self._saved: dict[str, Any] = claim.context_state
+        self._version: int = claim.context_version
 
     async def messages(self, limit: int = 100) -> list[Message]:
         """Read the newest messages of the whole conversation, over all its tasks, oldest first."""

@@ -87,11 +87,7 @@ def agent(**declared: Any) -> Callable[[T], T]:
 
 def make_agent(subject: Callable[..., Any], **declared: Any) -> Agent:
     """Make an agent of a function or of a subclass of Agent, without registering it."""
-    made: Agent
-    if isinstance(subject, type):
-        made = subject()
-    else:
-        made = FunctionAgent(subject)
+    made: Agent = subject() if isinstance(subject, type) else FunctionAgent(subject)
     for key, value in declared.items():
         if key not in Agent.__annotations__:
             raise TypeError(f"An agent has no {key!r}; it has {', '.join(Agent.__annotations__)}.")

@@ -53,22 +53,22 @@ class Turn:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The metadata of the client's request; its message has its own."""
-        return self._claim.row.metadata
+        return self._claim.metadata
 
     @property
     def accepted_output_modes(self) -> Sequence[str]:
         """The media types the client takes; empty: it did not say."""
-        return self._claim.row.accepted_output_modes
+        return self._claim.accepted_output_modes
 
     @property
     def extensions(self) -> Sequence[str]:
         """The URIs of the agent's extensions that the client activated (section 4.6)."""
-        return self._claim.row.extensions
+        return self._claim.extensions
 
     @property
     def user(self) -> Any:
         """The Django user who sent the first message; None without authentication."""
-        return self._claim.row.task.user
+        return self._claim.user
 
     @property
     def task_id(self) -> str:
@@ -154,13 +154,11 @@ class Turn:
         is one, writes it anew instead of adding another.
         """
         self._artifacts += 1
-        artifact = protocol.Artifact.model_construct(
-            artifact_id=artifact_id or f"{self.number}-{self._artifacts}",
-            name=name,
-            description=description,
-            metadata=dict(metadata or {}),
+        return ArtifactWriter(
+            self.put,
+            artifact_id or f"{self.number}-{self._artifacts}",
+            {"name": name, "description": description, "metadata": dict(metadata or {})},
         )
-        return ArtifactWriter(self.put, artifact)
 
     def complete(
         self, text: Content = "", *, metadata: Mapping[str, Any] | None = None

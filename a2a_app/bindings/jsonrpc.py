@@ -1,4 +1,4 @@
-"""The JSON-RPC binding (section 9): an envelope in, an envelope out, for the table of operations."""
+"""The JSON-RPC binding (section 9): an envelope in, an envelope out, for each operation."""
 
 import json
 import logging

@@ -62,7 +62,8 @@ async def _frames(
                 yield _batch(batch, wrap) if batch else KEEPALIVE
         except Exception:  # the status is out; an error event is all that can still be said
             logger.exception("A stream broke off.")
-            yield f"data: {wrap_error(protocol.InternalError('The stream broke off.'))}\n\n".encode()
+            failure = wrap_error(protocol.InternalError("The stream broke off."))
+            yield f"data: {failure}\n\n".encode()
 
 
 def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:

@@ -78,8 +78,8 @@ from a2a_app.protocol.security import (
 )
 from a2a_app.protocol.states import (
     INTERRUPTED_STATES,
-    Role,
     TERMINAL_STATES,
+    Role,
     TaskState,
 )
 from a2a_app.protocol.tasks import (
@@ -95,6 +95,12 @@ from a2a_app.protocol.versions import (
 )
 
 __all__ = [
+    "EXTENSIONS_HEADER",
+    "INTERRUPTED_STATES",
+    "TERMINAL_STATES",
+    "UNNAMED_VERSION",
+    "VERSION",
+    "VERSION_HEADER",
     "A2AError",
     "APIKeySecurityScheme",
     "AgentCapabilities",
@@ -112,7 +118,6 @@ __all__ = [
     "ContentTypeNotSupportedError",
     "DeleteTaskPushNotificationConfigRequest",
     "DeviceCodeOAuthFlow",
-    "EXTENSIONS_HEADER",
     "ExtendedAgentCardNotConfiguredError",
     "ExtensionSupportRequiredError",
     "FieldViolation",
@@ -120,7 +125,6 @@ __all__ = [
     "GetTaskPushNotificationConfigRequest",
     "GetTaskRequest",
     "HTTPAuthSecurityScheme",
-    "INTERRUPTED_STATES",
     "ImplicitOAuthFlow",
     "InternalError",
     "InvalidAgentResponseError",
@@ -150,7 +154,6 @@ __all__ = [
     "StreamResponse",
     "StringList",
     "SubscribeToTaskRequest",
-    "TERMINAL_STATES",
     "Task",
     "TaskArtifactUpdateEvent",
     "TaskNotCancelableError",
@@ -159,11 +162,8 @@ __all__ = [
     "TaskState",
     "TaskStatus",
     "TaskStatusUpdateEvent",
-    "UNNAMED_VERSION",
     "UnauthenticatedError",
     "UnsupportedOperationError",
-    "VERSION",
-    "VERSION_HEADER",
     "VersionNotSupportedError",
     "requested_version",
 ]

@@ -4,7 +4,7 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -68,23 +68,31 @@ def _check_json(value: Any, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError(f"must not be nested more than {MAX_DEPTH} deep")
     match value:
-        case str():
-            _storable(value)
         case None | bool():
             pass
+        case str():
+            _storable(value)
         case int() | float():
             _check_number(value)
         case dict():
-            for key, inner in value.items():
-                if not isinstance(key, str):
-                    raise ValueError("must have strings for keys")
-                _storable(key)
-                _check_json(inner, depth + 1)
+            for key in value:
+                _check_key(key)
+            _check_all(value.values(), depth + 1)
         case list():
-            for inner in value:
-                _check_json(inner, depth + 1)
+            _check_all(value, depth + 1)
         case _:
             raise ValueError(f"must be JSON, not {type(value).__name__}")
+
+
+def _check_all(values: Iterable[Any], depth: int) -> None:
+    for value in values:
+        _check_json(value, depth)
+
+
+def _check_key(key: Any) -> None:
+    if not isinstance(key, str):
+        raise ValueError("must have strings for keys")
+    _storable(key)
 
 
 def _check_number(value: int | float) -> None:

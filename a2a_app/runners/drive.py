@@ -30,7 +30,7 @@ async def drive(agent: Agent, turn: Turn) -> None:
         await sync_to_async(close_old_connections)()
 
 
-async def _stream(pieces: AsyncGenerator[Any, None], artifact: ArtifactWriter) -> None:
+async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) -> None:
     async with aclosing(pieces):
         async for piece in pieces:
             await artifact.write(piece)
@@ -50,7 +50,7 @@ def _drive_synchronous(agent: Agent, turn: Turn) -> None:
         turn.artifact(result)
 
 
-def _stream_synchronous(pieces: Generator[Any, None, None], artifact: ArtifactWriter) -> None:
+def _stream_synchronous(pieces: Generator[Any, Any, Any], artifact: ArtifactWriter) -> None:
     with closing(pieces):
         for piece in pieces:
             artifact.write(piece)

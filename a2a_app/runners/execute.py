@@ -69,7 +69,7 @@ class Execution:
         return failure
 
     async def _fail(self, failure: BaseException) -> None:
-        """End the task as failed: the client gets a reference, the log and the admin the rest (R8)."""
+        """End the task as failed: the client gets a reference, log and admin the rest (R8)."""
         run = self.claim.run
         trace = "".join(traceback.format_exception(failure))
         logger.error("The agent %r failed in run %s of task %s.\n%s",

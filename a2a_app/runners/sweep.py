@@ -38,7 +38,7 @@ async def sweep(worker: Worker) -> None:
     for run in await database.run(runs.overdue, limit=LIMIT):
         if _is_known(run):
             await _take_up(run, worker)
-        elif timezone.now() - run.since > PATIENCE * lease():
+        elif run.since < timezone.now() - PATIENCE * lease():
             await _end(run, f"The agent {run.agent!r} is no longer there.")
 
 

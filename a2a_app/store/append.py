@@ -97,7 +97,7 @@ def _write_artifacts(change: Change) -> None:
     closing = dict(change.head.artifacts) if change.ends_task else {}
     for key, first_seq in closing.items():
         change.artifacts.setdefault(key, ArtifactChange(first_seq=first_seq, begins=False))
-    for key, changed in change.artifacts.items():
+    for changed in change.artifacts.values():
         if change.ends_task and changed.last_seq is None:
             changed.last_seq = change.head.seq
     begun = [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins]

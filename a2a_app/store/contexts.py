@@ -9,7 +9,7 @@ from a2a_app.store.read import Scope
 
 
 def open_context(scope: Scope, context_id: str) -> models.Context:
-    """Give the owner's conversation of that contextId; a new one where it is new (section 3.4.1)."""
+    """Give the owner's conversation of that contextId, an old one or a new (section 3.4.1)."""
     context, _ = models.Context.objects.get_or_create(
         agent=scope.agent, owner=scope.owner, context_id=context_id
     )

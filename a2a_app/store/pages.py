@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from a2a_app import models, protocol
+from a2a_app import protocol
 from a2a_app.models.task import TaskQuerySet
 from a2a_app.store.read import Scope, with_details
 

@@ -169,6 +169,7 @@ def _history(
     by_key = {row.pk: row for row in found}
     history: dict[UUID, list[protocol.Message]] = {key: [] for key in by_key}
     for said in _newest_first(found, length):
+        assert said.task_id is not None
         row = by_key[said.task_id]
         history[row.pk].append(message(said, context_id=row.context.context_id))
     return {key: newest_first[::-1] for key, newest_first in history.items()}

@@ -6,9 +6,11 @@ Leases are counted on the database's clock, the one clock that all processes sha
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import ExpressionWrapper, F, Q
+from django.db.models.expressions import Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -33,8 +35,14 @@ class Claim:
     attempt: int
     head: Head
     message: protocol.Message
-    row: models.Run
-    """The run's row, its task, context and user loaded."""
+    metadata: dict[str, Any]
+    """The request's metadata."""
+    accepted_output_modes: list[str]
+    extensions: list[str]
+    user: Any
+    """The Django user whose task it is, if any."""
+    context_state: dict[str, Any]
+    context_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,12 @@ def claim(task_id: UUID, worker: str, *, lease: timedelta) -> Claim | None:
         attempt=row.attempt,
         head=head_of(task),
         message=message(row.message, context_id=task.context.context_id),
-        row=row,
+        metadata=row.metadata,
+        accepted_output_modes=row.accepted_output_modes,
+        extensions=row.extensions,
+        user=task.user,
+        context_state=task.context.state,
+        context_version=task.context.version,
     )
 
 
@@ -85,10 +98,19 @@ def overdue(*, limit: int) -> list[OverdueRun]:
     runs = models.Run.objects.filter(lease_until__lt=Now()).order_by("lease_until")
     # A turn waits for the one before it: the task is held, and the holder goes on with it.
     free = Q(task__run=None) | Q(task__run=F("pk"))
-    found = runs.filter(free).values_list(
-        "pk", "task", "task__context__context_id", "task__agent", "attempt", "worker", "lease_until"
-    )
-    return [OverdueRun(*columns) for columns in found[:limit]]
+    found = runs.filter(free).select_related("task__context")[:limit]
+    return [
+        OverdueRun(
+            id=row.pk,
+            task_id=row.task_id,
+            context_id=row.task.context.context_id,
+            agent=row.task.agent,
+            attempt=row.attempt,
+            worker=row.worker,
+            since=row.lease_until or timezone.now(),
+        )
+        for row in found
+    ]
 
 
 def retry(run: OverdueRun) -> bool:
@@ -136,5 +158,5 @@ def _lose(run: OverdueRun) -> bool:
     return True
 
 
-def _in(lease: timedelta) -> ExpressionWrapper:
+def _in(lease: timedelta) -> Combinable:
     return ExpressionWrapper(Now() + lease, output_field=DateTimeField())

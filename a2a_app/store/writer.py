@@ -1,4 +1,4 @@
-"""The writer: how one run appends. What comes while a commit is under way goes into the next one."""
+"""The writer: how one run appends. What comes during a commit goes into the next one."""
 
 import asyncio
 from collections.abc import Callable
