@@ -76,7 +76,7 @@ class Follower:
         topic.begin(start)
         seq, state, turn = start.seq, start.state, start.turn
         self._behind = topic.seq > seq
-        while not until.reached(state, turn, topic.answered) and not topic.gone:
+        while not until.reached(state, turn, topic.answered_at(seq)) and not topic.gone:
             quiet = not self._behind and not self._buffer and await self._hear_nothing()
             events = [] if quiet else await self._next(seq)
             end = self._end(events, until)
@@ -122,12 +122,12 @@ class Follower:
             return True
         return False
 
-    def _end(self, events: list[Event], until: Until) -> int | None:
+    @staticmethod
+    def _end(events: list[Event], until: Until) -> int | None:
         """Find the last event to follow, where others come after it."""
         for place, event in enumerate(events[:-1]):
-            # A later turn has begun, so this one is over, even before the news of that comes.
-            over = max(self._topic.answered, events[place + 1].turn - 1)
-            if until.reached(event.state, event.turn, over):
+            # Where the next event is of a later turn, this one was over, and else it was not.
+            if until.reached(event.state, event.turn, events[place + 1].turn - 1):
                 return place
         return None
 
@@ -178,6 +178,13 @@ class Topic:
         """Know that the task is no more: no stream outlives it."""
         self.gone = True
         self._wake_all()
+
+    def answered_at(self, seq: int) -> int:
+        """Give the newest turn that is over for one who has read up to a number.
+
+        With events still unread it cannot be told: the turn may go on in them.
+        """
+        return self.answered if seq >= self._heard else 0
 
     async def read_after(self, seq: int) -> list[Event]:
         """Read the log after a number."""

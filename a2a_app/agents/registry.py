@@ -51,11 +51,10 @@ class Registry:
 
     @contextmanager
     def registered(self, *new: Agent) -> Iterator[None]:
-        """Have agents for a while, in a test."""
-        before = dict(self._agents)
+        """Have agents for a while, in a test; they stand in for others of the same slug."""
+        before = self._agents
+        self._agents = {**before, **{each.slug: each for each in new}}
         try:
-            for each in new:
-                self.register(each)
             yield
         finally:
             self._agents = before

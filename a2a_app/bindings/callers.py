@@ -2,10 +2,13 @@
 
 import inspect
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.core.signals import setting_changed
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -14,12 +17,15 @@ from a2a_app.operations.call import Caller
 
 ANONYMOUS = Caller(owner="")
 
+MAX_OWNER = 255
+
 
 async def caller_of(request: HttpRequest) -> Caller:
     """Find out who asks; raises UnauthenticatedError where nobody may and nobody is known."""
     for authenticate in authenticators():
         found = await _ask(authenticate, request)
-        if found:
+        # Django's stand-in for nobody, AnonymousUser, counts as true.
+        if found and getattr(found, "is_authenticated", True):
             return _caller(found)
     if conf.current().anonymous == "share":
         return ANONYMOUS
@@ -46,10 +52,16 @@ async def _ask(authenticate: Any, request: HttpRequest) -> Any:
 
 
 def _caller(found: Any) -> Caller:
-    key = getattr(found, "pk", None)
-    if key is None:
-        return Caller(owner=f"name:{found}"[:255])
-    return Caller(owner=f"user:{key}", user_id=key)
+    if isinstance(found, get_user_model()):
+        return Caller(owner=f"user:{found.pk}", user_id=found.pk)
+    if isinstance(found, Model):
+        # A user may have the same key.
+        return Caller(owner=f"{found._meta.label_lower}:{found.pk}")
+    owner = f"name:{found}"
+    if len(owner) > MAX_OWNER:
+        # Cut short, two names could become one.
+        owner = f"digest:{sha256(owner.encode()).hexdigest()}"
+    return Caller(owner=owner)
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 from uuid import uuid4
 
@@ -80,6 +81,8 @@ def _id(body: Any) -> str:
     given = body.get("id")
     if isinstance(given, bool) or not isinstance(given, str | int | float | None):
         raise protocol.InvalidRequestError("id must be a string, a number or null.")
+    if isinstance(given, float) and not isfinite(given):
+        raise protocol.InvalidRequestError("id must be a number that a double can hold.")
     return json.dumps(given)
 
 

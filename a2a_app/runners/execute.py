@@ -36,6 +36,7 @@ class Execution:
     def stop(self) -> None:
         """Cancel the agent: the task is no longer this run's to write."""
         self._stopped = True
+        self._writer.refuse()
         self._turn.mark_canceled()
         if self._agent_task is not None:
             self._agent_task.cancel()

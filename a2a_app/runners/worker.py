@@ -108,7 +108,7 @@ class Worker:
 
     def _beat(self) -> None:
         """Renew the leases of all runs, thrice in a lease; tell of those that are lost."""
-        while not self._closing.wait(lease().total_seconds() / 3):
+        while not self._closing.wait(lease().total_seconds() / 3) and not self._loop.is_closed():
             if held := list(self._executions):
                 self._renew(held)
             else:

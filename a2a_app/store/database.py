@@ -55,9 +55,8 @@ def close() -> None:
         pool, _pool = _pool, None
     if pool is None:
         return
-    size = pool._max_workers
-    # The barrier keeps each thread until all have one, so that every connection is closed.
-    barrier = threading.Barrier(min(size, len(pool._threads)))
+    # The barrier keeps each thread until all have come, so that none closes twice and none never.
+    barrier = threading.Barrier(_thread_count())
     for _ in range(barrier.parties):
         pool.submit(_close_connections, barrier)
     pool.shutdown(wait=True)

@@ -1,6 +1,6 @@
 """Reads: rows back into the protocol's objects. Nothing here changes anything (R10)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -66,7 +66,7 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     row = find(scope, task_id)
     history = _history([row], history_length).get(row.pk, [])
     return Snapshot(
-        task=_task(row, history, _artifacts(row)),
+        task=_task(row, history, _artifacts([row]).get(row.pk, [])),
         position=_newest_position(row),
     )
 
@@ -84,6 +84,12 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
         raise ValueError(f"The log of task {row.pk} has no event {seq}.")
     turn, state = event
     return Position(row.pk, seq, turn, protocol.TaskState(state), row.seq, row.answered)
+
+
+def position_after(flush: Flush) -> Position:
+    """Give the place after what was just appended."""
+    head, last = flush.head, flush.events[-1]
+    return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)
 
 
 def _newest_position(row: models.Task) -> Position:
@@ -125,7 +131,7 @@ def with_details(
 ) -> list[protocol.Task]:
     """Make protocol tasks of many rows, with a fixed number of queries for all of them."""
     history = _history(found, history_length)
-    artifacts = _artifacts_of_many(found) if include_artifacts else {}
+    artifacts = _artifacts(found) if include_artifacts else {}
     return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
 
 
@@ -187,25 +193,46 @@ def _newest_first(found: Sequence[models.Task], length: int | None) -> QuerySet[
     return said.annotate(place=place).filter(place__lte=length)
 
 
-def _artifacts(row: models.Task) -> list[protocol.Artifact]:
-    found = models.Artifact.objects.filter(task=row.pk, first_seq__lte=row.seq)
-    return [_artifact(each, row.seq) for each in found.order_by("first_seq")]
-
-
-def _artifacts_of_many(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifact]]:
+def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifact]]:
+    """Read the artifacts of many tasks, each as it was at its task's number."""
     numbers = {row.pk: row.seq for row in found}
+    known = models.Artifact.objects.filter(task__in=numbers).order_by("first_seq")
+    begun = [each for each in known if each.first_seq <= numbers[each.task_id]]
+    growing = [each for each in begun if _is_open(each, numbers[each.task_id])]
+    chunks = _chunks(growing, numbers)
     artifacts: dict[UUID, list[protocol.Artifact]] = {}
-    for each in models.Artifact.objects.filter(task__in=numbers).order_by("first_seq"):
-        if each.first_seq <= numbers[each.task_id]:
-            whole = _artifact(each, numbers[each.task_id])
-            artifacts.setdefault(each.task_id, []).append(whole)
+    for each in begun:
+        logged = chunks.get((each.task_id, each.artifact_id))
+        whole = rows.assemble(logged) if logged else _closed_artifact(each)
+        artifacts.setdefault(each.task_id, []).append(whole)
     return artifacts
 
 
-def _artifact(row: models.Artifact, seq: int) -> protocol.Artifact:
-    """Make the protocol's artifact of a row, as it was at a number of the task's log."""
-    if row.last_seq is None or row.last_seq > seq:
-        return rows.assemble(rows.logged_chunks(row.task_id, row.artifact_id, row.first_seq, seq))
+def _is_open(row: models.Artifact, seq: int) -> bool:
+    return row.last_seq is None or row.last_seq > seq
+
+
+def _chunks(
+    growing: Sequence[models.Artifact], numbers: Mapping[UUID, int]
+) -> dict[tuple[UUID, str], list[protocol.Artifact]]:
+    """Read the chunks of artifacts whose parts are in the log only, in one query."""
+    if not growing:
+        return {}
+    first = {(each.task_id, each.artifact_id): each.first_seq for each in growing}
+    logged = models.Event.objects.filter(
+        task__in={each.task_id for each in growing},
+        artifact_id__in={each.artifact_id for each in growing},
+        seq__gte=min(first.values()),
+    ).order_by("task", "seq")
+    chunks: dict[tuple[UUID, str], list[protocol.Artifact]] = {}
+    for event in logged:
+        key = (event.task_id, event.artifact_id)
+        if key in first and first[key] <= event.seq <= numbers[event.task_id]:
+            chunks.setdefault(key, []).append(rows.chunk_of(event.body))
+    return chunks
+
+
+def _closed_artifact(row: models.Artifact) -> protocol.Artifact:
     return protocol.Artifact.model_construct(
         artifact_id=row.artifact_id,
         name=row.name,
@@ -214,9 +241,3 @@ def _artifact(row: models.Artifact, seq: int) -> protocol.Artifact:
         metadata=row.metadata,
         extensions=row.extensions,
     )
-
-
-def position_after(flush: Flush) -> Position:
-    """Give the place after what was just appended."""
-    head, last = flush.head, flush.events[-1]
-    return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)

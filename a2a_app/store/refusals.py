@@ -16,10 +16,10 @@ class TaskEndedError(Refused):
 
 
 class RunLostError(Refused):
-    """The run no longer holds the task: another process took it over (R7)."""
+    """The run no longer holds its task: that has ended, or another process took it over (R7)."""
 
     def __init__(self) -> None:
-        super().__init__("Another run holds the task now.")
+        super().__init__("The run no longer holds its task.")
 
 
 class UnknownArtifactError(Refused):

@@ -171,10 +171,12 @@ def logged_chunks(
     bodies = models.Event.objects.filter(
         task=task_id, seq__gte=first, seq__lte=last, artifact_id=artifact_id
     ).order_by("seq")
-    return [
-        protocol.Artifact.from_dict(json.loads(body)["artifactUpdate"]["artifact"])
-        for body in bodies.values_list("body", flat=True)
-    ]
+    return [chunk_of(body) for body in bodies.values_list("body", flat=True)]
+
+
+def chunk_of(body: str) -> protocol.Artifact:
+    """Read the chunk out of an event's JSON."""
+    return protocol.Artifact.from_dict(json.loads(body)["artifactUpdate"]["artifact"])
 
 
 def assemble(chunks: list[protocol.Artifact]) -> protocol.Artifact:

@@ -56,6 +56,11 @@ class Writer:
             await self._next_commit()
         self._raise_failure()
 
+    def refuse(self) -> None:
+        """Refuse whatever comes from now on: the run is known to have lost its task."""
+        self._failure = self._failure or RunLostError()
+        self._waiting.clear()
+
     async def flushed(self) -> None:
         """Wait until everything accepted so far is committed; raises what went wrong."""
         while self._flushing is not None:

@@ -1,0 +1,170 @@
+"""The feed: every event once, in order, whatever the channel layer does (R2, R4, R5)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from uuid import UUID
+
+import pytest
+from pytest_django import Settings
+
+from a2a_app.feed import Follower, Until
+from a2a_app.protocol import TaskState
+from a2a_app.store import database, news, read
+from a2a_app.store.append import append
+from a2a_app.store.head import Head
+from a2a_app.store.log import Event
+from a2a_app.store.updates import MessageReceived, Returned, Update
+from tests.tasks import SCOPE, begin, chunk, claimed, said, status
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+TO_THE_END = Until()
+SECONDS = 20
+LAYERS = [
+    "channels.layers.InMemoryChannelLayer",
+    "tests.layers.Silent",
+    "tests.layers.Unreliable",
+    "tests.layers.Broken",
+]
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request: pytest.FixtureRequest, settings: Settings) -> str:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": request.param}}
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 0.05}
+    return str(request.param)
+
+
+async def write(head: Head, *updates: Update) -> Head:
+    """Append, and tell of it as a writer does."""
+    flush = await database.run(append, head, list(updates))
+    await news.tell(flush)
+    return flush.head
+
+
+async def follow(
+    task_id: UUID, until: Until = TO_THE_END, *, after: int | None = None
+) -> list[int]:
+    """Follow a task from now, or from a number, to the end of the stream; gives the numbers."""
+    return [event.seq async for event in events(task_id, until, after=after)]
+
+
+async def events(
+    task_id: UUID, until: Until = TO_THE_END, *, after: int | None = None
+) -> AsyncIterator[Event]:
+    async with asyncio.timeout(SECONDS), Follower(task_id) as follower:
+        if after is None:
+            start = (await database.run(read.snapshot, SCOPE, str(task_id))).position
+        else:
+            start = await database.run(read.position_at, SCOPE, str(task_id), after)
+        async with aclosing(follower.follow(start, until)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+
+@pytest.mark.usefixtures("layer")
+async def test_streams_that_begin_at_any_time_see_every_event_after_it_once_and_in_order() -> None:
+    head = (await database.run(begin)).head
+    head = await write(head, chunk("0", append=False))
+    streams = []
+    for number in range(60):
+        if number % 20 == 0:
+            streams.append(asyncio.create_task(follow(head.task_id, after=head.seq)))
+            streams.append(asyncio.create_task(follow(head.task_id)))
+        head = await write(head, chunk(str(number)), chunk("…"))
+    last = (await write(head, status(TaskState.COMPLETED))).seq
+    for seen in await asyncio.gather(*streams):
+        assert seen == list(range(seen[0], last + 1))
+    resumed = await asyncio.gather(*streams[::2])
+    assert [seen[0] for seen in resumed] == [3, 43, 83]
+
+
+@pytest.mark.usefixtures("layer")
+async def test_a_stream_that_resumes_far_back_sees_the_whole_log() -> None:
+    head = await write((await database.run(begin)).head, chunk("0", append=False))
+    head = await write(head, *(chunk(str(n)) for n in range(700)))
+    resumed = asyncio.create_task(follow(head.task_id, after=0))
+    last = (await write(head, status(TaskState.FAILED))).seq
+    assert await resumed == list(range(1, last + 1))
+
+
+@pytest.mark.usefixtures("layer")
+@pytest.mark.parametrize("end", ["COMPLETED", "FAILED", "CANCELED", "REJECTED"])
+async def test_every_terminal_state_ends_every_stream(end: str) -> None:
+    head = (await database.run(begin)).head
+    streams = [asyncio.create_task(follow(head.task_id, after=1)) for _ in range(3)]
+    await write(head, status(TaskState[end]))
+    assert await asyncio.gather(*streams) == [[2]] * 3
+
+
+@pytest.mark.usefixtures("layer")
+@pytest.mark.parametrize("state", ["INPUT_REQUIRED", "AUTH_REQUIRED"])
+async def test_a_senders_stream_ends_where_its_turn_is_over_and_a_subscribers_goes_on(
+    state: str,
+) -> None:
+    claim = await database.run(claimed)
+    task_id = claim.head.task_id
+    sender = asyncio.create_task(follow(task_id, Until(1), after=1))
+    subscriber = asyncio.create_task(follow(task_id, after=1))
+    flush = await database.run(append, claim.head, [status(TaskState[state], "?")], run=claim.run)
+    await news.tell(flush)
+    # The agent may go on without an answer: its turn is not over before it returns.
+    flush = await database.run(append, flush.head, [status(TaskState.WORKING)], run=claim.run)
+    await news.tell(flush)
+    updates = [status(TaskState[state], "?"), Returned()]
+    flush = await database.run(append, flush.head, updates, run=claim.run)
+    await news.tell(flush)
+    assert await sender == [2, 3, 4]
+    head = await write(flush.head, MessageReceived(said("answer")))
+    await write(head, status(TaskState.COMPLETED))
+    assert await subscriber == [2, 3, 4, 5, 6]
+
+
+async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on() -> None:
+    claim = await database.run(claimed)
+    waiting = asyncio.create_task(follow(claim.head.task_id, Until(1, turn_over=False), after=1))
+    updates = [status(TaskState.AUTH_REQUIRED, "?")]
+    await news.tell(await database.run(append, claim.head, updates, run=claim.run))
+    assert await waiting == [2]
+
+
+async def test_a_slow_stream_holds_up_nobody_and_misses_nothing(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "STREAM_BUFFER": 10}
+    head = (await database.run(begin)).head
+    slow = events(head.task_id, after=1)
+    head = await write(head, chunk("0", append=False))
+    seen = [(await anext(slow)).seq]
+    quick = asyncio.create_task(follow(head.task_id, after=1))
+    for number in range(300):
+        head = await write(head, chunk(str(number)))
+    last = (await write(head, status(TaskState.COMPLETED))).seq
+    # The slow one has not read a thing meanwhile, and the quick one has all.
+    assert await quick == list(range(2, last + 1))
+    seen += [event.seq async for event in slow]
+    assert seen == list(range(2, last + 1))
+
+
+async def test_a_stream_does_not_outlive_its_task(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 0.05}
+    head = (await database.run(begin)).head
+    stream = asyncio.create_task(follow(head.task_id))
+    await write(head, chunk("0", append=False))
+
+    def prune() -> None:
+        from a2a_app import models
+
+        models.Task.objects.all().delete()
+
+    await database.run(prune)
+    assert await stream in ([2], [])
+
+
+async def test_silence_is_told_so_that_a_stream_can_be_kept_open(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
+    head = (await database.run(begin)).head
+    async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
+        start = (await database.run(read.snapshot, SCOPE, str(head.task_id))).position
+        async with aclosing(follower.follow(start, TO_THE_END)) as batches:
+            assert [await anext(batches), await anext(batches)] == [[], []]

@@ -1,0 +1,192 @@
+"""Runs in this process: how many at once, cancelling, leases, what a crash leaves (R5, R6, R7)."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from a2a_app import models, runners
+from a2a_app.agents import Turn
+from a2a_app.models.run import Outcome
+from a2a_app.protocol import TaskNotCancelableError, TaskState
+from a2a_app.store import database
+from tests.calls import client_of
+from tests.rpc import state
+from tests.tasks import SCOPE, begin, claimed
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+SECONDS = 20
+
+
+async def test_however_fast_the_agent_no_event_is_lost_between_storing_and_streaming() -> None:
+    async def instant(turn: Turn) -> None:
+        return
+
+    with client_of(instant) as client:
+        for _ in range(50):
+            events = await client.stream()
+            assert "task" in events[0] and state(events[-1]) == "COMPLETED"
+
+
+async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "MAX_RUNS": 3}
+    running, most = 0, 0
+
+    async def agent(turn: Turn) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await turn.working()
+        await turn.history()
+        running -= 1
+
+    with client_of(agent) as client:
+        tasks = await asyncio.gather(*(client.send() for _ in range(12)))
+    assert {task.status.state for task in tasks} == {TaskState.COMPLETED}
+    assert most == 3
+
+
+async def test_cancelling_stops_the_agents_code_and_ends_its_streams() -> None:
+    begun, cleaned_up = asyncio.Event(), asyncio.Event()
+
+    async def agent(turn: Turn) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned_up.set()
+
+    with client_of(agent) as client:
+        task = await client.send(return_immediately=True)
+        stream = client.subscribe(task.id)
+        assert "task" in await anext(stream)
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        assert (await client.cancel(task.id)).status.state is TaskState.CANCELED
+        assert [state(event) async for event in stream] == ["CANCELED"]
+        await asyncio.wait_for(cleaned_up.wait(), SECONDS)
+        assert (await client.cancel(task.id)).status.state is TaskState.CANCELED
+    run = await database.run(models.Run.objects.get)
+    assert run.outcome == Outcome.CANCELED
+
+
+async def test_an_agent_in_a_thread_sees_that_it_was_canceled_and_its_next_write_is_refused() -> (
+    None
+):
+    loop = asyncio.get_running_loop()
+    begun, done = asyncio.Event(), asyncio.Event()
+    seen: list[str] = []
+
+    def agent(turn: Turn) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        while not turn.is_canceled:
+            pass
+        try:
+            turn.artifact("too late")
+        except Exception as error:
+            seen.append(type(error).__name__)
+        loop.call_soon_threadsafe(done.set)
+
+    with client_of(agent) as client:
+        task = await client.send(return_immediately=True)
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        await client.cancel(task.id)
+        await asyncio.wait_for(done.wait(), SECONDS)
+        assert (await client.get(task.id)).artifacts == []
+    assert seen == ["RunLostError"]
+
+
+async def test_an_agent_that_cannot_be_stopped_is_not_canceled() -> None:
+    async def agent(turn: Turn) -> None:
+        await turn.input_required("?")
+
+    with client_of(agent, cancelable=False) as client:
+        task = await client.send()
+        with pytest.raises(TaskNotCancelableError):
+            await client.cancel(task.id)
+
+
+async def test_a_completed_task_is_not_canceled() -> None:
+    async def agent(turn: Turn) -> None:
+        return
+
+    with client_of(agent) as client:
+        task = await client.send()
+        with pytest.raises(TaskNotCancelableError):
+            await client.cancel(task.id)
+        assert (await client.get(task.id)).status.state is TaskState.COMPLETED
+
+
+async def test_a_client_that_leaves_does_not_stop_its_task() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def agent(turn: Turn) -> None:
+        begun.set()
+        await go_on.wait()
+
+    with client_of(agent) as client:
+        sending = asyncio.create_task(client.send())
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        task_id = str((await database.run(models.Task.objects.get)).pk)
+        stream = client.subscribe(task_id)
+        await anext(stream)
+        go_on.set()
+        assert [state(event) async for event in stream] == ["COMPLETED"]
+
+
+async def test_a_lease_is_kept_while_an_agent_blocks_the_event_loop(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.3, "SWEEP_SECONDS": 0.05}
+
+    async def agent(turn: Turn) -> str:
+        before = await database.run(models.Run.objects.get)
+        until = timezone.now() + timedelta(seconds=0.6)
+        while timezone.now() < until:
+            pass
+        after = await database.run(models.Run.objects.get)
+        assert before.lease_until is not None and after.lease_until is not None
+        assert after.lease_until > before.lease_until
+        return "kept"
+
+    with client_of(agent) as client:
+        task = await client.send()
+    assert task.status.state is TaskState.COMPLETED
+
+
+@pytest.mark.parametrize(("attempts", "end"), [(1, "FAILED"), (3, "COMPLETED")])
+async def test_a_run_whose_process_is_gone_is_begun_again_or_its_task_failed(
+    settings: Settings, attempts: int, end: str
+) -> None:
+    settings.A2A = {**settings.A2A, "SWEEP_SECONDS": 0.05}
+
+    async def load(turn: Turn) -> str:
+        return f"attempt {turn.attempt}"
+
+    lost = await database.run(claimed, "a process that is gone")
+    await database.run(lambda: models.Run.objects.update(lease_until=timezone.now()))
+    with client_of(load, attempts=attempts) as client:
+        stream = client.subscribe(str(lost.head.task_id))
+        await anext(stream)
+        await runners.current().begin()
+        events = [event async for event in stream]
+    assert state(events[-1]) == end
+    runs = await database.run(lambda: list(models.Run.objects.order_by("attempt")))
+    assert [run.outcome for run in runs] == [Outcome.LOST, Outcome.COMPLETED][: 1 + (attempts > 1)]
+
+
+async def test_a_turn_that_was_accepted_and_never_begun_is_run(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "SWEEP_SECONDS": 0.05}
+
+    async def load(turn: Turn) -> None:
+        return
+
+    head = (await database.run(begin, scope=SCOPE)).head
+    with client_of(load) as client:
+        stream = client.subscribe(str(head.task_id))
+        await anext(stream)
+        await runners.current().begin()
+        assert [state(event) async for event in stream] == ["COMPLETED"]

@@ -1,0 +1,97 @@
+"""Claims, leases, and what becomes of runs whose process is gone (R6, R7)."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from a2a_app import models
+from a2a_app.models.run import Outcome
+from a2a_app.protocol import TaskState
+from a2a_app.store import runs
+from a2a_app.store.append import append
+from a2a_app.store.refusals import RunLostError
+from tests.store.test_append import at_once
+from tests.tasks import LEASE, begin, chunk, claimed, status
+
+pytestmark = pytest.mark.django_db
+
+OVER = timedelta(seconds=-1)
+
+
+def test_a_claim_tells_all_that_the_agent_needs() -> None:
+    claim = claimed(text="do it")
+    assert (claim.message.text, claim.run.turn, claim.attempt) == ("do it", 1, 1)
+    assert claim.head.run_id == claim.run.id
+
+
+def test_a_turn_is_claimed_once() -> None:
+    task_id = begin().head.task_id
+    assert runs.claim(task_id, "one", lease=LEASE) is not None
+    assert runs.claim(task_id, "two", lease=LEASE) is None
+
+
+def test_a_task_that_has_ended_has_no_turn_to_claim() -> None:
+    head = append(begin().head, [status(TaskState.CANCELED)]).head
+    assert runs.claim(head.task_id, "one", lease=LEASE) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_processes_that_claim_at_once_one_gets_the_turn() -> None:
+    for _ in range(10):
+        task_id = begin().head.task_id
+        claims = at_once(*(partial(runs.claim, task_id, name, lease=LEASE) for name in "abcd"))
+        assert sum(isinstance(claim, runs.Claim) for claim in claims) == 1
+        assert sum(claim is None for claim in claims) == 3
+
+
+def test_a_lease_is_renewed_for_its_own_worker_only() -> None:
+    claim = claimed("one")
+    assert runs.renew("two", [claim.run.id], lease=LEASE) == {claim.run.id}
+    assert runs.renew("one", [claim.run.id], lease=LEASE) == set()
+
+
+def test_a_run_is_overdue_when_its_lease_is_over_and_not_before() -> None:
+    claim = claimed("one")
+    assert runs.overdue(limit=10) == []
+    runs.renew("one", [claim.run.id], lease=OVER)
+    assert [run.id for run in runs.overdue(limit=10)] == [claim.run.id]
+
+
+def test_a_turn_that_nobody_has_begun_is_overdue_at_once() -> None:
+    head = begin().head
+    assert [(run.task_id, run.worker) for run in runs.overdue(limit=10)] == [(head.task_id, "")]
+
+
+def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing_more() -> None:
+    lost = claimed("one")
+    runs.renew("one", [lost.run.id], lease=OVER)
+    [overdue] = runs.overdue(limit=10)
+    assert runs.retry(overdue) is True
+    assert runs.retry(overdue) is False
+    second = runs.claim(lost.head.task_id, "two", lease=LEASE)
+    assert second is not None and second.attempt == 2
+    with pytest.raises(RunLostError):
+        append(lost.head, [chunk("late", append=False)], run=lost.run)
+    assert runs.renew("one", [lost.run.id], lease=LEASE) == {lost.run.id}
+    append(second.head, [chunk("new", append=False)], run=second.run)
+
+
+def test_a_run_that_was_renewed_in_time_is_not_lost() -> None:
+    claim = claimed("one")
+    runs.renew("one", [claim.run.id], lease=OVER)
+    [overdue] = runs.overdue(limit=10)
+    runs.renew("one", [claim.run.id], lease=LEASE)
+    assert runs.retry(overdue) is False
+    assert runs.fail_lost(overdue, status(TaskState.FAILED, "gone")) is None
+    append(claim.head, [status(TaskState.WORKING)], run=claim.run)
+
+
+def test_the_task_of_a_lost_run_can_be_failed_with_a_reason() -> None:
+    claim = claimed("one")
+    runs.renew("one", [claim.run.id], lease=OVER)
+    [overdue] = runs.overdue(limit=10)
+    flush = runs.fail_lost(overdue, status(TaskState.FAILED, "gone"))
+    assert flush is not None and flush.head.state is TaskState.FAILED
+    assert models.Run.objects.get().outcome == Outcome.LOST
+    assert runs.overdue(limit=10) == []

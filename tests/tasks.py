@@ -1,0 +1,50 @@
+"""Tasks made through the store, for tests of what is under the operations."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
+from a2a_app.store import contexts, runs
+from a2a_app.store.append import append
+from a2a_app.store.head import Head
+from a2a_app.store.log import Flush
+from a2a_app.store.read import Scope
+from a2a_app.store.runs import Claim
+from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
+
+SCOPE = Scope("load", "")
+LEASE = timedelta(seconds=30)
+
+
+def said(text: str = "hello", role: Role = Role.USER, **more: Any) -> Message:
+    return Message(message_id=str(uuid4()), role=role, parts=[Part(text=text)], **more)
+
+
+def status(state: TaskState, text: str = "", **more: Any) -> StatusUpdate:
+    return StatusUpdate(state, said(text, Role.AGENT) if text else None, **more)
+
+
+def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False) -> ArtifactUpdate:
+    artifact = Artifact(artifact_id=key, parts=[Part(text=text)])
+    return ArtifactUpdate(artifact, append=append, last_chunk=last)
+
+
+def begin(text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "") -> Flush:
+    """Store a new task with its first message."""
+    context = contexts.open_context(scope, context_id or contexts.new_context_id())
+    head = Head(
+        task_id=contexts.new_task_id(),
+        context_key=context.pk,
+        context_id=context.context_id,
+        agent=scope.agent,
+        owner=scope.owner,
+    )
+    return append(head, [MessageReceived(said(text))])
+
+
+def claimed(worker: str = "one", **more: Any) -> Claim:
+    """Store a new task and claim its turn."""
+    claim = runs.claim(begin(**more).head.task_id, worker, lease=LEASE)
+    assert claim is not None
+    return claim
