@@ -101,7 +101,11 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
-        "a2a_app": {"handlers": ["console"], "level": os.environ.get("A2A_LOG_LEVEL", "INFO")},
+        "a2a_app": {
+            "handlers": ["console"],
+            "level": os.environ.get("A2A_LOG_LEVEL", "INFO"),
+            "propagate": False,
+        },
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

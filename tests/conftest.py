@@ -1,5 +1,6 @@
 """What all tests share: the runtime inside the test's process, and servers outside it."""
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Literal
@@ -28,7 +29,7 @@ async def runtime(transactional_db: None) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
+def serve() -> Iterator[Serve]:
     """Start servers of the reference project, each on a fresh database unless given one."""
     started: list[Process] = []
     with ExitStack() as stack:
@@ -57,4 +58,5 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
 
         yield start
         for process in started:
-            request.node.add_report_section("call", process.url, process.output()[-20_000:])
+            # pytest shows it where the test has failed.
+            sys.stdout.write(process.output()[-20_000:])

@@ -1,5 +1,6 @@
 """Real servers for the tests: PostgreSQL and Redis from wheels, daphne and uvicorn as processes."""
 
+import asyncio
 import atexit
 import json
 import os
@@ -152,6 +153,21 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(timeout=10)
+
+    async def says(self, text: str, *, seconds: float = 30.0) -> None:
+        """Return when it has printed a text; raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while text not in self.output():
+                await asyncio.to_thread(self._look_again)
+
+    def _look_again(self) -> None:
+        # A process tells nobody that it has written to a file; until it ends, look now and then.
+        try:
+            assert self._process is not None
+            self._process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            return
+        raise RuntimeError(f"The server has ended:\n{self.output()}")
 
     def output(self) -> str:
         """Give what it has printed."""

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
+from a2a_app import models
 from a2a_app.feed import Follower, Until
 from a2a_app.protocol import TaskState
 from a2a_app.store import database, news, read
@@ -23,9 +24,9 @@ TO_THE_END = Until()
 SECONDS = 20
 LAYERS = [
     "channels.layers.InMemoryChannelLayer",
-    "tests.layers.Silent",
-    "tests.layers.Unreliable",
-    "tests.layers.Broken",
+    "tests.channel_layers.Silent",
+    "tests.channel_layers.Unreliable",
+    "tests.channel_layers.Broken",
 ]
 
 
@@ -151,13 +152,7 @@ async def test_a_stream_does_not_outlive_its_task(settings: Settings) -> None:
     head = (await database.run(begin)).head
     stream = asyncio.create_task(follow(head.task_id))
     await write(head, chunk("0", append=False))
-
-    def prune() -> None:
-        from a2a_app import models
-
-        models.Task.objects.all().delete()
-
-    await database.run(prune)
+    await database.run(models.Task.objects.all().delete)
     assert await stream in ([2], [])
 
 
