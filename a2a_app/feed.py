@@ -9,7 +9,7 @@ A topic is one task as this event loop follows it; a follower is one stream's pl
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -66,7 +66,7 @@ class Follower:
     async def __aexit__(self, *_: object) -> None:
         await self._topic.exit(self)
 
-    async def follow(self, start: Position, until: Until) -> AsyncIterator[list[Event]]:
+    async def follow(self, start: Position, until: Until) -> AsyncGenerator[list[Event], None]:
         """Yield what comes after a position that was read inside this context.
 
         Yields:

@@ -86,6 +86,9 @@ class Hub:
                 await self._layer.group_discard(group, await self._own_channel())
             except Exception:  # a layer that is gone has forgotten the group anyway
                 logger.info("The channel layer did not let go of %s.", group, exc_info=True)
+        if group in self._listeners:
+            # Somebody came while the channel was leaving.
+            await self._join(group)
 
     async def _join(self, group: str) -> None:
         if self._layer is None:

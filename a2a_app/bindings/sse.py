@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.db import connections
@@ -36,10 +36,9 @@ async def event_stream(
     Raises:
         A2AError: The operation refused; no stream was opened.
     """
-    items = cast("AsyncGenerator[list[StreamItem], None]", stream)
-    first = await anext(items)
+    first = await anext(stream)
     response = StreamingHttpResponse(
-        _frames(first, items, wrap, wrap_error), content_type="text/event-stream"
+        _frames(first, stream, wrap, wrap_error), content_type="text/event-stream"
     )
     response["Cache-Control"] = "no-cache, no-transform"
     # nginx would gather the events and send them all at the end.
@@ -49,16 +48,16 @@ async def event_stream(
 
 async def _frames(
     first: list[StreamItem],
-    items: AsyncGenerator[list[StreamItem], None],
+    stream: Stream,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
 ) -> AsyncIterator[bytes]:
-    async with aclosing(items):
+    async with aclosing(stream):
         yield _batch(first, wrap)
         del first
         await _hand_thread_back()
         try:
-            async for batch in items:
+            async for batch in stream:
                 yield _batch(batch, wrap) if batch else KEEPALIVE
         except Exception:  # the status is out; an error event is all that can still be said
             logger.exception("A stream broke off.")

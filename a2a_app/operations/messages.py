@@ -1,8 +1,6 @@
 """SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2): one way in for both (R13)."""
 
 import asyncio
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from a2a_app import protocol, runners
 from a2a_app.feed import Follower, Until
@@ -20,50 +18,22 @@ from a2a_app.store.writer import write
 MAX_ID = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A message that is stored, with the order to answer it."""
-
-    flush: Flush
-    message: Message
-
-    @property
-    def task_id(self) -> str:
-        """The task it belongs to."""
-        return str(self.flush.head.task_id)
-
-    @property
-    def turn(self) -> int:
-        """The turn that answers it."""
-        return self.flush.head.turn
-
-    @property
-    def position(self) -> read.Position:
-        """The place in the task's log after it."""
-        return read.position_after(self.flush)
-
-
 async def send_message(call: Call, params: SendMessageRequest) -> SendMessageResponse:
     """Send a message and give what became of it: the task, or the agent's message.
 
     Waits until the task has ended or waits for the client, unless `returnImmediately` is set.
     """
-    message = _checked(call, params)
+    message = _checked(params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
     if not message.task_id and (said := await answer(call, message)):
         return SendMessageResponse(message=said)
-    async with AsyncExitStack() as stack:
-        accepted, follower = await _accept(call, params, message, stack)
-        if not configuration.return_immediately:
-            until = Until(accepted.turn, turn_over=False)
-            async for _ in follower.follow(accepted.position, until):
-                pass
-    found = await database.run(
-        read.snapshot,
-        call.scope,
-        accepted.task_id,
-        history_length=configuration.history_length,
-    )
+    head, received = await _prepare(call, params, message)
+    if configuration.return_immediately:
+        await _accept(head, received)
+    else:
+        await _accept_and_wait(head, received)
+    task_id, length = str(head.task_id), configuration.history_length
+    found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
     return SendMessageResponse(task=found.task)
 
 
@@ -73,28 +43,35 @@ async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stre
     Yields the task and then its events, until it ends or waits for the client with this message's
     turn over; or nothing but the agent's message.
     """
-    message = _checked(call, params)
+    message = _checked(params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
     if not message.task_id and (said := await answer(call, message)):
         yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
         return
-    async with AsyncExitStack() as stack:
-        accepted, follower = await _accept(call, params, message, stack)
-        found = await database.run(
-            read.snapshot,
-            call.scope,
-            accepted.task_id,
-            history_length=configuration.history_length,
-        )
+    head, received = await _prepare(call, params, message)
+    task_id, length = str(head.task_id), configuration.history_length
+    # A stream lives for hours: it must not keep what it no longer needs.
+    del params, message, configuration
+    async with Follower(head.task_id) as follower:
+        turn = (await _accept(head, received)).head.turn
+        found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
         yield [task_item(found)]
-        position, turn = found.position, accepted.turn
-        # A stream lives for hours: it must not keep what it no longer needs.
-        del params, message, configuration, accepted, found
+        position = found.position
+        del call, head, received, found
         async for events in follower.follow(position, Until(turn)):
             yield [StreamItem(event.seq, event.body) for event in events]
 
 
-def _checked(call: Call, params: SendMessageRequest) -> Message:
+async def _accept_and_wait(head: Head, received: MessageReceived) -> None:
+    """Accept a message and wait for its answer; the follower listens before there is one."""
+    async with Follower(head.task_id) as follower:
+        flush = await _accept(head, received)
+        until = Until(flush.head.turn, turn_over=False)
+        async for _ in follower.follow(read.position_after(flush), until):
+            pass
+
+
+def _checked(params: SendMessageRequest) -> Message:
     """Refuse what would not be answered, and give the message with the contextId it belongs to."""
     message = params.message
     if message.role is not protocol.Role.USER:
@@ -110,15 +87,11 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
     return message.model_copy(update={"context_id": contexts.new_context_id()})
 
 
-async def _accept(
-    call: Call, params: SendMessageRequest, message: Message, stack: AsyncExitStack
-) -> tuple[Accepted, Follower]:
-    """Store the message and the order to answer it; the follower was listening before that."""
-    if message.task_id:
-        head = await database.run(_head_of_existing, call, message)
-    else:
-        head = await database.run(_head_of_new, call, message)
-    follower = await stack.enter_async_context(Follower(head.task_id))
+async def _prepare(
+    call: Call, params: SendMessageRequest, message: Message
+) -> tuple[Head, MessageReceived]:
+    """Find the task that the message is for, or make a new one, not stored yet."""
+    head = await database.run(_head_of_existing if message.task_id else _head_of_new, call, message)
     configuration = params.configuration or protocol.SendMessageConfiguration()
     received = MessageReceived(
         message=message,
@@ -126,14 +99,18 @@ async def _accept(
         accepted_output_modes=tuple(configuration.accepted_output_modes),
         extensions=call.extensions,
     )
+    return head, received
+
+
+async def _accept(head: Head, received: MessageReceived) -> Flush:
+    """Store the message and the order to answer it (R6), and have it answered."""
     try:
         # Shielded: a client that leaves now has sent its message all the same.
-        flush = await asyncio.shield(_store_and_start(head, received))
+        return await asyncio.shield(_store_and_start(head, received))
     except TaskEndedError as ended:
         raise protocol.UnsupportedOperationError(
             f"{ended} It takes no more messages.", task_id=str(head.task_id)
         ) from None
-    return Accepted(flush, message), follower
 
 
 async def _store_and_start(head: Head, received: MessageReceived) -> Flush:

@@ -1,6 +1,6 @@
 """Streams: what the streaming operations give."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ class StreamItem:
     body: str
 
 
-Stream: TypeAlias = AsyncIterator[list[StreamItem]]
+Stream: TypeAlias = AsyncGenerator[list[StreamItem], None]
 """Items as they come, some at a time; an empty list says that all is well and nothing is new."""
 
 

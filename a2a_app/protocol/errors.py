@@ -165,13 +165,13 @@ class InvalidParamsError(A2AError):
 
     @classmethod
     def from_validation(cls, error: ValidationError) -> Self:
-        """Make the error of what pydantic found."""
+        """Make the error of what pydantic found; of very many bad fields, the first ones."""
         return cls(
             violations=[
                 FieldViolation(_path(problem["loc"]), _explain(problem["type"], problem["msg"]))
                 for problem in error.errors(
                     include_url=False, include_context=False, include_input=False
-                )
+                )[:_SHOWN]
             ]
         )
 

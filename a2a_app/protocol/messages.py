@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from a2a_app.protocol.base import Model
-from a2a_app.protocol.scalars import Bytes, Name, Struct, Text, Value, enum_reader
+from a2a_app.protocol.scalars import Bytes, Name, Struct, Text, Texts, Value, enum_reader, few
 from a2a_app.protocol.states import Role
 
 
@@ -65,10 +65,10 @@ class Message(Model):
     context_id: Text = ""
     task_id: Text = ""
     role: Annotated[Role, BeforeValidator(enum_reader(Role)), AfterValidator(_not_unspecified)]
-    parts: list[Part] = Field(min_length=1)
+    parts: Annotated[list[Part], Field(min_length=1), BeforeValidator(few)]
     metadata: Struct = Field(default_factory=dict)
-    extensions: list[Text] = Field(default_factory=list)
-    reference_task_ids: list[Text] = Field(default_factory=list)
+    extensions: Texts = Field(default_factory=list)
+    reference_task_ids: Texts = Field(default_factory=list)
 
     @property
     def text(self) -> str:

@@ -7,7 +7,17 @@ from pydantic import BeforeValidator, Field
 from a2a_app.protocol.base import Model
 from a2a_app.protocol.messages import Message
 from a2a_app.protocol.push import TaskPushNotificationConfig
-from a2a_app.protocol.scalars import Count, Flag, Int32, Name, Struct, Text, Timestamp, enum_reader
+from a2a_app.protocol.scalars import (
+    Count,
+    Flag,
+    Int32,
+    Name,
+    Struct,
+    Text,
+    Texts,
+    Timestamp,
+    enum_reader,
+)
 from a2a_app.protocol.states import TaskState
 from a2a_app.protocol.tasks import Task
 
@@ -15,7 +25,7 @@ from a2a_app.protocol.tasks import Task
 class SendMessageConfiguration(Model):
     """How a client wants its message to be answered (section 3.2.2)."""
 
-    accepted_output_modes: list[Text] = Field(default_factory=list)
+    accepted_output_modes: Texts = Field(default_factory=list)
     task_push_notification_config: TaskPushNotificationConfig | None = None
     history_length: Count | None = None
     return_immediately: Flag = False

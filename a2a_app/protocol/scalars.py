@@ -15,6 +15,7 @@ E = TypeVar("E", bound=StrEnum)
 
 MAX_DEPTH = 100
 MAX_INT32 = 2**31 - 1
+MAX_ITEMS = 10_000
 
 
 def _storable(text: str) -> str:
@@ -33,6 +34,20 @@ Text: TypeAlias = Annotated[str, Strict(), AfterValidator(_storable)]
 
 Name: TypeAlias = Annotated[Text, Field(min_length=1)]
 """A string that must be given."""
+
+
+def few(value: Any) -> Any:
+    """Refuse an array that is too long before its elements are looked at.
+
+    Each bad element makes an error: millions of them would take minutes and gigabytes.
+    """
+    if isinstance(value, list) and len(value) > MAX_ITEMS:
+        raise ValueError(f"must not have more than {MAX_ITEMS} elements")
+    return value
+
+
+Texts: TypeAlias = Annotated[list[Text], BeforeValidator(few)]
+"""Strings, and not too many."""
 
 Flag: TypeAlias = Annotated[bool, Strict()]
 """True or false, and no number or word for it."""

@@ -48,7 +48,11 @@ class Execution:
         """
         # A task of its own, so that stopping the agent does not stop the writing of the end.
         self._agent_task = asyncio.create_task(self._answer())
-        await asyncio.wait([self._agent_task])
+        try:
+            await asyncio.wait([self._agent_task])
+        except asyncio.CancelledError:
+            self.stop()
+            raise
         failure = await self._conclude(_failure_of(self._agent_task))
         if failure is not None and not self._stopped:
             await self._fail(failure)

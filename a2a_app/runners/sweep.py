@@ -4,23 +4,18 @@ import asyncio
 import logging
 from uuid import uuid4
 
-from django.utils import timezone
-
 from a2a_app import conf
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.protocol import Message, Part, Role, TaskState
-from a2a_app.runners.worker import Worker, lease
+from a2a_app.runners.worker import Worker
 from a2a_app.store import database, news, runs
-from a2a_app.store.runs import OverdueRun
+from a2a_app.store.runs import LostRun
 from a2a_app.store.updates import StatusUpdate
 
 logger = logging.getLogger(__name__)
 
 # Runs looked at in one sweep.
 LIMIT = 200
-# An agent this process does not know may be one that a newer process knows: leave it to that for
-# so many leases, and only then take it for gone.
-PATIENCE = 10
 
 
 async def sweep_for_ever(worker: Worker) -> None:
@@ -34,26 +29,32 @@ async def sweep_for_ever(worker: Worker) -> None:
 
 
 async def sweep(worker: Worker) -> None:
-    """Begin, begin again or end every run whose lease is over."""
-    for run in await database.run(runs.overdue, limit=LIMIT):
-        if _is_known(run):
-            await _take_up(run, worker)
-        elif run.since < timezone.now() - PATIENCE * lease():
-            await _end(run, f"The agent {run.agent!r} is no longer there.")
+    """Take up every run whose worker is gone, and every turn that nobody has begun."""
+    for run in await database.run(runs.lost, limit=LIMIT):
+        await _take_up(run, worker)
+    if worker.free > 0:
+        for task_id in await database.run(runs.waiting, limit=worker.free):
+            worker.start(task_id)
 
 
-async def _take_up(run: OverdueRun, worker: Worker) -> None:
-    if not run.worker:
-        worker.start(run.task_id)
-    elif run.attempt >= registry.get(run.agent).attempts:
+async def _take_up(run: LostRun, worker: Worker) -> None:
+    if run.attempt >= _attempts(run.agent):
         await _end(run, "The process that worked on the task is gone.")
     elif await database.run(runs.retry, run):
-        logger.warning("Run %s of task %s is lost; attempt %d begins.", run.id, run.task_id,
-                       run.attempt + 1)  # fmt: skip
+        logger.warning(
+            "Run %s of task %s is lost; attempt %d begins.", run.id, run.task_id, run.attempt + 1
+        )
         worker.start(run.task_id)
 
 
-async def _end(run: OverdueRun, reason: str) -> None:
+def _attempts(slug: str) -> int:
+    try:
+        return registry.get(slug).attempts
+    except AgentNotFoundError:
+        return 1  # nobody here can try again
+
+
+async def _end(run: LostRun, reason: str) -> None:
     message = Message(
         message_id=str(uuid4()),
         context_id=run.context_id,
@@ -65,11 +66,3 @@ async def _end(run: OverdueRun, reason: str) -> None:
     if flush is not None:
         logger.warning("Run %s is lost and task %s failed: %s", run.id, run.task_id, reason)
         await news.tell(flush)
-
-
-def _is_known(run: OverdueRun) -> bool:
-    try:
-        registry.get(run.agent)
-    except AgentNotFoundError:
-        return False
-    return True

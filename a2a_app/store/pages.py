@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID
 
@@ -24,7 +24,7 @@ class Cursor:
     task_id: UUID
 
     def __str__(self) -> str:
-        text = f"{self.status_at.isoformat()} {self.task_id.hex}"
+        text = f"{self.status_at.astimezone(UTC).isoformat()} {self.task_id.hex}"
         return base64.urlsafe_b64encode(text.encode()).decode()
 
     @classmethod
@@ -35,7 +35,8 @@ class Cursor:
             cursor = cls(datetime.fromisoformat(at), UUID(key))
         except (ValueError, binascii.Error):
             cursor = None
-        if cursor is None or cursor.status_at.tzinfo is None:
+        # Ours are in UTC: a time in another zone may have none in the years 1 to 9999.
+        if cursor is None or cursor.status_at.tzinfo != UTC:
             violation = protocol.FieldViolation("pageToken", "is not a token that this server gave")
             raise protocol.InvalidParamsError(violations=[violation])
         return cursor

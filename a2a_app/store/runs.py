@@ -5,11 +5,11 @@ Leases are counted on the database's clock, the one clock that all processes sha
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import ExpressionWrapper, F, Q
+from django.db.models import ExpressionWrapper
 from django.db.models.expressions import Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
@@ -46,8 +46,8 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class OverdueRun:
-    """A run whose lease is over: nobody has begun it, or nobody works on it any more."""
+class LostRun:
+    """A run whose worker gives no sign of life any more."""
 
     id: UUID
     task_id: UUID
@@ -55,14 +55,13 @@ class OverdueRun:
     agent: str
     attempt: int
     worker: str
-    since: datetime
 
 
 def claim(task_id: UUID, worker: str, *, lease: timedelta) -> Claim | None:
     """Take the task's next turn for a worker, if there is one and no other run holds the task."""
-    waiting = models.Run.objects.filter(task=task_id, worker="", ended_at=None)
+    ready = models.Run.objects.filter(task=task_id, worker="", ended_at=None)
     row = (
-        waiting.select_related("task__context", "task__user", "message")
+        ready.select_related("task__context", "task__user", "message")
         .order_by("turn", "attempt")
         .first()
     )
@@ -93,40 +92,43 @@ def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UU
     return set(run_ids) - set(held.values_list("pk", flat=True))
 
 
-def overdue(*, limit: int) -> list[OverdueRun]:
-    """Find runs that any process may take, the longest overdue first."""
-    runs = models.Run.objects.filter(lease_until__lt=Now()).order_by("lease_until")
-    # A turn waits for the one before it: the task is held, and the holder goes on with it.
-    free = Q(task__run=None) | Q(task__run=F("pk"))
-    found = runs.filter(free).select_related("task__context")[:limit]
+def waiting(*, limit: int) -> list[UUID]:
+    """Find tasks with a turn that nobody has begun and that may begin now, the oldest first."""
+    runs = models.Run.objects.filter(worker="", lease_until__lt=Now(), task__run=None)
+    return list(runs.order_by("lease_until").values_list("task", flat=True)[:limit])
+
+
+def lost(*, limit: int) -> list[LostRun]:
+    """Find runs whose worker has not renewed its lease, the longest over first."""
+    runs = models.Run.objects.filter(lease_until__lt=Now()).exclude(worker="")
+    found = runs.select_related("task__context").order_by("lease_until")[:limit]
     return [
-        OverdueRun(
+        LostRun(
             id=row.pk,
             task_id=row.task_id,
             context_id=row.task.context.context_id,
             agent=row.task.agent,
             attempt=row.attempt,
             worker=row.worker,
-            since=row.lease_until or timezone.now(),
         )
         for row in found
     ]
 
 
-def retry(run: OverdueRun) -> bool:
+def retry(run: LostRun) -> bool:
     """Give a lost run's turn to whoever claims it next; False where another process was quicker."""
     with atomic():
         if not _lose(run):
             return False
-        lost = models.Run.objects.get(pk=run.id)
-        lost.pk, lost.attempt, lost.worker = new_key(), run.attempt + 1, ""
-        lost.outcome, lost.started_at, lost.ended_at = "", None, None
-        lost.lease_until = timezone.now()
-        lost.save(force_insert=True)
+        again = models.Run.objects.get(pk=run.id)
+        again.pk, again.attempt, again.worker = new_key(), run.attempt + 1, ""
+        again.outcome, again.started_at, again.ended_at = "", None, None
+        again.lease_until = timezone.now()
+        again.save(force_insert=True)
         return True
 
 
-def fail_lost(run: OverdueRun, update: StatusUpdate) -> Flush | None:
+def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
     """End a lost run's task with a reason; None where another process was quicker."""
     with atomic():
         if not _lose(run):
@@ -148,11 +150,11 @@ def _take(row: models.Run, worker: str, lease: timedelta) -> bool:
         return bool(taken)
 
 
-def _lose(run: OverdueRun) -> bool:
-    lost = models.Run.objects.filter(
+def _lose(run: LostRun) -> bool:
+    over = models.Run.objects.filter(
         pk=run.id, worker=run.worker, ended_at=None, lease_until__lt=Now()
     )
-    if not lost.update(ended_at=timezone.now(), lease_until=None, outcome=Outcome.LOST):
+    if not over.update(ended_at=timezone.now(), lease_until=None, outcome=Outcome.LOST):
         return False
     models.Task.objects.filter(pk=run.task_id, run=run.id).update(run=None)
     return True

@@ -114,7 +114,7 @@ async def test_a_senders_stream_ends_where_its_turn_is_over_and_a_subscribers_go
     # The agent may go on without an answer: its turn is not over before it returns.
     flush = await database.run(append, flush.head, [status(TaskState.WORKING)], run=claim.run)
     await news.tell(flush)
-    updates = [status(TaskState[state], "?"), Returned()]
+    updates: list[Update] = [status(TaskState[state], "?"), Returned()]
     flush = await database.run(append, flush.head, updates, run=claim.run)
     await news.tell(flush)
     assert await sender == [2, 3, 4]

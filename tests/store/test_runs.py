@@ -51,24 +51,26 @@ def test_a_lease_is_renewed_for_its_own_worker_only() -> None:
     assert runs.renew("one", [claim.run.id], lease=LEASE) == set()
 
 
-def test_a_run_is_overdue_when_its_lease_is_over_and_not_before() -> None:
+def test_a_run_is_lost_when_its_lease_is_over_and_not_before() -> None:
     claim = claimed("one")
-    assert runs.overdue(limit=10) == []
+    assert runs.lost(limit=10) == []
     runs.renew("one", [claim.run.id], lease=OVER)
-    assert [run.id for run in runs.overdue(limit=10)] == [claim.run.id]
+    assert [run.id for run in runs.lost(limit=10)] == [claim.run.id]
 
 
-def test_a_turn_that_nobody_has_begun_is_overdue_at_once() -> None:
+def test_a_turn_that_nobody_has_begun_may_be_taken_by_any_process_at_once() -> None:
     head = begin().head
-    assert [(run.task_id, run.worker) for run in runs.overdue(limit=10)] == [(head.task_id, "")]
+    claimed()
+    assert runs.waiting(limit=10) == [head.task_id]
+    assert runs.lost(limit=10) == []
 
 
 def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing_more() -> None:
     lost = claimed("one")
     runs.renew("one", [lost.run.id], lease=OVER)
-    [overdue] = runs.overdue(limit=10)
-    assert runs.retry(overdue) is True
-    assert runs.retry(overdue) is False
+    [lost_run] = runs.lost(limit=10)
+    assert runs.retry(lost_run) is True
+    assert runs.retry(lost_run) is False
     second = runs.claim(lost.head.task_id, "two", lease=LEASE)
     assert second is not None and second.attempt == 2
     with pytest.raises(RunLostError):
@@ -80,18 +82,18 @@ def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing
 def test_a_run_that_was_renewed_in_time_is_not_lost() -> None:
     claim = claimed("one")
     runs.renew("one", [claim.run.id], lease=OVER)
-    [overdue] = runs.overdue(limit=10)
+    [lost_run] = runs.lost(limit=10)
     runs.renew("one", [claim.run.id], lease=LEASE)
-    assert runs.retry(overdue) is False
-    assert runs.fail_lost(overdue, status(TaskState.FAILED, "gone")) is None
+    assert runs.retry(lost_run) is False
+    assert runs.fail_lost(lost_run, status(TaskState.FAILED, "gone")) is None
     append(claim.head, [status(TaskState.WORKING)], run=claim.run)
 
 
 def test_the_task_of_a_lost_run_can_be_failed_with_a_reason() -> None:
     claim = claimed("one")
     runs.renew("one", [claim.run.id], lease=OVER)
-    [overdue] = runs.overdue(limit=10)
-    flush = runs.fail_lost(overdue, status(TaskState.FAILED, "gone"))
+    [lost_run] = runs.lost(limit=10)
+    flush = runs.fail_lost(lost_run, status(TaskState.FAILED, "gone"))
     assert flush is not None and flush.head.state is TaskState.FAILED
     assert models.Run.objects.get().outcome == Outcome.LOST
-    assert runs.overdue(limit=10) == []
+    assert runs.lost(limit=10) == []
