@@ -1,0 +1,105 @@
+"""The A2A dict and the system checks: what is wrong is found before a request finds it."""
+
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from a2a_app import conf, runners
+from a2a_app.runners.embedded import EmbeddedRunner
+
+pytestmark = pytest.mark.django_db
+
+IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+@pytest.fixture(autouse=True)
+def _sound_channel_layer(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "some.other.Layer"}}
+
+
+def found(*, deploy: bool = False) -> set[str | None]:
+    """Give the ids of what our checks find."""
+    ours = checks.run_checks(tags=["a2a"], include_deployment_checks=deploy, databases=["default"])
+    return {finding.id for finding in ours}
+
+
+def test_settings_have_defaults_and_follow_the_projects(settings: Settings) -> None:
+    settings.A2A = {}
+    assert conf.current() == conf.Settings()
+    settings.A2A = {"LEASE_SECONDS": 3}
+    assert conf.current().lease_seconds == 3
+
+
+def test_a_project_without_the_dict_has_the_defaults(settings: Settings) -> None:
+    del settings.A2A
+    assert conf.current() == conf.Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"LEASE_SECOND": 3}, "A2A['LEASE_SECOND']: unknown; there are DEFAULT_AGENT"),
+        ({"LEASE_SECONDS": -1}, "A2A['LEASE_SECONDS']"),
+        ({"ANONYMOUS": "maybe"}, "A2A['ANONYMOUS']"),
+        (["ANONYMOUS"], "must be a dict"),
+    ],
+)
+def test_a_bad_entry_is_named(settings: Settings, given: Any, complaint: str) -> None:
+    settings.A2A = given
+    with pytest.raises(ImproperlyConfigured) as caught:
+        conf.current()
+    assert complaint in str(caught.value)
+    assert found() == {"a2a.E001"}
+
+
+def test_callers_without_credentials_are_refused_unless_a_setting_says_otherwise() -> None:
+    assert conf.Settings().anonymous == "refuse"
+
+
+def test_the_runner_is_chosen_by_name_or_by_path(settings: Settings) -> None:
+    for name in ("embedded", "a2a_app.runners.embedded.EmbeddedRunner"):
+        settings.A2A = {"RUNNER": name}
+        assert isinstance(runners.current(), EmbeddedRunner)
+
+
+@pytest.mark.parametrize("runner", ["no-such", "a.b.C", "django.http.HttpResponse"])
+def test_a_runner_that_is_none_is_found_by_a_check(settings: Settings, runner: str) -> None:
+    settings.A2A = {**settings.A2A, "RUNNER": runner}
+    assert found() == {"a2a.E001"}
+
+
+def test_an_authenticator_that_cannot_be_loaded_is_found_by_a_check(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": ["no.such.thing"]}
+    assert found() == {"a2a.E001"}
+
+
+def test_a_default_agent_that_is_missing_is_found_by_a_check(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "DEFAULT_AGENT": "nobody"}
+    assert "a2a.E002" in found()
+    settings.A2A = {**settings.A2A, "DEFAULT_AGENT": ""}
+    assert "a2a.W001" in found()
+    settings.A2A = {**settings.A2A, "DEFAULT_AGENT": "echo"}
+    assert found() == set()
+
+
+def test_a_channel_layer_that_is_missing_or_in_memory_is_found_by_a_check(
+    settings: Settings,
+) -> None:
+    settings.CHANNEL_LAYERS = {}
+    assert found() == {"a2a.W002"}
+    settings.CHANNEL_LAYERS = IN_MEMORY
+    assert found() == {"a2a.W003"}
+    settings.DEBUG = True
+    assert found() == set()
+
+
+def test_what_is_unsafe_in_production_is_found_by_the_deployment_checks(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "ANONYMOUS": "share", "PUBLIC_URL": ""}
+    assert found(deploy=True) == {"a2a.W006", "a2a.W007"}
+    settings.A2A = {**settings.A2A, "ANONYMOUS": "refuse", "PUBLIC_URL": "https://example.com"}
+    assert found(deploy=True) == set()
