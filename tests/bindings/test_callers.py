@@ -1,0 +1,185 @@
+"""Callers: who may ask, and that nobody sees what is another's (R11)."""
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Group, User
+
+from a2a_app.agents import Turn, registry
+from a2a_app.agents.registry import make_agent
+from tests.bindings import users
+from tests.bindings.conftest import Rpc, Settings, body_of, error_of, events_of
+from tests.rpc import envelope, message, told
+
+NOT_FOUND = (-32001, "TASK_NOT_FOUND")
+WHO = users.__name__
+WAITS = {"end": "input-required"}
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("SendMessage", {"message": told()}),
+        ("SendStreamingMessage", {"message": told()}),
+        ("GetTask", {"id": "x"}),
+        ("ListTasks", {}),
+        ("CancelTask", {"id": "x"}),
+        ("SubscribeToTask", {"id": "x"}),
+        ("ListTaskPushNotificationConfigs", {"taskId": "x"}),
+        ("GetExtendedAgentCard", {}),
+    ],
+)
+@pytest.mark.parametrize("authentication", [[], [f"{WHO}.by_username"], [f"{WHO}.by_nobody"]])
+async def test_callers_without_credentials_are_refused_unless_they_share(
+    a2a: Settings, rpc: Rpc, authentication: list[str], method: str, params: dict[str, Any]
+) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=authentication)
+    response = await rpc.post(envelope(method, params))
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"]
+    answer = body_of(response)
+    assert error_of(answer) == (-32050, "UNAUTHENTICATED")
+    assert answer["id"] == "test"
+
+
+async def test_the_card_is_for_everybody(a2a: Settings, rpc: Rpc) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{WHO}.by_username"])
+    response = await rpc.http.get("/a2a/load/.well-known/agent-card.json")
+    assert response.status_code == 200
+
+
+async def _two_users(a2a: Settings, authenticator: str) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{WHO}.{authenticator}"])
+    for name in ("ann", "bob"):
+        await sync_to_async(User.objects.create)(username=name)
+
+
+async def _as(rpc: Rpc, user: str, method: str, **params: Any) -> dict[str, Any]:
+    return await rpc.call(method, params, X_User=user)
+
+
+async def _sent(rpc: Rpc, user: str, said: dict[str, Any]) -> dict[str, Any]:
+    answer = await _as(rpc, user, "SendMessage", message=said)
+    task: dict[str, Any] = answer["result"]["task"]
+    return task
+
+
+@pytest.mark.parametrize("authenticator", ["by_username", "by_name", "ByLongKey"])
+async def test_what_is_anothers_is_not_found_by_any_operation(
+    a2a: Settings, rpc: Rpc, authenticator: str
+) -> None:
+    await _two_users(a2a, authenticator)
+    task = await _sent(rpc, "ann", told(**WAITS))
+    for method, params in (
+        ("GetTask", {"id": task["id"]}),
+        ("CancelTask", {"id": task["id"]}),
+        ("SubscribeToTask", {"id": task["id"]}),
+        ("SendMessage", {"message": told() | {"taskId": task["id"]}}),
+        ("SendStreamingMessage", {"message": told() | {"taskId": task["id"]}}),
+        (
+            "SendMessage",
+            {"message": told() | {"taskId": task["id"], "contextId": task["contextId"]}},
+        ),
+    ):
+        assert error_of(await _as(rpc, "bob", method, **params)) == NOT_FOUND, method
+    resumed = await rpc.call("SubscribeToTask", {"id": task["id"]}, X_User="bob", Last_Event_ID="1")
+    assert error_of(resumed) == NOT_FOUND
+    assert (await _as(rpc, "ann", "GetTask", id=task["id"]))["result"] == task
+
+
+@pytest.mark.parametrize("authenticator", ["by_username", "by_name", "ByLongKey"])
+async def test_lists_hold_only_the_callers_own_tasks(
+    a2a: Settings, rpc: Rpc, authenticator: str
+) -> None:
+    await _two_users(a2a, authenticator)
+    task = await _sent(rpc, "ann", told())
+    for filters in ({}, {"contextId": task["contextId"]}, {"status": "TASK_STATE_COMPLETED"}):
+        his = (await _as(rpc, "bob", "ListTasks", **filters))["result"]
+        hers = (await _as(rpc, "ann", "ListTasks", **filters))["result"]
+        assert (his["tasks"], his["totalSize"]) == ([], 0)
+        assert [each["id"] for each in hers["tasks"]] == [task["id"]]
+
+
+async def test_a_page_token_of_anothers_shows_nothing_of_anothers(a2a: Settings, rpc: Rpc) -> None:
+    await _two_users(a2a, "by_username")
+    for _ in range(3):
+        await _sent(rpc, "ann", told())
+    page = (await _as(rpc, "ann", "ListTasks", pageSize=1))["result"]
+    his = (await _as(rpc, "bob", "ListTasks", pageToken=page["nextPageToken"]))["result"]
+    assert (his["tasks"], his["nextPageToken"]) == ([], "")
+
+
+async def test_two_users_may_name_the_same_context_and_share_nothing(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    await _two_users(a2a, "by_username")
+    tasks = {
+        user: await _sent(rpc, user, told(**WAITS) | {"contextId": "ours"})
+        for user in ("ann", "bob")
+    }
+    assert tasks["ann"]["contextId"] == tasks["bob"]["contextId"] == "ours"
+    for user, task in tasks.items():
+        listed = (await _as(rpc, user, "ListTasks", contextId="ours"))["result"]["tasks"]
+        assert [each["id"] for each in listed] == [task["id"]]
+        assert len(task["history"]) == 1
+
+
+async def remembers(turn: Turn) -> None:
+    heard = [said.text for said in await turn.context.messages()]
+    before = turn.context.state.setdefault("before", "nothing")
+    turn.context.state["before"] = turn.text
+    await turn.complete(f"{before}; {' '.join(heard)}")
+
+
+async def test_an_agent_remembers_of_a_context_only_what_the_same_user_said(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    await _two_users(a2a, "by_username")
+    said = {}
+    with registry.registered(make_agent(remembers, slug="remembers")):
+        for user in ("ann", "bob", "ann"):
+            params = {"message": message(f"from-{user}", contextId="ours")}
+            answer = await rpc.call("SendMessage", params, agent="remembers", X_User=user)
+            status = answer["result"]["task"]["status"]
+            said[user] = status["message"]["parts"][0]["text"]
+    assert said["bob"] == "nothing; from-bob"
+    assert said["ann"].startswith("from-ann; ")
+    assert "bob" not in said["ann"]
+
+
+async def test_a_task_of_the_same_user_with_another_agent_is_not_found(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    await _two_users(a2a, "by_username")
+    task = await _sent(rpc, "ann", told(**WAITS))
+    answer = await rpc.call("GetTask", {"id": task["id"]}, agent="echo", X_User="ann")
+    assert error_of(answer) == NOT_FOUND
+
+
+async def test_a_user_streams_what_is_theirs(a2a: Settings, rpc: Rpc) -> None:
+    await _two_users(a2a, "by_username")
+    request = envelope("SendStreamingMessage", {"message": told()})
+    events = await events_of(await rpc.post(request, X_User="ann"))
+    assert "task" in events[0]["result"]
+    last = events[-1]["result"]["statusUpdate"]
+    assert last["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+def by_group(request: Any) -> Any:
+    """Give a row that is no user, and has the same number as one."""
+    return Group.objects.filter(name=request.headers.get("X-Group", "")).first()
+
+
+async def test_a_row_that_is_no_user_is_not_taken_for_the_user_of_its_number(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    authentication = [f"{WHO}.by_username", f"{__name__}.by_group"]
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=authentication)
+    ann = await sync_to_async(User.objects.create)(pk=7, username="ann")
+    await sync_to_async(Group.objects.create)(pk=ann.pk, name="staff")
+    task = await _sent(rpc, "ann", told(**WAITS))
+    answer = await rpc.call("GetTask", {"id": task["id"]}, X_Group="staff")
+    assert error_of(answer) == NOT_FOUND
+    own = await rpc.call("SendMessage", {"message": message()}, X_Group="staff")
+    assert "task" in own["result"]

@@ -1,0 +1,85 @@
+"""Django projects: what they may have switched on, and the app works all the same."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+
+from tests.bindings.conftest import Rpc, Settings, body_of, error_of, events_of
+from tests.conftest import Serve
+from tests.rpc import Client, envelope, message, state, told
+
+LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+COMPLETED = "TASK_STATE_COMPLETED"
+TOO_LARGE = (-32600, "INVALID_REQUEST")
+
+
+async def _works(rpc: Rpc) -> None:
+    """Use every way an operation answers, and both places of the card."""
+    task = await rpc.task(end="input-required")
+    assert (await rpc.result("GetTask", id=task["id"]))["id"] == task["id"]
+    answer = {"message": told() | {"taskId": task["id"]}}
+    events = await events_of(await rpc.post(envelope("SendStreamingMessage", answer)))
+    assert events[-1]["result"]["statusUpdate"]["status"]["state"] == COMPLETED
+    assert (await rpc.result("ListTasks"))["totalSize"] == 1
+    for path in ("/.well-known/agent-card.json", "/a2a/load/.well-known/agent-card.json"):
+        assert (await rpc.http.get(path)).status_code == 200
+
+
+async def test_with_a_transaction_for_each_request(
+    rpc: Rpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    await _works(rpc)
+
+
+async def test_with_a_login_required_for_every_page(settings: Any, rpc: Rpc) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN]
+    assert (await rpc.http.get("/admin/")).status_code == 302
+    await _works(rpc)
+
+
+async def test_with_hardly_any_memory_for_uploads(settings: Any, rpc: Rpc) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1
+    await _works(rpc)
+
+
+async def test_with_checks_against_forged_requests(rpc: Rpc) -> None:
+    rpc.http.handler.enforce_csrf_checks = True
+    await _works(rpc)
+
+
+async def test_with_redirects_to_https_for_clients_that_came_by_it(settings: Any, rpc: Rpc) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    response = await rpc.post(
+        envelope("SendMessage", {"message": told()}), X_Forwarded_Proto="https"
+    )
+    assert body_of(response)["result"]["task"]["status"]["state"] == COMPLETED
+
+
+async def test_a_body_may_be_as_large_as_the_setting_says(a2a: Settings, rpc: Rpc) -> None:
+    request = json.dumps(envelope("SendMessage", {"message": told()})).encode()
+    a2a(MAX_BODY_BYTES=len(request))
+    task = (await rpc.answer(request))["result"]["task"]
+    assert task["status"]["state"] == COMPLETED
+    response = await rpc.post(request + b" ")
+    assert response.status_code == 413
+    assert error_of(body_of(response)) == TOO_LARGE
+
+
+async def test_a_real_server_refuses_a_body_that_is_too_large_and_goes_on(serve: Serve) -> None:
+    limit = 100_000
+    database = "postgresql" if connection.vendor == "postgresql" else "sqlite"
+    server = serve(database, settings_module="tests.bindings.strict", MAX_BODY_BYTES=limit)
+    async with Client(server.url) as client:
+        large = envelope("SendMessage", {"message": message("x" * 10 * limit)})
+        response = await client.http.post(client.url, json=large, headers=client.headers)
+        assert response.status_code == 413
+        assert error_of(response.json()) == TOO_LARGE
+        assert (await client.http.get(f"{server.url}/admin/")).status_code == 302
+        events = await client.stream("SendStreamingMessage", message=told(chunks=3))
+        assert state(events[-1][1]) == "COMPLETED"
+        task = await client.send(message("x" * (limit // 2)))
+        assert task["history"][0]["parts"][0]["text"] == "x" * (limit // 2)
