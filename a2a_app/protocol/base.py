@@ -26,13 +26,23 @@ class Model(BaseModel):
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
     """Fields, as on the wire, for which null is a value of its own."""
 
+    wire_names: ClassVar[dict[str, str]] = {}
+    """The name on the wire of each field."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Learn the names of the fields."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.wire_names = {name: to_camel(name) for name in cls.model_fields}
+
     @model_validator(mode="before")
     @classmethod
-    def _drop_nulls(cls, given: Any) -> Any:
+    def _as_on_the_wire(cls, given: Any) -> Any:
+        # One spelling inside: a bad field is named as on the wire, a key of a map as it came.
         if not isinstance(given, dict):
             return given
         return {
-            key: value
+            cls.wire_names.get(key, key): value
             for key, value in given.items()
             if value is not None or key in cls.null_is_a_value
         }

@@ -72,7 +72,7 @@ class AgentCard(Model):
     version: Text
     documentation_url: Text | None = None
     capabilities: AgentCapabilities
-    security_schemes: dict[str, SecurityScheme] = Field(default_factory=dict)
+    security_schemes: dict[Text, SecurityScheme] = Field(default_factory=dict)
     security_requirements: list[SecurityRequirement] = Field(default_factory=list)
     default_input_modes: list[Text]
     default_output_modes: list[Text]

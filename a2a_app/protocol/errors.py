@@ -3,6 +3,7 @@
 The first line of a class's docstring is its message.
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -32,7 +33,8 @@ class A2AError(Exception):
             message: What went wrong, for people; None: the class's own words.
             **metadata: What the error is about, such as `task_id`; clients see it in camelCase.
         """
-        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+        words = inspect.getdoc(type(self)) or type(self).__name__  # python -OO drops docstrings
+        super().__init__(message or words.partition("\n")[0])
         self.metadata = {to_camel(key): value for key, value in metadata.items()}
 
     @property
@@ -192,27 +194,35 @@ def _path(steps: Sequence[int | str]) -> str:
     for step in steps:
         if isinstance(step, int):
             path += f"[{step}]"
-        else:
-            # Keys of a map are the client's own words: any length, any spelling.
-            path += f".{to_camel(step) if step.islower() else step}"[: _SHOWN + 1]
+        elif step != "[key]":  # pydantic's word for a fault in the key before it
+            # Keys of a map are the client's own words, of any length.
+            path += f".{step}"[: _SHOWN + 1]
     return path.removeprefix(".")
 
 
+_EXPLANATIONS = {
+    "missing": "is required",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "string_unicode": "must not contain half of a surrogate pair",
+    "bool_type": "must be true or false",
+    "string_too_short": "must not be empty",
+    "too_short": "must have at least one element",
+}
+_OPENINGS = {
+    "Value error, ": "",
+    "Input should be greater than or equal to": "must be at least",
+    "Input should be less than or equal to": "must be at most",
+}
+
+
 def _explain(kind: str, text: str) -> str:
-    match kind:
-        case "missing":
-            return "is required"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return "must be an object"
-        case "list_type":
-            return "must be an array"
-        case "string_type":
-            return "must be a string"
-        case "bool_type":
-            return "must be true or false"
-        case "string_too_short":
-            return "must not be empty"
-        case "too_short":
-            return "must have at least one element"
-        case _:
-            return text.removeprefix("Value error, ")
+    if kind in _EXPLANATIONS:
+        return _EXPLANATIONS[kind]
+    for theirs, ours in _OPENINGS.items():
+        if text.startswith(theirs):
+            return ours + text.removeprefix(theirs)
+    return text

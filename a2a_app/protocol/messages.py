@@ -15,6 +15,10 @@ class _Unset:
     def __repr__(self) -> str:
         return "UNSET"
 
+    def __reduce__(self) -> str:
+        # There is one: a copy of a part, or a pickled one, must find this very object.
+        return "UNSET"
+
 
 UNSET = _Unset()
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from a2a_app.protocol.base import Model
-from a2a_app.protocol.scalars import Int32, Name, Text
+from a2a_app.protocol.scalars import Count, Name, Text
 
 
 class AuthenticationInfo(Model):
@@ -41,7 +41,7 @@ class ListTaskPushNotificationConfigsRequest(Model):
 
     tenant: Text = ""
     task_id: Name
-    page_size: Int32 = 0
+    page_size: Count = 0
     page_token: Text = ""
 
 

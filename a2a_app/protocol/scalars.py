@@ -32,7 +32,7 @@ def _storable(text: str) -> str:
 Text: TypeAlias = Annotated[str, Strict(), AfterValidator(_storable)]
 """A string that every database stores and every client reads."""
 
-Name: TypeAlias = Annotated[Text, Field(min_length=1)]
+Name: TypeAlias = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_storable)]
 """A string that must be given."""
 
 
@@ -54,7 +54,7 @@ Flag: TypeAlias = Annotated[bool, Strict()]
 
 
 def _int32(value: Any) -> Any:
-    if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be an integer")
@@ -142,7 +142,9 @@ def _timestamp(value: Any) -> Any:
 
 
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?"
+    r"([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
 )
 
 

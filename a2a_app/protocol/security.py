@@ -18,7 +18,7 @@ class StringList(Model):
 class SecurityRequirement(Model):
     """Schemes that are needed together, each with its scopes."""
 
-    schemes: dict[str, StringList] = Field(default_factory=dict)
+    schemes: dict[Text, StringList] = Field(default_factory=dict)
 
 
 class APIKeySecurityScheme(Model):
@@ -43,7 +43,7 @@ class AuthorizationCodeOAuthFlow(Model):
     authorization_url: Name
     token_url: Name
     refresh_url: Text = ""
-    scopes: dict[str, Text]
+    scopes: dict[Text, Text]
     pkce_required: Flag = False
 
 
@@ -52,7 +52,7 @@ class ClientCredentialsOAuthFlow(Model):
 
     token_url: Name
     refresh_url: Text = ""
-    scopes: dict[str, Text]
+    scopes: dict[Text, Text]
 
 
 class ImplicitOAuthFlow(Model):
@@ -60,7 +60,7 @@ class ImplicitOAuthFlow(Model):
 
     authorization_url: Text = ""
     refresh_url: Text = ""
-    scopes: dict[str, Text] = Field(default_factory=dict)
+    scopes: dict[Text, Text] = Field(default_factory=dict)
 
 
 class PasswordOAuthFlow(Model):
@@ -68,7 +68,7 @@ class PasswordOAuthFlow(Model):
 
     token_url: Text = ""
     refresh_url: Text = ""
-    scopes: dict[str, Text] = Field(default_factory=dict)
+    scopes: dict[Text, Text] = Field(default_factory=dict)
 
 
 class DeviceCodeOAuthFlow(Model):
@@ -77,7 +77,7 @@ class DeviceCodeOAuthFlow(Model):
     device_authorization_url: Name
     token_url: Name
     refresh_url: Text = ""
-    scopes: dict[str, Text]
+    scopes: dict[Text, Text]
 
 
 class OAuthFlows(OneOf):

@@ -1,0 +1,349 @@
+"""The official SDK's client against real servers: all that it can do, on both databases."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+from a2a.helpers import new_data_part
+from a2a.types import a2a_pb2 as pb
+from a2a.utils import errors
+
+from tests.acceptance.official import (
+    CALLS,
+    ENDS,
+    MESSAGES,
+    SECONDS,
+    card_of,
+    chunks,
+    connected,
+    data_of,
+    headers,
+    said,
+    served,
+    state,
+    told,
+)
+from tests.agents import MIRROR_EXTENSION
+from tests.servers import Process
+
+COMBINED = (["sqlite", "postgresql"], ["daphne", "uvicorn"])
+both_ways = pytest.mark.parametrize("streaming", [False, True], ids=["sending", "streaming"])
+
+
+# One server of each kind for all tests of the module: starting them is what takes the time.
+@pytest.fixture(scope="module", params=product(*COMBINED), ids="-".join)
+def server(request: pytest.FixtureRequest) -> Iterator[Process]:
+    with served(*request.param) as process:
+        yield process
+
+
+@pytest.fixture
+def url(server: Process, request: pytest.FixtureRequest) -> Iterator[str]:
+    before = len(server.output())
+    yield server.url
+    request.node.add_report_section("call", server.url, server.output()[before:])
+
+
+async def test_the_card_of_the_site_is_that_of_its_agent(url: str) -> None:
+    card = await card_of(url)
+    assert card.name == "Echo"
+    assert card == await card_of(f"{url}/a2a/echo")
+
+
+async def test_the_card_of_an_agent_says_where_and_what_it_is(url: str) -> None:
+    card = await card_of(f"{url}/a2a/travel-desk")
+    [interface] = card.supported_interfaces
+    assert interface.url == f"{url}/a2a/travel-desk/"
+    assert (interface.protocol_binding, interface.protocol_version) == ("JSONRPC", "1.0")
+    assert [skill.id for skill in card.skills] == ["itinerary"]
+    assert list(card.default_output_modes) == ["text/plain", "text/calendar", "application/json"]
+    assert card.capabilities.streaming
+    assert not card.capabilities.push_notifications
+    assert not card.capabilities.extended_agent_card
+
+
+async def test_a_blocking_send_gives_the_completed_task_with_its_artifact(url: str) -> None:
+    async with connected(url, "echo", streaming=False) as client:
+        task = await client.send(said("one two three"))
+    assert state(task) == "COMPLETED"
+    [artifact] = task.artifacts
+    assert "".join(part.text for part in artifact.parts) == "one two three "
+    assert task.id
+    assert task.context_id
+    assert task.status.timestamp.ToSeconds() > 0
+
+
+async def test_a_send_that_returns_immediately_gives_a_task_in_progress(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        task = await client.begin(told(end="hang"))
+        assert state(task) in ("SUBMITTED", "WORKING")
+        assert state(await client.get(task.id)) in ("SUBMITTED", "WORKING")
+        await client.cancel(task.id)
+
+
+async def test_a_stream_shows_the_task_first_and_every_chunk_once_and_in_order(url: str) -> None:
+    async with connected(url) as client:
+        items = await client.stream(told(chunks=200))
+    assert items[0].HasField("task")
+    assert chunks(items) == list(range(200))
+    assert state(items[-1]) == "COMPLETED"
+    updates = [item.artifact_update for item in items if item.HasField("artifact_update")]
+    assert len({update.artifact.artifact_id for update in updates}) == 1
+    assert [update.last_chunk for update in updates[-2:]] == [False, True]
+    task_id, context_id = items[0].task.id, items[0].task.context_id
+    assert {(update.task_id, update.context_id) for update in updates} == {(task_id, context_id)}
+
+
+@both_ways
+@pytest.mark.parametrize("end", ENDS)
+async def test_it_ends_for_the_client_as_the_agent_ends(
+    url: str, end: str, streaming: bool
+) -> None:
+    async with connected(url, streaming=streaming) as client:
+        items = await client.stream(told(end=end, chunks=2))
+        assert chunks(items) == [0, 1]
+        assert state(items[-1]) == ENDS[end]
+        assert state(await client.get(items[0].task.id)) == ENDS[end]
+
+
+async def test_an_exception_in_an_agent_is_not_shown_to_clients(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        task = await client.send(told(end="raise"))
+    assert task.status.message.parts[0].text
+    assert "Raised, as told" not in str(task)
+
+
+@both_ways
+async def test_an_agent_gets_all_that_a_request_says(url: str, streaming: bool) -> None:
+    modes = ["text/plain", "application/json"]
+    metadata = {"trace": "é-1", "deep": {"list": [1, None, True, "x"]}}
+    async with connected(url, "mirror", streaming=streaming, accepted_output_modes=modes) as client:
+        message = said("hello", metadata={"of": "the message"})
+        message.parts[0].metadata["of"] = "the part"
+        asked = headers(A2A_Extensions=f"{MIRROR_EXTENSION},https://example.com/unknown")
+        items = await client.stream(message, metadata, asked)
+        task = await client.get(items[0].task.id)
+    assert data_of(task.artifacts[0]) == {
+        "metadata": metadata,
+        "message_metadata": {"of": "the message"},
+        "parts": [{"text": "hello", "metadata": {"of": "the part"}}],
+        "accepted_output_modes": modes,
+        "extensions": [MIRROR_EXTENSION],
+    }
+
+
+async def test_files_and_data_survive_in_the_history(url: str) -> None:
+    data = {"nested": {"list": [1.5, None, False, "ü", {}]}, "empty": []}
+    parts = [
+        pb.Part(text="see these"),
+        pb.Part(raw=bytes(range(256)), filename="all.bin", media_type="application/octet-stream"),
+        pb.Part(url="https://example.com/a.png", filename="a.png", media_type="image/png"),
+        new_data_part(data, media_type="application/json"),
+        new_data_part(None),
+        new_data_part([1, "two"]),
+    ]
+    message = said(*parts, metadata={"kept": True}, extensions=["https://example.com/ext"])
+    async with connected(url, "mirror", streaming=False) as client:
+        task = await client.send(message)
+        found = await client.get(task.id)
+    for history in (task.history, found.history):
+        assert list(history[0].parts) == parts
+        assert history[0].message_id == message.message_id
+        assert history[0].metadata == message.metadata
+        assert list(history[0].extensions) == ["https://example.com/ext"]
+
+
+async def test_history_length_says_how_much_history_a_task_comes_with(url: str) -> None:
+    async with connected(url, "travel-desk", streaming=False) as client:
+        task = await client.send(said("Plan a trip to Lisbon"))
+        await client.send(said("some", task_id=task.id))
+        whole = await client.get(task.id)
+        by_user = [message for message in whole.history if message.role == pb.ROLE_USER]
+        assert [each.parts[0].text for each in by_user] == ["Plan a trip to Lisbon", "some"]
+        assert list((await client.get(task.id, 0)).history) == []
+        assert list((await client.get(task.id, 1)).history) == list(whole.history)[-1:]
+        assert list((await client.get(task.id, 100)).history) == list(whole.history)
+        sent = await client.send(said("many", task_id=task.id), history_length=0)
+        assert list(sent.history) == []
+
+
+async def test_listing_filters_by_context_and_by_status(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        first = await client.send(told())
+        context = first.context_id
+        second = await client.send(told(context, end="failed"))
+        await client.send(told())
+        listed = await client.list(context_id=context)
+        assert [task.id for task in listed.tasks] == [second.id, first.id]
+        assert (listed.total_size, listed.page_size, listed.next_page_token) == (2, 50, "")
+        failed = await client.list(context_id=context, status=pb.TASK_STATE_FAILED)
+        assert [task.id for task in failed.tasks] == [second.id]
+        assert failed.total_size == 1
+        none = await client.list(context_id=context, status=pb.TASK_STATE_REJECTED)
+        assert (list(none.tasks), none.total_size) == ([], 0)
+
+
+async def test_page_tokens_lead_through_all_tasks_once_and_newest_first(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        tasks = [await client.send(told())]
+        context = tasks[0].context_id
+        tasks += [await client.send(told(context)) for _ in range(4)]
+        pages = await client.pages(context_id=context, page_size=2)
+    assert [len(page.tasks) for page in pages] == [2, 2, 1]
+    assert {(page.total_size, page.page_size) for page in pages} == {(5, 2)}
+    found = [task.id for page in pages for task in page.tasks]
+    assert found == [task.id for task in reversed(tasks)]
+
+
+async def test_listing_gives_artifacts_and_history_as_asked(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        task = await client.send(told(chunks=3))
+
+        async def listed(**asked: int) -> pb.Task:
+            page = await client.list(context_id=task.context_id, **asked)
+            found: pb.Task
+            [found] = page.tasks
+            return found
+
+        assert list((await listed()).artifacts) == []
+        assert list((await listed(include_artifacts=True)).artifacts) == list(task.artifacts)
+        assert list((await listed(history_length=0)).history) == []
+        assert list((await listed(history_length=1)).history) == list(task.history)[-1:]
+        assert len(task.history) == 1
+
+
+async def test_a_task_is_canceled_and_may_be_canceled_again(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        task = await client.begin(told(end="hang"))
+        canceled = await client.cancel(task.id)
+        assert (canceled.id, state(canceled)) == (task.id, "CANCELED")
+        assert await client.cancel(task.id) == canceled
+        assert state(await client.get(task.id)) == "CANCELED"
+
+
+async def test_a_completed_task_cannot_be_canceled(url: str) -> None:
+    async with connected(url, streaming=False) as client:
+        task = await client.send(told())
+        with pytest.raises(errors.TaskNotCancelableError) as refused:
+            await client.cancel(task.id)
+        assert refused.value.data == {"taskId": task.id}
+        assert state(await client.get(task.id)) == "COMPLETED"
+
+
+async def test_a_second_client_sees_the_rest_of_a_running_task(url: str) -> None:
+    async with connected(url) as first, connected(url) as second, asyncio.timeout(SECONDS):
+        running = first.open(told(chunks=50, delay=0.01, end="hang"))
+        seen = [await anext(running)]
+        task_id = seen[0].task.id
+        while 3 not in chunks(seen):
+            seen.append(await anext(running))
+        items = []
+        async for item in second.subscribe(task_id):
+            items.append(item)
+            if 49 in chunks([item]):
+                await second.cancel(task_id)
+        seen += [item async for item in running]
+    assert items[0].HasField("task")
+    assert not any(item.HasField("task") for item in items[1:])
+    assert chunks(items) == chunks(seen) == list(range(50))
+    assert state(items[-1]) == state(seen[-1]) == "CANCELED"
+    assert items[1:] == seen[len(seen) - len(items) + 1 :]
+
+
+async def test_a_subscriber_stays_while_a_task_waits_for_its_client(url: str) -> None:
+    async with (
+        connected(url, "travel-desk", streaming=False) as first,
+        connected(url, "travel-desk") as second,
+        asyncio.timeout(SECONDS),
+    ):
+        task = await first.send(said("Plan a trip to Oslo"))
+        items = second.subscribe(task.id)
+        assert state(await anext(items)) == "INPUT_REQUIRED"
+        await first.send(said("2", task_id=task.id))
+        rest = [item async for item in items]
+    assert [state(item) for item in rest if state(item)] == ["SUBMITTED", "WORKING", "COMPLETED"]
+    names = [item.artifact_update.artifact.name for item in rest if not state(item)]
+    assert names == ["itinerary", "calendar"]
+
+
+async def test_an_ended_task_cannot_be_subscribed_to(url: str) -> None:
+    async with connected(url, streaming=False) as client, connected(url) as second:
+        task = await client.send(told())
+        with pytest.raises(errors.UnsupportedOperationError) as refused:
+            await anext(second.subscribe(task.id))
+    assert refused.value.data == {"taskId": task.id}
+
+
+async def test_a_conversation_goes_over_several_turns_to_data_and_a_file(url: str) -> None:
+    async with connected(url, "travel-desk", streaming=False) as client:
+        asked = await client.send(said("Plan a trip"))
+        assert state(asked) == "INPUT_REQUIRED"
+        assert asked.status.message.parts[0].text == "Where do you want to go?"
+        named = await client.send(said("Lisbon", task_id=asked.id))
+        assert (named.id, named.context_id) == (asked.id, asked.context_id)
+        assert state(named) == "INPUT_REQUIRED"
+        assert "Lisbon" in named.status.message.parts[0].text
+        planned = await client.send(said("2", task_id=asked.id, context_id=asked.context_id))
+    assert state(planned) == "COMPLETED"
+    itinerary, calendar = planned.artifacts
+    assert data_of(itinerary) == {"destination": "Lisbon", "days": ["Day 1", "Day 2"]}
+    [file] = calendar.parts
+    assert (file.filename, file.media_type) == ("trip.ics", "text/calendar")
+    assert file.raw.startswith(b"BEGIN:VCALENDAR")
+    by_user = [message for message in planned.history if message.role == pb.ROLE_USER]
+    assert [message.parts[0].text for message in by_user] == ["Plan a trip", "Lisbon", "2"]
+    assert {message.context_id for message in planned.history} == {asked.context_id}
+
+
+async def test_each_turn_of_a_conversation_streams_to_its_own_end(url: str) -> None:
+    async with connected(url, "travel-desk") as client:
+        first = await client.stream(said("Plan a trip to Oslo"))
+        second = await client.stream(said("1", task_id=first[0].task.id))
+    assert state(first[-1]) == "INPUT_REQUIRED"
+    assert second[0].task.id == first[0].task.id
+    assert state(second[-1]) == "COMPLETED"
+    assert "Oslo" in second[-1].status_update.status.message.parts[0].text
+
+
+async def test_a_context_that_is_not_the_tasks_is_refused(url: str) -> None:
+    async with connected(url, "travel-desk", streaming=False) as client:
+        task = await client.send(said("Plan a trip"))
+        with pytest.raises(errors.InvalidParamsError):
+            await client.send(said("Lisbon", task_id=task.id, context_id="another"))
+        assert await client.get(task.id) == task
+
+
+@both_ways
+async def test_an_ended_task_takes_no_more_messages(url: str, streaming: bool) -> None:
+    async with connected(url, streaming=streaming) as client:
+        task_id = (await client.stream(told()))[0].task.id
+        before = await client.get(task_id)
+        with pytest.raises(errors.UnsupportedOperationError) as refused:
+            await client.stream(said("more", task_id=task_id))
+        assert refused.value.data == {"taskId": task_id}
+        assert await client.get(task_id) == before
+
+
+@pytest.mark.parametrize("what", CALLS)
+async def test_what_is_refused_is_read_as_the_exception_that_says_why(url: str, what: str) -> None:
+    (error, text), call = CALLS[what]
+    async with connected(url, extended=True) as client:
+        with pytest.raises(error, match=text):
+            await call(client)
+
+
+@both_ways
+@pytest.mark.parametrize("what", MESSAGES)
+async def test_a_bad_message_is_refused_both_ways(url: str, what: str, streaming: bool) -> None:
+    (error, text), message, more = MESSAGES[what]
+    async with connected(url, streaming=streaming) as client:
+        with pytest.raises(error, match=text):
+            await client.stream(message, **more)
+
+
+async def test_a_task_of_another_agent_is_not_found(url: str) -> None:
+    async with connected(url, "echo", streaming=False) as echo, connected(url) as load:
+        task = await echo.send(said("mine"))
+        with pytest.raises(errors.TaskNotFoundError):
+            await load.get(task.id)
