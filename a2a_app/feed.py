@@ -254,13 +254,14 @@ class Feed:
 
     async def _ask(self, keys: list[UUID]) -> None:
         known = {key: topic for key in keys if (topic := self._topics.get(key)) is not None}
+        # Asked before the read: a task that is stored meanwhile is not found, but is not gone.
+        stored = {key for key, topic in known.items() if topic.seq}
         found = await database.run(read.positions, keys)
         for key, seq, answered in found:
             if key in known:
                 known[key].learn(seq, answered)
-        for key in set(known) - {key for key, _, _ in found}:
-            if known[key].seq:
-                known[key].end()
+        for key in stored - {key for key, _, _ in found}:
+            known[key].end()
 
 
 _feeds: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Feed]" = weakref.WeakKeyDictionary()

@@ -36,5 +36,9 @@ def _open(pattern: URLPattern) -> URLPattern:
 
 # Not called app_name: Django would take that for a namespace around ours.
 _patterns, _app, _namespace = api.urls
-_opened = ([_open(pattern) for pattern in _patterns if isinstance(pattern, URLPattern)], _app)
+# Without ninja's view of "/", which answers 404: that page is the project's.
+_opened = (
+    [_open(p) for p in _patterns if isinstance(p, URLPattern) and p.name != "api-root"],
+    _app,
+)
 urlpatterns = [path("", include(_opened, namespace=_namespace))]

@@ -19,6 +19,8 @@ def read_json(request: HttpRequest) -> Any:
     limit = conf.current().max_body_bytes
     # Read as a file: `request.body` is subject to DATA_UPLOAD_MAX_MEMORY_SIZE, made for forms.
     body = request.read(limit + 1)
+    # Django keeps the request, and with it this file, for as long as a stream is open (R14).
+    request._stream.close()
     if len(body) > limit:
         raise BodyTooLargeError(f"The request is larger than {limit} bytes.")
     try:

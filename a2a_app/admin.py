@@ -1,0 +1,281 @@
+"""The admin: what every task is and how it came to be that. It shows; only operations change."""
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Left, Length
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from a2a_app import models, protocol
+from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.operations.call import Call, Caller
+from a2a_app.operations.tasks import cancel_task
+from a2a_app.protocol import TaskState
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    AnyPaginator = Paginator[Any]
+else:
+    ModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
+
+# Rows of each kind on a task's page, and characters of one text: a page must open for any task.
+SHOWN = 200
+SHOWN_CHARACTERS = 2000
+# To count further would read the whole table for each page of the list.
+COUNTED = 10_000
+
+
+class CappedPaginator(AnyPaginator):
+    """Pages of a table of any size: it counts to COUNTED, and there the last page is."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are to page through."""
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by()[:COUNTED].count()
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """An admin that shows."""
+
+    actions_on_bottom = False
+    list_per_page = 50
+    paginator = CappedPaginator
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
+        """Refuse: tasks come from clients."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: only the store changes a task (R1)."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: a task that is worked on must not vanish."""
+        return False
+
+
+class AgentFilter(admin.SimpleListFilter):
+    """Agents the project has: to ask the table for them would read all of it."""
+
+    title = "agent"
+    parameter_name = "agent"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Give the agents."""
+        return sorted((agent.slug, agent.name) for agent in registry)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep one agent's rows."""
+        return queryset.filter(agent=self.value()) if self.value() else queryset
+
+
+class StateFilter(admin.SimpleListFilter):
+    """The states a task can be in."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Give the states."""
+        return [(s.value, _words(s.value)) for s in TaskState if s is not TaskState.UNSPECIFIED]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the tasks in one state."""
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+@admin.register(models.Task)
+class TaskAdmin(ReadOnlyAdmin):
+    """Tasks, newest status first, and all that happened to each."""
+
+    list_display = ("short_id", "agent", "state_words", "owner", "status_at", "conversation")
+    list_filter = (AgentFilter, StateFilter)
+    list_select_related = ("context",)
+    ordering = ("-status_at", "-id")
+    search_fields = ("id",)  # shows the box; get_search_results says what it finds
+    search_help_text = "A task's id or a contextId, in full."
+    actions = ("cancel_tasks",)
+    fieldsets = (
+        (None, {"fields": ("id", "agent", "state_words", "status_at", "status_text", "metadata")}),
+        ("Whose", {"fields": ("owner", "user", "context")}),
+        ("History", {"fields": ("history",)}),
+        ("Artifacts", {"fields": ("artifacts",)}),
+        ("Runs", {"fields": ("runs",)}),
+        ("Log", {"fields": ("seq", "turn", "answered", "created_at", "timeline")}),
+    )
+    readonly_fields = ("state_words", "status_text", "history", "artifacts", "runs", "timeline")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.Task]:
+        """Read with each task what every view of it shows."""
+        return super().get_queryset(request).select_related("context", "status_message", "user")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by a whole id: parts of ids would be looked for in every row."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(context__in=models.Context.objects.filter(context_id=term))
+        key = _key(term)
+        return queryset.filter(found | Q(pk=key) if key else found), False
+
+    @admin.display(description="id")
+    def short_id(self, task: models.Task) -> SafeString:
+        """The end of the id: its beginning is the time, and alike for neighbours."""
+        return format_html('<span title="{}">…{}</span>', task.pk, task.pk.hex[-12:])
+
+    @admin.display(description="state", ordering="state")
+    def state_words(self, task: models.Task) -> str:
+        """The state, for people."""
+        return _words(task.state)
+
+    @admin.display(description="context")
+    def conversation(self, task: models.Task) -> str:
+        """The contextId, as the client says it."""
+        return task.context.context_id
+
+    @admin.display(description="status message")
+    def status_text(self, task: models.Task) -> str:
+        """What the agent last said of it."""
+        said = task.status_message
+        return "\n".join(_texts(said.parts)) if said else "-"
+
+    @admin.display(description="messages")
+    def history(self, task: models.Task) -> SafeString:
+        """What was said, by both sides."""
+        found = list(task.messages.order_by("seq", "id")[: SHOWN + 1])
+        lines = [(row, _texts(row.parts)) for row in found[:SHOWN]]
+        return _section("messages", lines=lines, more=len(found) > SHOWN)
+
+    @admin.display(description="artifacts")
+    def artifacts(self, task: models.Task) -> SafeString:
+        """What it produced."""
+        found = list(task.artifacts.order_by("first_seq")[: SHOWN + 1])
+        lines = [(row, _texts(row.parts)) for row in found[:SHOWN]]
+        return _section("artifacts", lines=lines, more=len(found) > SHOWN)
+
+    @admin.display(description="runs")
+    def runs(self, task: models.Task) -> SafeString:
+        """Who worked on it, and how that ended."""
+        found = list(task.runs.order_by("turn", "attempt")[: SHOWN + 1])
+        return _section("runs", lines=found[:SHOWN], holder=task.run_id, more=len(found) > SHOWN)
+
+    @admin.display(description="events")
+    def timeline(self, task: models.Task) -> SafeString:
+        """The first events of the log, and how many there are beyond."""
+        events = models.Event.objects.filter(task=task.pk).order_by("seq")
+        found = events.annotate(beginning=Left("body", SHOWN_CHARACTERS), length=Length("body"))
+        lines = [
+            {
+                **event,
+                "words": _words(event["state"]),
+                "more": max(0, event["length"] - SHOWN_CHARACTERS),
+            }
+            for event in found.values("seq", "turn", "state", "created_at", "beginning", "length")[
+                :SHOWN
+            ]
+        ]
+        return _section("timeline", lines=lines, left=max(0, task.seq - SHOWN))
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Let those cancel who may change tasks, were they to be changed here."""
+        return request.user.has_perm("a2a_app.change_task")
+
+    @admin.action(description="Cancel selected tasks", permissions=["cancel"])
+    def cancel_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Do for each task what CancelTask does, and say which ones refused."""
+        canceled = 0
+        for task in queryset:
+            try:
+                async_to_sync(_cancel)(task)
+            except protocol.A2AError as error:
+                self.message_user(request, f"{task.pk}: {error.message}", messages.WARNING)
+            except AgentNotFoundError:
+                text = f"{task.pk}: there is no agent {task.agent!r} any more."
+                self.message_user(request, text, messages.WARNING)
+            else:
+                canceled += 1
+        if canceled:
+            self.message_user(request, f"Canceled: {canceled}.", messages.SUCCESS)
+
+
+@admin.register(models.Context)
+class ContextAdmin(ReadOnlyAdmin):
+    """Conversations, and what agents remember of them."""
+
+    list_display = ("context_id", "agent", "owner", "created_at")
+    list_filter = (AgentFilter,)
+    ordering = ("-id",)
+    search_fields = ("=context_id",)
+    fields = ("context_id", "agent", "owner", "created_at", "version", "state")
+
+
+@admin.register(models.Run)
+class RunAdmin(ReadOnlyAdmin):
+    """Runs, newest first."""
+
+    list_display = ("__str__", "worker", "started_at", "ended_at", "lease_until", "outcome")
+    list_filter = ("outcome",)
+    ordering = ("-id",)
+    fields = (
+        "task", "message", "turn", "attempt", "worker", "created_at", "started_at", "lease_until",
+        "ended_at", "outcome", "traceback", "metadata", "accepted_output_modes", "extensions",
+    )  # fmt: skip  # read as two lines it is one list
+    readonly_fields = ("traceback",)
+
+    @admin.display(description="traceback")
+    def traceback(self, run: models.Run) -> SafeString:
+        """What the agent raised."""
+        return format_html("<pre>{}</pre>", run.error or "-")
+
+
+async def _cancel(task: models.Task) -> None:
+    call = Call(registry.get(task.agent), Caller(task.owner))
+    await cancel_task(call, protocol.CancelTaskRequest(id=str(task.pk)))
+
+
+def _key(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _words(state: str) -> str:
+    return state.removeprefix("TASK_STATE_").replace("_", " ").lower()
+
+
+def _texts(parts: list[dict[str, Any]]) -> list[str]:
+    return [_shortened(_text(part)) for part in parts]
+
+
+def _text(part: dict[str, Any]) -> str:
+    if "text" in part:
+        return str(part["text"])
+    if "raw" in part:
+        name = part.get("filename", "a file")
+        return (
+            f"{name} ({part.get('mediaType', 'unknown type')}, {len(part['raw']) * 3 // 4} bytes)"
+        )
+    return str(part["url"]) if "url" in part else json.dumps(part.get("data"), ensure_ascii=False)
+
+
+def _shortened(text: str) -> str:
+    left = len(text) - SHOWN_CHARACTERS
+    return f"{text[:SHOWN_CHARACTERS]}… and {left} characters more" if left > 0 else text
+
+
+def _section(name: str, **shown: Any) -> SafeString:
+    return render_to_string(f"a2a_app/{name}.html", {**shown, "limit": SHOWN})

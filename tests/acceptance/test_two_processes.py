@@ -1,0 +1,42 @@
+"""Two servers, one database and one Redis: what one writes, the other's streams show (R2, R4)."""
+
+import asyncio
+
+from tests.conftest import Serve
+from tests.rpc import Client, state, text, told
+from tests.servers import fresh_database
+
+SECONDS = 30
+
+
+async def test_an_event_of_one_process_reaches_the_streams_of_another(serve: Serve) -> None:
+    with fresh_database("postgresql") as url:
+        # So long between polls that only the channel layer can have brought what is seen.
+        options = {"database_url": url, "redis": True, "POLL_SECONDS": 600}
+        one, other = serve(**options), serve(**options)
+        async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
+            task = await here.send(told(chunks=50, delay=0.01), returnImmediately=True)
+            streams = [there.stream("SubscribeToTask", id=task["id"]) for _ in range(3)]
+            for seen in await asyncio.gather(*streams):
+                first, last = seen[0][0], seen[-1][0]
+                assert [number for number, _ in seen] == list(range(first, last + 1))
+                assert state(seen[-1][1]) == "COMPLETED"
+                assert text(seen[-2][1]).startswith("49 ")
+        for process in (one, other):
+            process.kill()  # before its database goes
+
+
+async def test_cancelling_in_one_process_stops_the_agent_in_another(serve: Serve) -> None:
+    with fresh_database("postgresql") as url:
+        options = {"database_url": url, "redis": True, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
+        one, other = serve(**options), serve(**options)
+        async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
+            task = await here.send(told(end="hang"), returnImmediately=True)
+            async with here.open("SubscribeToTask", id=task["id"]) as events:
+                while state((await anext(events))[1]) != "WORKING":
+                    pass
+                await there.result("CancelTask", id=task["id"])
+                assert [state(item) async for _, item in events if state(item)] == ["CANCELED"]
+            await one.says("is stopped")
+        for process in (one, other):
+            process.kill()

@@ -1,0 +1,181 @@
+"""The docs say what is true: the reference is complete, and what the pages show runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from a2a_app import checks, models, protocol
+from a2a_app.agents import registry
+from a2a_app.conf import Settings
+from a2a_app.operations import OPERATIONS
+from a2a_app.protocol import A2AError, TaskState
+from a2a_app.urls import urlpatterns
+from tests.calls import Client
+from tests.servers import ROOT, Process, free_port
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"# ([\w/]+\.py)\n")
+LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
+SECONDS = 60
+
+
+def row_of(name: str) -> str:
+    """Give the reference's table row about a name; fails where there is none."""
+    rows = [line for line in REFERENCE.splitlines() if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 1, f"docs/reference.md has {len(rows)} rows about {name}"
+    return rows[0]
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_the_reference_gives_every_setting_with_its_default(field: str) -> None:
+    default = Settings.model_fields[field].default
+    assert default is not PydanticUndefined
+    shown = row_of(field.upper()).split("|")[2].strip()
+    assert eval(shown.strip("`"), {}) == default
+
+
+def test_the_reference_gives_no_setting_that_is_not_there() -> None:
+    section = REFERENCE.partition("## Settings")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == {
+        field.upper() for field in Settings.model_fields
+    }
+
+
+def test_the_reference_gives_every_system_check() -> None:
+    source = Path(checks.__file__).read_text()
+    known = set(re.findall(r'"(a2a\.[EW]\d+)"', source))
+    assert known
+    assert set(re.findall(r"^\| `(a2a\.[EW]\d+)` \|", REFERENCE, re.MULTILINE)) == known
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_reference_gives_every_operation(operation: str) -> None:
+    row_of(operation)
+
+
+ERRORS = [
+    each
+    for each in vars(protocol).values()
+    if isinstance(each, type) and issubclass(each, A2AError) and each is not A2AError
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda each: each.__name__)
+def test_the_reference_gives_every_error_with_its_code_and_reason(error: type[A2AError]) -> None:
+    row = row_of(error.__name__)
+    assert f"| {error.code} |" in row
+    assert f"| `{error.reason}` |" in row
+
+
+@pytest.mark.parametrize("model", models.__all__)
+def test_the_reference_gives_every_model_with_its_fields(model: str) -> None:
+    row = row_of(model)
+    named = set(re.findall(r"`(\w+)`", row))
+    fields = {field.name for field in getattr(models, model)._meta.local_fields if field.column}
+    assert fields <= named, fields - named
+
+
+def test_the_reference_gives_every_url() -> None:
+    [included] = urlpatterns
+    for pattern in included.url_patterns:
+        shown = re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(pattern.pattern))
+        if shown.endswith("slug>"):
+            shown += "/"  # served with and without the slash; one row says so
+        row_of(f"/{shown}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+# What the pages show, run.
+
+
+def _named_blocks(page: str) -> dict[str, list[str]]:
+    """Give a page's blocks of Python by the file that the first line of each names."""
+    files: dict[str, list[str]] = {}
+    for block in BLOCK.findall((ROOT / page).read_text()):
+        if named := NAMED.match(block):
+            files.setdefault(named[1], []).append(block)
+    return files
+
+
+class Site:
+    """A new Django project, made as a page says."""
+
+    def __init__(self, folder: Path, files: dict[str, list[str]]) -> None:
+        self.folder = folder
+        self.env = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(folder)}
+        self.run("-m", "django", "startproject", "mysite", ".", DJANGO_SETTINGS_MODULE="")
+        self.run("manage.py", "startapp", "hello")
+        for name, blocks in files.items():
+            path = folder / name
+            # What is in the settings already stays; every other file is the page's own.
+            before = path.read_text() if name.endswith("settings.py") else ""
+            path.write_text("\n".join([before, *blocks]))
+        port = free_port()
+        serve = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "mysite.asgi:application"]
+        self.server = Process([sys.executable, *serve], self.env, port)
+
+    def run(self, *command: str, **env: str) -> str:
+        """Run Python in the project's folder and give what it prints."""
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env={**os.environ, **self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def talk(self) -> str:
+        """Migrate, check, serve, and give what the page's client prints."""
+        self.run("manage.py", "migrate", "--verbosity", "0")
+        assert "no issues" in self.run("manage.py", "check", "--database", "default")
+        self.server.start()
+        try:
+            return self.run("client.py", self.server.url)
+        finally:
+            self.server.kill()
+
+
+def test_the_readme_makes_a_project_whose_agent_streams(tmp_path: Path) -> None:
+    places = {"agents.py": "hello/agents.py", "client.py": "client.py"}
+    files = {
+        places.get(name, f"mysite/{name}"): blocks
+        for name, blocks in _named_blocks("README.md").items()
+    }
+    files["mysite/settings.py"].append('INSTALLED_APPS = [*INSTALLED_APPS, "hello"]\n')
+    assert Site(tmp_path, files).talk() == "Hello from the official client "
+
+
+def test_the_quick_start_makes_a_project_whose_agent_counts_down(tmp_path: Path) -> None:
+    said = Site(tmp_path, _named_blocks("docs/quick-start.md")).talk()
+    assert said.split() == ["Counting…", "3…", "2…", "1…", "done."]
+
+
+async def test_every_agent_of_the_pages_answers(runtime: None) -> None:
+    # The first of the README's has the name of one of the project's, and is served above.
+    blocks = BLOCK.findall((ROOT / "docs" / "agents.md").read_text())
+    blocks += _named_blocks("README.md")["agents.py"][1:]
+    with registry.registered():
+        before = set(registry)
+        exec("\n".join(blocks), {"__name__": "pages"})
+        shown = [agent for agent in registry if agent not in before]
+        assert len(shown) > 10
+        for agent in shown:
+            response = await Client(agent).respond("hello")
+            if response.task is not None:
+                state = response.task.status.state
+                assert state in (TaskState.COMPLETED, TaskState.INPUT_REQUIRED), agent.slug
