@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import re
 import socket
 import threading
 from datetime import timedelta
@@ -28,7 +29,9 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
+        # A host may be called what a group of Channels may not.
+        host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+        self.name = f"{host}-{os.getpid()}-{uuid4().hex[:8]}"
         self._loop = asyncio.get_running_loop()
         self._executions: dict[UUID, Execution] = {}
         self._waiting: dict[UUID, None] = {}
