@@ -156,7 +156,14 @@ class InvalidParamsError(A2AError):
     def __init__(
         self, message: str | None = None, *, violations: Sequence[FieldViolation] = ()
     ) -> None:
-        """Make the error of the fields that are bad."""
+        """Make the error of the fields that are bad.
+
+        The message names the first of them: some clients show their user nothing else.
+        """
+        if message is None and violations:
+            more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+            first = f"{violations[0].field} {violations[0].description}".strip()
+            message = f"Invalid parameters: {first}{more}"
         super().__init__(message)
         self.violations = tuple(violations)
 

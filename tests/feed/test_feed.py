@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -163,3 +165,37 @@ async def test_silence_is_told_so_that_a_stream_can_be_kept_open(settings: Setti
         start = (await database.run(read.snapshot, SCOPE, str(head.task_id))).position
         async with aclosing(follower.follow(start, TO_THE_END)) as batches:
             assert [await anext(batches), await anext(batches)] == [[], []]
+
+
+async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 0.01}
+    stored = asyncio.Event()
+    answered = asyncio.Event()
+    run = database.run
+
+    async def slow(work: Any, *args: Any, **kwargs: Any) -> Any:
+        """Give the poll's answer late, as a busy machine may: what it read is no longer so."""
+        answer = await run(work, *args, **kwargs)
+        if work is read.positions and not stored.is_set():
+            answered.set()
+            await stored.wait()
+        return answer
+
+    flush = await run(begin)
+    head = flush.head
+    await run(models.Task.objects.all().delete)
+    monkeypatch.setattr(database, "run", slow)
+    async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
+        # The poll has found no such task. Now it comes, is followed, and the poll goes on.
+        await answered.wait()
+        new = replace(head, seq=0, turn=0)
+        flush = await run(append, new, [MessageReceived(said())])
+        batches = follower.follow(read.position_after(flush), TO_THE_END)
+        following = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0)
+        stored.set()
+        await write(flush.head, status(TaskState.COMPLETED))
+        assert [event.seq for event in await following] == [2]
+        await batches.aclose()

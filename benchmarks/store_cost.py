@@ -1,0 +1,93 @@
+"""The cost of appending one more chunk to a task, with nothing but the store.
+
+`chunk_cost.py` runs this as a process of its own for each database, which DATABASE_URL names.
+Prints one JSON object: for each size of transaction the microseconds a chunk of every round, at
+each place of the log.
+"""
+
+import json
+import os
+import sys
+import time
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
+
+from a2a_app import protocol  # noqa: E402  # Django must be set up first
+from a2a_app.store import contexts  # noqa: E402
+from a2a_app.store.append import append  # noqa: E402
+from a2a_app.store.head import Head  # noqa: E402
+from a2a_app.store.read import Scope  # noqa: E402
+from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate  # noqa: E402
+from benchmarks.places import PLACES, WINDOW  # noqa: E402
+
+SIZES = (1, 32)
+FILL = 128
+
+
+class Log:
+    """One task's log, written from its beginning."""
+
+    def __init__(self) -> None:
+        context = contexts.open_context(Scope("load", ""), contexts.new_context_id())
+        head = Head(
+            task_id=contexts.new_task_id(),
+            context_key=context.pk,
+            context_id=context.context_id,
+            agent="load",
+            owner="",
+        )
+        said = protocol.Message(
+            message_id="benchmark",
+            context_id=context.context_id,
+            role=protocol.Role.USER,
+            parts=[protocol.Part(text="Go on.")],
+        )
+        head = append(head, [MessageReceived(said)]).head
+        self.head = append(head, [StatusUpdate(protocol.TaskState.WORKING)]).head
+        self.chunks = 0
+
+    def grow(self, count: int, *, size: int) -> None:
+        """Append chunks, so many in a transaction."""
+        end = self.chunks + count
+        while self.chunks < end:
+            batch = [self._chunk() for _ in range(min(size, end - self.chunks))]
+            self.head = append(self.head, batch).head
+
+    def _chunk(self) -> ArtifactUpdate:
+        update = ArtifactUpdate(
+            protocol.Artifact(
+                artifact_id="load", parts=[protocol.Part(text=f"{self.chunks} ".ljust(32, "."))]
+            ),
+            append=self.chunks > 0,
+        )
+        self.chunks += 1
+        return update
+
+
+def measure(size: int) -> list[float]:
+    """Write one task's log; gives the microseconds a chunk at each place."""
+    log, found = Log(), []
+    for place in PLACES:
+        log.grow(place - WINDOW // 2 - log.chunks, size=FILL)
+        begin = time.perf_counter()
+        log.grow(WINDOW, size=size)
+        found.append((time.perf_counter() - begin) / WINDOW * 1e6)
+    return found
+
+
+def main(rounds: int) -> None:
+    """Measure in rounds, the sizes in turn, after one round that does not count."""
+    found: dict[int, list[list[float]]] = {size: [] for size in SIZES}
+    for number in range(rounds + 1):
+        for size in SIZES:
+            measured = measure(size)
+            if number:
+                found[size].append(measured)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

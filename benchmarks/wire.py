@@ -1,0 +1,28 @@
+"""The wire: requests on bare sockets, as a client library would be part of what is measured."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.rpc import envelope
+from tests.servers import Process
+
+
+@asynccontextmanager
+async def answer(
+    server: Process, path: str, method: str, **params: Any
+) -> AsyncIterator[asyncio.StreamReader]:
+    """Make one JSON-RPC request on a connection of its own, and give the answer to read."""
+    body = json.dumps(envelope(method, params)).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"A2A-Version: 1.0\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        writer.write(head.encode() + body)
+        yield reader
+    finally:
+        writer.close()
