@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from a2a_app import models, protocol
-from a2a_app.store import rows
+from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
 
 
@@ -203,8 +204,8 @@ def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifac
     artifacts: dict[UUID, list[protocol.Artifact]] = {}
     for each in begun:
         logged = chunks.get((each.task_id, each.artifact_id))
-        whole = rows.assemble(logged) if logged else _closed_artifact(each)
-        artifacts.setdefault(each.task_id, []).append(whole)
+        whole = assemble(logged) if logged else _columns(each)
+        artifacts.setdefault(each.task_id, []).append(_artifact(each.artifact_id, whole))
     return artifacts
 
 
@@ -214,7 +215,7 @@ def _is_open(row: models.Artifact, seq: int) -> bool:
 
 def _chunks(
     growing: Sequence[models.Artifact], numbers: Mapping[UUID, int]
-) -> dict[tuple[UUID, str], list[protocol.Artifact]]:
+) -> dict[tuple[UUID, str], list[dict[str, Any]]]:
     """Read the chunks of artifacts whose parts are in the log only, in one query."""
     if not growing:
         return {}
@@ -224,20 +225,24 @@ def _chunks(
         artifact_id__in={each.artifact_id for each in growing},
         seq__gte=min(first.values()),
     ).order_by("task", "seq")
-    chunks: dict[tuple[UUID, str], list[protocol.Artifact]] = {}
+    chunks: dict[tuple[UUID, str], list[dict[str, Any]]] = {}
     for event in logged:
         key = (event.task_id, event.artifact_id)
         if key in first and first[key] <= event.seq <= numbers[event.task_id]:
-            chunks.setdefault(key, []).append(rows.chunk_of(event.body))
+            chunks.setdefault(key, []).append(chunk_of(event.body))
     return chunks
 
 
-def _closed_artifact(row: models.Artifact) -> protocol.Artifact:
-    return protocol.Artifact.model_construct(
-        artifact_id=row.artifact_id,
-        name=row.name,
-        description=row.description,
-        parts=[protocol.Part.from_dict(part) for part in row.parts],
-        metadata=row.metadata,
-        extensions=row.extensions,
-    )
+def _columns(row: models.Artifact) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "description": row.description,
+        "parts": row.parts,
+        "metadata": row.metadata,
+        "extensions": row.extensions,
+    }
+
+
+def _artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
+    parts = [protocol.Part.from_dict(part) for part in columns["parts"]]
+    return protocol.Artifact.model_construct(artifact_id=artifact_id, **{**columns, "parts": parts})

@@ -1,6 +1,5 @@
 """Rows: what a change of a task is in terms of tables."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from django.utils import timezone
 
 from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
+from a2a_app.store.chunks import assemble, logged_chunks
 from a2a_app.store.head import Head
 from a2a_app.store.projection import Change
 
@@ -135,61 +135,24 @@ def end_runs(keys: Iterable[UUID], outcome: Outcome, error: str = "") -> None:
 def artifact(change: Change, artifact_id: str) -> models.Artifact:
     """Make the row of an artifact that begins in this change, closed or open."""
     changed = change.artifacts[artifact_id]
-    whole = assemble(changed.chunks)
     closed = changed.last_seq is not None
+    # Of one that is open the log has the parts, and whoever reads it puts them together.
+    known = changed.chunks if closed else changed.chunks[:1]
+    whole = assemble([chunk.to_dict() for chunk in known])
     return models.Artifact(
         task_id=change.head.task_id,
         artifact_id=artifact_id,
-        name=whole.name,
-        description=whole.description,
-        parts=whole.to_dict()["parts"] if closed else [],
-        metadata=whole.metadata,
-        extensions=whole.extensions,
         first_seq=changed.first_seq,
         last_seq=changed.last_seq,
+        **(whole if closed else {**whole, "parts": []}),
     )
 
 
 def close_artifact(change: Change, artifact_id: str) -> None:
     """Give an artifact that began earlier its parts: those in the log, this change's included."""
     changed = change.artifacts[artifact_id]
-    whole = assemble(
-        logged_chunks(change.head.task_id, artifact_id, changed.first_seq, change.head.seq)
-    )
-    models.Artifact.objects.filter(task=change.head.task_id, artifact_id=artifact_id).update(
-        parts=whole.to_dict()["parts"],
-        metadata=whole.metadata,
-        extensions=whole.extensions,
-        last_seq=changed.last_seq,
-    )
-
-
-def logged_chunks(
-    task_id: UUID, artifact_id: str, first: int, last: int
-) -> list[protocol.Artifact]:
-    """Read an artifact's chunks from the log, those between two numbers, both included."""
-    bodies = models.Event.objects.filter(
-        task=task_id, seq__gte=first, seq__lte=last, artifact_id=artifact_id
-    ).order_by("seq")
-    return [chunk_of(body) for body in bodies.values_list("body", flat=True)]
-
-
-def chunk_of(body: str) -> protocol.Artifact:
-    """Read the chunk out of an event's JSON."""
-    return protocol.Artifact.from_dict(json.loads(body)["artifactUpdate"]["artifact"])
-
-
-def assemble(chunks: list[protocol.Artifact]) -> protocol.Artifact:
-    """Make one artifact of its chunks: parts in order, later metadata over earlier."""
-    first = chunks[0]
-    if len(chunks) == 1:
-        return first
-    metadata = {key: value for chunk in chunks for key, value in chunk.metadata.items()}
-    extensions = dict.fromkeys(uri for chunk in chunks for uri in chunk.extensions)
-    return first.model_copy(
-        update={
-            "parts": [part for chunk in chunks for part in chunk.parts],
-            "metadata": metadata,
-            "extensions": list(extensions),
-        }
+    task_id, last = change.head.task_id, change.head.seq
+    whole = assemble(logged_chunks(task_id, artifact_id, changed.first_seq, last))
+    models.Artifact.objects.filter(task=task_id, artifact_id=artifact_id).update(
+        last_seq=changed.last_seq, **whole
     )
