@@ -1,11 +1,11 @@
 """The one write path (R1): append events to a task's log, and update what is derived from them."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import F
 from django.utils import timezone
 
 from a2a_app import models, protocol
@@ -15,14 +15,8 @@ from a2a_app.store.database import alias, atomic
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
-from a2a_app.store.refusals import ContextChangedError, TaskMovedError
+from a2a_app.store.refusals import ContextChangedError
 from a2a_app.store.updates import Update
-
-logger = logging.getLogger(__name__)
-
-# Who races for one task: its run, its client's messages and cancels, a sweep. Each loss means that
-# another has won, so this many in a row means something else is wrong.
-TRIES = 20
 
 OUTCOMES = {
     protocol.TaskState.COMPLETED: Outcome.COMPLETED,
@@ -50,15 +44,25 @@ def append(head: Head, updates: Sequence[Update], *, run: RunKey | None = None) 
     Raises:
         Refused: The rules forbid it, see `refusals`; nothing was stored.
     """
-    for _ in range(TRIES):
-        check_holder(head, run)
-        change = project(head, updates, run=run, at=_now())
-        try:
-            with atomic():
-                return _write(change)
-        except _MovedError:
-            head = read_head(head.task_id)
-    raise TaskMovedError(f"Task {head.task_id} changed {TRIES} times while it was written to.")
+    change = _projected(head, updates, run)
+    try:
+        with atomic():
+            return _write(change)
+    except _MovedError:
+        return _append_to_newest(head.task_id, updates, run)
+
+
+def _append_to_newest(task_id: UUID, updates: Sequence[Update], run: RunKey | None) -> Flush:
+    """Append with the task's row held, so that nobody is quicker a second time."""
+    with atomic():
+        # Changes nothing, and holds the row on every database, where SQLite has no other way.
+        models.Task.objects.filter(pk=task_id).update(seq=F("seq"))
+        return _write(_projected(read_head(task_id), updates, run))
+
+
+def _projected(head: Head, updates: Sequence[Update], run: RunKey | None) -> Change:
+    check_holder(head, run)
+    return project(head, updates, run=run, at=_now())
 
 
 def _now() -> datetime:

@@ -35,7 +35,3 @@ class ContextChangedError(Refused):
 
     def __init__(self, context_id: str) -> None:
         super().__init__(f"The state of context {context_id!r} was changed by another turn.")
-
-
-class TaskMovedError(Refused):
-    """The task changed between reading and writing, again and again: try once more."""

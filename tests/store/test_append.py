@@ -216,8 +216,8 @@ def test_writers_who_race_leave_no_gap_and_lose_no_event() -> None:
         for _ in range(20):
             append(read_head(head.task_id), [status(TaskState.WORKING)])
 
-    assert at_once(write, write, write) == [None, None, None]
-    assert [e.seq for e in models.Event.objects.order_by("seq")] == list(range(1, 62))
+    assert at_once(*[write] * 6) == [None] * 6
+    assert [e.seq for e in models.Event.objects.order_by("seq")] == list(range(1, 122))
 
 
 @pytest.mark.django_db(transaction=True)
