@@ -32,10 +32,18 @@ def get_asgi_application() -> Any:
 
 
 def _begin_with_daphne() -> None:
-    """Have Twisted's reactor begin: daphne loads us before it runs, and has no lifespan events."""
-    reactor = sys.modules.get("twisted.internet.reactor")
+    """Have Twisted's reactor begin and end: daphne loads us first, and has no lifespan events."""
+    reactor: Any = sys.modules.get("twisted.internet.reactor")
     if reactor is not None and "daphne.server" in sys.modules:
         reactor.callLater(0, _begin_in_running_loop)
+        reactor.addSystemEventTrigger("before", "shutdown", _end_with_daphne)
+
+
+def _end_with_daphne() -> Any:
+    """Have the reactor wait for what is under way; it cuts the streams meanwhile."""
+    from twisted.internet.defer import Deferred  # daphne has it; other servers need not
+
+    return Deferred.fromFuture(asyncio.ensure_future(_end()))
 
 
 def _begin_in_running_loop() -> None:
@@ -58,6 +66,16 @@ async def _begin() -> None:
         logger.exception("The runner did not begin; it tries again with the first request.")
 
 
+async def _end() -> None:
+    # Loaded here: as above.
+    from a2a_app import runners
+
+    try:
+        await runners.current().close()
+    except Exception:
+        logger.exception("What is under way was not given up; its leases will run out.")
+
+
 async def _lifespan(receive: Any, send: Any) -> None:
     """Answer the lifespan events of servers that have them, such as uvicorn."""
     while True:
@@ -66,5 +84,6 @@ async def _lifespan(receive: Any, send: Any) -> None:
             await _begin()
             await send({"type": "lifespan.startup.complete"})
         else:
+            await _end()
             await send({"type": "lifespan.shutdown.complete"})
             return

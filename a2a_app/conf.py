@@ -42,6 +42,9 @@ class Settings(BaseModel):
     lease_seconds: float = Field(15.0, gt=0)
     """For how long a run belongs to a process that gives no sign of life; three are due a lease."""
 
+    shutdown_seconds: float = Field(5.0, ge=0)
+    """How long turns under way may go on once a process is asked to end; then they are given up."""
+
     sweep_seconds: float = Field(5.0, gt=0)
     """How often a process looks for runs that nobody began, or whose process is gone."""
 

@@ -8,8 +8,10 @@ if os.environ.get("A2A_TEST_DATABASE") == "postgresql":
     os.environ["DATABASE_URL"] = postgresql_url()
 
 from project.settings import *  # noqa: F403  # after the line that chooses the database
-from project.settings import DATABASES, INSTALLED_APPS
+from project.settings import A2A, DATABASES, INSTALLED_APPS
 
+# No test waits for agents that hang; those that are about the wait ask for one.
+A2A = {"SHUTDOWN_SECONDS": 0, **A2A}
 DEBUG = False
 SECRET_KEY = "for-tests-only"
 ALLOWED_HOSTS = ["*"]

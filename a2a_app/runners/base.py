@@ -14,3 +14,7 @@ class Runner(ABC):
     @abstractmethod
     async def begin(self) -> None:
         """Begin the runner's own work in this process, such as recovery; may be told twice."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the runner's work in this process: what is under way is finished or given up."""

@@ -29,11 +29,12 @@ class EmbeddedRunner(Runner):
         self._worker()
 
     async def close(self) -> None:
-        """Stop this event loop's work; what it leaves undone is for the next process."""
+        """End this event loop's work; what it leaves undone is for other processes."""
         loop = asyncio.get_running_loop()
-        if loop in self._workers:
+        if loop in self._sweeps:
             self._sweeps.pop(loop).cancel()
-            await self._workers.pop(loop).close()
+            # It stays where it is: closed, it takes nothing that comes after this.
+            await self._workers[loop].close()
 
     def _worker(self) -> Worker:
         loop = asyncio.get_running_loop()

@@ -16,6 +16,8 @@ from a2a_app.store.writer import Writer, write
 
 logger = logging.getLogger(__name__)
 
+CLEANUP_SECONDS = 1.0
+
 
 class Execution:
     """Lets an agent answer one message, and brings the run to an end whatever the agent does."""
@@ -52,6 +54,8 @@ class Execution:
             await asyncio.wait([self._agent_task])
         except asyncio.CancelledError:
             self.stop()
+            # Its code may clean up, but not keep the process from ending.
+            await asyncio.wait([self._agent_task], timeout=CLEANUP_SECONDS)
             raise
         failure = await self._conclude(_failure_of(self._agent_task))
         if failure is not None and not self._stopped:

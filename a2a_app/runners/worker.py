@@ -38,7 +38,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening = False
         self._heartbeat: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._closing = False
+        self._silent = threading.Event()
 
     @property
     def free(self) -> int:
@@ -47,6 +48,8 @@ class Worker:
 
     def start(self, task_id: UUID) -> None:
         """Work on the task's next turn, now or when there is a place; may be told twice."""
+        if self._closing:
+            return
         if self.free > 0:
             # A fresh context: the request's would tie its agent to that request's thread and user.
             task = self._loop.create_task(self._work(task_id), context=contextvars.Context())
@@ -56,16 +59,26 @@ class Worker:
             self._waiting[task_id] = None
 
     async def close(self) -> None:
-        """Stop all work and the heartbeat; leases are left to run out."""
-        self._closing.set()
+        """Take no more turns, give those under way SHUTDOWN_SECONDS, and give up the others."""
+        self._closing = True
         self._waiting.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=conf.current().shutdown_seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._listening:
             await live.leave(live.worker_group(self.name), self._hear)
         if self._heartbeat is not None:
+            self._silent.set()
             await asyncio.to_thread(self._heartbeat.join)
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        # Last: a lease that is renewed after this would keep others waiting.
+        given_up = await database.run(runs.give_back, self.name)
+        if given_up:
+            logger.warning("%d turns are given up for another process.", given_up)
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -80,7 +93,10 @@ class Worker:
     async def _work(self, task_id: UUID) -> None:
         """Answer the task's messages, one after the other, for as long as there are any."""
         await self._listen()
-        while claim := await database.run(runs.claim, task_id, self.name, lease=lease()):
+        while not self._closing:
+            claim = await database.run(runs.claim, task_id, self.name, lease=lease())
+            if claim is None:
+                return
             execution = self._executions[claim.run.id] = Execution(claim)
             self._keep_leases()
             try:
@@ -111,7 +127,7 @@ class Worker:
 
     def _beat(self) -> None:
         """Renew the leases of all runs, thrice in a lease; tell of those that are lost."""
-        while not self._closing.wait(lease().total_seconds() / 3) and not self._loop.is_closed():
+        while not self._silent.wait(lease().total_seconds() / 3) and not self._loop.is_closed():
             if held := list(self._executions):
                 self._renew(held)
             else:

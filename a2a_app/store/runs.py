@@ -92,6 +92,11 @@ def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UU
     return set(run_ids) - set(held.values_list("pk", flat=True))
 
 
+def give_back(worker: str) -> int:
+    """End the leases of all that a worker has, so that others take it up at once."""
+    return models.Run.objects.filter(worker=worker, ended_at=None).update(lease_until=Now())
+
+
 def waiting(*, limit: int) -> list[UUID]:
     """Find tasks with a turn that nobody has begun and that may begin now, the oldest first."""
     runs = models.Run.objects.filter(worker="", lease_until__lt=Now(), task__run=None)

@@ -1,0 +1,51 @@
+"""A server that is asked to end: what is under way is finished, or taken up by the next (R6)."""
+
+import asyncio
+
+import pytest
+
+from tests.conftest import Serve
+from tests.rpc import Client, state, told
+
+pytestmark = pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+
+SECONDS = 30
+# So long that whatever goes on soon was given up, and did not run out.
+LONG = {"LEASE_SECONDS": 600, "SWEEP_SECONDS": 0.2}
+
+
+async def started(client: Client, **load: object) -> str:
+    """Begin a task and return once its agent works on it."""
+    task = await client.send(told(**load), returnImmediately=True)
+    async with client.open("SubscribeToTask", id=task["id"]) as events:
+        async for _, item in events:
+            if state(item) != "SUBMITTED":
+                break
+    return str(task["id"])
+
+
+async def test_a_turn_under_way_is_finished_within_the_time_that_is_given(
+    serve: Serve, server: str
+) -> None:
+    served = serve(server=server, SHUTDOWN_SECONDS=20, **LONG)
+    async with asyncio.timeout(SECONDS), Client(served.url) as client:
+        task_id = await started(client, chunks=20, delay=0.05)
+        await asyncio.to_thread(served.stop)
+        served.start()
+        task = await client.result("GetTask", id=task_id)
+    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert len(task["artifacts"][0]["parts"]) == 20
+
+
+@pytest.mark.parametrize(("agent", "end"), [("load-retry", "COMPLETED"), ("load", "FAILED")])
+async def test_a_turn_that_is_given_up_is_taken_up_at_once_by_the_next_process(
+    serve: Serve, server: str, agent: str, end: str
+) -> None:
+    served = serve(server=server, SHUTDOWN_SECONDS=0.1, **LONG)
+    async with asyncio.timeout(SECONDS), Client(served.url, agent) as client:
+        task_id = await started(client, chunks=20, delay=0.1)
+        await asyncio.to_thread(served.stop)
+        assert "given up for another process" in served.output()
+        served.start()
+        events = await client.stream("SubscribeToTask", id=task_id, last_event_id="1")
+    assert state(events[-1][1]) == end
