@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import contexts, runs
@@ -43,8 +43,13 @@ def begin(text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "") ->
     return append(head, [MessageReceived(said(text))])
 
 
+def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
+    """Claim a task's next turn, for a worker that has its agent."""
+    return runs.claim(task_id, worker, agents=[SCOPE.agent], lease=LEASE)
+
+
 def claimed(worker: str = "one", **more: Any) -> Claim:
     """Store a new task and claim its turn."""
-    claim = runs.claim(begin(**more).head.task_id, worker, lease=LEASE)
+    claim = claim_of(begin(**more).head.task_id, worker)
     assert claim is not None
     return claim

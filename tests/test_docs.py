@@ -10,7 +10,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from a2a_app import checks, models, protocol
-from a2a_app.agents import registry
+from a2a_app.agents import Agent, registry
 from a2a_app.conf import Settings
 from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
@@ -80,6 +80,13 @@ def test_the_reference_gives_every_model_with_its_fields(model: str) -> None:
     named = set(re.findall(r"`(\w+)`", row))
     fields = {field.name for field in getattr(models, model)._meta.local_fields if field.column}
     assert fields <= named, fields - named
+
+
+@pytest.mark.parametrize("attribute", Agent.__annotations__)
+def test_the_page_on_agents_gives_every_attribute_of_an_agent(attribute: str) -> None:
+    page = (ROOT / "docs" / "agents.md").read_text()
+    names = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
+    assert any(f"`{attribute}`" in name for name in names)
 
 
 def test_the_reference_gives_every_url() -> None:

@@ -51,6 +51,11 @@ class Agent:
     attempts: int = 1
     """How often a turn is begun in all, where the process that worked on it dies."""
 
+    time_limit: float | None = None
+    """Seconds that one turn may take; then its task fails. None: no limit."""
+    silence_limit: float | None = None
+    """Seconds that a turn may go without a verb of its own; then its task fails. None: no limit."""
+
     def run(self, turn: Turn) -> Any:
         """Answer one message of a task. Override it, in one of four forms.
 
@@ -82,7 +87,7 @@ class Agent:
             docstring: Its documentation, if any.
 
         Raises:
-            ValueError: The slug is not fit for a URL, or attempts is below one.
+            ValueError: The slug is not fit for a URL, or a number is too small to make sense.
         """
         self.name = self.name or default_name
         self.slug = self.slug or _slug(default_name)
@@ -100,6 +105,10 @@ class Agent:
             )
         if self.attempts < 1:
             raise ValueError(f"attempts of agent {self.name!r} is {self.attempts}; 1 is the least.")
+        for limit in ("time_limit", "silence_limit"):
+            seconds = getattr(self, limit)
+            if seconds is not None and seconds <= 0:
+                raise ValueError(f"{limit} of agent {self.name!r} must be above 0 seconds.")
 
 
 def is_synchronous(function: Callable[..., Any]) -> bool:

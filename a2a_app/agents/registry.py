@@ -37,6 +37,10 @@ class Registry:
         except KeyError:
             raise AgentNotFoundError(slug) from None
 
+    def slugs(self) -> list[str]:
+        """Name all agents there are."""
+        return list(self._agents)
+
     def default(self) -> Agent:
         """Give the site's agent: DEFAULT_AGENT, or the only one; raises AgentNotFoundError."""
         slug = conf.current().default_agent

@@ -9,6 +9,7 @@ from a2a_app.agents import registry
 from a2a_app.agents.turn import Turn
 from a2a_app.protocol import Message, Part, Role, TaskState
 from a2a_app.runners.drive import drive
+from a2a_app.runners.limits import TimeLimitError, wait_within_limits
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.runs import Claim
 from a2a_app.store.updates import Returned, StatusUpdate
@@ -24,6 +25,7 @@ class Execution:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self._agent = registry.get(claim.head.agent)
         self._writer = Writer(claim.head, claim.run, on_loss=self.stop)
         self._turn = Turn(claim, self._writer)
         self._agent_task: asyncio.Task[None] | None = None
@@ -49,20 +51,25 @@ class Execution:
         Raises only what the database raises; then the lease runs out, and the run counts as lost.
         """
         # A task of its own, so that stopping the agent does not stop the writing of the end.
-        self._agent_task = asyncio.create_task(self._answer())
+        self._agent_task = asyncio.create_task(drive(self._agent, self._turn))
         try:
-            await asyncio.wait([self._agent_task])
+            broken = await wait_within_limits(self._agent_task, self._agent, self._writer)
         except asyncio.CancelledError:
             self.stop()
-            # Its code may clean up, but not keep the process from ending.
-            await asyncio.wait([self._agent_task], timeout=CLEANUP_SECONDS)
+            await self._let_clean_up(self._agent_task)
             raise
-        failure = await self._conclude(_failure_of(self._agent_task))
+        if broken is not None:
+            self._turn.mark_canceled()
+            self._agent_task.cancel()
+            await self._let_clean_up(self._agent_task)
+        failure = await self._conclude(broken or _failure_of(self._agent_task))
         if failure is not None and not self._stopped:
             await self._fail(failure)
 
-    async def _answer(self) -> None:
-        await drive(registry.get(self.claim.head.agent), self._turn)
+    @staticmethod
+    async def _let_clean_up(agent_task: "asyncio.Task[None]") -> None:
+        # An agent that does not end when it is cancelled must not hold up what comes after it.
+        await asyncio.wait([agent_task], timeout=CLEANUP_SECONDS)
 
     async def _conclude(self, failure: BaseException | None) -> BaseException | None:
         """Commit what the agent has said, and its return; gives what went wrong, if anything."""
@@ -85,7 +92,8 @@ class Execution:
                      self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
         if self._writer.head.state.is_terminal:
             return
-        text = f"The agent failed. Reference: {run.id}"
+        told = isinstance(failure, TimeLimitError)
+        text = str(failure) if told else f"The agent failed. Reference: {run.id}"
         update = StatusUpdate(TaskState.FAILED, self._message(text), error=trace)
         try:
             await write(self._writer.head, update, run=run)

@@ -33,7 +33,9 @@ async def sweep(worker: Worker) -> None:
     for run in await database.run(runs.lost, limit=LIMIT):
         await _take_up(run, worker)
     if worker.free > 0:
-        for task_id in await database.run(runs.waiting, limit=worker.free):
+        # An agent that this process does not have may be one that a newer process has.
+        ready = await database.run(runs.waiting, agents=registry.slugs(), limit=worker.free)
+        for task_id in ready:
             worker.start(task_id)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from a2a_app import conf, live
+from a2a_app.agents import registry
 from a2a_app.runners.execute import Execution
 from a2a_app.store import database, news, runs
 
@@ -94,7 +95,9 @@ class Worker:
         """Answer the task's messages, one after the other, for as long as there are any."""
         await self._listen()
         while not self._closing:
-            claim = await database.run(runs.claim, task_id, self.name, lease=lease())
+            claim = await database.run(
+                runs.claim, task_id, self.name, agents=registry.slugs(), lease=lease()
+            )
             if claim is None:
                 return
             execution = self._executions[claim.run.id] = Execution(claim)

@@ -57,9 +57,14 @@ class LostRun:
     worker: str
 
 
-def claim(task_id: UUID, worker: str, *, lease: timedelta) -> Claim | None:
-    """Take the task's next turn for a worker, if there is one and no other run holds the task."""
-    ready = models.Run.objects.filter(task=task_id, worker="", ended_at=None)
+def claim(task_id: UUID, worker: str, *, agents: Collection[str], lease: timedelta) -> Claim | None:
+    """Take the task's next turn for a worker.
+
+    None where there is none to take, another run holds the task, or the agent is not among them.
+    """
+    ready = models.Run.objects.filter(
+        task=task_id, task__agent__in=agents, worker="", ended_at=None
+    )
     row = (
         ready.select_related("task__context", "task__user", "message")
         .order_by("turn", "attempt")
@@ -97,9 +102,11 @@ def give_back(worker: str) -> int:
     return models.Run.objects.filter(worker=worker, ended_at=None).update(lease_until=Now())
 
 
-def waiting(*, limit: int) -> list[UUID]:
-    """Find tasks with a turn that nobody has begun and that may begin now, the oldest first."""
-    runs = models.Run.objects.filter(worker="", lease_until__lt=Now(), task__run=None)
+def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
+    """Find these agents' tasks with a turn that nobody has begun, the oldest first."""
+    runs = models.Run.objects.filter(
+        worker="", lease_until__lt=Now(), task__run=None, task__agent__in=agents
+    )
     return list(runs.order_by("lease_until").values_list("task", flat=True)[:limit])
 
 

@@ -31,6 +31,8 @@ class Writer:
         self._checked = head
         self._run = run
         self._on_loss = on_loss
+        self.accepted_at = 0.0
+        """When the newest update was accepted, on the event loop's clock."""
         self._waiting: list[Update] = []
         self._committed = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
@@ -47,6 +49,7 @@ class Writer:
         for update in updates:
             checked = check(checked, update)
         self._checked = checked
+        self.accepted_at = asyncio.get_running_loop().time()
         self._waiting.extend(updates)
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())

@@ -75,20 +75,20 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
 ) -> None:
     async def in_loop(turn: Turn) -> AsyncIterator[str]:
         yield "begun"
-        raise RuntimeError("the password is 1234")
+        raise RuntimeError("the password is swordfish")
 
     def in_thread(turn: Turn) -> Iterator[str]:
         yield "begun"
-        raise RuntimeError("the password is 1234")
+        raise RuntimeError("the password is swordfish")
 
     with client_of(in_loop if form == "async" else in_thread) as client:
         events = await client.stream()
         assert [state(e) for e in events][-1] == "FAILED"
         assert [text(e) for e in events if text(e)] == ["begun"]
-        assert "1234" not in str(events)
+        assert "swordfish" not in str(events)
     run = await database.run(models.Run.objects.get)
-    assert "1234" in run.error and run.outcome == "failed"
-    assert "1234" in caplog.text
+    assert "swordfish" in run.error and run.outcome == "failed"
+    assert "swordfish" in caplog.text
     assert str(run.pk) in str(events[-1])
 
 

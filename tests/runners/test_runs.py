@@ -119,6 +119,44 @@ async def test_a_completed_task_is_not_canceled() -> None:
         assert (await client.get(task.id)).status.state is TaskState.COMPLETED
 
 
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"time_limit": 0.2}, "The agent took longer than 0.2 seconds."),
+        ({"silence_limit": 0.2}, "The agent said nothing for 0.2 seconds."),
+    ],
+)
+@pytest.mark.parametrize("threaded", [False, True])
+async def test_an_agent_that_takes_too_long_is_stopped_and_its_task_fails_with_the_reason(
+    limits: dict[str, float], reason: str, threaded: bool
+) -> None:
+    async def in_loop(turn: Turn) -> None:
+        await turn.artifact("begun")
+        await asyncio.Event().wait()
+
+    def in_thread(turn: Turn) -> None:
+        turn.artifact("begun")
+        while not turn.is_canceled:
+            pass
+
+    with client_of(in_thread if threaded else in_loop, **limits) as client:
+        task = await client.send()
+    assert task.status.state is TaskState.FAILED
+    assert task.status.message is not None and task.status.message.text == reason
+    assert len(task.artifacts) == 1
+
+
+async def test_an_agent_that_goes_on_saying_something_is_not_silent() -> None:
+    async def agent(turn: Turn) -> None:
+        until = asyncio.get_running_loop().time() + 0.6
+        while asyncio.get_running_loop().time() < until:
+            await turn.working()
+            await turn.history()
+
+    with client_of(agent, silence_limit=0.3) as client:
+        assert (await client.send()).status.state is TaskState.COMPLETED
+
+
 async def test_a_client_that_leaves_does_not_stop_its_task() -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from a2a_app import models
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
-from a2a_app.store import read, runs
+from a2a_app.store import read
 from a2a_app.store.append import append
 from a2a_app.store.head import read_head
 from a2a_app.store.refusals import (
@@ -22,7 +22,7 @@ from a2a_app.store.refusals import (
     UnknownArtifactError,
 )
 from a2a_app.store.updates import MessageReceived, Returned, StateSaved
-from tests.tasks import LEASE, SCOPE, begin, chunk, claimed, said, status
+from tests.tasks import SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
 
@@ -143,7 +143,7 @@ def test_a_message_to_a_busy_task_waits_and_changes_no_state() -> None:
     flush = append(head, [MessageReceived(said("and another thing"))])
     assert flush.head.state is TaskState.WORKING
     assert flush.events[0].turn == 1
-    assert runs.claim(head.task_id, "two", lease=LEASE) is None
+    assert claim_of(head.task_id, "two") is None
 
 
 def test_returning_completes_the_task_unless_another_message_waits() -> None:
@@ -151,7 +151,7 @@ def test_returning_completes_the_task_unless_another_message_waits() -> None:
     append(claim.head, [MessageReceived(said("more"))])
     head = append(claim.head, [Returned()], run=claim.run).head
     assert (head.state, head.answered, head.run_id) == (TaskState.SUBMITTED, 1, None)
-    second = runs.claim(head.task_id, "one", lease=LEASE)
+    second = claim_of(head.task_id, "one")
     assert second is not None and second.message.text == "more"
     head = append(second.head, [Returned()], run=second.run).head
     assert (head.state, head.answered) == (TaskState.COMPLETED, 2)

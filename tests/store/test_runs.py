@@ -12,7 +12,7 @@ from a2a_app.store import runs
 from a2a_app.store.append import append
 from a2a_app.store.refusals import RunLostError
 from tests.store.test_append import at_once
-from tests.tasks import LEASE, begin, chunk, claimed, status
+from tests.tasks import LEASE, begin, chunk, claim_of, claimed, status
 
 pytestmark = pytest.mark.django_db
 
@@ -27,20 +27,26 @@ def test_a_claim_tells_all_that_the_agent_needs() -> None:
 
 def test_a_turn_is_claimed_once() -> None:
     task_id = begin().head.task_id
-    assert runs.claim(task_id, "one", lease=LEASE) is not None
-    assert runs.claim(task_id, "two", lease=LEASE) is None
+    assert claim_of(task_id, "one") is not None
+    assert claim_of(task_id, "two") is None
 
 
 def test_a_task_that_has_ended_has_no_turn_to_claim() -> None:
     head = append(begin().head, [status(TaskState.CANCELED)]).head
-    assert runs.claim(head.task_id, "one", lease=LEASE) is None
+    assert claim_of(head.task_id, "one") is None
+
+
+def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> None:
+    task_id = begin().head.task_id
+    assert runs.waiting(agents=["echo"], limit=10) == []
+    assert runs.claim(task_id, "one", agents=["echo"], lease=LEASE) is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_processes_that_claim_at_once_one_gets_the_turn() -> None:
     for _ in range(10):
         task_id = begin().head.task_id
-        claims = at_once(*(partial(runs.claim, task_id, name, lease=LEASE) for name in "abcd"))
+        claims = at_once(*(partial(claim_of, task_id, name) for name in "abcd"))
         assert sum(isinstance(claim, runs.Claim) for claim in claims) == 1
         assert sum(claim is None for claim in claims) == 3
 
@@ -61,7 +67,7 @@ def test_a_run_is_lost_when_its_lease_is_over_and_not_before() -> None:
 def test_a_turn_that_nobody_has_begun_may_be_taken_by_any_process_at_once() -> None:
     head = begin().head
     claimed()
-    assert runs.waiting(limit=10) == [head.task_id]
+    assert runs.waiting(agents=["load"], limit=10) == [head.task_id]
     assert runs.lost(limit=10) == []
 
 
@@ -71,7 +77,7 @@ def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing
     [lost_run] = runs.lost(limit=10)
     assert runs.retry(lost_run) is True
     assert runs.retry(lost_run) is False
-    second = runs.claim(lost.head.task_id, "two", lease=LEASE)
+    second = claim_of(lost.head.task_id, "two")
     assert second is not None and second.attempt == 2
     with pytest.raises(RunLostError):
         append(lost.head, [chunk("late", append=False)], run=lost.run)

@@ -6,20 +6,20 @@ import pytest
 
 from a2a_app import models
 from a2a_app.protocol import TaskState
-from a2a_app.store import database, runs
+from a2a_app.store import database
 from a2a_app.store.append import append
 from a2a_app.store.head import read_head
 from a2a_app.store.refusals import TaskEndedError, UnknownArtifactError
 from a2a_app.store.updates import Returned
 from a2a_app.store.writer import BATCH, Writer
-from tests.tasks import LEASE, begin, chunk, status
+from tests.tasks import begin, chunk, claim_of, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
 async def new_writer(lost: list[str] | None = None) -> Writer:
     flush = await database.run(begin)
-    claim = await database.run(runs.claim, flush.head.task_id, "one", lease=LEASE)
+    claim = await database.run(claim_of, flush.head.task_id)
     assert claim is not None
     return Writer(
         claim.head, claim.run, on_loss=lambda: (lost if lost is not None else []).append("lost")
