@@ -55,6 +55,12 @@ def test_the_reference_gives_every_system_check() -> None:
     assert set(re.findall(r"^\| `(a2a\.[EW]\d+)` \|", REFERENCE, re.MULTILINE)) == known
 
 
+def test_the_reference_gives_every_command() -> None:
+    commands = Path(checks.__file__).parent / "management" / "commands"
+    for path in commands.glob("[!_]*.py"):
+        row_of(f"manage.py {path.stem}")
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_reference_gives_every_operation(operation: str) -> None:
     row_of(operation)

@@ -5,7 +5,7 @@ Leases are counted on the database's clock, the one clock that all processes sha
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +55,8 @@ class LostRun:
     agent: str
     attempt: int
     worker: str
+    since: datetime
+    """When its lease was over."""
 
 
 def claim(task_id: UUID, worker: str, *, agents: Collection[str], lease: timedelta) -> Claim | None:
@@ -122,8 +124,10 @@ def lost(*, limit: int) -> list[LostRun]:
             agent=row.task.agent,
             attempt=row.attempt,
             worker=row.worker,
+            since=row.lease_until,
         )
         for row in found
+        if row.lease_until is not None
     ]
 
 

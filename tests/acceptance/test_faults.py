@@ -70,7 +70,7 @@ async def test_recovery_begins_with_the_server_and_not_with_the_first_request(
     served = serve(database, **FAST)
     await broken_off(served, "load", chunks=100, delay=0.02)
     served.start()
-    await served.says("is lost and task")
+    await served.says("is lost, and task")
 
 
 async def test_a_task_that_was_accepted_and_not_begun_runs_after_a_restart(

@@ -1,0 +1,1 @@
+"""Each named a2a_ and what it does."""

@@ -1,0 +1,91 @@
+"""Reaping: what becomes of runs whose process is gone (R6, R7)."""
+
+import logging
+from collections import Counter
+from enum import StrEnum
+from uuid import uuid4
+
+from django.utils import timezone
+
+from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.protocol import Message, Part, Role, TaskState
+from a2a_app.runners.worker import lease
+from a2a_app.store import database, news, runs
+from a2a_app.store.runs import LostRun
+from a2a_app.store.updates import StatusUpdate
+
+logger = logging.getLogger(__name__)
+
+# Runs looked at in one go.
+LIMIT = 200
+# An agent that this process does not have may be one that a newer process has: for so many leases
+# its lost runs are left to that, and only then taken for orphans.
+PATIENCE = 10
+
+
+class Fate(StrEnum):
+    """What is done with a lost run."""
+
+    RETRY = "begun again"
+    FAIL = "failed"
+    LEAVE = "left to others"
+
+
+def fate_of(run: LostRun) -> Fate:
+    """Tell what is due to a lost run, by what its agent declares."""
+    try:
+        attempts = registry.get(run.agent).attempts
+    except AgentNotFoundError:
+        orphaned = run.since < timezone.now() - PATIENCE * lease()
+        return Fate.FAIL if orphaned else Fate.LEAVE
+    return Fate.RETRY if run.attempt < attempts else Fate.FAIL
+
+
+async def reap() -> "Counter[Fate]":
+    """Begin again or fail every run whose worker is gone; any number of processes may do so.
+
+    Returns:
+        How many runs met which fate by this process.
+    """
+    met: Counter[Fate] = Counter()
+    for run in await database.run(runs.lost, limit=LIMIT):
+        fate = fate_of(run)
+        if await _deal(run, fate):
+            met[fate] += 1
+    return met
+
+
+async def _deal(run: LostRun, fate: Fate) -> bool:
+    """Do with a run what is due; False where another process was quicker."""
+    match fate:
+        case Fate.RETRY:
+            return await _retry(run)
+        case Fate.FAIL:
+            return await _fail(run)
+        case Fate.LEAVE:
+            return True
+
+
+async def _retry(run: LostRun) -> bool:
+    if not await database.run(runs.retry, run):
+        return False
+    logger.warning(
+        "Run %s of task %s is lost; attempt %d begins.", run.id, run.task_id, run.attempt + 1
+    )
+    return True
+
+
+async def _fail(run: LostRun) -> bool:
+    message = Message(
+        message_id=str(uuid4()),
+        context_id=run.context_id,
+        task_id=str(run.task_id),
+        role=Role.AGENT,
+        parts=[Part(text="The process that worked on the task is gone.")],
+    )
+    flush = await database.run(runs.fail_lost, run, StatusUpdate(TaskState.FAILED, message))
+    if flush is None:
+        return False
+    logger.warning("Run %s is lost, and task %s has failed.", run.id, run.task_id)
+    await news.tell(flush)
+    return True

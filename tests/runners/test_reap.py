@@ -1,0 +1,56 @@
+"""Runs whose process is gone, dealt with from outside."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from a2a_app import models
+from a2a_app.store import runs
+from a2a_app.store.read import Scope
+from tests.tasks import LEASE, begin
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+def lost(agent: str, *, hours: float = 0) -> models.Task:
+    """Make a task whose run was lost so many hours ago."""
+    task_id = begin(scope=Scope(agent, "")).head.task_id
+    assert runs.claim(task_id, "gone", agents=[agent], lease=LEASE) is not None
+    over = timezone.now() - timedelta(seconds=1, hours=hours)
+    models.Run.objects.filter(task=task_id).update(lease_until=over)
+    return models.Task.objects.get(pk=task_id)
+
+
+def reap(*options: str) -> str:
+    out = StringIO()
+    call_command("a2a_reap", *options, stdout=out)
+    return out.getvalue()
+
+
+def state(task: models.Task) -> str:
+    task.refresh_from_db()
+    return task.state.removeprefix("TASK_STATE_")
+
+
+def test_lost_runs_are_begun_again_or_their_tasks_failed_as_their_agents_declare() -> None:
+    once, thrice = lost("load"), lost("load-retry")
+    assert reap() == "1 begun again, 1 failed\n"
+    assert (state(once), state(thrice)) == ("FAILED", "SUBMITTED")
+    assert runs.waiting(agents=["load-retry"], limit=10) == [thrice.pk]
+    assert reap() == "No run is lost.\n"
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing() -> None:
+    task = lost("load")
+    assert f"{task.pk} run" in reap("--dry-run")
+    assert "would be failed" in reap("--dry-run")
+    assert state(task) == "SUBMITTED"
+
+
+def test_a_lost_run_of_an_unknown_agent_is_left_to_others_for_a_while() -> None:
+    new, orphan = lost("of-a-newer-release"), lost("removed-long-ago", hours=1)
+    assert reap() == "1 failed, 1 left to others\n"
+    assert (state(new), state(orphan)) == ("SUBMITTED", "FAILED")
