@@ -178,11 +178,11 @@ async def test_a_client_that_leaves_does_not_stop_its_task() -> None:
 
 
 async def test_a_lease_is_kept_while_an_agent_blocks_the_event_loop(settings: Settings) -> None:
-    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.3, "SWEEP_SECONDS": 0.05}
+    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 1, "SWEEP_SECONDS": 0.05}
 
     async def agent(turn: Turn) -> str:
         before = await database.run(models.Run.objects.get)
-        until = timezone.now() + timedelta(seconds=0.6)
+        until = timezone.now() + timedelta(seconds=1.5)
         while timezone.now() < until:
             pass
         after = await database.run(models.Run.objects.get)
