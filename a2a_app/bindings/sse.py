@@ -53,7 +53,7 @@ async def _frames(
     wrap_error: Callable[[protocol.A2AError], str],
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
-        yield _batch(first, wrap)
+        yield _batch(first, wrap) if first else KEEPALIVE
         del first
         await _hand_thread_back()
         try:

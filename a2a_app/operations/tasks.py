@@ -58,6 +58,8 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
     async with Follower(task_id) as follower:
         if call.last_event_id:
             position = await database.run(_resume, call, str(task_id))
+            # Nothing new yet, but all is well: whoever comes back need not wait to learn that.
+            yield []
         else:
             found = await database.run(read.snapshot, call.scope, str(task_id))
             position = found.position

@@ -32,6 +32,11 @@ class Execution:
         self._stopped = False
 
     @property
+    def has_ended_task(self) -> bool:
+        """Whether the run has ended its task; its agent may still be tidying up."""
+        return self._writer.head.state.is_terminal
+
+    @property
     def more_to_do(self) -> bool:
         """Whether the client has sent another message meanwhile."""
         head = self._writer.head

@@ -119,7 +119,7 @@ class Worker:
 
     def _stop(self, run_id: UUID) -> None:
         execution = self._executions.get(run_id)
-        if execution is not None:
+        if execution is not None and not execution.has_ended_task:
             logger.info("Run %s is stopped: its task is another's, or has ended.", run_id)
             execution.stop()
 

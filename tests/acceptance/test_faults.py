@@ -116,6 +116,24 @@ async def test_two_streams_and_a_late_one_see_the_same_and_one_that_comes_back_s
             assert stream[1:] == seen[stream[0][0] - 1 :]
 
 
+async def test_a_stream_that_comes_back_is_answered_before_there_is_news(
+    serve: Serve, database: str
+) -> None:
+    served = serve(database, KEEPALIVE_SECONDS=600)
+    async with Client(served.url) as client, asyncio.timeout(SECONDS):
+        async with client.open(
+            "SendStreamingMessage", message=told(chunks=0, end="hang")
+        ) as events:
+            number, item = await anext(events)
+            task_id = item["task"]["id"]
+            while state(item) != "WORKING":
+                number, item = await anext(events)
+        opened = client.open("SubscribeToTask", id=task_id, last_event_id=str(number))
+        async with opened as events:
+            await client.result("CancelTask", id=task_id)
+            assert [state(item) async for _, item in events] == ["CANCELED"]
+
+
 async def test_a_slow_reader_delays_nobody(serve: Serve, database: str) -> None:
     served = serve(database, STREAM_BUFFER=16)
     async with Client(served.url) as client, asyncio.timeout(SECONDS):

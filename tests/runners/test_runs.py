@@ -98,6 +98,22 @@ async def test_an_agent_in_a_thread_sees_that_it_was_canceled_and_its_next_write
     assert seen == ["RunLostError"]
 
 
+async def test_an_agent_may_tidy_up_after_it_has_ended_its_task(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.15}
+    tidied = asyncio.Event()
+
+    async def agent(turn: Turn) -> None:
+        await turn.complete()
+        until = asyncio.get_running_loop().time() + 0.5
+        while asyncio.get_running_loop().time() < until:
+            await turn.task()
+        tidied.set()
+
+    with client_of(agent) as client:
+        await client.send()
+        await asyncio.wait_for(tidied.wait(), SECONDS)
+
+
 async def test_an_agent_that_cannot_be_stopped_is_not_canceled() -> None:
     async def agent(turn: Turn) -> None:
         await turn.input_required("?")
