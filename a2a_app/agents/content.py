@@ -1,9 +1,10 @@
-"""Content: what an agent's verbs take for a part."""
+"""Content: what an agent's verbs take for a part, and the message that is made of one."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
+from uuid import UUID, uuid4
 
-from a2a_app.protocol import Part
+from a2a_app.protocol import Message, Part, Role
 
 Content: TypeAlias = str | Part | Mapping[str, Any]
 """A string is text, a mapping is data, a Part is itself."""
@@ -18,3 +19,14 @@ def as_part(content: Content) -> Part:
             return Part(text=content)
         case _:
             return Part(data=dict(content))
+
+
+def agent_message(content: Content, *, context_id: str, task_id: UUID | str = "") -> Message:
+    """Make a message of the agent's, of one part; without a task id it belongs to no task."""
+    return Message(
+        message_id=str(uuid4()),
+        context_id=context_id,
+        task_id=str(task_id),
+        role=Role.AGENT,
+        parts=[as_part(content)],
+    )

@@ -4,11 +4,10 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from a2a_app import protocol
 from a2a_app.agents.artifacts import ArtifactWriter
-from a2a_app.agents.content import Content, as_part
+from a2a_app.agents.content import Content, agent_message
 from a2a_app.agents.context import ContextState
 from a2a_app.protocol import Message, TaskState
 from a2a_app.store import database, read
@@ -216,20 +215,14 @@ class Turn:
     def _set(
         self, state: TaskState, content: Content, metadata: Mapping[str, Any] | None
     ) -> Awaitable[None]:
-        message = self._message(content) if content else None
+        context_id, task_id = self.context.id, self.task_id
+        message = (
+            agent_message(content, context_id=context_id, task_id=task_id) if content else None
+        )
         status = StatusUpdate(state, message, dict(metadata or {}))
         if state.is_terminal or state.is_interrupted:
             return self.put(*self.context.unsaved(), status)
         return self.put(status)
-
-    def _message(self, content: Content) -> Message:
-        return Message(
-            message_id=str(uuid4()),
-            context_id=self.context.id,
-            task_id=self.task_id,
-            role=protocol.Role.AGENT,
-            parts=[as_part(content)],
-        )
 
 
 class _Done:

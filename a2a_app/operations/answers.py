@@ -6,9 +6,9 @@ from uuid import uuid4
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.agents.content import as_part
+from a2a_app.agents.content import agent_message
 from a2a_app.operations.call import Call
-from a2a_app.protocol import Message, Part, Role
+from a2a_app.protocol import Message, Part
 from a2a_app.store import contexts, database
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,7 @@ def _as_message(given: Any, context_id: str) -> Message:
         case Message():
             return given.model_copy(update={"context_id": context_id, "task_id": ""})
         case str() | Part():
-            return Message(
-                message_id=str(uuid4()),
-                context_id=context_id,
-                role=Role.AGENT,
-                parts=[as_part(given)],
-            )
+            return agent_message(given, context_id=context_id)
         case _:
             raise protocol.InvalidAgentResponseError(
                 f"The agent answered with {type(given).__name__}, which is no message."

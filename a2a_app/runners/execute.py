@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import traceback
-from uuid import uuid4
 
 from a2a_app.agents import registry
+from a2a_app.agents.content import agent_message
 from a2a_app.agents.turn import Turn
-from a2a_app.protocol import Message, Part, Role, TaskState
+from a2a_app.protocol import TaskState
 from a2a_app.runners.drive import drive
 from a2a_app.runners.limits import TimeLimitError, wait_within_limits
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
@@ -99,20 +99,13 @@ class Execution:
             return
         told = isinstance(failure, TimeLimitError)
         text = str(failure) if told else f"The agent failed. Reference: {run.id}"
-        update = StatusUpdate(TaskState.FAILED, self._message(text), error=trace)
+        head = self._writer.head
+        message = agent_message(text, context_id=head.context_id, task_id=head.task_id)
+        update = StatusUpdate(TaskState.FAILED, message, error=trace)
         try:
-            await write(self._writer.head, update, run=run)
+            await write(head, update, run=run)
         except Refused as refusal:
             logger.info("Run %s of task %s: %s", run.id, self._turn.task_id, refusal)
-
-    def _message(self, text: str) -> Message:
-        return Message(
-            message_id=str(uuid4()),
-            context_id=self._turn.context.id,
-            task_id=self._turn.task_id,
-            role=Role.AGENT,
-            parts=[Part(text=text)],
-        )
 
 
 def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:

@@ -3,12 +3,12 @@
 import logging
 from collections import Counter
 from enum import StrEnum
-from uuid import uuid4
 
 from django.utils import timezone
 
 from a2a_app.agents import AgentNotFoundError, registry
-from a2a_app.protocol import Message, Part, Role, TaskState
+from a2a_app.agents.content import agent_message
+from a2a_app.protocol import TaskState
 from a2a_app.runners.worker import lease
 from a2a_app.store import database, news, runs
 from a2a_app.store.runs import LostRun
@@ -76,12 +76,10 @@ async def _retry(run: LostRun) -> bool:
 
 
 async def _fail(run: LostRun) -> bool:
-    message = Message(
-        message_id=str(uuid4()),
+    message = agent_message(
+        "The process that worked on the task is gone.",
         context_id=run.context_id,
-        task_id=str(run.task_id),
-        role=Role.AGENT,
-        parts=[Part(text="The process that worked on the task is gone.")],
+        task_id=run.task_id,
     )
     flush = await database.run(runs.fail_lost, run, StatusUpdate(TaskState.FAILED, message))
     if flush is None:
