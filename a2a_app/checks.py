@@ -30,6 +30,16 @@ def check_settings(**_: Any) -> list[Finding]:
 
 
 @checks.register(TAG)
+def check_runner(**_: Any) -> list[Finding]:
+    """a2a.E005: the project lacks what its runner needs."""
+    try:
+        lacking = runners.current().check()
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    return [checks.Error(text, id="a2a.E005") for text in lacking]
+
+
+@checks.register(TAG)
 def check_default_agent(**_: Any) -> list[Finding]:
     """a2a.E002: DEFAULT_AGENT names no agent. a2a.W001: it is not set, and there are several."""
     known = ", ".join(sorted(agent.slug for agent in registry)) or "none"

@@ -28,6 +28,13 @@ INSTALLED_APPS = [
     "project",
 ]
 
+RUNNER = os.environ.get("A2A_RUNNER", "embedded")
+if RUNNER == "procrastinate":
+    INSTALLED_APPS.append("procrastinate.contrib.django")
+if RUNNER == "tasks":
+    INSTALLED_APPS += ["django_tasks", "django_tasks_db"]
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -85,7 +92,7 @@ CHANNEL_LAYERS: dict[str, Any] = {
 A2A: dict[str, Any] = {
     "DEFAULT_AGENT": "echo",
     "ANONYMOUS": "share",
-    "RUNNER": os.environ.get("A2A_RUNNER", "embedded"),
+    "RUNNER": RUNNER,
     "PUBLIC_URL": os.environ.get("A2A_PUBLIC_URL", ""),
     # Any of the app's settings, as JSON: {"LEASE_SECONDS": 5}
     **json.loads(os.environ.get("A2A_SETTINGS", "{}")),
@@ -107,5 +114,6 @@ LOGGING = {
             "propagate": False,
         },
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "procrastinate": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

@@ -9,7 +9,6 @@ import pytest
 from channels.layers import channel_layers
 
 from a2a_app import runners
-from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.store import database as store_database
 from tests.servers import Database, Process, fresh_database, redis_url, web_server
 
@@ -20,9 +19,7 @@ Serve = Callable[..., Process]
 async def runtime(transactional_db: None) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
     yield
-    runner = runners.current()
-    if isinstance(runner, EmbeddedRunner):
-        await runner.close()
+    await runners.current().close()
     store_database.close()
     # What is in memory belongs to this test's event loop.
     channel_layers.backends.clear()

@@ -35,7 +35,12 @@ SHUT_ROOMS = {
     "bindings": {"models", "store", "live", "feed"},
 }
 # Who may import a package, where not everyone may.
-HOLDERS = {"ninja": {"bindings"}, "channels": {"live"}}
+HOLDERS = {
+    "ninja": {"bindings"},
+    "channels": {"live"},
+    "procrastinate": {"runners"},
+    "django_tasks": {"runners"},
+}
 SHUT_PACKAGES = {
     "agents": {"django.http"},
     "operations": {"django.http"},

@@ -110,10 +110,14 @@ def free_port() -> int:
 class Process:
     """A server as a process of its own, on loopback, with its output kept."""
 
-    def __init__(self, command: list[str], env: dict[str, str], port: int) -> None:
+    def __init__(
+        self, command: list[str], env: dict[str, str], port: int = 0, *, ready: str = ""
+    ) -> None:
+        """Describe a process that is ready once it listens, or where `ready` is, has said that."""
         self.command = command
         self.env = _environment(env)
         self.port = port
+        self.ready = ready
         self.log = folder() / f"{uuid4().hex}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -129,13 +133,14 @@ class Process:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and return when it takes connections."""
+        """Start it and return when it is ready."""
+        before = len(self.output())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
+        while not (self.ready in self.output()[before:] if self.ready else self._listens()):
             try:
                 self._process.wait(timeout=0.05)
             except subprocess.TimeoutExpired:
@@ -181,7 +186,7 @@ class Process:
 
     def output(self) -> str:
         """Give what it has printed."""
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 def web_server(
