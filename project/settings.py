@@ -76,18 +76,29 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-_redis = os.environ.get("REDIS_URL")
-CHANNEL_LAYERS: dict[str, Any] = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [_redis]},
-    }
-    if _redis
-    else {
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+_layers: dict[str, dict[str, Any]] = {
+    # One process only: the others are heard by polling.
+    "memory": {
         "BACKEND": "channels.layers.InMemoryChannelLayer",
         "CONFIG": {"capacity": 10_000},
-    }
+    },
+    "redis": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    },
+    "redis-core": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "capacity": 10_000},
+    },
+    # Needs a DATABASE_URL of PostgreSQL, and nothing else.
+    "postgresql": {
+        "BACKEND": "a2a_app.layers.PostgreSQLChannelLayer",
+        "CONFIG": {"capacity": 10_000},
+    },
 }
+_layer = os.environ.get("CHANNEL_LAYER") or ("redis" if os.environ.get("REDIS_URL") else "memory")
+CHANNEL_LAYERS = {"default": _layers[_layer]}
 
 A2A: dict[str, Any] = {
     "DEFAULT_AGENT": "echo",

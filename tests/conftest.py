@@ -10,7 +10,7 @@ from channels.layers import channel_layers
 
 from a2a_app import runners
 from a2a_app.store import database as store_database
-from tests.servers import Database, Process, fresh_database, redis_url, web_server
+from tests.servers import Database, Layer, Process, fresh_database, web_server
 
 Serve = Callable[..., Process]
 
@@ -36,7 +36,7 @@ def serve() -> Iterator[Serve]:
             server: Literal["daphne", "uvicorn"] = "daphne",
             *,
             database_url: str = "",
-            redis: bool = False,
+            layer: Layer = "memory",
             settings_module: str = "tests.settings",
             **a2a: Any,
         ) -> Process:
@@ -44,7 +44,7 @@ def serve() -> Iterator[Serve]:
             process = web_server(
                 server,
                 database_url=url,
-                redis_url=redis_url() if redis else "",
+                layer=layer,
                 settings_module=settings_module,
                 **a2a,
             )

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 
 Database = Literal["sqlite", "postgresql"]
+# As the reference project's CHANNEL_LAYER names them.
+Layer = Literal["memory", "redis", "redis-core", "postgresql"]
 
 
 @cache
@@ -193,7 +195,7 @@ def web_server(
     server: Literal["daphne", "uvicorn"],
     *,
     database_url: str,
-    redis_url: str = "",
+    layer: Layer = "memory",
     settings_module: str = "tests.settings",
     **a2a: Any,
 ) -> Process:
@@ -205,13 +207,19 @@ def web_server(
     }
     env = {
         "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
+        **layer_environment(layer),
         "DJANGO_SETTINGS_MODULE": settings_module,
         "A2A_SETTINGS": json.dumps(a2a),
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", *commands[server], "project.asgi:application"]
     return Process(command, env, port)
+
+
+def layer_environment(layer: Layer) -> dict[str, str]:
+    """Give what makes the reference project use a channel layer, and start Redis if it needs it."""
+    on_redis = layer.startswith("redis")
+    return {"CHANNEL_LAYER": layer, "REDIS_URL": redis_url() if on_redis else ""}
 
 
 @cache
