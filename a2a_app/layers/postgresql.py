@@ -93,7 +93,7 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Return when the channel hears what is sent to the group from now on.
 
-        The channel is one of this event loop. Raises psycopg.Error or OSError; then it is no member.
+        The channel is one of this event loop. It is no member if psycopg.Error or OSError is raised.
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
