@@ -108,12 +108,9 @@ async def round_of(ear: Process, mouth: Process) -> tuple[list[float], float]:
 async def measure(rounds: int) -> None:
     """Measure and print the table, the layers in turn, after a round that does not count."""
     print(f"{'layer':<12} {'median ms':>10} {'p99 ms':>10} {'messages a second':>20}")
+    found: dict[str, list[tuple[list[float], float]]] = {each: [] for each in LAYERS}
     with fresh_database("postgresql") as url:
-        pairs = {
-            each: (await start("hear", each, url), await start("send", each, url))
-            for each in LAYERS
-        }
-        found: dict[str, list[tuple[list[float], float]]] = {each: [] for each in LAYERS}
+        pairs = {each: [await start(role, each, url) for role in ROLES] for each in LAYERS}
         for ear, _ in pairs.values():
             await told(ear)
         for number in range(rounds + 1):
@@ -121,19 +118,24 @@ async def measure(rounds: int) -> None:
                 done = await round_of(ear, mouth)
                 if number:
                     found[each].append(done)
-        for pair in pairs.values():
-            for process in pair:
-                process.kill()
-                await process.wait()
-    for each, done in found.items():
-        took = [one for some, _ in done for one in some]
-        rate = median(rate for _, rate in done)
-        print(
-            f"{each:<12} {median(took):>10.2f} {quantiles(took, n=100)[-1]:>10.2f} {rate:>20,.0f}"
-        )
+        for process in [one for pair in pairs.values() for one in pair]:
+            process.kill()
+            await process.wait()
+    for each, results in found.items():
+        print(row(each, results))
 
+
+def row(name: str, results: list[tuple[list[float], float]]) -> str:
+    """Make a layer's line of the table."""
+    took = [one for some, _ in results for one in some]
+    slow, rate = quantiles(took, n=100)[-1], median(rate for _, rate in results)
+    return f"{name:<12} {median(took):>10.2f} {slow:>10.2f} {rate:>20,.0f}"
+
+
+ROLES = {"hear": hear, "send": send}
 
 if __name__ == "__main__":
-    roles = {"hear": hear, "send": send}
-    role = roles.get(sys.argv[1] if len(sys.argv) > 1 else "")
-    asyncio.run(role() if role else measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))
+    if len(sys.argv) > 1 and sys.argv[1] in ROLES:
+        asyncio.run(ROLES[sys.argv[1]]())
+    else:
+        asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))

@@ -93,7 +93,7 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Return when the channel hears what is sent to the group from now on.
 
-        The channel is one of this event loop. It is no member if psycopg.Error or OSError is raised.
+        The channel is one of this event loop. It is no member after psycopg.Error or OSError.
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)

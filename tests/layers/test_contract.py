@@ -232,7 +232,8 @@ async def test_of_several_receivers_each_gets_other_messages(layer: PostgreSQLCh
     channel = await joined(layer, "group")
     readers = [asyncio.create_task(numbers(layer, channel, 5)) for _ in range(4)]
     await asyncio.gather(*(layer.group_send("group", numbered(n)) for n in range(20)))
-    assert sorted(sum(await asyncio.gather(*readers), [])) == list(range(20))
+    received = [number for some in await asyncio.gather(*readers) for number in some]
+    assert sorted(received) == list(range(20))
 
 
 async def test_what_is_sent_at_the_same_time_arrives_once_and_in_order(make: Make) -> None:
