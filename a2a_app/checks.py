@@ -78,7 +78,8 @@ def check_channel_layer(**_: Any) -> list[Finding]:
         return [
             checks.Warning(
                 "The channel layer is in memory: other processes' events are found by polling.",
-                hint="Use channels_redis where there is more than one process.",
+                hint="Where there is more than one process, use channels_redis, or on PostgreSQL "
+                "a2a_app.layers.PostgreSQLChannelLayer.",
                 id="a2a.W003",
             )
         ]

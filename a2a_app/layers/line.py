@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, TypeAlias
 
 import psycopg
@@ -16,6 +17,8 @@ import psycopg
 logger = logging.getLogger(__name__)
 
 Connect: TypeAlias = Callable[[], Awaitable["psycopg.AsyncConnection[Any]"]]
+# Each with whom to tell when it is done.
+Statements: TypeAlias = list[tuple[bytes, "asyncio.Future[None] | None"]]
 
 # A server that is gone without a word is given up after this long.
 EXCHANGE_SECONDS = 10.0
@@ -43,7 +46,7 @@ class Line:
         self._connect = connect
         self._names = names
         self._hear = hear
-        self._waiting: list[tuple[bytes, asyncio.Future[None] | None]] = []
+        self._waiting: Statements = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -75,7 +78,8 @@ class Line:
 
     async def _say(self, statement: bytes) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._keep())
+            # Not in the context of whoever comes first: it would be kept for as long as this runs.
+            self._task = asyncio.create_task(self._keep(), context=Context())
         said = asyncio.get_running_loop().create_future()
         self._add(statement, said)
         await said
@@ -99,7 +103,7 @@ class Line:
                     await self._pause(pause)
                 else:
                     if pause:
-                        logger.warning("The channel layer has a connection again.")
+                        logger.info("The channel layer has a connection again.")
                     pause = 0.0
                     await self._use(connection)
                     # A server that takes connections and drops them must not keep us busy.
@@ -127,15 +131,17 @@ class Line:
         descriptor = connection.fileno()
         try:
             while True:
+                self._wake.clear()
                 if self._waiting:
                     await self._exchange(connection)
-                self._read(connection)
-                self._wake.clear()
+                if self._read(connection):
+                    # There may be more, which TLS keeps from making the descriptor readable.
+                    await asyncio.sleep(0)
+                    continue
                 # Not psycopg's own wait: that could not be interrupted without losing what
-                # arrives, and would wake up ten times a second.
+                # arrives, and would wake up ten times a second. Its statements take this off.
                 loop.add_reader(descriptor, self._wake.set)
                 await self._wake.wait()
-                loop.remove_reader(descriptor)
         except FAILURES as error:
             logger.warning("The channel layer lost its connection: %s", error)
         finally:
@@ -160,16 +166,15 @@ class Line:
                 if said is not None and not said.done():
                     said.set_result(None)
 
-    def _read(self, connection: "psycopg.AsyncConnection[Any]") -> None:
-        """Hear all that has arrived; raises OperationalError when the connection is lost."""
+    def _read(self, connection: "psycopg.AsyncConnection[Any]") -> bool:
+        """Hear what has arrived; tells whether anything has. Raises psycopg.OperationalError."""
         pgconn = connection.pgconn
-        heard = True
-        while heard:  # TLS may hold back what no longer makes the descriptor readable
-            pgconn.consume_input()
-            heard = False
-            while notice := pgconn.notifies():
-                heard = True
-                self._hear(notice.relname.decode(), notice.extra.decode())
+        pgconn.consume_input()
+        heard = False
+        while notice := pgconn.notifies():
+            heard = True
+            self._hear(notice.relname.decode(), notice.extra.decode())
+        return heard
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; whoever needs the connection now ends the wait."""
@@ -179,14 +184,12 @@ class Line:
                     self._wake.clear()
                     await self._wake.wait()
 
-    def _taken(self) -> list[tuple[bytes, "asyncio.Future[None] | None"]]:
+    def _taken(self) -> Statements:
         batch, self._waiting = self._waiting, []
         return batch
 
     @staticmethod
-    def _fail(
-        batch: list[tuple[bytes, "asyncio.Future[None] | None"]], error: BaseException
-    ) -> None:
+    def _fail(batch: Statements, error: BaseException) -> None:
         for _, said in batch:
             if said is not None and not said.done():
                 said.set_exception(error)

@@ -70,7 +70,7 @@ class Mailboxes:
         for channel, box in list(self._boxes.items()):
             box.expire()
             self._forget_idle(channel, box)
-        self._sweeping = bool(self._boxes)
+        self._sweeping = any(box.messages for box in self._boxes.values())
         if self._sweeping:
             asyncio.get_running_loop().call_later(self._expiry, self._sweep)
 

@@ -102,3 +102,16 @@ async def test_a_layer_that_is_made_while_the_database_is_away_works_when_it_is_
         while not receiving.done():
             await other.send(channel, HELLO)
     assert await receiving == HELLO
+
+
+async def test_what_is_asked_for_during_a_round_trip_goes_into_the_next_one(
+    layer: PostgreSQLChannelLayer,
+) -> None:
+    channel = await joined(layer)
+    for steps in range(10):
+        first = asyncio.create_task(layer.group_send("elsewhere", HELLO))
+        for _ in range(steps):  # until it is under way, at one of these
+            await asyncio.sleep(0)
+        second = asyncio.create_task(layer.group_add("group", channel))
+        async with asyncio.timeout(SECONDS / 2):
+            await asyncio.gather(first, second)
