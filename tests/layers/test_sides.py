@@ -27,7 +27,7 @@ async def peer(database_url: str) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.layers.peer", cwd=ROOT, stdout=asyncio.subprocess.PIPE,
         env={
-            **os.environ, "A2A_TEST_DATABASE": "", "DATABASE_URL": database_url,
+            **os.environ, "DATABASE_URL": database_url,
             "DJANGO_SETTINGS_MODULE": "project.settings",
         },
     )  # fmt: skip  # one option a line hides what is run
