@@ -7,8 +7,8 @@ everything anew. What was notified meanwhile is lost.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any, TypeAlias
 
@@ -26,6 +26,17 @@ FIRST_PAUSE_SECONDS = 0.1
 LAST_PAUSE_SECONDS = 5.0
 # What another connection may mend. Timeouts are OSErrors.
 FAILURES = (psycopg.Error, OSError)
+
+
+@asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    """Give the server its time to answer; raises TimeoutError."""
+    try:
+        async with asyncio.timeout(EXCHANGE_SECONDS):
+            yield
+    except TimeoutError:
+        message = f"PostgreSQL has not answered for {EXCHANGE_SECONDS} seconds."
+        raise TimeoutError(message) from None
 
 
 class Line:
@@ -112,7 +123,7 @@ class Line:
             self._fail(self._taken(), ConnectionError("The channel layer was closed."))
 
     async def _open(self) -> "psycopg.AsyncConnection[Any]":
-        async with asyncio.timeout(EXCHANGE_SECONDS):
+        async with _answered():
             connection = await self._connect()
             try:
                 connection.add_notify_handler(lambda n: self._hear(n.channel, n.payload))
@@ -152,7 +163,7 @@ class Line:
         """Say everything that waits, in one transaction and one round trip."""
         batch = self._taken()
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with _answered():
                 await connection.execute(b";".join(statement for statement, _ in batch))
         except FAILURES as error:
             self._fail(batch, error)
