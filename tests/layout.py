@@ -40,8 +40,6 @@ SHUT_ROOMS = {
 HOLDERS = {
     "ninja": {"bindings"},
     "channels": {"live", "layers"},
-    "psycopg": {"layers"},
-    "msgpack": {"layers"},
     "procrastinate": {"runners"},
     "django_tasks": {"runners"},
 }

@@ -35,8 +35,10 @@ def pack(channel: str, message: Message) -> bytes:
 
 def unpack(data: bytes) -> tuple[str, Message]:
     """Decode what `pack` made; raises ValueError."""
-    channel, message = msgpack.unpackb(data)
-    return channel, message
+    match msgpack.unpackb(data):
+        case [str(channel), dict(message)]:
+            return channel, message
+    raise ValueError("No channel and message.")
 
 
 def cut(data: bytes, name: str) -> list[bytes]:

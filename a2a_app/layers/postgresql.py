@@ -58,10 +58,10 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         self.database = database
         self.prefix = prefix
         self._stations: dict[asyncio.AbstractEventLoop, Station] = {}
-        if connections[database].vendor != "postgresql":
+        if database not in connections or connections[database].vendor != "postgresql":
             raise ImproperlyConfigured(
-                f"CHANNEL_LAYERS: the database {database!r} is no PostgreSQL, which "
-                "PostgreSQLChannelLayer needs; its CONFIG['database'] names one of DATABASES."
+                f"CONFIG['database'] of PostgreSQLChannelLayer is {database!r}, which is no "
+                "PostgreSQL of DATABASES."
             )
 
     async def new_channel(self, prefix: str = "specific.") -> str:

@@ -88,11 +88,11 @@ class Station:
         try:
             data = self._assembly.add(payload)
             if data is not None:
-                channel, _ = unpack(data)
-                for each in [channel] if name == self._inbox else self._members(name):
-                    self._deliver_if_room(each, data)
+                to_one = name == self._inbox
+                for channel in [unpack(data)[0]] if to_one else self._members(name):
+                    self._deliver_if_room(channel, data)
         # Anybody in the database can send a notification, and none may end the listening.
-        except (ValueError, TypeError):
+        except ValueError:
             logger.warning("A notification was no message of the channel layer.", exc_info=True)
 
     def _deliver_if_room(self, channel: str, data: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from channels.exceptions import ChannelFull, MessageTooLarge
 from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import ConnectionHandler
 
 from a2a_app.layers import PostgreSQLChannelLayer
 from tests.layers.conftest import Make
@@ -290,6 +291,11 @@ async def test_flush_leaves_a_blank_layer_that_works(layer: PostgreSQLChannelLay
     assert await numbers(layer, channel, 1) == [4]
 
 
-def test_a_database_that_is_no_postgresql_is_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match="'default' is no PostgreSQL"):
-        PostgreSQLChannelLayer()
+@pytest.mark.parametrize("database", ["default", "nowhere"])
+def test_a_database_that_is_no_postgresql_is_refused(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+    monkeypatch.setattr("a2a_app.layers.postgresql.connections", ConnectionHandler(sqlite))
+    with pytest.raises(ImproperlyConfigured, match=f"'{database}', which is no PostgreSQL"):
+        PostgreSQLChannelLayer(database)

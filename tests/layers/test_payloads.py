@@ -69,7 +69,17 @@ def test_pieces_without_end_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign", ["", "garbage", "a b c d", "m 1 0 ???", "m 1 0 eA==", "m 1 0 kwECAw==", "m 2 1 eA=="]
+    "foreign",
+    [
+        "",
+        "garbage",
+        "a b c d",
+        "m 1 0 ???",
+        "m 1 0 eA==",
+        "m 1 0 kwECAw==",
+        "m 1 0 kqAF",
+        "m 2 1 eA==",
+    ],
 )
 async def test_a_notification_that_is_no_message_ends_nothing(
     database_url: str, foreign: str, caplog: pytest.LogCaptureFixture
