@@ -4,7 +4,7 @@ import sys
 from contextlib import ExitStack
 from typing import Any, Literal
 
-from tests.servers import Process, web_server
+from tests.servers import Layer, Process, web_server
 
 Queue = Literal["procrastinate", "tasks"]
 
@@ -22,7 +22,7 @@ class Cluster:
         self,
         *,
         database_url: str,
-        redis_url: str = "",
+        layer: Layer = "redis",
         queue: Queue = "procrastinate",
         settings_module: str = "tests.settings",
         **a2a: Any,
@@ -30,7 +30,7 @@ class Cluster:
         self._queue = queue
         self._options = {
             "database_url": database_url,
-            "redis_url": redis_url,
+            "layer": layer,
             "settings_module": settings_module,
             **a2a,
         }

@@ -10,7 +10,7 @@ from django_tasks_db.models import DBTaskResult
 
 from tests.cluster import Cluster, Queue
 from tests.rpc import Client, state, text, told
-from tests.servers import fresh_database, redis_url
+from tests.servers import Layer, fresh_database
 
 SECONDS = 60
 # So long that what comes soon came by the queue and by the layer, and not by a poll or a sweep.
@@ -131,7 +131,9 @@ async def test_a_turn_whose_place_in_the_queue_was_lost_is_answered_all_the_same
 
 
 def cluster(database_url: str, queue: Queue, **a2a: Any) -> Cluster:
-    return Cluster(database_url=database_url, redis_url=redis_url(), queue=queue, **a2a)
+    # Each queue with another layer: neither knows anything of the other.
+    layer: Layer = "redis" if queue == "procrastinate" else "postgresql"
+    return Cluster(database_url=database_url, layer=layer, queue=queue, **a2a)
 
 
 async def working(client: Client, **load: object) -> str:
