@@ -126,7 +126,11 @@ def check_sqlite(databases: Any = None, **_: Any) -> list[Finding]:
 
 @checks.register(TAG, deploy=True)
 def check_deployment(**_: Any) -> list[Finding]:
-    """a2a.W006: open to everybody. a2a.W007: cards repeat whatever host a request names."""
+    """Find what is unsafe.
+
+    a2a.W006: open to everybody. a2a.W007: cards repeat whatever host a request names. a2a.W008:
+    notifications may be read on their way.
+    """
     try:
         current = conf.current()
     except ImproperlyConfigured:
@@ -146,6 +150,14 @@ def check_deployment(**_: Any) -> list[Finding]:
                 "Cards get their URLs from each request's Host.",
                 hint="Set A2A['PUBLIC_URL'], such as 'https://agents.example.com'.",
                 id="a2a.W007",
+            )
+        )
+    if current.push_allow_http:
+        findings.append(
+            checks.Warning(
+                "Webhooks may have plain http URLs.",
+                hint="Take A2A['PUSH_ALLOW_HTTP'] out.",
+                id="a2a.W008",
             )
         )
     return findings

@@ -71,6 +71,31 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not count here."""
 
+    push_hosts: tuple[str, ...] = ()
+    """Hosts that webhooks may have, `.example.com` for all below it; empty: any whose address is
+    public. One that is named here may have any address."""
+
+    push_allow_http: bool = False
+    """Whether webhooks may have plain http URLs, on which anybody in between reads along."""
+
+    push_chunks: bool = True
+    """Whether webhooks get the chunks of artifacts too; else changes of status only."""
+
+    push_configs_per_task: int = Field(10, ge=1)
+    """How many push notification configurations a task may have."""
+
+    push_concurrency: int = Field(50, ge=1)
+    """How many webhooks one process sends to at once."""
+
+    push_timeout_seconds: float = Field(15.0, gt=0)
+    """How long a webhook may take to answer."""
+
+    push_retry_seconds: float = Field(1.0, gt=0)
+    """How long to wait after a webhook's first failure; each further one doubles it, to 5 min."""
+
+    push_patience_seconds: float = Field(86400.0, ge=0)
+    """For how long a webhook may fail before it is given up."""
+
     card_max_age: int = Field(300, ge=0)
     """For how many seconds clients may keep a card (section 8.6.1)."""
 

@@ -25,6 +25,10 @@ REJOIN_SECONDS = 3600.0
 RETRY_SECONDS = 1.0
 
 
+PUSH_GROUP = "a2a.push"
+"""The group that hears when webhooks may have something to get."""
+
+
 def task_group(task_id: UUID) -> str:
     """Name the group that hears of one task's events."""
     return f"a2a.task.{task_id.hex}"

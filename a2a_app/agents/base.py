@@ -46,6 +46,8 @@ class Agent:
     """Protocol extensions it supports (section 4.6)."""
     streaming: bool = True
     """Whether clients may follow a task by a stream."""
+    push_notifications: bool = True
+    """Whether clients may have a task's events sent to a webhook."""
     cancelable: bool = True
     """Whether a client may cancel its tasks."""
     attempts: int = 1

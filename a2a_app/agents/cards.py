@@ -22,7 +22,7 @@ def agent_card(agent: Agent, interfaces: Sequence[AgentInterface]) -> AgentCard:
         documentation_url=agent.documentation_url,
         capabilities=AgentCapabilities(
             streaming=agent.streaming,
-            push_notifications=False,
+            push_notifications=agent.push_notifications,
             extensions=list(agent.extensions),
             extended_agent_card=False,
         ),

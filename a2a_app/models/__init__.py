@@ -4,7 +4,8 @@ from a2a_app.models.artifact import Artifact
 from a2a_app.models.context import Context
 from a2a_app.models.event import Event
 from a2a_app.models.message import Message
+from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
 from a2a_app.models.task import Task
 
-__all__ = ["Artifact", "Context", "Event", "Message", "Run", "Task"]
+__all__ = ["Artifact", "Context", "Event", "Message", "PushNotificationConfig", "Run", "Task"]

@@ -45,6 +45,7 @@ class Task(models.Model):
         related_name="+",
         help_text="The one run that may write now.",
     )
+    pushed = models.BooleanField(default=False, help_text="Whether webhooks may wait for events.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TaskQuerySet.as_manager()

@@ -27,6 +27,8 @@ class Call:
     """The agent's extensions that the client activated (section 4.6)."""
     last_event_id: str = ""
     """Where a stream that broke off is to go on: the number of the last event that was seen."""
+    push_payload: str = ""
+    """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
 
     @property
     def scope(self) -> Scope:

@@ -6,16 +6,18 @@ from a2a_app import protocol, runners
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
+from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
 from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head, head_of
 from a2a_app.store.log import Flush
 from a2a_app.store.refusals import TaskEndedError
-from a2a_app.store.updates import MessageReceived
+from a2a_app.store.updates import MessageReceived, Webhook
 from a2a_app.store.writer import write
 
 MAX_ID = 255
+WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
 
 
 async def send_message(call: Call, params: SendMessageRequest) -> SendMessageResponse:
@@ -79,9 +81,6 @@ def _checked(params: SendMessageRequest) -> Message:
     for name, value in (("messageId", message.message_id), ("contextId", message.context_id)):
         if len(value) > MAX_ID:
             raise InvalidParamsError.of(f"message.{name}", f"must not be longer than {MAX_ID}")
-    configuration = params.configuration
-    if configuration is not None and configuration.task_push_notification_config is not None:
-        raise protocol.PushNotificationNotSupportedError
     if message.task_id or message.context_id:
         return message
     return message.model_copy(update={"context_id": contexts.new_context_id()})
@@ -91,15 +90,28 @@ async def _prepare(
     call: Call, params: SendMessageRequest, message: Message
 ) -> tuple[Head, MessageReceived]:
     """Find the task that the message is for, or make a new one, not stored yet."""
-    head = await database.run(_head_of_existing if message.task_id else _head_of_new, call, message)
     configuration = params.configuration or protocol.SendMessageConfiguration()
+    webhook = await _webhook(call, configuration.task_push_notification_config)
+    head = await database.run(_head_of_existing if message.task_id else _head_of_new, call, message)
     received = MessageReceived(
         message=message,
         metadata=params.metadata,
         accepted_output_modes=tuple(configuration.accepted_output_modes),
         extensions=call.extensions,
+        webhook=webhook,
     )
     return head, received
+
+
+async def _webhook(
+    call: Call, wanted: protocol.TaskPushNotificationConfig | None
+) -> Webhook | None:
+    """Check the configuration that comes with a message (section 3.2.2)."""
+    if wanted is None:
+        return None
+    if not call.agent.push_notifications:
+        raise protocol.PushNotificationNotSupportedError
+    return await checked_webhook(call, wanted, path=WEBHOOK_PATH)
 
 
 async def _accept(head: Head, received: MessageReceived) -> Flush:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from a2a_app import protocol
-from a2a_app.operations import messages, tasks, unsupported
+from a2a_app.operations import messages, push, tasks, unsupported
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import Stream
 
@@ -24,9 +24,9 @@ class Operation:
         """Refuse what the agent's card does not promise (section 3.3.4)."""
         if self.streaming is not None and not call.agent.streaming:
             raise protocol.UnsupportedOperationError("The agent does not stream.")
+        if "PushNotification" in self.name and not call.agent.push_notifications:
+            raise protocol.PushNotificationNotSupportedError
 
-
-_REFUSE_PUSH = unsupported.push_notification_config
 
 OPERATIONS = {
     operation.name: operation
@@ -43,10 +43,26 @@ OPERATIONS = {
         Operation(
             "SubscribeToTask", protocol.SubscribeToTaskRequest, streaming=tasks.subscribe_to_task
         ),
-        Operation("CreateTaskPushNotificationConfig", protocol.Model, unary=_REFUSE_PUSH),
-        Operation("GetTaskPushNotificationConfig", protocol.Model, unary=_REFUSE_PUSH),
-        Operation("ListTaskPushNotificationConfigs", protocol.Model, unary=_REFUSE_PUSH),
-        Operation("DeleteTaskPushNotificationConfig", protocol.Model, unary=_REFUSE_PUSH),
+        Operation(
+            "CreateTaskPushNotificationConfig",
+            protocol.TaskPushNotificationConfig,
+            unary=push.create_push_config,
+        ),
+        Operation(
+            "GetTaskPushNotificationConfig",
+            protocol.GetTaskPushNotificationConfigRequest,
+            unary=push.get_push_config,
+        ),
+        Operation(
+            "ListTaskPushNotificationConfigs",
+            protocol.ListTaskPushNotificationConfigsRequest,
+            unary=push.list_push_configs,
+        ),
+        Operation(
+            "DeleteTaskPushNotificationConfig",
+            protocol.DeleteTaskPushNotificationConfigRequest,
+            unary=push.delete_push_config,
+        ),
         Operation(
             "GetExtendedAgentCard",
             protocol.GetExtendedAgentCardRequest,

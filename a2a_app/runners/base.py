@@ -3,12 +3,23 @@
 import asyncio
 import weakref
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from uuid import UUID
 
+from a2a_app.push.deliverer import Deliverer
 from a2a_app.runners.reap import reap
 from a2a_app.runners.sweep import sweep_for_ever
 from a2a_app.runners.worker import Worker
 from a2a_app.store.append import no_order
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a runner does on an event loop besides working on turns."""
+
+    sweep: "asyncio.Task[None]"
+    deliver: "asyncio.Task[None]"
+    deliverer: Deliverer
 
 
 class Runner(ABC):
@@ -22,7 +33,7 @@ class Runner(ABC):
         self._workers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Worker] = (
             weakref.WeakKeyDictionary()
         )
-        self._sweeps: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Background] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -49,16 +60,23 @@ class Runner(ABC):
         await self.start(task_id)
 
     async def begin(self) -> None:
-        """Begin to sweep on this event loop; may be told twice."""
+        """Begin to sweep, and to deliver to webhooks, on this event loop; may be told twice."""
         loop = asyncio.get_running_loop()
-        if loop not in self._sweeps and not self.worker.closing:
-            self._sweeps[loop] = loop.create_task(sweep_for_ever(self.sweep))
+        if loop not in self._loops and not self.worker.closing:
+            deliverer = Deliverer(self.worker.name)
+            self._loops[loop] = Background(
+                sweep=loop.create_task(sweep_for_ever(self.sweep)),
+                deliver=loop.create_task(deliverer.deliver_for_ever()),
+                deliverer=deliverer,
+            )
 
     async def close(self) -> None:
         """End this event loop's work: what is under way is finished or given up."""
-        loop = asyncio.get_running_loop()
-        if loop in self._sweeps:
-            self._sweeps.pop(loop).cancel()
+        background = self._loops.pop(asyncio.get_running_loop(), None)
+        if background is not None:
+            background.sweep.cancel()
+            background.deliver.cancel()
+            await background.deliverer.close()
         # It stays where it is: closed, it takes nothing that comes after this.
         await self.worker.close()
 

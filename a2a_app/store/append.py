@@ -17,6 +17,7 @@ from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
 from a2a_app.store.refusals import ContextChangedError
 from a2a_app.store.updates import Update
+from a2a_app.store.webhooks import announce, put_webhook
 
 OUTCOMES = {
     protocol.TaskState.COMPLETED: Outcome.COMPLETED,
@@ -111,15 +112,22 @@ def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
     models.Run.objects.bulk_create(rows.runs(change))
     if change.turns:
         order(change.head.task_id)
+    for _, _, received in change.turns:
+        if received.webhook is not None:
+            put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
     _write_artifacts(change)
     _save_state(change)
+    if change.head.pushed:
+        announce(change.head.task_id, change.head.seq)
     return Flush(change.head, tuple(change.events), _end_runs(change))
 
 
 def _move_task(change: Change) -> None:
     """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
     before = change.before
-    held = models.Task.objects.filter(pk=before.task_id, seq=before.seq, answered=before.answered)
+    held = models.Task.objects.filter(
+        pk=before.task_id, seq=before.seq, answered=before.answered, pushed=before.pushed
+    )
     if change.run is not None:
         held = held.filter(run=change.run.id)
     if not held.update(**rows.task_changes(change)):

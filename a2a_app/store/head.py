@@ -31,6 +31,7 @@ class Head:
     turn: int = 0
     answered: int = 0
     run_id: UUID | None = None
+    pushed: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, int] = field(default_factory=dict)
     """The open artifacts, which may get more chunks: each id with the event that began it."""
@@ -61,6 +62,7 @@ def head_of(task: models.Task) -> Head:
         turn=task.turn,
         answered=task.answered,
         run_id=task.run_id,
+        pushed=task.pushed,
         metadata=task.metadata,
         artifacts=dict(still_open.values_list("artifact_id", "first_seq")),
     )

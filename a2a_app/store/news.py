@@ -38,6 +38,8 @@ async def tell(flush: Flush) -> None:
     head = flush.head
     news = {"seq": head.seq, "answered": head.answered, "events": events}
     await live.publish(live.task_group(head.task_id), news)
+    if head.pushed:
+        await live.publish(live.PUSH_GROUP, {})
     for run_id, worker in flush.stopped:
         await live.publish(live.worker_group(worker), {"stopped": run_id.hex})
 

@@ -162,7 +162,8 @@ def _receive(change: Change, update: MessageReceived) -> None:
     head = change.head
     # A task that rests begins anew; one that is busy keeps its state, and the message its place.
     state = protocol.TaskState.SUBMITTED if head.is_idle else head.state
-    change.head = replace(head, turn=head.turn + 1)
+    pushed = head.pushed or update.webhook is not None
+    change.head = replace(head, turn=head.turn + 1, pushed=pushed)
     message_key = new_key()
     change.messages.append((message_key, head.seq + 1, update.message))
     change.turns.append((message_key, change.head.turn, update))

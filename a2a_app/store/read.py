@@ -113,8 +113,10 @@ def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
     """Read the log after a number, at most `limit` events, in order."""
     found = models.Event.objects.filter(task=task_id, seq__gt=seq).order_by("seq")[:limit]
     return [
-        Event(number, turn, protocol.TaskState(state), body)
-        for number, turn, state, body in found.values_list("seq", "turn", "state", "body")
+        Event(number, turn, protocol.TaskState(state), body, artifact_id)
+        for number, turn, state, body, artifact_id in found.values_list(
+            "seq", "turn", "state", "body", "artifact_id"
+        )
     ]
 
 

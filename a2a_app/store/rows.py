@@ -23,7 +23,7 @@ def task_changes(change: Change) -> dict[str, Any]:
     head = head_after(change)
     columns: dict[str, Any] = {"seq": head.seq}
     if change.turns:
-        columns["turn"] = head.turn
+        columns |= {"turn": head.turn, "pushed": head.pushed}
     if change.ends_run:
         columns |= {"answered": head.answered, "run": None}
     if change.status_changed:
@@ -57,6 +57,7 @@ def task(change: Change) -> dict[str, Any]:
         "metadata": dict(head.metadata),
         "seq": head.seq,
         "turn": head.turn,
+        "pushed": head.pushed,
     }
 
 

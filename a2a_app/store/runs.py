@@ -9,9 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import ExpressionWrapper
-from django.db.models.expressions import Combinable
-from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -19,6 +16,7 @@ from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store.append import append, no_order
+from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
 from a2a_app.store.head import Head, RunKey, head_of, read_head
 from a2a_app.store.log import Flush
@@ -94,7 +92,7 @@ def claim(task_id: UUID, worker: str, *, agents: Collection[str], lease: timedel
 def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UUID]:
     """Renew the leases of a worker's runs in one statement; gives those that are lost."""
     held = models.Run.objects.filter(pk__in=run_ids, worker=worker, ended_at=None)
-    if held.update(lease_until=_in(lease)) == len(run_ids):
+    if held.update(lease_until=from_now(lease)) == len(run_ids):
         return set()
     return set(run_ids) - set(held.values_list("pk", flat=True))
 
@@ -119,13 +117,12 @@ def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list
     long is not made longer.
     """
     turns = models.Run.objects.filter(
-        worker="", lease_until__lt=_in(-patience), task__run=None, task__agent__in=agents
+        worker="", lease_until__lt=from_now(-patience), task__run=None, task__agent__in=agents
     )
     found = []
     for row in turns.order_by("lease_until")[:limit]:
         age = timezone.now() - row.created_at
-        same = models.Run.objects.filter(pk=row.pk, worker="", lease_until=row.lease_until)
-        if same.update(lease_until=_in(age - patience)):
+        if turns.filter(pk=row.pk).update(lease_until=from_now(age - patience)):
             found.append(row.task_id)
     return found
 
@@ -180,7 +177,7 @@ def _take(row: models.Run, worker: str, lease: timedelta) -> bool:
         if not free.update(run=row.pk):
             return False
         taken = models.Run.objects.filter(pk=row.pk, worker="", ended_at=None).update(
-            worker=worker, lease_until=_in(lease), started_at=timezone.now()
+            worker=worker, lease_until=from_now(lease), started_at=timezone.now()
         )
         if not taken:
             # Whoever ended or took the run did not hold the task, so it is free again.
@@ -196,7 +193,3 @@ def _lose(run: LostRun) -> bool:
         return False
     models.Task.objects.filter(pk=run.task_id, run=run.id).update(run=None)
     return True
-
-
-def _in(lease: timedelta) -> Combinable:
-    return ExpressionWrapper(Now() + lease, output_field=DateTimeField())

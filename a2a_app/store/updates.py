@@ -7,6 +7,17 @@ from a2a_app import protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """A push notification configuration, checked and ready to be stored (section 4.3.1)."""
+
+    config: protocol.TaskPushNotificationConfig
+    host: str
+    """The URL's."""
+    payload: str = ""
+    """The name of what is sent: see `push.payloads`."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """The client sent a message: the task begins, or has one more turn to do."""
 
@@ -14,6 +25,8 @@ class MessageReceived:
     metadata: dict[str, Any] = field(default_factory=dict)
     accepted_output_modes: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    webhook: Webhook | None = None
+    """Where the events after this one are to be sent."""
 
 
 @dataclass(frozen=True, slots=True)

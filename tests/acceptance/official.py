@@ -202,13 +202,13 @@ def data_of(artifact: pb.Artifact) -> Any:
 Refused = tuple[type[errors.A2AError], str]
 
 _NO_TASK = (errors.TaskNotFoundError, "There is no such task")
-_NO_PUSH = (errors.PushNotificationNotSupportedError, "The agent does not send push")
 _NO_EXTENDED_CARD = (errors.UnsupportedOperationError, "The agent has no extended card")
 _INVALID = (errors.InvalidParamsError, "Invalid parameters")
 _NO_VERSION = (errors.VersionNotSupportedError, "Version '9.9' is not served")
 _NO_METHOD = (errors.MethodNotFoundError, "There is no method 'NoMethod'")
 
-_PUSH = pb.TaskPushNotificationConfig(task_id=NOBODYS, id="one", url="https://example.com/told")
+_PUSH = pb.TaskPushNotificationConfig(task_id=NOBODYS, id="one", url="https://192.0.43.10/told")
+_PLAIN = pb.TaskPushNotificationConfig(url="http://example.com/told")
 _FUTURE = headers(A2A_Version="9.9")
 
 CALLS: dict[str, tuple[Refused, Callable[[Client], Awaitable[Any]]]] = {
@@ -227,23 +227,23 @@ CALLS: dict[str, tuple[Refused, Callable[[Client], Awaitable[Any]]]] = {
         lambda c: c.sdk.get_extended_agent_card(pb.GetExtendedAgentCardRequest()),
     ),
     "creating a push configuration": (
-        _NO_PUSH,
+        _NO_TASK,
         lambda c: c.sdk.create_task_push_notification_config(_PUSH),
     ),
     "getting a push configuration": (
-        _NO_PUSH,
+        _NO_TASK,
         lambda c: c.sdk.get_task_push_notification_config(
             pb.GetTaskPushNotificationConfigRequest(task_id=NOBODYS, id="one")
         ),
     ),
     "listing push configurations": (
-        _NO_PUSH,
+        _NO_TASK,
         lambda c: c.sdk.list_task_push_notification_configs(
             pb.ListTaskPushNotificationConfigsRequest(task_id=NOBODYS)
         ),
     ),
     "deleting a push configuration": (
-        _NO_PUSH,
+        _NO_TASK,
         lambda c: c.sdk.delete_task_push_notification_config(
             pb.DeleteTaskPushNotificationConfigRequest(task_id=NOBODYS, id="one")
         ),
@@ -262,6 +262,10 @@ MESSAGES: dict[str, tuple[Refused, pb.Message, dict[str, Any]]] = {
     "with an empty part": (_INVALID, said(pb.Part()), {}),
     "in the agent's name": (_INVALID, said("hi", role=pb.ROLE_AGENT), {}),
     "with a negative history": (_INVALID, told(), {"history_length": -1}),
-    "with a push configuration": (_NO_PUSH, told(), {"task_push_notification_config": _PUSH}),
+    "with a webhook that is not secure": (
+        _INVALID,
+        told(),
+        {"task_push_notification_config": _PLAIN},
+    ),
     "in a version of the future": (_NO_VERSION, told(), {"context": _FUTURE}),
 }

@@ -59,7 +59,7 @@ async def test_the_card_of_an_agent_says_where_and_what_it_is(url: str) -> None:
     assert [skill.id for skill in card.skills] == ["itinerary"]
     assert list(card.default_output_modes) == ["text/plain", "text/calendar", "application/json"]
     assert card.capabilities.streaming
-    assert not card.capabilities.push_notifications
+    assert card.capabilities.push_notifications
     assert not card.capabilities.extended_agent_card
 
 

@@ -12,6 +12,7 @@ from tests.bindings import users
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of, events_of
 from tests.rpc import envelope, message, told
 
+PUBLIC = "https://192.0.43.10/hook"
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 WHO = users.__name__
 WAITS = {"end": "input-required"}
@@ -75,6 +76,10 @@ async def test_what_is_anothers_is_not_found_by_any_operation(
         ("GetTask", {"id": task["id"]}),
         ("CancelTask", {"id": task["id"]}),
         ("SubscribeToTask", {"id": task["id"]}),
+        ("CreateTaskPushNotificationConfig", {"taskId": task["id"], "url": PUBLIC}),
+        ("GetTaskPushNotificationConfig", {"taskId": task["id"], "id": "x"}),
+        ("ListTaskPushNotificationConfigs", {"taskId": task["id"]}),
+        ("DeleteTaskPushNotificationConfig", {"taskId": task["id"], "id": "x"}),
         ("SendMessage", {"message": told() | {"taskId": task["id"]}}),
         ("SendStreamingMessage", {"message": told() | {"taskId": task["id"]}}),
         (

@@ -36,7 +36,7 @@ async def test_the_card_lists_exactly_what_is_served(rpc: Rpc) -> None:
     ]
     assert card["capabilities"] == {
         "streaming": True,
-        "pushNotifications": False,
+        "pushNotifications": True,
         "extendedAgentCard": False,
     }
 

@@ -12,6 +12,7 @@ from pytest_django import Settings
 from a2a_app import runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
+from a2a_app.runners.loops import run_in_background
 from tests.calls import client_of
 from tests.tasks import begin
 
@@ -70,7 +71,7 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
 
 async def test_the_immediate_backend_answers_within_the_send(settings: Settings) -> None:
     settings.TASKS = IMMEDIATE
-    use(settings, "tasks")
+    runner = use(settings, "tasks")
 
     async def agent(turn: Turn) -> str:
         await asyncio.sleep(0)
@@ -78,6 +79,7 @@ async def test_the_immediate_backend_answers_within_the_send(settings: Settings)
 
     with client_of(agent) as client:
         task = await client.send("in the end it is a thread", return_immediately=True)
+    await asyncio.to_thread(run_in_background, runner.close(), runner.close)
     assert task.status.state is TaskState.COMPLETED
 
 

@@ -11,6 +11,7 @@ from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
 from a2a_app.store import runs
 from a2a_app.store.append import append
+from a2a_app.store.clock import from_now
 from a2a_app.store.refusals import RunLostError
 from tests.store.test_append import at_once
 from tests.tasks import LEASE, begin, chunk, claim_of, claimed, status
@@ -82,12 +83,11 @@ def test_a_turn_that_its_queue_forgot_is_found_by_one_process_and_again_when_twi
     models.Run.objects.filter(worker="").update(lease_until=ago)
     assert find(patience=timedelta(seconds=20)) == [task_id]
     assert find(patience=timedelta(seconds=20)) == []
-    # Thirty seconds later.
-    before = models.Run.objects.get(worker="").lease_until
-    assert before is not None
-    models.Run.objects.filter(worker="").update(lease_until=before - timedelta(seconds=29))
-    assert find(patience=timedelta(seconds=20)) == []
-    models.Run.objects.filter(worker="").update(lease_until=before - timedelta(seconds=31))
+    # It was thirty seconds old, so it is due again in thirty: twenty after this.
+    early, late = from_now(timedelta(seconds=5)), from_now(timedelta(seconds=15))
+    waiting = models.Run.objects.filter(worker="")
+    assert waiting.filter(lease_until__gt=early, lease_until__lt=late).exists()
+    models.Run.objects.filter(worker="").update(lease_until=from_now(timedelta(seconds=-21)))
     assert find(patience=timedelta(seconds=20)) == [task_id]
     assert claim_of(task_id) is not None
 

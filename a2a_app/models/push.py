@@ -1,0 +1,46 @@
+"""PushNotificationConfig: where a task's events are sent, and how far that has come."""
+
+from django.db import models
+
+from a2a_app.models.keys import new_key
+from a2a_app.models.task import Task
+
+
+class PushNotificationConfig(models.Model):
+    """A webhook of a task's (section 4.3.1), and its place in the task's log.
+
+    What is still to be sent is what the log has after `delivered`, so an event costs no row of its
+    own here: only `announced` and `due_at` move, in the transaction that stores the event.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_key, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="push_configs")
+    config_id = models.CharField(max_length=255, help_text="The client's id for it, or ours.")
+    url = models.TextField()
+    host = models.CharField(max_length=255, help_text="The URL's host.")
+    scheme = models.CharField(
+        max_length=255, blank=True, help_text="How to authenticate to the webhook."
+    )
+    secrets = models.TextField(blank=True, help_text="Token and credentials, encrypted.")
+    payload = models.CharField(max_length=32, blank=True, help_text="What is sent; empty: events.")
+    delivered = models.PositiveBigIntegerField(help_text="The newest event that was delivered.")
+    announced = models.PositiveBigIntegerField(help_text="The newest event to deliver.")
+    due_at = models.DateTimeField(
+        null=True, blank=True, db_index=True, help_text="From then on a process may deliver."
+    )
+    worker = models.CharField(max_length=100, blank=True, help_text="Who is delivering.")
+    failures = models.PositiveIntegerField(default=0, help_text="Attempts failed in a row.")
+    failing_since = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Why the last attempt failed.")
+    dead_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was given up; the admin may send again."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "config_id"], name="a2a_push_config_of_task"),
+        ]
+
+    def __str__(self) -> str:
+        return self.config_id

@@ -1,0 +1,142 @@
+"""The deliverer: takes what is due, from any process, and brings it to its webhooks."""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from a2a_app import conf, live
+from a2a_app.push.payloads import PAYLOADS
+from a2a_app.push.sender import NotDeliveredError, Sender
+from a2a_app.store import database, webhooks
+from a2a_app.store.webhooks import Delivery
+
+logger = logging.getLogger(__name__)
+
+# Deliveries under way at once to one host: one that is slow leaves places for the others.
+HOST_LIMIT = 10
+# However often the bell rings, what is due is not looked for more often than this.
+PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 300.0
+# A worker's lease on a configuration, above the time that one request may take.
+LEASE_MARGIN = timedelta(seconds=15)
+
+
+class Deliverer:
+    """Delivers on one event loop; any number of processes may, a webhook is one's at a time."""
+
+    def __init__(self, worker: str) -> None:
+        """Deliver in the name of a worker."""
+        self._worker = worker
+        self._wake = asyncio.Event()
+        self._deliveries: dict[UUID, asyncio.Task[None]] = {}
+        self._hosts: Counter[str] = Counter()
+
+    async def deliver_for_ever(self) -> None:
+        """Look for what is due when the bell rings, and every SWEEP_SECONDS."""
+        await live.listen(live.PUSH_GROUP, self._hear)
+        try:
+            while True:
+                self._wake.clear()
+                await self._take_all()
+                await asyncio.sleep(PAUSE_SECONDS)
+                try:
+                    async with asyncio.timeout(conf.current().sweep_seconds):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await live.leave(live.PUSH_GROUP, self._hear)
+
+    async def close(self) -> None:
+        """Leave what is not delivered yet to other processes, at once."""
+        deliveries = list(self._deliveries.values())
+        for task in deliveries:
+            task.cancel()
+        await asyncio.gather(*deliveries, return_exceptions=True)
+        if deliveries:
+            await database.run(webhooks.release, self._worker)
+
+    def _hear(self, _: dict[str, Any]) -> None:
+        self._wake.set()
+
+    async def _take_all(self) -> None:
+        try:
+            while (free := conf.current().push_concurrency - len(self._deliveries)) > 0:
+                taken = await database.run(
+                    webhooks.claim_due,
+                    self._worker,
+                    limit=min(free, HOST_LIMIT),
+                    lease=_lease(),
+                    busy=[host for host, count in self._hosts.items() if count >= HOST_LIMIT],
+                )
+                for delivery in taken:
+                    self._begin(delivery)
+                if not taken:
+                    return
+        except Exception:  # a database that is away now may be back next time
+            logger.warning("Could not look for notifications that are due.", exc_info=True)
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._hosts[delivery.host] += 1
+        task = asyncio.create_task(self._deliver(delivery))
+        self._deliveries[delivery.id] = task
+        task.add_done_callback(lambda _: self._finished(delivery))
+
+    def _finished(self, delivery: Delivery) -> None:
+        self._deliveries.pop(delivery.id, None)
+        self._hosts[delivery.host] -= 1
+        if not self._hosts[delivery.host]:
+            del self._hosts[delivery.host]
+        self._wake.set()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            async with Sender(delivery) as sender:
+                await self._send_all(delivery, sender)
+        except NotDeliveredError as failure:
+            await self._postpone(delivery, str(failure))
+        except Exception:  # the lease runs out, and the next process tries
+            logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)
+
+    async def _send_all(self, delivery: Delivery, sender: Sender) -> None:
+        """Send what comes after the last delivered event, in order, until nothing does."""
+        seq = delivery.delivered
+        while True:
+            batch = await PAYLOADS[delivery.payload](delivery, seq)
+            for notification in batch.notifications:
+                await sender.send(notification)
+                # Noted one by one: after a crash no more than one is sent a second time.
+                if not await self._advance(delivery, notification.seq):
+                    return
+            if batch.seq > seq:
+                seq = batch.seq
+            elif await database.run(webhooks.settle, delivery, seq):
+                return
+
+    @staticmethod
+    async def _advance(delivery: Delivery, seq: int) -> bool:
+        return await database.run(webhooks.advance, delivery, seq, lease=_lease())
+
+    async def _postpone(self, delivery: Delivery, error: str) -> None:
+        current = conf.current()
+        longest = min(
+            LONGEST_PAUSE_SECONDS, current.push_retry_seconds * 2 ** min(delivery.failures, 30)
+        )
+        # Spread, so that a receiver that comes back is not met by all at the same moment.
+        pause = timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311  # no secret
+        patience = timedelta(seconds=current.push_patience_seconds)
+        dead = await database.run(
+            webhooks.postpone, delivery, error, pause=pause, patience=patience
+        )
+        after = "is given up" if dead else f"is tried again in {pause.total_seconds():.1f} s"
+        logger.warning("Webhook %s of task %s %s: %s", delivery.id, delivery.task_id, after, error)
+        if not dead:
+            asyncio.get_running_loop().call_later(pause.total_seconds(), self._wake.set)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=conf.current().push_timeout_seconds) + LEASE_MARGIN

@@ -1,0 +1,49 @@
+"""Payloads: what a webhook gets of a task's log (section 4.3.3)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from a2a_app import conf
+from a2a_app.store import database, read
+from a2a_app.store.webhooks import Delivery
+
+# Events read from the log at once.
+READ_LIMIT = 64
+MEDIA_TYPE = "application/a2a+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One request to a webhook, and the number it brings the webhook to."""
+
+    seq: int
+    body: str
+    media_type: str = MEDIA_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The next notifications, and the number they reach once all are delivered."""
+
+    seq: int
+    notifications: tuple[Notification, ...] = ()
+
+
+Payload: TypeAlias = Callable[[Delivery, int], Awaitable[Batch]]
+"""Gives what comes after a number; a batch that reaches no further says that nothing does."""
+
+
+async def events(delivery: Delivery, after: int) -> Batch:
+    """Send each event as streams show it; without chunks where PUSH_CHUNKS is off."""
+    found = await database.run(read.events_after, delivery.task_id, after, limit=READ_LIMIT)
+    chunks = conf.current().push_chunks
+    wanted = [event for event in found if chunks or not event.artifact_id]
+    return Batch(
+        seq=found[-1].seq if found else after,
+        notifications=tuple(Notification(event.seq, event.body) for event in wanted),
+    )
+
+
+PAYLOADS: dict[str, Payload] = {"": events}
+"""By the name that a configuration keeps. A binding of another version adds its own."""

@@ -1,0 +1,130 @@
+"""The sender: requests to one webhook, on an address that was checked (section 13.2)."""
+
+import asyncio
+import ipaddress
+import ssl
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from a2a_app import conf
+from a2a_app.push.payloads import Notification
+from a2a_app.push.targets import PORTS, TargetError, check_url, resolve
+from a2a_app.store.secrets import UnreadableError, unseal
+from a2a_app.store.webhooks import Delivery
+
+TOKEN_HEADER = "X-A2A-Notification-Token"  # noqa: S105  # the name of a header
+# What is read of an answer, so that its connection can be used again.
+READ_BYTES = 64 * 1024
+
+
+class NotDeliveredError(Exception):
+    """A webhook did not take a notification; the text says why, for the admin."""
+
+
+class Sender:
+    """Sends notifications to the webhook of one delivery; an asynchronous context manager."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        # A client of its own: connections must not be shared by hosts that share an address.
+        # No proxies, and no credentials, from the environment.
+        self._client = httpx.AsyncClient(
+            verify=_tls(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=conf.current().push_timeout_seconds,
+        )
+        self._request: dict[str, Any] = {}
+
+    async def __aenter__(self) -> "Sender":
+        """Find the address; raises NotDeliveredError where there is none to send to."""
+        try:
+            async with asyncio.timeout(conf.current().push_timeout_seconds):
+                self._request = await _request_to(self._delivery)
+        except TimeoutError:
+            raise NotDeliveredError("The host's address was not found in time.") from None
+        except TargetError as error:
+            raise NotDeliveredError(f"The URL {error}.") from None
+        except UnreadableError as error:
+            raise NotDeliveredError(f"The credentials cannot be read: {error}") from None
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def send(self, notification: Notification) -> None:
+        """Send one notification; raises NotDeliveredError unless the answer is 2xx."""
+        try:
+            async with asyncio.timeout(conf.current().push_timeout_seconds):
+                status = await self._post(notification)
+        except TimeoutError:
+            raise NotDeliveredError("No answer came in time.") from None
+        except (httpx.HTTPError, ssl.SSLError) as error:
+            raise NotDeliveredError(f"{type(error).__name__}: {error}") from None
+        if not 200 <= status < 300:
+            raise NotDeliveredError(f"The answer was {status}.")
+
+    async def _post(self, notification: Notification) -> int:
+        request = self._request
+        headers = {**request["headers"], "Content-Type": notification.media_type}
+        async with self._client.stream(
+            "POST",
+            request["url"],
+            headers=headers,
+            extensions=request["extensions"],
+            content=notification.body.encode(),
+        ) as response:
+            read = 0
+            async for piece in response.aiter_raw():
+                read += len(piece)
+                if read > READ_BYTES:
+                    break
+            return response.status_code
+
+
+async def _request_to(delivery: Delivery) -> dict[str, Any]:
+    """Make what all requests to a webhook share: by its address, in the name of its host."""
+    parts = check_url(delivery.url)
+    address = await resolve(parts)
+    port = parts.port or PORTS[parts.scheme]
+    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    headers = {"Host": parts.netloc, "User-Agent": "a2a_app", **_credentials(delivery)}
+    named = not _is_address(parts.hostname or "")
+    return {
+        "url": parts._replace(netloc=place).geturl(),
+        "headers": headers,
+        # The certificate has to be the host's, though it is reached by an address.
+        "extensions": {"sni_hostname": parts.hostname} if named else {},
+    }
+
+
+def _credentials(delivery: Delivery) -> dict[str, str]:
+    secrets = unseal(delivery.secrets)
+    headers = {}
+    if delivery.scheme:
+        headers["Authorization"] = f"{delivery.scheme} {secrets.get('credentials', '')}".strip()
+    if "token" in secrets:
+        headers[TOKEN_HEADER] = secrets["token"]
+    return headers
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Made once: it reads all the certificates of the machine.
+    return ssl.create_default_context()

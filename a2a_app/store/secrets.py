@@ -1,0 +1,49 @@
+"""Secrets: what is stored for others and must not be read by who reads the database."""
+
+import json
+from base64 import urlsafe_b64encode
+from functools import cache
+from hashlib import sha256
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.encoding import force_bytes
+
+KEY_SETTINGS = ("SECRET_KEY", "SECRET_KEY_FALLBACKS")
+
+
+class UnreadableError(Exception):
+    """The secrets were sealed with a SECRET_KEY that the project does not have any more."""
+
+
+def seal(secrets: dict[str, str]) -> str:
+    """Encrypt secrets with the project's SECRET_KEY; nothing gives nothing."""
+    return _cipher().encrypt(json.dumps(secrets).encode()).decode() if secrets else ""
+
+
+def unseal(sealed: str) -> dict[str, str]:
+    """Decrypt what `seal` gave, also with SECRET_KEY_FALLBACKS; raises UnreadableError."""
+    if not sealed:
+        return {}
+    try:
+        secrets: dict[str, str] = json.loads(_cipher().decrypt(sealed.encode()))
+    except InvalidToken:
+        raise UnreadableError("They were sealed with another SECRET_KEY.") from None
+    return secrets
+
+
+@cache
+def _cipher() -> MultiFernet:
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    # The label keeps this key from being the one that anything else derives from the same secret.
+    digests = [sha256(b"a2a_app.secrets" + force_bytes(key)).digest() for key in keys]
+    return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting in KEY_SETTINGS:
+        _cipher.cache_clear()
+
+
+setting_changed.connect(_forget)

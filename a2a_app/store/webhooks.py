@@ -1,0 +1,236 @@
+"""Webhooks: push notification configurations, and who delivers to them (section 4.3).
+
+The log is the outbox. A configuration has its place in it, and is due when the log goes on.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from a2a_app import conf, models, protocol
+from a2a_app.models.keys import new_key
+from a2a_app.store.clock import from_now
+from a2a_app.store.database import atomic
+from a2a_app.store.read import Scope, find
+from a2a_app.store.secrets import seal
+from a2a_app.store.updates import Webhook
+
+Row = models.PushNotificationConfig
+
+_WELL: dict[str, Any] = {"failures": 0, "failing_since": None, "error": "", "dead_at": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A configuration that one worker may now deliver to, and from where on."""
+
+    id: UUID
+    worker: str
+    task_id: UUID
+    scope: Scope
+    url: str
+    host: str
+    scheme: str
+    secrets: str
+    """As they were sealed."""
+    payload: str
+    delivered: int
+    failures: int
+
+
+def announce(task_id: UUID, seq: int) -> None:
+    """Have what the log has up to a number delivered, in the transaction that wrote it.
+
+    A configuration that is being delivered to, or waits after a failure, keeps its time.
+    """
+    waiting = Row.objects.filter(task=task_id, dead_at=None, announced__lt=seq)
+    waiting.update(announced=seq, due_at=Coalesce("due_at", Now()))
+
+
+def put_webhook(task_id: UUID, webhook: Webhook, *, after: int) -> models.PushNotificationConfig:
+    """Store a configuration, in the place of the task's one with the same id if there is one.
+
+    Its webhook gets the events after a number. Raises UnsupportedOperationError where the task has
+    as many configurations as it may have.
+    """
+    config = webhook.config
+    key = config.id or str(new_key())
+    most = conf.current().push_configs_per_task
+    if Row.objects.filter(task=task_id).exclude(config_id=key).count() >= most:
+        raise protocol.UnsupportedOperationError(
+            f"The task has {most} push notification configurations, and may not have more.",
+            task_id=str(task_id),
+        )
+    asked = config.authentication or protocol.AuthenticationInfo.model_construct(scheme="")
+    secrets = {"token": config.token, "credentials": asked.credentials}
+    row, _ = Row.objects.update_or_create(
+        task_id=task_id,
+        config_id=key,
+        defaults={
+            **_WELL,
+            "url": config.url,
+            "host": webhook.host,
+            "scheme": asked.scheme,
+            "secrets": seal({name: value for name, value in secrets.items() if value}),
+            "payload": webhook.payload,
+            "delivered": after,
+            "announced": after,
+            "due_at": None,
+            "worker": "",
+        },
+    )
+    return row
+
+
+def create(scope: Scope, webhook: Webhook) -> protocol.TaskPushNotificationConfig:
+    """Store a configuration of a task; raises TaskNotFoundError, UnsupportedOperationError."""
+    task = find(scope, webhook.config.task_id)
+    with atomic():
+        # Holds the row: no event comes between the number that is read here and the configuration.
+        models.Task.objects.filter(pk=task.pk).update(pushed=True)
+        seq = models.Task.objects.values_list("seq", flat=True).get(pk=task.pk)
+        return _config(put_webhook(task.pk, webhook, after=seq))
+
+
+def get(scope: Scope, task_id: str, config_id: str) -> protocol.TaskPushNotificationConfig:
+    """Give a configuration; raises TaskNotFoundError, also where the task has none of that id."""
+    row = _of(scope, task_id).filter(config_id=config_id).first()
+    if row is None:
+        raise protocol.TaskNotFoundError(
+            f"The task has no push notification configuration {config_id[:100]!r}.",
+            task_id=task_id[:100],
+        )
+    return _config(row)
+
+
+def page(
+    scope: Scope, params: protocol.ListTaskPushNotificationConfigsRequest
+) -> protocol.ListTaskPushNotificationConfigsResponse:
+    """Give a task's configurations, the oldest first, in pages; raises TaskNotFoundError."""
+    rows = _of(scope, params.task_id).order_by("id")
+    if params.page_token:
+        rows = rows.filter(id__gt=_key(params.page_token))
+    size = params.page_size or conf.current().push_configs_per_task
+    found = list(rows[: size + 1])
+    return protocol.ListTaskPushNotificationConfigsResponse(
+        configs=[_config(row) for row in found[:size]],
+        next_page_token=found[size - 1].pk.hex if len(found) > size else "",
+    )
+
+
+def delete(scope: Scope, task_id: str, config_id: str) -> None:
+    """Remove a configuration, if there is one; raises TaskNotFoundError for the task."""
+    _of(scope, task_id).filter(config_id=config_id).delete()
+
+
+def claim_due(
+    worker: str, *, limit: int, lease: timedelta, busy: Collection[str]
+) -> list[Delivery]:
+    """Take configurations that have something to deliver, the longest due first.
+
+    Args:
+        worker: Who takes them. Another may, once the lease is over.
+        limit: How many at the most.
+        lease: For how long they are the worker's.
+        busy: Hosts that are to be left alone now.
+    """
+    due = Row.objects.filter(due_at__lte=Now())
+    found = due.exclude(host__in=busy).select_related("task").order_by("due_at")[:limit]
+    return [
+        _delivery(row, worker)
+        for row in found
+        # Of two that found it, the second one does not find it due any more.
+        if due.filter(pk=row.pk).update(worker=worker, due_at=from_now(lease))
+    ]
+
+
+def advance(delivery: Delivery, seq: int, *, lease: timedelta) -> bool:
+    """Note that events up to a number were delivered; False where another has taken over."""
+    held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
+    return bool(held.update(delivered=seq, due_at=from_now(lease), **_WELL))
+
+
+def settle(delivery: Delivery, seq: int) -> bool:
+    """Let go of a configuration that has all events; False where there are more by now."""
+    held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
+    if held.filter(announced__lte=seq).update(worker="", due_at=None):
+        return True
+    return not held.exists()
+
+
+def release(worker: str) -> None:
+    """Let go of all that a worker delivers to, so that others go on at once."""
+    Row.objects.filter(worker=worker).update(worker="", due_at=Now())
+
+
+def postpone(delivery: Delivery, error: str, *, pause: timedelta, patience: timedelta) -> bool:
+    """Let go of a configuration whose webhook failed, to be tried again after a pause.
+
+    True where it has failed for longer than the patience, and is given up instead.
+    """
+    held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
+    row = held.first()
+    if row is None:
+        return False
+    now = timezone.now()
+    since = row.failing_since or now
+    dead = now - since >= patience
+    held.update(
+        worker="",
+        due_at=None if dead else from_now(pause),
+        dead_at=now if dead else None,
+        failures=row.failures + 1,
+        failing_since=since,
+        error=error,
+    )
+    return dead
+
+
+def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:
+    """Deliver again, from where they had come to, to webhooks that were given up or fail."""
+    newest = models.Task.objects.filter(pk=OuterRef("task")).values("seq")
+    failing = rows.exclude(failing_since=None)
+    return failing.update(announced=Subquery(newest), due_at=Now(), worker="", **_WELL)
+
+
+def _of(scope: Scope, task_id: str) -> "QuerySet[models.PushNotificationConfig]":
+    return Row.objects.filter(task=find(scope, task_id).pk)
+
+
+def _config(row: models.PushNotificationConfig) -> protocol.TaskPushNotificationConfig:
+    """Give the protocol's object, without its secrets: they are the webhook's alone."""
+    authentication = protocol.AuthenticationInfo(scheme=row.scheme) if row.scheme else None
+    return protocol.TaskPushNotificationConfig(
+        id=row.config_id, task_id=str(row.task_id), url=row.url, authentication=authentication
+    )
+
+
+def _delivery(row: models.PushNotificationConfig, worker: str) -> Delivery:
+    return Delivery(
+        id=row.pk,
+        worker=worker,
+        task_id=row.task_id,
+        scope=Scope(row.task.agent, row.task.owner),
+        url=row.url,
+        host=row.host,
+        scheme=row.scheme,
+        secrets=row.secrets,
+        payload=row.payload,
+        delivered=row.delivered,
+        failures=row.failures,
+    )
+
+
+def _key(token: str) -> UUID:
+    try:
+        return UUID(token)
+    except ValueError:
+        raise protocol.InvalidParamsError.of(
+            "pageToken", "is not a token that this server gave"
+        ) from None

@@ -1,0 +1,97 @@
+"""A webhook's receiver: a real HTTP server that does what a test tells it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+SECONDS = 30
+
+
+@dataclass
+class Received:
+    """One request."""
+
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class Receiver:
+    """What has come, and how it is answered: `answer` gives the status of the n-th request.
+
+    A status of 0 is no answer at all.
+    """
+
+    answer: Callable[[int], int] = lambda number: 204
+    location: str = ""
+    requests: list[Received] = field(default_factory=list)
+    port: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}/hook?of=me"
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        """What has come, in order."""
+        return [request.body for request in self.requests]
+
+    async def gets(self, count: int) -> None:
+        """Return when so many requests have come; raises TimeoutError."""
+        async with asyncio.timeout(SECONDS):
+            while len(self.requests) < count:
+                self._news.clear()
+                await self._news.wait()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                headers = {
+                    name.lower(): value
+                    for name, value in (line.split(": ", 1) for line in head[1:] if line)
+                }
+                body = await reader.readexactly(int(headers["content-length"]))
+                self.requests.append(Received({**headers, "": head[0]}, json.loads(body)))
+                status = self.answer(len(self.requests))
+                self._news.set()
+                if status == 0:
+                    await asyncio.Event().wait()
+                more = f"Location: {self.location}\r\n" if self.location else ""
+                writer.write(f"HTTP/1.1 {status} X\r\n{more}Content-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def receiving(
+    answer: Callable[[int], int] = lambda number: 204, *, location: str = "", port: int = 0
+) -> AsyncIterator[Receiver]:
+    """Run a receiver on loopback."""
+    receiver = Receiver(answer, location)
+    connections: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        await receiver.serve(reader, writer)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", port)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
