@@ -2,8 +2,9 @@
 
 import pytest
 
-from a2a_app.agents import Turn, registry
+from a2a_app.agents import AgentExtension, AgentProvider, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
+from a2a_app.operations import OPERATIONS
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of
 from tests.conftest import Serve
 from tests.rpc import Client, message
@@ -82,6 +83,71 @@ async def test_the_setting_says_how_long_a_card_may_be_kept(a2a: Settings, rpc: 
 
 async def answer(turn: Turn) -> None:
     await turn.complete("Done.")
+
+
+async def test_the_card_says_all_that_the_agent_declares(rpc: Rpc) -> None:
+    declared = make_agent(
+        answer,
+        name="Complete",
+        slug="complete",
+        description="Declares all there is.",
+        version="2.1.0",
+        provider=AgentProvider(organization="Example", url="https://example.com"),
+        documentation_url="https://example.com/docs",
+        icon_url="https://example.com/icon.png",
+        input_modes=("text/plain", "application/json"),
+        output_modes=("image/png",),
+        extensions=[AgentExtension(uri="https://example.com/ext", description="More.")],
+        skills=[
+            AgentSkill(
+                id="draw",
+                name="Draw",
+                description="Draws.",
+                tags=["art"],
+                examples=["Draw a boat"],
+                input_modes=["text/plain"],
+                output_modes=["image/svg+xml"],
+            )
+        ],
+    )
+    with registry.registered(declared):
+        card = body_of(await rpc.http.get(f"/a2a/complete{SITE}"))
+    del card["supportedInterfaces"]
+    assert card == {
+        "name": "Complete",
+        "description": "Declares all there is.",
+        "version": "2.1.0",
+        "provider": {"organization": "Example", "url": "https://example.com"},
+        "documentationUrl": "https://example.com/docs",
+        "iconUrl": "https://example.com/icon.png",
+        "capabilities": {
+            "streaming": True,
+            "pushNotifications": False,
+            "extendedAgentCard": False,
+            "extensions": [{"uri": "https://example.com/ext", "description": "More."}],
+        },
+        "defaultInputModes": ["text/plain", "application/json"],
+        "defaultOutputModes": ["image/png"],
+        "skills": [
+            {
+                "id": "draw",
+                "name": "Draw",
+                "description": "Draws.",
+                "tags": ["art"],
+                "examples": ["Draw a boat"],
+                "inputModes": ["text/plain"],
+                "outputModes": ["image/svg+xml"],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("method", [name for name in OPERATIONS if "Push" in name])
+async def test_what_the_card_does_not_promise_of_push_is_refused(rpc: Rpc, method: str) -> None:
+    card = body_of(await rpc.http.get(LOAD))
+    assert card["capabilities"]["pushNotifications"] is False
+    answer = await rpc.call(method, {"taskId": "x", "id": "y", "url": "https://example.com"})
+    assert error_of(answer) == (-32003, "PUSH_NOTIFICATION_NOT_SUPPORTED")
 
 
 async def test_an_agent_that_does_not_stream_says_so_and_refuses_streams(rpc: Rpc) -> None:
