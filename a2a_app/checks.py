@@ -9,7 +9,7 @@ from django.db import connections
 
 from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
-from a2a_app.bindings import callers
+from a2a_app.bindings.security import declared_security
 from a2a_app.store import database
 
 TAG = "a2a"
@@ -23,7 +23,7 @@ def check_settings(**_: Any) -> list[Finding]:
     try:
         conf.current()
         runners.current()
-        callers.authenticators()
+        declared_security()
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
     return []
@@ -50,6 +50,24 @@ def check_default_agent(**_: Any) -> list[Finding]:
     except ImproperlyConfigured:
         pass  # a2a.E001 says so
     return []
+
+
+@checks.register(TAG)
+def check_security(**_: Any) -> list[Finding]:
+    """a2a.W010: callers must authenticate, and cards do not say how."""
+    try:
+        silent = conf.current().anonymous == "refuse" and not declared_security().schemes
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
+    if not silent or all(agent.security_schemes for agent in registry):
+        return []
+    return [
+        checks.Warning(
+            "Callers without credentials are refused, and cards do not say which are wanted.",
+            hint="Give an authenticator in A2A['AUTHENTICATION'] the attribute security_scheme.",
+            id="a2a.W010",
+        )
+    ]
 
 
 @checks.register(TAG)

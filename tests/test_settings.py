@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from a2a_app import conf, runners
 from a2a_app.runners.embedded import EmbeddedRunner
+from tests.bindings import authenticators
 
 pytestmark = pytest.mark.django_db
 
@@ -101,5 +102,25 @@ def test_what_is_unsafe_in_production_is_found_by_the_deployment_checks(
 ) -> None:
     settings.A2A = {**settings.A2A, "ANONYMOUS": "share", "PUBLIC_URL": ""}
     assert found(deploy=True) == {"a2a.W006", "a2a.W007"}
-    settings.A2A = {**settings.A2A, "ANONYMOUS": "refuse", "PUBLIC_URL": "https://example.com"}
+    settings.A2A = {
+        **settings.A2A,
+        "ANONYMOUS": "refuse",
+        "AUTHENTICATION": [f"{authenticators.__name__}.Bearer"],
+        "PUBLIC_URL": "https://example.com",
+    }
     assert found(deploy=True) == set()
+
+
+def test_cards_that_do_not_say_how_to_authenticate_are_found_by_a_check(
+    settings: Settings,
+) -> None:
+    silent = {"ANONYMOUS": "refuse", "AUTHENTICATION": [f"{authenticators.__name__}.Silent"]}
+    settings.A2A = {**settings.A2A, **silent}
+    assert found() == {"a2a.W010"}
+    settings.A2A = {**settings.A2A, "ANONYMOUS": "share"}
+    assert found() == set()
+
+
+def test_a_scheme_that_is_none_is_found_by_a_check(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Nonsense"]}
+    assert found() == {"a2a.E001"}

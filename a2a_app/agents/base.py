@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from a2a_app.agents.turn import Turn
@@ -12,6 +13,8 @@ from a2a_app.protocol import (
     AgentSkill,
     Message,
     Part,
+    SecurityRequirement,
+    SecurityScheme,
 )
 
 
@@ -44,6 +47,10 @@ class Agent:
     """Where its picture is."""
     extensions: Sequence[AgentExtension] = ()
     """Protocol extensions it supports (section 4.6)."""
+    security_schemes: Mapping[str, SecurityScheme] = MappingProxyType({})
+    """Ways to authenticate besides those of AUTHENTICATION, such as a gateway's (section 4.5)."""
+    security_requirements: Sequence[SecurityRequirement] | None = None
+    """What callers need, any one of these. None: what AUTHENTICATION and ANONYMOUS say."""
     streaming: bool = True
     """Whether clients may follow a task by a stream."""
     cancelable: bool = True

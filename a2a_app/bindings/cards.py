@@ -10,12 +10,13 @@ from django.utils.cache import get_conditional_response
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
-from a2a_app.agents.cards import agent_card
+from a2a_app.agents.cards import Served, agent_card
+from a2a_app.bindings.security import declared_security
 
 
 def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer with an agent's card, or with 304 where the client has it already."""
-    body = agent_card(agent, [_interface(request, agent)]).to_json().encode()
+    body = agent_card(agent, served_by(request, agent)).to_json().encode()
     etag = f'"{sha256(body).hexdigest()[:32]}"'
     response = HttpResponse(body, content_type="application/json")
     response = cast("HttpResponse", get_conditional_response(request, etag=etag, response=response))
@@ -24,15 +25,26 @@ def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     return response
 
 
-def _interface(request: HttpRequest, agent: Agent) -> protocol.AgentInterface:
-    return protocol.AgentInterface(
-        url=public_url(request, reverse("a2a:jsonrpc", args=[agent.slug])),
-        protocol_binding="JSONRPC",
-        protocol_version=protocol.VERSION,
+def served_by(request: HttpRequest, agent: Agent) -> Served:
+    """Say how an agent is served to the client of a request."""
+    security = declared_security()
+    return Served(
+        interfaces=_interfaces(base_url(request), agent),
+        security_schemes=security.schemes,
+        security_requirements=security.requirements,
     )
 
 
-def public_url(request: HttpRequest, path: str) -> str:
-    """Give the absolute URL that clients reach a path by: PUBLIC_URL first, else the request's."""
-    base = conf.current().public_url.rstrip("/")
-    return f"{base}{path}" if base else request.build_absolute_uri(path)
+def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
+    return [
+        protocol.AgentInterface(
+            url=base + reverse("a2a:jsonrpc", args=[agent.slug]),
+            protocol_binding="JSONRPC",
+            protocol_version=protocol.VERSION,
+        )
+    ]
+
+
+def base_url(request: HttpRequest) -> str:
+    """Give the scheme and host that clients reach: PUBLIC_URL first, else the request's."""
+    return (conf.current().public_url or request.build_absolute_uri("/")).rstrip("/")
