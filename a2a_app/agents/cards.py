@@ -1,13 +1,18 @@
 """Cards: what an agent declares and how it is served, as an AgentCard (section 4.4.1)."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from a2a_app.agents.base import Agent
 from a2a_app.protocol import (
     AgentCapabilities,
     AgentCard,
     AgentInterface,
+    InvalidAgentResponseError,
     SecurityRequirement,
     SecurityScheme,
 )
@@ -25,6 +30,49 @@ class Served:
     """What callers need: any one of these."""
 
 
+async def card_for(agent: Agent, served: Served, caller: Any) -> AgentCard:
+    """Give an agent's card as a caller may see it.
+
+    Args:
+        agent: Whose card it is.
+        served: How it is served.
+        caller: What the authenticator gave; None: nobody known.
+
+    Raises:
+        InvalidAgentResponseError: What the agent gave is no card.
+    """
+    card = agent_card(agent, served)
+    if agent.has_card_of_callers:
+        card = _checked(await _ask(agent.card, card, caller))
+    return card
+
+
+async def extended_card_for(agent: Agent, served: Served, caller: Any) -> AgentCard | None:
+    """Give an agent's extended card for a known caller, None where it has none for that caller.
+
+    Raises:
+        InvalidAgentResponseError: What the agent gave is no card.
+    """
+    card = await card_for(agent, served, caller)
+    more = [*card.skills, *agent.extended_skills]
+    given = await _ask(agent.extended_card, card.model_copy(update={"skills": more}), caller)
+    return None if given is None else _checked(given)
+
+
+async def _ask(hook: Callable[..., Any], card: AgentCard, caller: Any) -> Any:
+    # A copy in depth: what one caller's card is changed to must not be seen by the next caller.
+    own = card.model_copy(deep=True)
+    if inspect.iscoroutinefunction(hook):
+        return await hook(own, caller)
+    return await sync_to_async(hook)(own, caller)
+
+
+def _checked(given: Any) -> AgentCard:
+    if not isinstance(given, AgentCard):
+        raise InvalidAgentResponseError(f"The agent gave {type(given).__name__}, not a card.")
+    return given
+
+
 def agent_card(agent: Agent, served: Served) -> AgentCard:
     """Make an agent's card: only what is served is promised."""
     requirements = agent.security_requirements
@@ -39,7 +87,7 @@ def agent_card(agent: Agent, served: Served) -> AgentCard:
             streaming=agent.streaming,
             push_notifications=False,
             extensions=list(agent.extensions),
-            extended_agent_card=False,
+            extended_agent_card=agent.has_extended_card,
         ),
         security_schemes={**served.security_schemes, **agent.security_schemes},
         security_requirements=list(

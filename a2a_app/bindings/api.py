@@ -9,6 +9,8 @@ from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc
 from a2a_app.bindings.cards import serve_card
 
+READ = ["GET", "HEAD"]
+
 api = NinjaAPI(
     title="Agent2Agent",
     urls_namespace="a2a",
@@ -27,17 +29,17 @@ async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
     return await jsonrpc.serve(request, agent)
 
 
-@api.get("/a2a/{slug}/.well-known/agent-card.json", url_name="agent_card")
+@api.api_operation(READ, "/a2a/{slug}/.well-known/agent-card.json", url_name="agent_card")
 async def serve_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Give an agent's card (section 8.2)."""
-    return serve_card(request, _find(slug))
+    return await serve_card(request, _find(slug))
 
 
-@api.get("/.well-known/agent-card.json", url_name="site_card")
+@api.api_operation(READ, "/.well-known/agent-card.json", url_name="site_card")
 async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
     """Give the card of the site's agent (section 8.2)."""
     try:
-        return serve_card(request, registry.default())
+        return await serve_card(request, registry.default())
     except AgentNotFoundError as error:
         raise Http404(str(error)) from None
 

@@ -34,6 +34,12 @@ async def caller_of(request: HttpRequest) -> Caller:
     )
 
 
+async def identity_of(request: HttpRequest) -> Any:
+    """Find out who asks, where anybody may: what the authenticator gave, or None."""
+    found, _ = await _identify(request)
+    return found
+
+
 @cache
 def authenticators() -> dict[str, Any]:
     """Give the project's authenticators, each by the name that cards give it.

@@ -1,28 +1,25 @@
 """Cards over HTTP (sections 8.2 and 8.6)."""
 
-from hashlib import sha256
-from typing import cast
-
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
 
 from a2a_app import conf, protocol
-from a2a_app.agents import Agent
-from a2a_app.agents.cards import Served, agent_card
+from a2a_app.agents import Agent, registry
+from a2a_app.agents.cards import Served, card_for
+from a2a_app.bindings.caching import private_answer, public_answer
+from a2a_app.bindings.callers import identity_of
 from a2a_app.bindings.security import declared_security
 
 
-def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
+async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer with an agent's card, or with 304 where the client has it already."""
-    body = agent_card(agent, served_by(request, agent)).to_json().encode()
-    etag = f'"{sha256(body).hexdigest()[:32]}"'
-    response = HttpResponse(body, content_type="application/json")
-    response = cast("HttpResponse", get_conditional_response(request, etag=etag, response=response))
-    response["ETag"] = etag
-    response["Cache-Control"] = f"public, max-age={conf.current().card_max_age}"
-    return response
+    served = served_by(request, agent)
+    if agent.has_card_of_callers:
+        card = await card_for(agent, served, await identity_of(request))
+        return private_answer(request, card.to_json())
+    card = await card_for(agent, served, None)
+    return public_answer(request, card.to_json(), changed_at=registry.changed_at)
 
 
 def served_by(request: HttpRequest, agent: Agent) -> Served:

@@ -9,10 +9,3 @@ from a2a_app.operations.call import Call
 async def push_notification_config(call: Call, params: protocol.Model) -> NoReturn:
     """Refuse every operation on push notification configurations."""
     raise protocol.PushNotificationNotSupportedError
-
-
-async def get_extended_agent_card(
-    call: Call, params: protocol.GetExtendedAgentCardRequest
-) -> NoReturn:
-    """Refuse to give an extended card."""
-    raise protocol.UnsupportedOperationError("The agent has no extended card.")
