@@ -9,10 +9,15 @@ from django.db import connections
 
 from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.agents.cards import Served, agent_card
+from a2a_app.agents.faults import card_faults
+from a2a_app.bindings import callers
 from a2a_app.bindings.security import declared_security
+from a2a_app.protocol import InvalidAgentResponseError
 from a2a_app.store import database
 
 TAG = "a2a"
+DISTRIBUTION = "django-agent2agent"
 Finding = checks.CheckMessage
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
 
@@ -68,6 +73,55 @@ def check_security(**_: Any) -> list[Finding]:
             id="a2a.W010",
         )
     ]
+
+
+@checks.register(TAG)
+def check_signing(**_: Any) -> list[Finding]:
+    """a2a.E003: SIGNING_KEY cannot sign the cards."""
+    try:
+        if not conf.current().signing_key:
+            return []
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    try:
+        from a2a_app.agents import signing  # loaded here: its libraries come with an extra
+
+        signing.signing_key()
+        for agent in registry:
+            signing.canonical(agent_card(agent, Served()))
+    except ImportError:
+        text = "A2A['SIGNING_KEY'] needs the extra 'signing'."
+        return [checks.Error(text, hint=f"pip install '{DISTRIBUTION}[signing]'", id="a2a.E003")]
+    except (ImproperlyConfigured, InvalidAgentResponseError) as error:
+        return [checks.Error(str(error), id="a2a.E003")]
+    return []
+
+
+@checks.register(TAG)
+def check_cards(**_: Any) -> list[Finding]:
+    """a2a.E004: a card says what it must not. a2a.W011: nobody could get an extended card."""
+    try:
+        security = declared_security()
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
+    served = Served(security_schemes=security.schemes, security_requirements=security.requirements)
+    findings: list[Finding] = []
+    for agent in registry:
+        card = agent_card(agent, served)
+        whole = card.model_copy(update={"skills": [*card.skills, *agent.extended_skills]})
+        findings += [
+            checks.Error(f"The card of the agent {agent.slug!r} {fault}.", id="a2a.E004")
+            for fault in card_faults(whole)
+        ]
+        if agent.has_extended_card and not callers.authenticators():
+            findings.append(
+                checks.Warning(
+                    f"The agent {agent.slug!r} has an extended card, and nobody can get it.",
+                    hint="It is for known callers: set A2A['AUTHENTICATION'].",
+                    id="a2a.W011",
+                )
+            )
+    return findings
 
 
 @checks.register(TAG)

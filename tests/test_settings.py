@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from joserfc.jwk import ECKey
 from pytest_django import Settings
 
-from a2a_app import conf, runners
+from a2a_app import conf, protocol, runners
+from a2a_app.agents import AgentExtension, AgentSkill, Turn, registry
+from a2a_app.agents.registry import make_agent
 from a2a_app.runners.embedded import EmbeddedRunner
 from tests.bindings import authenticators
 
@@ -19,6 +22,14 @@ IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 @pytest.fixture(autouse=True)
 def _sound_channel_layer(settings: Settings) -> None:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "some.other.Layer"}}
+
+
+def skill(description: str, *schemes: str) -> AgentSkill:
+    """Give a skill that requires security schemes."""
+    needed = protocol.SecurityRequirement(schemes=dict.fromkeys(schemes, protocol.StringList()))
+    return AgentSkill(
+        id="one", name="One", description=description, tags=[], security_requirements=[needed]
+    )
 
 
 def found(*, deploy: bool = False) -> set[str | None]:
@@ -75,6 +86,51 @@ def test_a_runner_that_is_none_is_found_by_a_check(settings: Settings, runner: s
 def test_an_authenticator_that_cannot_be_loaded_is_found_by_a_check(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "AUTHENTICATION": ["no.such.thing"]}
     assert found() == {"a2a.E001"}
+
+
+def test_a_key_that_cannot_sign_the_cards_is_found_by_a_check(settings: Settings) -> None:
+    pem = ECKey.generate_key("P-256").as_pem(private=True).decode()
+    given = {**settings.A2A, "PUBLIC_URL": "https://example.com"}
+    settings.A2A = {**given, "SIGNING_KEY": "nonsense"}
+    assert found() == {"a2a.E003"}
+    settings.A2A = {**given, "SIGNING_KEY": pem, "PUBLIC_URL": ""}
+    assert found() == {"a2a.E003"}
+    settings.A2A = {**given, "SIGNING_KEY": pem}
+    assert found() == set()
+    large = AgentExtension(uri="x", params={"large": 2**60})
+    with registry.registered(make_agent(nothing, extensions=[large])):
+        assert found() == {"a2a.E003"}
+
+
+async def nothing(turn: Turn) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_faulty"),
+    [
+        ({"documentation_url": "https://me:secret@example.com/docs"}, True),
+        ({"description": "Ask with Bearer eyJhbGciOiJFUzI1NiIsInR5cCI6"}, True),
+        ({"description": "-----BEGIN EC PRIVATE KEY-----"}, True),
+        ({"description": f"a2a_{'0' * 16}_{'x' * 43}"}, True),
+        ({"extended_skills": [skill("sk-" + "x" * 30)]}, True),
+        ({"skills": [skill("Needs more.", "gateway")]}, True),
+        ({"skills": [skill("Needs no more.")]}, False),
+        ({"description": "A bearer of good news. See https://example.com:8000/a@b"}, False),
+    ],
+)
+def test_a_card_that_says_what_it_must_not_is_found_by_a_check(
+    settings: Settings, declared: dict[str, Any], is_faulty: bool
+) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Bearer"]}
+    with registry.registered(make_agent(nothing, **declared)):
+        assert found() == ({"a2a.E004"} if is_faulty else set())
+
+
+def test_an_extended_card_that_nobody_can_get_is_found_by_a_check(settings: Settings) -> None:
+    with registry.registered(make_agent(nothing, extended_skills=[skill("More.")])):
+        assert found() == {"a2a.W011"}
+        settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Bearer"]}
+        assert found() == set()
 
 
 def test_a_default_agent_that_is_missing_is_found_by_a_check(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from a2a_app import conf
 from a2a_app.agents.base import Agent
 from a2a_app.protocol import (
     AgentCapabilities,
@@ -28,6 +29,8 @@ class Served:
     """How callers may authenticate, by name."""
     security_requirements: Sequence[SecurityRequirement] = ()
     """What callers need: any one of these."""
+    keys_url: str = ""
+    """Where clients find the keys that signatures are checked with."""
 
 
 async def card_for(agent: Agent, served: Served, caller: Any) -> AgentCard:
@@ -41,10 +44,7 @@ async def card_for(agent: Agent, served: Served, caller: Any) -> AgentCard:
     Raises:
         InvalidAgentResponseError: What the agent gave is no card.
     """
-    card = agent_card(agent, served)
-    if agent.has_card_of_callers:
-        card = _checked(await _ask(agent.card, card, caller))
-    return card
+    return _signed(await _unsigned(agent, served, caller), served)
 
 
 async def extended_card_for(agent: Agent, served: Served, caller: Any) -> AgentCard | None:
@@ -53,10 +53,25 @@ async def extended_card_for(agent: Agent, served: Served, caller: Any) -> AgentC
     Raises:
         InvalidAgentResponseError: What the agent gave is no card.
     """
-    card = await card_for(agent, served, caller)
+    card = await _unsigned(agent, served, caller)
     more = [*card.skills, *agent.extended_skills]
     given = await _ask(agent.extended_card, card.model_copy(update={"skills": more}), caller)
-    return None if given is None else _checked(given)
+    return None if given is None else _signed(_checked(given), served)
+
+
+async def _unsigned(agent: Agent, served: Served, caller: Any) -> AgentCard:
+    card = agent_card(agent, served)
+    if agent.has_card_of_callers:
+        card = _checked(await _ask(agent.card, card, caller))
+    return card
+
+
+def _signed(card: AgentCard, served: Served) -> AgentCard:
+    if not conf.current().signing_key:
+        return card
+    from a2a_app.agents import signing  # loaded here: its libraries come with the extra `signing`
+
+    return signing.sign(card, served.keys_url)
 
 
 async def _ask(hook: Callable[..., Any], card: AgentCard, caller: Any) -> Any:

@@ -1,6 +1,8 @@
 """Cards over HTTP (sections 8.2 and 8.6)."""
 
-from django.http import HttpRequest
+import json
+
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
@@ -15,21 +17,47 @@ from a2a_app.bindings.security import declared_security
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer with an agent's card, or with 304 where the client has it already."""
     served = served_by(request, agent)
+    caller = await identity_of(request) if agent.has_card_of_callers else None
+    card = await card_for(agent, served, caller)
+    body, same = card.to_json(), _signed_content(card)
     if agent.has_card_of_callers:
-        card = await card_for(agent, served, await identity_of(request))
-        return private_answer(request, card.to_json())
-    card = await card_for(agent, served, None)
-    return public_answer(request, card.to_json(), changed_at=registry.changed_at)
+        return private_answer(request, body, same_as=same)
+    return public_answer(request, body, same_as=same, changed_at=registry.changed_at)
+
+
+def serve_keys(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the public keys that signatures of cards are checked with (RFC 7517).
+
+    Raises Http404 where cards are not signed.
+    """
+    if not conf.current().signing_key:
+        raise Http404("Cards are not signed here.")
+    from a2a_app.agents import signing  # loaded here: its libraries come with the extra `signing`
+
+    body = json.dumps({"keys": [signing.signing_key().public]})
+    return public_answer(request, body, changed_at=registry.changed_at)
 
 
 def served_by(request: HttpRequest, agent: Agent) -> Served:
     """Say how an agent is served to the client of a request."""
+    return served_at(base_url(request), agent)
+
+
+def served_at(base: str, agent: Agent) -> Served:
+    """Say how an agent is served to clients who reach the server at a base URL."""
     security = declared_security()
     return Served(
-        interfaces=_interfaces(base_url(request), agent),
+        interfaces=_interfaces(base, agent),
         security_schemes=security.schemes,
         security_requirements=security.requirements,
+        keys_url=base + reverse("a2a:jwks"),
     )
+
+
+def _signed_content(card: protocol.AgentCard) -> str:
+    """Give what signatures of a card cover, and by which keys: two processes sign differently."""
+    same = [each.model_copy(update={"signature": ""}) for each in card.signatures]
+    return card.model_copy(update={"signatures": same}).to_json()
 
 
 def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
