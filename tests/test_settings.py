@@ -1,5 +1,6 @@
 """The A2A dict and the system checks: what is wrong is found before a request finds it."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -100,6 +101,19 @@ def test_a_key_that_cannot_sign_the_cards_is_found_by_a_check(settings: Settings
     large = AgentExtension(uri="x", params={"large": 2**60})
     with registry.registered(make_agent(nothing, extensions=[large])):
         assert found() == {"a2a.E003"}
+
+
+def test_a_key_without_the_libraries_that_sign_is_found_by_a_check(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("a2a_app.agents.signing", raising=False)
+    monkeypatch.setitem(sys.modules, "a2a_app.agents.signing", None)
+    settings.A2A = {**settings.A2A, "SIGNING_KEY": "any"}
+    [finding] = checks.run_checks(tags=["a2a"])
+    assert (finding.id, finding.hint) == (
+        "a2a.E003",
+        "pip install 'django-agent2agent[signing]'",
+    )
 
 
 async def nothing(turn: Turn) -> None: ...

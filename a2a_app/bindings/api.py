@@ -7,7 +7,7 @@ from ninja import NinjaAPI
 from a2a_app import runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc
-from a2a_app.bindings.cards import serve_card, serve_keys
+from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys
 
 READ = ["GET", "HEAD"]
 
@@ -42,6 +42,12 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
         return await serve_card(request, registry.default())
     except AgentNotFoundError as error:
         raise Http404(str(error)) from None
+
+
+@api.api_operation(READ, "/a2a/", url_name="catalogue")
+async def give_catalogue(request: HttpRequest) -> HttpResponseBase:
+    """List all agents, each with where its card is."""
+    return serve_catalogue(request)
 
 
 @api.api_operation(READ, "/.well-known/jwks.json", url_name="jwks")

@@ -25,6 +25,21 @@ async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     return public_answer(request, body, same_as=same, changed_at=registry.changed_at)
 
 
+def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
+    """Answer with where the card of each agent is (section 8.2)."""
+    base = base_url(request)
+    agents = [
+        {
+            "name": agent.name,
+            "description": agent.description,
+            "cardUrl": base + reverse("a2a:agent_card", args=[agent.slug]),
+        }
+        for agent in registry
+    ]
+    body = json.dumps({"agents": agents}, ensure_ascii=False)
+    return public_answer(request, body, changed_at=registry.changed_at)
+
+
 def serve_keys(request: HttpRequest) -> HttpResponseBase:
     """Answer with the public keys that signatures of cards are checked with (RFC 7517).
 

@@ -222,6 +222,31 @@ async def test_a_real_server_gives_the_headers_of_a_card_without_the_card(serve:
                 assert head.headers[header] == full.headers[header]
 
 
+async def test_the_catalogue_leads_to_the_card_of_every_agent(rpc: Rpc) -> None:
+    response = await rpc.http.get("/a2a/")
+    listed = body_of(response)["agents"]
+    assert [each["name"] for each in listed] == [agent.name for agent in registry]
+    for each in listed:
+        card = body_of(await rpc.http.get(each["cardUrl"].removeprefix("http://testserver")))
+        assert {name: card[name] for name in ("name", "description")} == {
+            "name": each["name"], "description": each["description"],
+        }  # fmt: skip  # one pair
+    known = {"If-None-Match": response["ETag"]}
+    assert (await rpc.http.get("/a2a/", headers=known)).status_code == 304
+    with registry.registered(make_agent(answer, slug="newer")):
+        assert (await rpc.http.get("/a2a/", headers=known)).status_code == 200
+
+
+async def test_the_catalogue_is_public_and_says_where_clients_reach_it(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    a2a(ANONYMOUS="refuse", PUBLIC_URL="https://agents.example.com")
+    response = await rpc.http.get("/a2a/")
+    assert body_of(response)["agents"][0]["cardUrl"].startswith("https://agents.example.com/a2a/")
+    assert response["Cache-Control"] == "public, max-age=300"
+    assert response["Access-Control-Allow-Origin"] == "*"
+
+
 class Personal(Agent):
     """Has another card for each caller."""
 
