@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.cards import served_by
+from a2a_app.bindings.interfaces import served_by
 from a2a_app.operations.call import Call, activated_extensions
 
 

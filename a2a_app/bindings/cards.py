@@ -8,10 +8,10 @@ from django.urls import reverse
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, registry
-from a2a_app.agents.cards import Served, card_for
+from a2a_app.agents.cards import card_for
 from a2a_app.bindings.caching import private_answer, public_answer
 from a2a_app.bindings.callers import identity_of
-from a2a_app.bindings.security import declared_security
+from a2a_app.bindings.interfaces import base_url, served_by
 
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
@@ -53,38 +53,7 @@ def serve_keys(request: HttpRequest) -> HttpResponseBase:
     return public_answer(request, body, changed_at=registry.changed_at)
 
 
-def served_by(request: HttpRequest, agent: Agent) -> Served:
-    """Say how an agent is served to the client of a request."""
-    return served_at(base_url(request), agent)
-
-
-def served_at(base: str, agent: Agent) -> Served:
-    """Say how an agent is served to clients who reach the server at a base URL."""
-    security = declared_security()
-    return Served(
-        interfaces=_interfaces(base, agent),
-        security_schemes=security.schemes,
-        security_requirements=security.requirements,
-        keys_url=base + reverse("a2a:jwks"),
-    )
-
-
 def _signed_content(card: protocol.AgentCard) -> str:
     """Give what signatures of a card cover, and by which keys: two processes sign differently."""
     same = [each.model_copy(update={"signature": ""}) for each in card.signatures]
     return card.model_copy(update={"signatures": same}).to_json()
-
-
-def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
-    return [
-        protocol.AgentInterface(
-            url=base + reverse("a2a:jsonrpc", args=[agent.slug]),
-            protocol_binding="JSONRPC",
-            protocol_version=protocol.VERSION,
-        )
-    ]
-
-
-def base_url(request: HttpRequest) -> str:
-    """Give the scheme and host that clients reach: PUBLIC_URL first, else the request's."""
-    return (conf.current().public_url or request.build_absolute_uri("/")).rstrip("/")

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from a2a_app import conf
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.cards import card_for
-from a2a_app.bindings.cards import served_at
+from a2a_app.bindings.interfaces import served_at
 
 
 class Command(BaseCommand):
