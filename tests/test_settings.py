@@ -126,10 +126,11 @@ async def nothing(turn: Turn) -> None: ...
         ({"description": "Ask with Bearer eyJhbGciOiJFUzI1NiIsInR5cCI6"}, True),
         ({"description": "-----BEGIN EC PRIVATE KEY-----"}, True),
         ({"description": f"a2a_{'0' * 16}_{'x' * 43}"}, True),
-        ({"extended_skills": [skill("sk-" + "x" * 30)]}, True),
+        ({"extended_skills": [skill("sk-" + "x1" * 15)]}, True),
         ({"skills": [skill("Needs more.", "gateway")]}, True),
         ({"skills": [skill("Needs no more.")]}, False),
         ({"description": "A bearer of good news. See https://example.com:8000/a@b"}, False),
+        ({"description": "Needs a bearer token-as-it-is-issued for sk-learn-based-models"}, False),
     ],
 )
 def test_a_card_that_says_what_it_must_not_is_found_by_a_check(

@@ -9,9 +9,9 @@ from a2a_app.protocol import AgentCard
 SECRETS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "a password in a URL": re.compile(r"\w://[^/\s:@\"]+:[^/\s@\"]+@"),
-    "a bearer token": re.compile(r"\bBearer [\w.~+/-]{20,}", re.IGNORECASE),
+    "a bearer token": re.compile(r"\bBearer (?=\S*\d)[\w.~+/-]{20,}", re.IGNORECASE),
     "an API key": re.compile(
-        r"\b(?:sk-[\w-]{20,}|gh[pousr]_\w{36,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}"
+        r"\b(?:sk-(?=\S*\d)[\w-]{20,}|gh[pousr]_\w{36,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}"
         r"|a2a_[0-9a-f]{16}_[\w-]{43})"
     ),
 }

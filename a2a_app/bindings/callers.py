@@ -63,6 +63,8 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
         try:
             found = await _ask(authenticate, request)
         except HttpError as error:
+            if error.status_code not in (401, 403):
+                raise
             # So django-ninja's refuse, such as for a session without its CSRF token. The next one
             # may know the caller all the same.
             refusals.append(str(error))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from ninja.errors import HttpError
 from ninja.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HttpBasicAuth, HttpBearer
 
 from a2a_app import protocol
@@ -78,3 +79,10 @@ class Silent:
 
     def __call__(self, request: HttpRequest) -> None:
         return None
+
+
+class Broken:
+    """Fails for a reason that is none of the caller's."""
+
+    def __call__(self, request: HttpRequest) -> None:
+        raise HttpError(503, "The directory is away.")

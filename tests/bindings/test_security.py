@@ -12,7 +12,7 @@ from a2a_app.agents import AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators
 from tests.bindings.authenticators import TOKEN
-from tests.bindings.conftest import Rpc, Settings, body_of
+from tests.bindings.conftest import Rpc, Settings, body_of, error_of
 from tests.rpc import envelope
 
 OURS = authenticators.__name__
@@ -167,3 +167,10 @@ async def test_a_session_needs_its_csrf_token_and_the_refusal_says_so(
     rpc.http.cookies["csrftoken"] = secret
     answered = await rpc.call("ListTasks", {}, X_CSRFToken=secret)
     assert answered["result"]["totalSize"] == 0
+
+
+async def test_an_authenticator_that_fails_lets_nobody_in_and_calls_nobody_unknown(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    a2a(ANONYMOUS="share", AUTHENTICATION=[f"{OURS}.Broken", path_of("Bearer")])
+    assert error_of(await rpc.call("ListTasks", {})) == (-32603, "INTERNAL")

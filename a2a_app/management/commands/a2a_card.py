@@ -49,6 +49,8 @@ class Command(BaseCommand):
             card, header = verify_card(source, **trusted)
         except SignatureError as error:
             raise CommandError(f"Not verified: {error}") from None
+        if source.startswith("http://"):
+            self.stderr.write("It came without TLS: whoever was between could have changed it all.")
         self.stdout.write(f"Verified: {card.name!r}, signed with the key {header['kid']!r}.")
 
 
