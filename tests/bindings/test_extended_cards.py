@@ -10,7 +10,7 @@ from a2a_app.agents import Agent, AgentCard, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of
-from tests.rpc import envelope
+from tests.rpc import HEADERS, envelope
 
 METHOD = "GetExtendedAgentCard"
 CARD = "/a2a/more/.well-known/agent-card.json"
@@ -62,7 +62,7 @@ async def ask(rpc: Rpc, user: str, agent: str = "more") -> dict[str, Any]:
 
 async def test_known_callers_get_more_than_the_card_has(known: None, rpc: Rpc) -> None:
     with registry.registered(make_agent(answer, slug="more", extended_skills=[SECRET])):
-        public = body_of(await rpc.http.get(CARD))
+        public = body_of(await rpc.http.get(CARD, headers=HEADERS))
         assert public["capabilities"]["extendedAgentCard"] is True
         card = (await ask(rpc, "ann"))["result"]
     assert card == {**public, "skills": [*public["skills"], SECRET.to_dict()]}
@@ -82,7 +82,7 @@ async def test_it_needs_credentials_also_where_anonymous_callers_share(
 
 async def test_an_agent_without_one_says_so_and_refuses(known: None, rpc: Rpc) -> None:
     with registry.registered(make_agent(answer, slug="more")):
-        public = body_of(await rpc.http.get(CARD))
+        public = body_of(await rpc.http.get(CARD, headers=HEADERS))
         assert public["capabilities"]["extendedAgentCard"] is False
         for user in ("", "ann"):
             assert error_of(await ask(rpc, user)) == (-32004, "UNSUPPORTED_OPERATION")
@@ -90,12 +90,12 @@ async def test_an_agent_without_one_says_so_and_refuses(known: None, rpc: Rpc) -
 
 async def test_the_agent_decides_what_each_caller_gets(known: None, rpc: Rpc) -> None:
     with registry.registered(make_agent(More, slug="more")):
-        public = body_of(await rpc.http.get(CARD))
+        public = body_of(await rpc.http.get(CARD, headers=HEADERS))
         hers = (await ask(rpc, "ann"))["result"]
         assert hers["skills"][0]["description"] == "For ann."
         none = await ask(rpc, "bob")
         assert error_of(none) == (-32007, "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
-        assert body_of(await rpc.http.get(CARD)) == public
+        assert body_of(await rpc.http.get(CARD, headers=HEADERS)) == public
 
 
 async def test_an_agent_may_use_the_database_for_it(known: None, rpc: Rpc) -> None:

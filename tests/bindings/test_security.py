@@ -13,7 +13,7 @@ from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators
 from tests.bindings.authenticators import TOKEN
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of
-from tests.rpc import envelope
+from tests.rpc import HEADERS, envelope
 
 OURS = authenticators.__name__
 SESSION = "ninja.security.django_auth"
@@ -57,7 +57,7 @@ def path_of(name: str) -> str:
 
 
 async def card_of(rpc: Rpc, path: str = CARD) -> dict[str, Any]:
-    return body_of(await rpc.http.get(path))
+    return body_of(await rpc.http.get(path, headers=HEADERS))
 
 
 @pytest.mark.parametrize("name", SCHEMES)

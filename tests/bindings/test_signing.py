@@ -26,6 +26,7 @@ from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
 from tests.bindings.conftest import Rpc, Settings, body_of
 from tests.protocol.official import parse
+from tests.rpc import HEADERS
 
 KEYS = "/.well-known/jwks.json"
 CARD = "/a2a/load/.well-known/agent-card.json"
@@ -86,7 +87,7 @@ async def test_the_official_verifier_accepts_our_cards_and_refuses_changed_ones(
     sign_with: Any, rpc: Rpc, key: ECKey | RSAKey, algorithm: str
 ) -> None:
     sign_with(key, AUTHENTICATION=[f"{OURS}.OAuth"], ANONYMOUS="refuse")
-    card = body_of(await rpc.http.get(CARD))
+    card = body_of(await rpc.http.get(CARD, headers=HEADERS))
     keys = body_of(await rpc.http.get(KEYS))
     verify = their_verifier(keys)
     verify(parse("AgentCard", json.dumps(card)))
