@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from a2a_app.models.keys import new_key
+
 _FORM = re.compile(r"a2a_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -25,6 +27,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 class ApiKey(models.Model):
     """A key by which a program acts for a user; only its digest is stored."""
 
+    id = models.UUIDField(primary_key=True, default=new_key, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="a2a_api_keys"
     )
