@@ -3,7 +3,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
-ON_BOTH := tests/store tests/feed tests/runners tests/bindings tests/test_admin.py
+ON_BOTH := tests/store tests/feed tests/runners tests/bindings tests/test_admin.py tests/test_admin_api_keys.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format clean

@@ -10,10 +10,15 @@ from django.db import connections
 
 from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.agents.cards import Served, agent_card
+from a2a_app.agents.faults import card_faults
 from a2a_app.bindings import callers
+from a2a_app.bindings.security import declared_security
+from a2a_app.protocol import InvalidAgentResponseError
 from a2a_app.store import database
 
 TAG = "a2a"
+DISTRIBUTION = "django-agent2agent"
 Finding = checks.CheckMessage
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
 
@@ -24,7 +29,7 @@ def check_settings(**_: Any) -> list[Finding]:
     try:
         conf.current()
         runners.current()
-        callers.authenticators()
+        declared_security()
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
     return []
@@ -64,8 +69,75 @@ def check_default_agent(**_: Any) -> list[Finding]:
 
 
 @checks.register(TAG)
+def check_security(**_: Any) -> list[Finding]:
+    """a2a.W010: callers must authenticate, and cards do not say how."""
+    try:
+        silent = conf.current().anonymous == "refuse" and not declared_security().schemes
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
+    if not silent or all(agent.security_schemes for agent in registry):
+        return []
+    return [
+        checks.Warning(
+            "Callers without credentials are refused, and cards do not say which are wanted.",
+            hint="Give an authenticator in A2A['AUTHENTICATION'] the attribute security_scheme.",
+            id="a2a.W010",
+        )
+    ]
+
+
+@checks.register(TAG)
+def check_signing(**_: Any) -> list[Finding]:
+    """a2a.E003: SIGNING_KEY cannot sign the cards."""
+    try:
+        if not conf.current().signing_key:
+            return []
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    try:
+        from a2a_app.agents import signing  # loaded here: its libraries come with an extra
+
+        signing.signing_key()
+        for agent in registry:
+            signing.canonical(agent_card(agent, Served()))
+    except ImportError:
+        text = "A2A['SIGNING_KEY'] needs the extra 'signing'."
+        return [checks.Error(text, hint=f"pip install '{DISTRIBUTION}[signing]'", id="a2a.E003")]
+    except (ImproperlyConfigured, InvalidAgentResponseError) as error:
+        return [checks.Error(str(error), id="a2a.E003")]
+    return []
+
+
+@checks.register(TAG)
+def check_cards(**_: Any) -> list[Finding]:
+    """a2a.E004: a card says what it must not. a2a.W011: nobody could get an extended card."""
+    try:
+        security = declared_security()
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
+    served = Served(security_schemes=security.schemes, security_requirements=security.requirements)
+    findings: list[Finding] = []
+    for agent in registry:
+        card = agent_card(agent, served)
+        whole = card.model_copy(update={"skills": [*card.skills, *agent.extended_skills]})
+        findings += [
+            checks.Error(f"The card of the agent {agent.slug!r} {fault}.", id="a2a.E004")
+            for fault in card_faults(whole)
+        ]
+        if agent.has_extended_card and not callers.authenticators():
+            findings.append(
+                checks.Warning(
+                    f"The agent {agent.slug!r} has an extended card, and nobody can get it.",
+                    hint="It is for known callers: set A2A['AUTHENTICATION'].",
+                    id="a2a.W011",
+                )
+            )
+    return findings
+
+
+@checks.register(TAG)
 def check_channel_layer(**_: Any) -> list[Finding]:
-    """a2a.E003: a wrong channel layer. a2a.W002: none. a2a.W003: in memory, outside DEBUG."""
+    """a2a.E006: a wrong channel layer. a2a.W002: none. a2a.W003: in memory, outside DEBUG."""
     layer = getattr(django_settings, "CHANNEL_LAYERS", {}).get("default")
     if layer is None:
         return [
@@ -80,7 +152,7 @@ def check_channel_layer(**_: Any) -> list[Finding]:
     # A CONFIG with a misspelt name is a TypeError, and layers have errors of their own.
     except Exception as error:
         text = f"CHANNEL_LAYERS['default'] cannot be used: {error}"
-        return [checks.Error(text, id="a2a.E003")]
+        return [checks.Error(text, id="a2a.E006")]
     if layer.get("BACKEND") == IN_MEMORY and not django_settings.DEBUG:
         return [
             checks.Warning(

@@ -33,6 +33,13 @@ class Settings(BaseModel):
     """Dotted paths of authenticators: callables that take the request and return the user,
     or None for "not mine"; django-ninja's own classes fit. The first answer counts."""
 
+    signing_key: str = Field("", repr=False)
+    """The private key that signs cards, in PEM, or the dotted path of a callable that gives it;
+    empty: cards are not signed."""
+
+    signing_key_id: str = ""
+    """What clients know the signing key by; empty: its thumbprint (RFC 7638)."""
+
     runner: str = "embedded"
     """What makes turns run: `embedded` (in the serving process), `procrastinate`, `tasks`, or a
     dotted path to a Runner."""

@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
+from django.db import connections
 
 from a2a_app import runners
 from a2a_app.store import database as store_database
@@ -21,6 +23,8 @@ async def runtime(transactional_db: None) -> AsyncIterator[None]:
     yield
     await runners.current().close()
     store_database.close()
+    # Django's own thread keeps its connection, and a database that is in use cannot be dropped.
+    await sync_to_async(connections.close_all)()
     # What is in memory belongs to this test's event loop.
     channel_layers.backends.clear()
 

@@ -12,7 +12,8 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from a2a_app import admin, models
+from a2a_app import models
+from a2a_app.admin import tasks as admin
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
 from a2a_app.store.append import append

@@ -1,10 +1,7 @@
 """The docs say what is true: the reference is complete, and what the pages show runs."""
 
 import inspect
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,14 +15,12 @@ from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
 from a2a_app.urls import urlpatterns
 from tests.calls import Client
-from tests.servers import ROOT, Process, free_port
+from tests.servers import ROOT
+from tests.sites import BLOCK, Site, named_blocks
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAMED = re.compile(r"# ([\w/]+\.py)\n")
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
-SECONDS = 60
 
 
 def row_of(name: str) -> str:
@@ -124,75 +119,25 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 # What the pages show, run.
 
 
-def _named_blocks(page: str) -> dict[str, list[str]]:
-    """Give a page's blocks of Python by the file that the first line of each names."""
-    files: dict[str, list[str]] = {}
-    for block in BLOCK.findall((ROOT / page).read_text()):
-        if named := NAMED.match(block):
-            files.setdefault(named[1], []).append(block)
-    return files
-
-
-class Site:
-    """A new Django project, made as a page says."""
-
-    def __init__(self, folder: Path, files: dict[str, list[str]]) -> None:
-        self.folder = folder
-        self.env = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(folder)}
-        self.run("-m", "django", "startproject", "mysite", ".", DJANGO_SETTINGS_MODULE="")
-        self.run("manage.py", "startapp", "hello")
-        for name, blocks in files.items():
-            path = folder / name
-            # What is in the settings already stays; every other file is the page's own.
-            before = path.read_text() if name.endswith("settings.py") else ""
-            path.write_text("\n".join([before, *blocks]))
-        port = free_port()
-        serve = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "mysite.asgi:application"]
-        self.server = Process([sys.executable, *serve], self.env, port)
-
-    def run(self, *command: str, **env: str) -> str:
-        """Run Python in the project's folder and give what it prints."""
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env={**os.environ, **self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def talk(self) -> str:
-        """Migrate, check, serve, and give what the page's client prints."""
-        self.run("manage.py", "migrate", "--verbosity", "0")
-        assert "no issues" in self.run("manage.py", "check", "--database", "default")
-        self.server.start()
-        try:
-            return self.run("client.py", self.server.url)
-        finally:
-            self.server.kill()
-
-
 def test_the_readme_makes_a_project_whose_agent_streams(tmp_path: Path) -> None:
     places = {"agents.py": "hello/agents.py", "client.py": "client.py"}
     files = {
         places.get(name, f"mysite/{name}"): blocks
-        for name, blocks in _named_blocks("README.md").items()
+        for name, blocks in named_blocks("README.md").items()
     }
     files["mysite/settings.py"].append('INSTALLED_APPS = [*INSTALLED_APPS, "hello"]\n')
     assert Site(tmp_path, files).talk() == "Hello from the official client "
 
 
 def test_the_quick_start_makes_a_project_whose_agent_counts_down(tmp_path: Path) -> None:
-    said = Site(tmp_path, _named_blocks("docs/quick-start.md")).talk()
+    said = Site(tmp_path, named_blocks("docs/quick-start.md")).talk()
     assert said.split() == ["Counting…", "3…", "2…", "1…", "done."]
 
 
 async def test_every_agent_of_the_pages_answers(runtime: None) -> None:
     # The first of the README's has the name of one of the project's, and is served above.
     blocks = BLOCK.findall((ROOT / "docs" / "agents.md").read_text())
-    blocks += _named_blocks("README.md")["agents.py"][1:]
+    blocks += named_blocks("README.md")["agents.py"][1:]
     with registry.registered():
         before = set(registry)
         exec("\n".join(blocks), {"__name__": "pages"})

@@ -1,14 +1,19 @@
 """The A2A dict and the system checks: what is wrong is found before a request finds it."""
 
+import sys
 from typing import Any
 
 import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from joserfc.jwk import ECKey
 from pytest_django import Settings
 
-from a2a_app import conf, runners
+from a2a_app import conf, protocol, runners
+from a2a_app.agents import AgentExtension, AgentSkill, Turn, registry
+from a2a_app.agents.registry import make_agent
 from a2a_app.runners.embedded import EmbeddedRunner
+from tests.bindings import authenticators
 
 pytestmark = pytest.mark.django_db
 
@@ -18,6 +23,14 @@ IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 @pytest.fixture(autouse=True)
 def _sound_channel_layer(settings: Settings) -> None:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Silent"}}
+
+
+def skill(description: str, *schemes: str) -> AgentSkill:
+    """Give a skill that requires security schemes."""
+    needed = protocol.SecurityRequirement(schemes=dict.fromkeys(schemes, protocol.StringList()))
+    return AgentSkill(
+        id="one", name="One", description=description, tags=[], security_requirements=[needed]
+    )
 
 
 def found(*, deploy: bool = False) -> set[str | None]:
@@ -76,6 +89,65 @@ def test_an_authenticator_that_cannot_be_loaded_is_found_by_a_check(settings: Se
     assert found() == {"a2a.E001"}
 
 
+def test_a_key_that_cannot_sign_the_cards_is_found_by_a_check(settings: Settings) -> None:
+    pem = ECKey.generate_key("P-256").as_pem(private=True).decode()
+    given = {**settings.A2A, "PUBLIC_URL": "https://example.com"}
+    settings.A2A = {**given, "SIGNING_KEY": "nonsense"}
+    assert found() == {"a2a.E003"}
+    settings.A2A = {**given, "SIGNING_KEY": pem, "PUBLIC_URL": ""}
+    assert found() == {"a2a.E003"}
+    settings.A2A = {**given, "SIGNING_KEY": pem}
+    assert found() == set()
+    large = AgentExtension(uri="x", params={"large": 2**60})
+    with registry.registered(make_agent(nothing, extensions=[large])):
+        assert found() == {"a2a.E003"}
+
+
+def test_a_key_without_the_libraries_that_sign_is_found_by_a_check(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("a2a_app.agents.signing", raising=False)
+    monkeypatch.setitem(sys.modules, "a2a_app.agents.signing", None)
+    settings.A2A = {**settings.A2A, "SIGNING_KEY": "any"}
+    [finding] = checks.run_checks(tags=["a2a"])
+    assert (finding.id, finding.hint) == (
+        "a2a.E003",
+        "pip install 'django-agent2agent[signing]'",
+    )
+
+
+async def nothing(turn: Turn) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_faulty"),
+    [
+        ({"documentation_url": "https://me:secret@example.com/docs"}, True),
+        ({"description": "Ask with Bearer eyJhbGciOiJFUzI1NiIsInR5cCI6"}, True),
+        ({"description": "-----BEGIN EC PRIVATE KEY-----"}, True),
+        ({"description": f"a2a_{'0' * 16}_{'x' * 43}"}, True),
+        ({"extended_skills": [skill("sk-" + "x1" * 15)]}, True),
+        ({"skills": [skill("Needs more.", "gateway")]}, True),
+        ({"skills": [skill("Needs no more.")]}, False),
+        ({"description": "A bearer of good news. See https://example.com:8000/a@b"}, False),
+        ({"description": "Needs a bearer token-as-it-is-issued for sk-learn-based-models"}, False),
+    ],
+)
+def test_a_card_that_says_what_it_must_not_is_found_by_a_check(
+    settings: Settings, declared: dict[str, Any], is_faulty: bool
+) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Bearer"]}
+    with registry.registered(make_agent(nothing, **declared)):
+        assert found() == ({"a2a.E004"} if is_faulty else set())
+
+
+def test_an_extended_card_that_nobody_can_get_is_found_by_a_check(settings: Settings) -> None:
+    with registry.registered(make_agent(nothing, extended_skills=[skill("More.")])):
+        assert found() == {"a2a.W011"}
+        settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Bearer"]}
+        assert found() == set()
+
+
 def test_a_default_agent_that_is_missing_is_found_by_a_check(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "DEFAULT_AGENT": "nobody"}
     assert "a2a.E002" in found()
@@ -113,7 +185,7 @@ def test_a_channel_layer_that_cannot_be_made_is_found_by_a_check(
 ) -> None:
     settings.CHANNEL_LAYERS = {"default": layer}
     [finding] = checks.run_checks(tags=["a2a"])
-    assert finding.id == "a2a.E003"
+    assert finding.id == "a2a.E006"
     assert complaint in finding.msg
 
 
@@ -122,5 +194,25 @@ def test_what_is_unsafe_in_production_is_found_by_the_deployment_checks(
 ) -> None:
     settings.A2A = {**settings.A2A, "ANONYMOUS": "share", "PUBLIC_URL": ""}
     assert found(deploy=True) == {"a2a.W006", "a2a.W007"}
-    settings.A2A = {**settings.A2A, "ANONYMOUS": "refuse", "PUBLIC_URL": "https://example.com"}
+    settings.A2A = {
+        **settings.A2A,
+        "ANONYMOUS": "refuse",
+        "AUTHENTICATION": [f"{authenticators.__name__}.Bearer"],
+        "PUBLIC_URL": "https://example.com",
+    }
     assert found(deploy=True) == set()
+
+
+def test_cards_that_do_not_say_how_to_authenticate_are_found_by_a_check(
+    settings: Settings,
+) -> None:
+    silent = {"ANONYMOUS": "refuse", "AUTHENTICATION": [f"{authenticators.__name__}.Silent"]}
+    settings.A2A = {**settings.A2A, **silent}
+    assert found() == {"a2a.W010"}
+    settings.A2A = {**settings.A2A, "ANONYMOUS": "share"}
+    assert found() == set()
+
+
+def test_a_scheme_that_is_none_is_found_by_a_check(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Nonsense"]}
+    assert found() == {"a2a.E001"}

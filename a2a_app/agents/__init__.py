@@ -5,12 +5,24 @@ from a2a_app.agents.base import Agent
 from a2a_app.agents.context import ContextState
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
 from a2a_app.agents.turn import Turn
-from a2a_app.protocol import AgentExtension, AgentSkill, Artifact, Message, Part, Role, TaskState
+from a2a_app.protocol import (
+    AgentCard,
+    AgentExtension,
+    AgentProvider,
+    AgentSkill,
+    Artifact,
+    Message,
+    Part,
+    Role,
+    TaskState,
+)
 
 __all__ = [
     "Agent",
+    "AgentCard",
     "AgentExtension",
     "AgentNotFoundError",
+    "AgentProvider",
     "AgentSkill",
     "Artifact",
     "ArtifactWriter",

@@ -2,16 +2,20 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from a2a_app.agents.turn import Turn
 from a2a_app.protocol import (
+    AgentCard,
     AgentExtension,
     AgentProvider,
     AgentSkill,
     Message,
     Part,
+    SecurityRequirement,
+    SecurityScheme,
 )
 
 
@@ -32,6 +36,8 @@ class Agent:
     """The agent's own version."""
     skills: Sequence[AgentSkill] = ()
     """What it is good at (section 4.4.5). Empty: one skill that is the agent itself."""
+    extended_skills: Sequence[AgentSkill] = ()
+    """More skills, for its extended card, which only known callers get (section 3.1.11)."""
     input_modes: Sequence[str] = ("text/plain",)
     """Media types it reads."""
     output_modes: Sequence[str] = ("text/plain",)
@@ -44,6 +50,10 @@ class Agent:
     """Where its picture is."""
     extensions: Sequence[AgentExtension] = ()
     """Protocol extensions it supports (section 4.6)."""
+    security_schemes: Mapping[str, SecurityScheme] = MappingProxyType({})
+    """Ways to authenticate besides those of AUTHENTICATION, such as a gateway's (section 4.5)."""
+    security_requirements: Sequence[SecurityRequirement] | None = None
+    """What callers need, any one of these. None: what AUTHENTICATION and ANONYMOUS say."""
     streaming: bool = True
     """Whether clients may follow a task by a stream."""
     push_notifications: bool = True
@@ -75,6 +85,39 @@ class Agent:
         task.
         """
         return None
+
+    def card(self, card: AgentCard, caller: Any) -> AgentCard | Awaitable[AgentCard]:
+        """Give the card for whoever asks, from the one that the declaration makes; may be `async`.
+
+        Args:
+            card: A copy, to be changed at will.
+            caller: What the authenticator gave, as a rule a Django user; None: nobody known.
+        """
+        return card
+
+    def extended_card(
+        self, card: AgentCard, caller: Any
+    ) -> AgentCard | Awaitable[AgentCard | None] | None:
+        """Give the extended card for a known caller (section 3.1.11); may be `async`.
+
+        Args:
+            card: A copy of the caller's card, with the extended skills.
+            caller: What the authenticator gave, as a rule a Django user.
+
+        Returns:
+            The card; None: there is none for this caller, or none at present.
+        """
+        return card
+
+    @property
+    def has_card_of_callers(self) -> bool:
+        """Whether the card may depend on who asks."""
+        return type(self).card is not Agent.card
+
+    @property
+    def has_extended_card(self) -> bool:
+        """Whether there is more for known callers."""
+        return bool(self.extended_skills) or type(self).extended_card is not Agent.extended_card
 
     @property
     def is_synchronous(self) -> bool:

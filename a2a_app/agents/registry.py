@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import time
 from typing import Any, TypeVar
 
 from a2a_app import conf
@@ -20,6 +21,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._agents: dict[str, Agent] = {}
+        self.changed_at = time()
+        """When its agents last became others, in seconds: no card of a declaration is newer."""
 
     def register(self, new: Agent) -> None:
         """Add an agent; raises ValueError naming both where its slug is taken."""
@@ -29,6 +32,7 @@ class Registry:
                 f"Two agents have the slug {new.slug!r}: {_origin(taken)} and {_origin(new)}."
             )
         self._agents[new.slug] = new
+        self.changed_at = time()
 
     def get(self, slug: str) -> Agent:
         """Give the agent of a slug; raises AgentNotFoundError."""
@@ -58,10 +62,12 @@ class Registry:
         """Have agents for a while, in a test; they stand in for others of the same slug."""
         before = self._agents
         self._agents = {**before, **{each.slug: each for each in new}}
+        self.changed_at = time()
         try:
             yield
         finally:
             self._agents = before
+            self.changed_at = time()
 
 
 registry = Registry()

@@ -7,7 +7,9 @@ from ninja import NinjaAPI
 from a2a_app import runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc
-from a2a_app.bindings.cards import serve_card
+from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys
+
+READ = ["GET", "HEAD"]
 
 api = NinjaAPI(
     title="Agent2Agent",
@@ -27,19 +29,31 @@ async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
     return await jsonrpc.serve(request, agent)
 
 
-@api.get("/a2a/{slug}/.well-known/agent-card.json", url_name="agent_card")
+@api.api_operation(READ, "/a2a/{slug}/.well-known/agent-card.json", url_name="agent_card")
 async def serve_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Give an agent's card (section 8.2)."""
-    return serve_card(request, _find(slug))
+    return await serve_card(request, _find(slug))
 
 
-@api.get("/.well-known/agent-card.json", url_name="site_card")
+@api.api_operation(READ, "/.well-known/agent-card.json", url_name="site_card")
 async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
     """Give the card of the site's agent (section 8.2)."""
     try:
-        return serve_card(request, registry.default())
+        return await serve_card(request, registry.default())
     except AgentNotFoundError as error:
         raise Http404(str(error)) from None
+
+
+@api.api_operation(READ, "/a2a/", url_name="catalogue")
+async def give_catalogue(request: HttpRequest) -> HttpResponseBase:
+    """List all agents, each with where its card is."""
+    return serve_catalogue(request)
+
+
+@api.api_operation(READ, "/.well-known/jwks.json", url_name="jwks")
+async def give_keys(request: HttpRequest) -> HttpResponseBase:
+    """Give the keys that signatures of cards are checked with (section 8.4.2)."""
+    return serve_keys(request)
 
 
 def _find(slug: str) -> Agent:

@@ -1,12 +1,14 @@
 """Calls: what a request says besides its body (section 3.2.6)."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from django.http import HttpRequest
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
+from a2a_app.bindings.interfaces import served_by
 from a2a_app.operations.call import Call, activated_extensions
 
 
@@ -17,6 +19,7 @@ async def call_of(request: HttpRequest, agent: Agent) -> Call:
         caller=await caller_of(request),
         extensions=activated_extensions(agent, asked_extensions(request.headers)),
         last_event_id=request.headers.get("Last-Event-ID", ""),
+        served=partial(served_by, request, agent),
     )
 
 

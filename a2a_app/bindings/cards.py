@@ -1,38 +1,59 @@
 """Cards over HTTP (sections 8.2 and 8.6)."""
 
-from hashlib import sha256
-from typing import cast
+import json
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
 
 from a2a_app import conf, protocol
-from a2a_app.agents import Agent
-from a2a_app.agents.cards import agent_card
+from a2a_app.agents import Agent, registry
+from a2a_app.agents.cards import card_for
+from a2a_app.bindings.caching import private_answer, public_answer
+from a2a_app.bindings.callers import identity_of
+from a2a_app.bindings.interfaces import base_url, served_by
 
 
-def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
+async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer with an agent's card, or with 304 where the client has it already."""
-    body = agent_card(agent, [_interface(request, agent)]).to_json().encode()
-    etag = f'"{sha256(body).hexdigest()[:32]}"'
-    response = HttpResponse(body, content_type="application/json")
-    response = cast("HttpResponse", get_conditional_response(request, etag=etag, response=response))
-    response["ETag"] = etag
-    response["Cache-Control"] = f"public, max-age={conf.current().card_max_age}"
-    return response
+    served = served_by(request, agent)
+    caller = await identity_of(request) if agent.has_card_of_callers else None
+    card = await card_for(agent, served, caller)
+    body, same = card.to_json(), _signed_content(card)
+    if agent.has_card_of_callers:
+        return private_answer(request, body, same_as=same)
+    return public_answer(request, body, same_as=same, changed_at=registry.changed_at)
 
 
-def _interface(request: HttpRequest, agent: Agent) -> protocol.AgentInterface:
-    return protocol.AgentInterface(
-        url=public_url(request, reverse("a2a:jsonrpc", args=[agent.slug])),
-        protocol_binding="JSONRPC",
-        protocol_version=protocol.VERSION,
-    )
+def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
+    """Answer with where the card of each agent is (section 8.2)."""
+    base = base_url(request)
+    agents = [
+        {
+            "name": agent.name,
+            "description": agent.description,
+            "cardUrl": base + reverse("a2a:agent_card", args=[agent.slug]),
+        }
+        for agent in registry
+    ]
+    body = json.dumps({"agents": agents}, ensure_ascii=False)
+    return public_answer(request, body, changed_at=registry.changed_at)
 
 
-def public_url(request: HttpRequest, path: str) -> str:
-    """Give the absolute URL that clients reach a path by: PUBLIC_URL first, else the request's."""
-    base = conf.current().public_url.rstrip("/")
-    return f"{base}{path}" if base else request.build_absolute_uri(path)
+def serve_keys(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the public keys that signatures of cards are checked with (RFC 7517).
+
+    Raises Http404 where cards are not signed.
+    """
+    if not conf.current().signing_key:
+        raise Http404("Cards are not signed here.")
+    from a2a_app.agents import signing  # loaded here: its libraries come with the extra `signing`
+
+    body = json.dumps({"keys": [signing.signing_key().public]})
+    return public_answer(request, body, changed_at=registry.changed_at)
+
+
+def _signed_content(card: protocol.AgentCard) -> str:
+    """Give what signatures of a card cover, and by which keys: two processes sign differently."""
+    same = [each.model_copy(update={"signature": ""}) for each in card.signatures]
+    return card.model_copy(update={"signatures": same}).to_json()

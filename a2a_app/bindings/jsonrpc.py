@@ -14,6 +14,7 @@ from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json
 from a2a_app.bindings.calls import call_of, check_version
+from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream
 from a2a_app.operations import OPERATIONS, Call, Operation
 
@@ -107,7 +108,7 @@ def _refuse(envelope: Envelope, error: protocol.A2AError) -> HttpResponse:
     status = error.http_status if error.http_status in (401, 413) else 200
     response = _answer(envelope.error(error), status=status)
     if status == 401:
-        response["WWW-Authenticate"] = "Bearer"
+        response["WWW-Authenticate"] = declared_security().challenge
     return response
 
 

@@ -1,5 +1,6 @@
 """The tables: what a task is made of, in the spec's words."""
 
+from a2a_app.models.api_key import ApiKey
 from a2a_app.models.artifact import Artifact
 from a2a_app.models.context import Context
 from a2a_app.models.event import Event
@@ -8,4 +9,13 @@ from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
 from a2a_app.models.task import Task
 
-__all__ = ["Artifact", "Context", "Event", "Message", "PushNotificationConfig", "Run", "Task"]
+__all__ = [
+    "ApiKey",
+    "Artifact",
+    "Context",
+    "Event",
+    "Message",
+    "PushNotificationConfig",
+    "Run",
+    "Task",
+]

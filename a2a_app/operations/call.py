@@ -1,9 +1,12 @@
 """Call: one use of an operation."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
+from a2a_app.agents.cards import Served
 from a2a_app.store.read import Scope
 
 
@@ -15,6 +18,13 @@ class Caller:
     """The key of all that is this caller's."""
     user_id: int | str | None = None
     """The Django user's primary key, where there is one."""
+    identity: Any = field(default=None, compare=False)
+    """What the authenticator gave: a Django user, or whatever stands for the caller."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody knows who asks."""
+        return not self.owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class Call:
     """Where a stream that broke off is to go on: the number of the last event that was seen."""
     push_payload: str = ""
     """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
+    served: Callable[[], Served] = Served
+    """Gives how the agent is served, for its card; few operations ask."""
 
     @property
     def scope(self) -> Scope:

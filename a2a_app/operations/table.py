@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from a2a_app import protocol
-from a2a_app.operations import messages, push, tasks, unsupported
+from a2a_app.operations import cards, messages, push, tasks
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import Stream
 
@@ -66,7 +66,7 @@ OPERATIONS = {
         Operation(
             "GetExtendedAgentCard",
             protocol.GetExtendedAgentCardRequest,
-            unary=unsupported.get_extended_agent_card,
+            unary=cards.get_extended_agent_card,
         ),
     )
 }

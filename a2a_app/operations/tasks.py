@@ -67,6 +67,8 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
                 raise _ended(task_id, position.state)
             yield [task_item(found)]
             del found
+        # A stream lives for hours: it must not keep what it no longer needs.
+        del call, params
         async for events in follower.follow(position, TO_THE_END):
             yield [StreamItem(event.seq, event.body) for event in events]
 

@@ -1,12 +1,25 @@
 """Cards over HTTP (section 8): where they are, what they say, and how they are cached."""
 
-import pytest
+from typing import Any
 
-from a2a_app.agents import Turn, registry
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+
+from a2a_app.agents import (
+    Agent,
+    AgentCard,
+    AgentExtension,
+    AgentProvider,
+    AgentSkill,
+    Turn,
+    registry,
+)
 from a2a_app.agents.registry import make_agent
+from tests.bindings import authenticators, users
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of
 from tests.conftest import Serve
-from tests.rpc import Client, message
+from tests.rpc import HEADERS, Client, message
 
 SITE = "/.well-known/agent-card.json"
 LOAD = f"/a2a/load{SITE}"
@@ -84,6 +97,63 @@ async def answer(turn: Turn) -> None:
     await turn.complete("Done.")
 
 
+async def test_the_card_says_all_that_the_agent_declares(rpc: Rpc) -> None:
+    declared = make_agent(
+        answer,
+        name="Complete",
+        slug="complete",
+        description="Declares all there is.",
+        version="2.1.0",
+        provider=AgentProvider(organization="Example", url="https://example.com"),
+        documentation_url="https://example.com/docs",
+        icon_url="https://example.com/icon.png",
+        input_modes=("text/plain", "application/json"),
+        output_modes=("image/png",),
+        extensions=[AgentExtension(uri="https://example.com/ext", description="More.")],
+        skills=[
+            AgentSkill(
+                id="draw",
+                name="Draw",
+                description="Draws.",
+                tags=["art"],
+                examples=["Draw a boat"],
+                input_modes=["text/plain"],
+                output_modes=["image/svg+xml"],
+            )
+        ],
+    )
+    with registry.registered(declared):
+        card = body_of(await rpc.http.get(f"/a2a/complete{SITE}", headers=HEADERS))
+    del card["supportedInterfaces"]
+    assert card == {
+        "name": "Complete",
+        "description": "Declares all there is.",
+        "version": "2.1.0",
+        "provider": {"organization": "Example", "url": "https://example.com"},
+        "documentationUrl": "https://example.com/docs",
+        "iconUrl": "https://example.com/icon.png",
+        "capabilities": {
+            "streaming": True,
+            "pushNotifications": True,
+            "extendedAgentCard": False,
+            "extensions": [{"uri": "https://example.com/ext", "description": "More."}],
+        },
+        "defaultInputModes": ["text/plain", "application/json"],
+        "defaultOutputModes": ["image/png"],
+        "skills": [
+            {
+                "id": "draw",
+                "name": "Draw",
+                "description": "Draws.",
+                "tags": ["art"],
+                "examples": ["Draw a boat"],
+                "inputModes": ["text/plain"],
+                "outputModes": ["image/svg+xml"],
+            }
+        ],
+    }
+
+
 async def test_an_agent_that_does_not_stream_says_so_and_refuses_streams(rpc: Rpc) -> None:
     with registry.registered(make_agent(answer, slug="unary", streaming=False)):
         card = body_of(await rpc.http.get(f"/a2a/unary{SITE}"))
@@ -98,3 +168,107 @@ async def test_an_agent_that_does_not_stream_says_so_and_refuses_streams(rpc: Rp
             assert error_of(refused) == (-32004, "UNSUPPORTED_OPERATION")
         listed = await rpc.result("ListTasks", agent="unary")
         assert listed["totalSize"] == 1
+
+
+def own_card(agent: str) -> str:
+    return f"/a2a/{agent}{SITE}"
+
+
+async def test_a_client_that_knows_a_date_only_is_told_what_has_changed_since(rpc: Rpc) -> None:
+    first = await rpc.http.get(LOAD)
+    since = {"If-Modified-Since": first["Last-Modified"]}
+    assert (await rpc.http.get(LOAD, headers=since)).status_code == 304
+    before = {"If-Modified-Since": "Thu, 01 Jan 1970 00:00:01 GMT"}
+    assert (await rpc.http.get(LOAD, headers=before)).status_code == 200
+    # The tag knows more than the date.
+    both = {**since, "If-None-Match": '"another"'}
+    assert (await rpc.http.get(LOAD, headers=both)).status_code == 200
+
+
+async def test_a_card_is_as_new_as_the_newest_declaration(rpc: Rpc) -> None:
+    registry.changed_at = 1
+    assert (await rpc.http.get(LOAD))["Last-Modified"] == "Thu, 01 Jan 1970 00:00:01 GMT"
+    with registry.registered(make_agent(answer, slug="newer")):
+        newer = (await rpc.http.get(own_card("newer")))["Last-Modified"]
+    assert newer != "Thu, 01 Jan 1970 00:00:01 GMT"
+
+
+@pytest.mark.parametrize("path", [SITE, LOAD])
+async def test_pages_of_any_site_may_read_a_public_card(rpc: Rpc, path: str) -> None:
+    first = await rpc.http.get(path)
+    again = await rpc.http.get(path, headers={"If-None-Match": first["ETag"]})
+    for response in (first, again):
+        assert response["Access-Control-Allow-Origin"] == "*"
+        assert response["Access-Control-Expose-Headers"] == "ETag"
+
+
+async def test_a_real_server_gives_the_headers_of_a_card_without_the_card(serve: Serve) -> None:
+    server = serve()
+    async with Client(server.url) as client:
+        for path in (SITE, LOAD):
+            full = await client.http.get(server.url + path)
+            head = await client.http.head(server.url + path)
+            assert (head.status_code, head.content) == (200, b"")
+            for header in ("ETag", "Last-Modified", "Cache-Control", "Content-Type"):
+                assert head.headers[header] == full.headers[header]
+
+
+async def test_the_catalogue_leads_to_the_card_of_every_agent(rpc: Rpc) -> None:
+    response = await rpc.http.get("/a2a/")
+    listed = body_of(response)["agents"]
+    assert [each["name"] for each in listed] == [agent.name for agent in registry]
+    for each in listed:
+        card = body_of(await rpc.http.get(each["cardUrl"].removeprefix("http://testserver")))
+        assert {name: card[name] for name in ("name", "description")} == {
+            "name": each["name"], "description": each["description"],
+        }  # fmt: skip  # one pair
+    known = {"If-None-Match": response["ETag"]}
+    assert (await rpc.http.get("/a2a/", headers=known)).status_code == 304
+    with registry.registered(make_agent(answer, slug="newer")):
+        assert (await rpc.http.get("/a2a/", headers=known)).status_code == 200
+
+
+async def test_the_catalogue_is_public_and_says_where_clients_reach_it(
+    a2a: Settings, rpc: Rpc
+) -> None:
+    a2a(ANONYMOUS="refuse", PUBLIC_URL="https://agents.example.com")
+    response = await rpc.http.get("/a2a/")
+    assert body_of(response)["agents"][0]["cardUrl"].startswith("https://agents.example.com/a2a/")
+    assert response["Cache-Control"] == "public, max-age=300"
+    assert response["Access-Control-Allow-Origin"] == "*"
+
+
+class Personal(Agent):
+    """Has another card for each caller."""
+
+    skills = (AgentSkill(id="one", name="One", description="One.", tags=["one"]),)
+
+    def card(self, card: AgentCard, caller: Any) -> AgentCard:
+        if caller:
+            card.description = f"For {caller.username}."
+            card.skills[0].description = "Changed."
+        return card
+
+    async def run(self, turn: Turn) -> None: ...
+
+
+async def test_a_card_of_each_caller_is_kept_by_that_caller_only(a2a: Settings, rpc: Rpc) -> None:
+    paths = [f"{users.__name__}.by_username", f"{authenticators.__name__}.Header"]
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=paths)
+    await sync_to_async(User.objects.create)(username="ann")
+    with registry.registered(make_agent(Personal, slug="personal")):
+        hers = await rpc.http.get(own_card("personal"), headers={"X-User": "ann"})
+        anybodys = await rpc.http.get(own_card("personal"))
+        known = {"X-User": "ann", "If-None-Match": hers["ETag"]}
+        again = await rpc.http.get(own_card("personal"), headers=known)
+    assert body_of(hers)["description"] == "For ann."
+    assert body_of(hers)["skills"][0]["description"] == "Changed."
+    assert body_of(anybodys)["description"] == "Has another card for each caller."
+    assert body_of(anybodys)["skills"][0]["description"] == "One."
+    assert again.status_code == 304
+    for response in (hers, anybodys, again):
+        assert response["Cache-Control"] == "private, max-age=0, must-revalidate"
+        varies = set(response["Vary"].split(", "))
+        assert varies >= {"Authorization", "Cookie", "X-API-Key"}
+        assert "Access-Control-Allow-Origin" not in response
+        assert "Last-Modified" not in response

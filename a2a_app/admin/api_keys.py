@@ -1,0 +1,66 @@
+"""API keys in the admin: issued, shown once, and revoked."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
+
+from a2a_app.models import ApiKey
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[ApiKey]
+    Form = ModelForm[ApiKey]
+else:
+    ModelAdmin, Form = admin.ModelAdmin, ModelForm
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    """Keys by user. A key itself is on one page only: the answer to the form that issues it."""
+
+    list_display = (
+        "name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at",
+    )  # fmt: skip  # read as two lines it is one list
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    search_fields = ("name", "prefix")
+    raw_id_fields = ("user",)
+    actions = ("revoke",)
+    readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """Ask for what a new key needs; show all else of one that is there."""
+        asked = ("name", "user", "expires_at")
+        return (*asked, *self.readonly_fields) if obj else asked
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """Let nobody give a key to another user: what was done with it stays its user's."""
+        return (*self.readonly_fields, "user") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Form, change: bool) -> None:
+        """Issue a new key, or save what may change of an old one."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        obj.issue()
+        obj.save()
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key, on a page that nothing stores."""
+        shown = {**self.admin_site.each_context(request), "title": "API key issued", "row": obj}
+        response = TemplateResponse(request, "a2a_app/api_key_issued.html", shown)
+        add_never_cache_headers(response)
+        return response
+
+    @admin.action(description="Revoke selected API keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Refuse the keys from now on."""
+        revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        self.message_user(request, f"Revoked: {revoked}.", messages.SUCCESS)

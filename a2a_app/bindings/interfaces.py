@@ -1,0 +1,40 @@
+"""Interfaces: where agents are reached, and what callers need there (section 4.4.6)."""
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from a2a_app import conf, protocol
+from a2a_app.agents import Agent
+from a2a_app.agents.cards import Served
+from a2a_app.bindings.security import declared_security
+
+
+def served_by(request: HttpRequest, agent: Agent) -> Served:
+    """Say how an agent is served to the client of a request."""
+    return served_at(base_url(request), agent)
+
+
+def served_at(base: str, agent: Agent) -> Served:
+    """Say how an agent is served to clients who reach the server at a base URL."""
+    security = declared_security()
+    return Served(
+        interfaces=_interfaces(base, agent),
+        security_schemes=security.schemes,
+        security_requirements=security.requirements,
+        keys_url=base + reverse("a2a:jwks"),
+    )
+
+
+def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
+    return [
+        protocol.AgentInterface(
+            url=base + reverse("a2a:jsonrpc", args=[agent.slug]),
+            protocol_binding="JSONRPC",
+            protocol_version=protocol.VERSION,
+        )
+    ]
+
+
+def base_url(request: HttpRequest) -> str:
+    """Give the scheme and host that clients reach: PUBLIC_URL first, else the request's."""
+    return (conf.current().public_url or request.build_absolute_uri("/")).rstrip("/")

@@ -1,0 +1,34 @@
+"""API keys: whose a key is, and when it was last used."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from a2a_app.models import ApiKey
+from a2a_app.models.api_key import prefix_of
+
+# How exactly the last use is known: a write for each request would cost more than the request.
+EXACTNESS = timedelta(minutes=1)
+
+
+def user_of(key: str) -> Any | None:
+    """Give the user whose key it is, and note the use; None where the key is not good."""
+    prefix = prefix_of(key)
+    if prefix is None:
+        return None
+    row = ApiKey.objects.usable().filter(prefix=prefix).select_related("user").first()
+    if row is None or not row.is_of(key) or not row.user.is_active:
+        return None
+    _note_use(row)
+    return row.user
+
+
+def _note_use(row: ApiKey) -> None:
+    now = timezone.now()
+    if row.last_used_at is not None and row.last_used_at > now - EXACTNESS:
+        return
+    # Guarded: of many requests at once, one writes.
+    unnoted = Q(last_used_at=None) | Q(last_used_at__lte=now - EXACTNESS)
+    ApiKey.objects.filter(unnoted, pk=row.pk).update(last_used_at=now)
