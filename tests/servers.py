@@ -64,9 +64,10 @@ def _template(kind: Database) -> str:
     else:
         name = str(folder() / "template.sqlite3")
         url = f"sqlite:///{name}"
+    env = _environment({"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"})
     subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-        cwd=ROOT, env=_environment({"DATABASE_URL": url}), check=True, timeout=120,
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"],
+        cwd=ROOT, env=env, check=True, timeout=120,
     )  # fmt: skip  # one option a line hides what is run
     return name
 
