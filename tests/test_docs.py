@@ -5,9 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from django.core.management import get_commands
+from django.utils.module_loading import import_string
 from pydantic_core import PydanticUndefined
 
 from a2a_app import checks, models, protocol
@@ -119,6 +125,50 @@ def test_the_reference_gives_every_url() -> None:
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+# What the pages show, held against what is there.
+
+
+@pytest.mark.parametrize("page", ["deployment", "growth"])
+def test_the_settings_of_a_page_are_settings(page: str) -> None:
+    shown = BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
+    assert shown
+    names: dict[str, Any] = {
+        "os": SimpleNamespace(environ=defaultdict(str)),
+        "INSTALLED_APPS": [],
+        "DATABASES": {"default": {}},
+        "A2A": {},
+    }
+    for block in shown:
+        exec(block, names)
+    Settings.model_validate(names["A2A"])
+    for app in names["INSTALLED_APPS"]:
+        assert find_spec(app), app
+    for layer in names.get("CHANNEL_LAYERS", {}).values():
+        import_string(layer["BACKEND"])(**layer["CONFIG"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_there(page: Path) -> None:
+    text = page.read_text()
+    # Procrastinate's is there only where the database is PostgreSQL.
+    known = {*get_commands(), "procrastinate"}
+    assert set(re.findall(r"manage\.py (\w+)", text)) <= known
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^\$ |^ {4}|`)make (\w+)", text, re.MULTILINE)) <= targets
+
+
+def test_the_time_limits_of_the_page_on_deployment_fit_the_defaults() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    defaults = Settings()
+    [body] = re.findall(r"client_max_body_size (\d+)m;", page)
+    assert int(body) * 1024 * 1024 == defaults.max_body_bytes
+    [hours] = re.findall(r"proxy_read_timeout (\d+)h;", page)
+    assert int(hours) * 3600 > defaults.keepalive_seconds
+    stops = re.findall(r"^TimeoutStopSec=(\d+)$", page, re.MULTILINE)
+    assert len(stops) == 2
+    assert all(int(seconds) > defaults.shutdown_seconds for seconds in stops)
 
 
 # What the pages show, run.
