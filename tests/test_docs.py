@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
@@ -23,8 +24,10 @@ from a2a_app.layers import PostgreSQLChannelLayer
 from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
 from a2a_app.urls import urlpatterns
+from tests import rpc
 from tests.calls import Client
-from tests.servers import ROOT, Process, free_port
+from tests.conftest import Serve
+from tests.servers import ROOT, Process, free_port, fresh_database
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
@@ -172,6 +175,26 @@ def test_the_time_limits_of_the_page_on_deployment_fit_the_defaults() -> None:
 
 
 # What the pages show, run.
+
+
+async def test_the_log_can_be_partitioned_as_the_page_on_growth_says(serve: Serve) -> None:
+    page = (ROOT / "docs" / "growth.md").read_text()
+    _, partition, first_id = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    with fresh_database("postgresql") as url, psycopg.connect(url, autocommit=True) as connection:
+        server = serve(database_url=url)
+        async with rpc.Client(server.url, "load") as client:
+            before = await client.send(rpc.told(chunks=3))
+            connection.execute("SET TIME ZONE 'UTC'")
+            row = connection.execute(first_id).fetchone()
+            assert row is not None and partition.count(str(row[0])) == 2
+            connection.execute(partition)
+            after = await client.send(rpc.told(chunks=3))
+            for task in (before, after):
+                seen = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+                assert rpc.state(seen[-1][1]) == "COMPLETED"
+            connection.execute("DROP TABLE a2a_app_event_first")
+            assert await client.result("GetTask", id=before["id"]) == before
+        server.kill()
 
 
 def _named_blocks(page: str) -> dict[str, list[str]]:
