@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # A child that cannot start is not tried more often than this.
 PAUSE_SECONDS = 1.0
@@ -23,6 +24,8 @@ class Child:
 
     name: str
     command: Sequence[str]
+    folder: Path
+    """Where it runs."""
     env: Mapping[str, str]
     """What it has in its environment besides what its parent has."""
     ready: str
@@ -38,6 +41,7 @@ class Child:
         while True:
             process = await asyncio.create_subprocess_exec(
                 *self.command,
+                cwd=self.folder,
                 env={**os.environ, **self.env},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

@@ -70,9 +70,16 @@ class Command(BaseCommand):
             await asyncio.Event().wait()
 
     def _child(self, name: str, command: Sequence[str], env: dict[str, str], ready: str) -> Child:
-        grace = conf.current().shutdown_seconds + GRACE_SECONDS
-        # Unbuffered: what it prints is to be seen when it prints it.
-        return Child(name, command, {**env, "PYTHONUNBUFFERED": "1"}, ready, grace, self._say)
+        return Child(
+            name,
+            command,
+            folder=settings.BASE_DIR,
+            # Unbuffered: what it prints is to be seen when it prints it.
+            env={**env, "PYTHONUNBUFFERED": "1"},
+            ready=ready,
+            grace=conf.current().shutdown_seconds + GRACE_SECONDS,
+            say=self._say,
+        )
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
