@@ -35,7 +35,8 @@ class Command(BaseCommand):
         try:
             with suppress(asyncio.CancelledError):
                 asyncio.run(self._run())
-        except NotReadyError as failure:
+        # PostgreSQL's programs hear of Ctrl-C too, and fail if it comes while they start it.
+        except (NotReadyError, subprocess.CalledProcessError) as failure:
             raise CommandError(str(failure)) from failure
 
     async def _run(self) -> None:
@@ -113,12 +114,7 @@ def _cancel_when_asked_to_end() -> None:
 
 @contextmanager
 def _postgresql(folder: str) -> Iterator[str]:
-    # Its programs are in our group of processes: Ctrl-C, meant for us, would break them off.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        server = start_postgresql(Path(folder) / "pg")
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    server = start_postgresql(Path(folder) / "pg")
     try:
         yield postgresql_url(server)
     finally:
