@@ -20,7 +20,7 @@ from benchmarks.peers import sdk_server
 from benchmarks.wire import answer
 from tests.cluster import Cluster
 from tests.rpc import told
-from tests.servers import Process, fresh_database, redis_url
+from tests.servers import Process, fresh_database
 
 ROUNDS = 9
 ROUND_SECONDS = 120.0
@@ -67,7 +67,7 @@ class Site:
 def a2a_app(stack: ExitStack) -> Site:
     """Start this app's servers and worker."""
     url = stack.enter_context(fresh_database("postgresql"))
-    cluster = stack.enter_context(Cluster(database_url=url, redis_url=redis_url()))
+    cluster = stack.enter_context(Cluster(database_url=url))
     cluster.worker()
     return Site("a2a_app, worker to server", cluster.server(), cluster.server(), "/a2a/load/")
 

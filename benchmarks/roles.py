@@ -17,7 +17,7 @@ import psutil
 from benchmarks.wire import answer
 from tests.cluster import Cluster
 from tests.rpc import told
-from tests.servers import Process, fresh_database, postgresql, redis, redis_url
+from tests.servers import Process, fresh_database, postgresql, redis
 
 ROUNDS = 5
 ROUND_SECONDS = 300.0
@@ -97,7 +97,7 @@ def main(rounds: int) -> None:
     """Measure and print the table."""
     with ExitStack() as stack:
         url = stack.enter_context(fresh_database("postgresql"))
-        cluster = stack.enter_context(Cluster(database_url=url, redis_url=redis_url()))
+        cluster = stack.enter_context(Cluster(database_url=url))
         server, worker = cluster.server(), cluster.worker()
         pids = {
             "worker": worker.pid,

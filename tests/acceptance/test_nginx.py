@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.rpc import Client, state, told
-from tests.servers import ROOT, Process, free_port, fresh_database, redis_url
+from tests.servers import ROOT, Process, free_port, fresh_database
 
 SECONDS = 60
 # Round the page's own configuration, what it takes to run as one process on a port of loopback.
@@ -57,7 +57,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     port = free_port()
     with (
         fresh_database("postgresql") as url,
-        Cluster(database_url=url, redis_url=redis_url(), KEEPALIVE_SECONDS=0.2) as cluster,
+        Cluster(database_url=url, KEEPALIVE_SECONDS=0.2) as cluster,
     ):
         cluster.worker()
         servers = [cluster.server(), cluster.server()]
