@@ -9,6 +9,7 @@ import logging
 from uuid import UUID
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from procrastinate import App, Blueprint, PsycopgConnector
 from procrastinate.contrib.django import app as project_app
@@ -57,7 +58,12 @@ class ProcrastinateRunner(QueuedRunner):
         await database.run(self.order, task_id)
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Work on turns until `stop` is set, as many at once as MAX_RUNS allows."""
+        """Work on turns until `stop` is set, as many at once as MAX_RUNS allows.
+
+        Raises ImproperlyConfigured where the database has no queue.
+        """
+        if not await database.run(_has_queue):
+            raise ImproperlyConfigured("The database has no queue yet: run `manage.py migrate`.")
         await self.begin()
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
@@ -102,6 +108,10 @@ def _blueprint() -> Blueprint:
     blueprint = Blueprint()
     blueprint.task(name=JOB, queue=QUEUE)(work)
     return blueprint
+
+
+def _has_queue() -> bool:
+    return "procrastinate_jobs" in connections[database.alias()].introspection.table_names()
 
 
 async def _forget_stalled(queue: App) -> None:
