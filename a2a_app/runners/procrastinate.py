@@ -17,6 +17,7 @@ from procrastinate.contrib.django import connector_params
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import DeleteJobCondition, Status
+from psycopg import AsyncConnection
 
 from a2a_app import conf
 from a2a_app.runners.queued import QueuedRunner, work
@@ -78,7 +79,9 @@ class ProcrastinateRunner(QueuedRunner):
 
     async def _work_off(self) -> None:
         """Take jobs until cancelled, or until the database goes away. Turns go on after either."""
-        connector = PsycopgConnector(kwargs=connector_params(database.alias()))
+        connector = PsycopgConnector(
+            kwargs=connector_params(database.alias()), configure=_limit_idle_transactions
+        )
         queue = App(connector=connector)
         queue.add_tasks_from(_blueprint(), namespace="")
         async with queue.open_async():
@@ -112,6 +115,12 @@ def _blueprint() -> Blueprint:
 
 def _has_queue() -> bool:
     return "procrastinate_jobs" in connections[database.alias()].introspection.table_names()
+
+
+async def _limit_idle_transactions(connection: AsyncConnection) -> None:
+    # A worker that is frozen while it takes a job keeps others from storing one for the same task.
+    async with connection.transaction():
+        await connection.execute(database.idle_limit())
 
 
 async def _forget_stalled(queue: App) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.signals import connection_created
 
 from a2a_app import conf, models
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 AWAY = (OperationalError, InterfaceError)
 """What is raised where the database does not answer, or has broken off a connection."""
+
+THREAD_NAME = "a2a-database"
 
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -39,6 +42,16 @@ def atomic() -> AbstractContextManager[None]:
     had written in between, however long it is told to wait.
     """
     return transaction.atomic(using=alias())
+
+
+def idle_limit() -> str:
+    """Give the statement that has PostgreSQL end a connection which leaves a transaction idle.
+
+    Ours take milliseconds. One that has been idle for a lease belongs to a process that is frozen
+    or cut off, and the rows it holds are waited for by those who take over.
+    """
+    milliseconds = max(1, int(conf.current().lease_seconds * 1000))
+    return f"SET idle_in_transaction_session_timeout = {milliseconds}"
 
 
 async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -80,7 +93,7 @@ def _threads() -> ThreadPoolExecutor:
     if _pool is None:
         with _pool_lock:
             if _pool is None:
-                _pool = ThreadPoolExecutor(_thread_count(), thread_name_prefix="a2a-database")
+                _pool = ThreadPoolExecutor(_thread_count(), thread_name_prefix=THREAD_NAME)
     return _pool
 
 
@@ -96,12 +109,26 @@ def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
         _tidy()
 
 
+def _limit_idle_transactions(connection: Any, **_: object) -> None:
+    # One of a pool is the project's too: what holds for it is the project's to say.
+    ours = threading.current_thread().name.startswith(THREAD_NAME) and not _is_pooled(connection)
+    if ours and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(idle_limit())
+
+
+connection_created.connect(_limit_idle_transactions)
+
+
+def _is_pooled(connection: Any) -> bool:
+    return bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
+
+
 def _tidy() -> None:
     """Keep a good connection for the next unit of work, whatever CONN_MAX_AGE says of requests."""
     for connection in connections.all(initialized_only=True):
-        pooled = bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
         broken = connection.errors_occurred and not connection.is_usable()
-        if (pooled or broken) and not connection.in_atomic_block:
+        if (broken or _is_pooled(connection)) and not connection.in_atomic_block:
             connection.close()
         connection.errors_occurred = connection.errors_occurred and broken
 

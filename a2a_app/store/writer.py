@@ -91,7 +91,8 @@ class Writer:
                 await news.tell(flush)
                 self._committed.set()
         except Exception as error:  # kept for the agent's next verb, where it is raised
-            self._failure = error
+            # That the run has lost its task says more than the broken connection on which it did.
+            self._failure = self._failure or error
             self._waiting.clear()
             if isinstance(error, TaskEndedError | RunLostError):
                 self._on_loss()

@@ -33,7 +33,7 @@ class Record:
     log: list[dict[str, Any]]
 
     def check(self) -> None:
-        """See that the task has ended, that its log has no gap, and that it had one run at a time."""
+        """See that the task has ended, its log is whole, and it had one run at a time."""
         assert self.state in TERMINAL, self
         assert [event["seq"] for event in self.log] == list(range(1, len(self.log) + 1)), self
         assert [event["state"] in TERMINAL for event in self.log].index(True) == len(self.log) - 1

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.servers import Process, fresh_database, redis_url
 
 SECONDS = 100
 
-QUICK = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
+QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
 LAYERS: list[Layer] = ["pubsub"]
 
 TASKS = 200
@@ -36,7 +37,12 @@ def database_url() -> Iterator[str]:
 async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
     database_url: str, layer: Layer
 ) -> None:
-    long = {"POLL_SECONDS": 600, "SWEEP_SECONDS": 600, "LEASE_SECONDS": 600, "MAX_RUNS": 4}
+    long: dict[str, Any] = {
+        "POLL_SECONDS": 600,
+        "SWEEP_SECONDS": 600,
+        "LEASE_SECONDS": 600,
+        "MAX_RUNS": 4,
+    }
     with Cluster(database_url=database_url, redis_url=redis_url(), layer=layer, **long) as site:
         servers, workers = site.start(servers=2, workers=2)
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
