@@ -102,8 +102,12 @@ class Hub:
             return
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await act(self._layer)
-        # The layer's own errors have no common base: a lost connection, a full Redis, a bad host.
+                try:
+                    await act(self._layer)
+                # The layer's own errors have no common base: a lost connection, a full Redis…
+                except Exception:
+                    # A connection that was closed while nobody used it: the next one is new.
+                    await act(self._layer)
         except Exception as error:
             self._mend_after(self._layer, error)
 
@@ -142,7 +146,8 @@ class Hub:
             try:
                 message = await layer.receive(channel)
             except Exception as error:
-                await asyncio.wait([self._mend_after(layer, error)])
+                if not _is_silence(error):
+                    await asyncio.wait([self._mend_after(layer, error)])
             else:
                 self._hear(message)
 
@@ -183,6 +188,15 @@ class Hub:
                 listener(message)
             except Exception:  # one listener's fault must not deafen the others
                 logger.exception("A listener of %s failed.", message.get("group"))
+
+
+def _is_silence(error: Exception) -> bool:
+    """Tell whether a receive() only found nothing to receive.
+
+    channels_redis.core waits as long for a message as redis-py, from 8 on, waits for an answer.
+    redis-py's error is not Python's own, and we do not depend on redis-py: so the name must do.
+    """
+    return type(error).__name__ == "TimeoutError"
 
 
 _hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()

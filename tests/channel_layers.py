@@ -61,6 +61,11 @@ class Wavering(InMemoryChannelLayer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._trouble: Literal["", "fails", "hangs"] = ""
+        self._stale = 0
+
+    def close_connections(self, number: int) -> None:
+        """Fail the next so many times, as connections do that were closed while unused."""
+        self._stale = number
 
     def go_away(self, how: Literal["fails", "hangs"]) -> None:
         """Fail, or hang, at everything from now on."""
@@ -87,6 +92,9 @@ class Wavering(InMemoryChannelLayer):
         await super().group_send(group, message)
 
     async def _work(self) -> None:
+        if self._stale:
+            self._stale -= 1
+            raise ConnectionError("Connection closed by server.")
         if self._trouble == "fails":
             raise ConnectionError("The layer's server is gone.")
         if self._trouble == "hangs":

@@ -206,11 +206,16 @@ def layer_environment(layer: Layer) -> dict[str, str]:
     return {"CHANNEL_LAYER": layer, "REDIS_URL": redis_url() if on_redis else ""}
 
 
+def new_redis() -> Process:
+    """Make, and do not start, a Redis that forgets all when it ends."""
+    port = free_port()
+    return Process(services.redis_command(port, folder()), {}, port)
+
+
 @cache
 def redis() -> Process:
     """Start Redis, once, and stop it when this process ends."""
-    port = free_port()
-    process = Process(services.redis_command(port, folder()), {}, port)
+    process = new_redis()
     process.start()
     atexit.register(process.kill)
     return process

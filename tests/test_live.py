@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
+import redis
 from channels.layers import channel_layers, get_channel_layer
 from pytest_django import Settings
 
@@ -109,3 +110,36 @@ async def test_of_a_layer_that_hangs_only_the_first_who_use_it_wait(
             await live.publish("group", {})
             await live.listen(f"group{number}", print)
             await live.leave(f"group{number}", print)
+
+
+async def test_a_connection_that_was_closed_while_unused_loses_no_message(
+    layer: Wavering, caplog: pytest.LogCaptureFixture
+) -> None:
+    ear = Ear("group")
+    await ear.listen()
+    layer.close_connections(1)
+    await live.publish("group", {"text": "heard"})
+    async with asyncio.timeout(SECONDS):
+        assert (await ear.heard.get())["text"] == "heard"
+    assert not caplog.records
+
+
+async def test_a_layer_with_nothing_to_receive_for_a_while_does_not_count_as_away(
+    layer: Wavering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = layer.receive
+    silences = 3
+
+    async def receive_or_find_nothing(channel: str) -> Any:
+        """Do as channels_redis.core does after five seconds."""
+        nonlocal silences
+        if silences:
+            silences -= 1
+            raise redis.TimeoutError("Timeout reading from 127.0.0.1:6379")
+        return await receive(channel)
+
+    monkeypatch.setattr(layer, "receive", receive_or_find_nothing)
+    ear = Ear("group")
+    await ear.listen()
+    assert await ear.hears("something")
+    assert not silences and not caplog.records
