@@ -50,6 +50,18 @@ def postgresql_url(name: str = "postgres") -> str:
     return services.postgresql_url(postgresql(), name)
 
 
+@contextmanager
+def own_postgresql() -> Iterator[tuple[Any, str]]:
+    """Start a PostgreSQL that a test may stop; gives it and the DATABASE_URL of all tables."""
+    server = services.start_postgresql(folder() / uuid4().hex[:8])
+    try:
+        url = services.postgresql_url(server)
+        _migrate(url)
+        yield server, url
+    finally:
+        server.cleanup()
+
+
 def _on_postgresql(statement: str) -> None:
     with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
         connection.execute(statement)
@@ -64,12 +76,16 @@ def _template(kind: Database) -> str:
     else:
         name = str(folder() / "template.sqlite3")
         url = f"sqlite:///{name}"
+    _migrate(url)
+    return name
+
+
+def _migrate(url: str) -> None:
     env = _environment({"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"})
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"],
         cwd=ROOT, env=env, check=True, timeout=120,
     )  # fmt: skip  # one option a line hides what is run
-    return name
 
 
 @contextmanager

@@ -5,6 +5,7 @@ request lasts, and a stream lasts for hours. Here a unit of work borrows a threa
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from django.db import InterfaceError, OperationalError, connections, router, tra
 from django.db.backends.signals import connection_created
 
 from a2a_app import conf, models
+from a2a_app.outages import Outage
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,8 +28,14 @@ T = TypeVar("T")
 AWAY = (OperationalError, InterfaceError)
 """What is raised where the database does not answer, or has broken off a connection."""
 
+outage = Outage(logger, "The database")
+"""What whoever finds the database away tells of it, in place of a line of their own."""
+
 THREAD_NAME = "a2a-database"
 
+# How often a connection of ours was broken off, and how often that was when a thread last looked.
+_breaks = 0
+_thread = threading.local()
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
 
@@ -61,7 +71,14 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     the outcome shields this call.
     """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads(), partial(_with_connection, work, *args, **kwargs))
+    call = partial(_with_connection, work, *args, **kwargs)
+    try:
+        result = await loop.run_in_executor(_threads(), call)
+    except AWAY as error:
+        outage.begin(error)
+        raise
+    outage.end()
+    return result
 
 
 def close() -> None:
@@ -103,10 +120,24 @@ def _thread_count() -> int:
 
 
 def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    _replace_broken()
     try:
         return work(*args, **kwargs)
     finally:
         _tidy()
+
+
+def _replace_broken() -> None:
+    """Where another thread's connection broke off, see whether this one's has too, before its use.
+
+    A database that was restarted has broken off all, and each would fail one unit of work.
+    """
+    known, _thread.breaks = getattr(_thread, "breaks", _breaks), _breaks
+    if known == _breaks:
+        return
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()
 
 
 def _limit_idle_transactions(connection: Any, **_: object) -> None:
@@ -126,10 +157,12 @@ def _is_pooled(connection: Any) -> bool:
 
 def _tidy() -> None:
     """Keep a good connection for the next unit of work, whatever CONN_MAX_AGE says of requests."""
+    global _breaks
     for connection in connections.all(initialized_only=True):
         broken = connection.errors_occurred and not connection.is_usable()
         if (broken or _is_pooled(connection)) and not connection.in_atomic_block:
             connection.close()
+        _breaks += broken
         connection.errors_occurred = connection.errors_occurred and broken
 
 

@@ -18,7 +18,7 @@ SECONDS = 90
 LONG: dict[str, Any] = {"POLL_SECONDS": 600, "LEASE_SECONDS": 600, "SWEEP_SECONDS": 600}
 LAYERS: list[Layer] = ["pubsub", "core"]
 # Longer than the outage: the later events show that the earlier ones are missing.
-STEPS = json.dumps({"steps": 60, "delay": 0.2})
+STEPS = json.dumps({"steps": 40, "delay": 0.2})
 TASKS = 15
 AWAY, BACK = "The channel layer does not answer", "The channel layer answers again"
 
