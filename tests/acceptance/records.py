@@ -15,6 +15,7 @@ from tests.acceptance.persistent import TERMINAL
 class Run:
     """A row of Run."""
 
+    id: str
     attempt: int
     worker: str
     outcome: str
@@ -78,7 +79,7 @@ def message_tasks(database_url: str) -> dict[str, str]:
 
 def _record(connection: "psycopg.Connection[Any]", task: dict[str, Any]) -> Record:
     runs = connection.cursor(row_factory=class_row(Run)).execute(
-        "SELECT attempt, worker, outcome, started_at, ended_at FROM a2a_app_run"
+        "SELECT id::text, attempt, worker, outcome, started_at, ended_at FROM a2a_app_run"
         " WHERE task_id = %s ORDER BY turn, attempt",
         [task["id"]],
     )

@@ -51,7 +51,8 @@ async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
             ]
             task = await here.send(told(chunks=150, delay=0.01), returnImmediately=True)
             subscribe = [
-                client.stream("SubscribeToTask", id=task["id"]) for client in (here, there) * 25
+                client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+                for client in (here, there) * 25
             ]
             others = [
                 sender.send(told(chunks=10, delay=0.02), returnImmediately=True)

@@ -47,8 +47,10 @@ async def test_a_frozen_worker_is_replaced_in_time_and_refused_when_it_goes_on(
                 await _freeze(worker, database_url, amid_a_transaction=amid_a_transaction)
                 site.worker()
                 seen = await _step(events, "2 5")
+                lost = records(database_url)[task["id"]].runs[0]
                 os.kill(worker.pid, signal.SIGCONT)
-                await worker.says("The run no longer holds its task.")
+                # It learns it from its heartbeat or from a write, whichever is first.
+                await worker.says(f"Run {lost.id}")
                 rest = [event async for event in events]
     assert state(rest[-1][1]) == "COMPLETED"
     record = records(database_url)[task["id"]]
