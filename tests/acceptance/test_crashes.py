@@ -12,14 +12,14 @@ import pytest
 
 from tests.acceptance.persistent import PersistentClient, Seen
 from tests.acceptance.records import Record, message_tasks, records
-from tests.cluster import Cluster, Layer
+from tests.cluster import Cluster
 from tests.rpc import Client, state, text, told
-from tests.servers import Process, fresh_database, redis_url
+from tests.servers import Layer, Process, fresh_database
 
 SECONDS = 100
 
 QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
-LAYERS: list[Layer] = ["pubsub"]
+LAYERS: list[Layer] = ["redis", "postgresql"]
 
 TASKS = 200
 AT_ONCE = 60
@@ -43,7 +43,7 @@ async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
         "LEASE_SECONDS": 600,
         "MAX_RUNS": 4,
     }
-    with Cluster(database_url=database_url, redis_url=redis_url(), layer=layer, **long) as site:
+    with Cluster(database_url=database_url, layer=layer, **long) as site:
         servers, workers = site.start(servers=2, workers=2)
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
             here, there = [
@@ -82,7 +82,7 @@ async def test_tasks_end_once_and_streams_are_whole_while_processes_are_killed(
     database_url: str, layer: Layer
 ) -> None:
     chance = random.Random(20260101)
-    site = Cluster(database_url=database_url, redis_url=redis_url(), layer=layer, **QUICK)
+    site = Cluster(database_url=database_url, layer=layer, **QUICK)
     with site:
         servers, workers = site.start(servers=2, workers=2)
         async with asyncio.timeout(SECONDS), _clients(servers) as clients:

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.records import records
 from tests.cluster import Cluster
 from tests.rpc import Client, state, text
-from tests.servers import Process, fresh_database, redis_url
+from tests.servers import Process, fresh_database
 
 SECONDS = 60
 QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
@@ -37,7 +37,7 @@ def database_url() -> Iterator[str]:
 async def test_a_frozen_worker_is_replaced_in_time_and_refused_when_it_goes_on(
     database_url: str, amid_a_transaction: bool
 ) -> None:
-    with Cluster(database_url=database_url, redis_url=redis_url(), **QUICK) as site:
+    with Cluster(database_url=database_url, **QUICK) as site:
         server, worker = site.server(), site.worker()
         async with asyncio.timeout(SECONDS), Client(server.url, "steps-for-ever") as client:
             task = await client.send(STEPS, returnImmediately=True)

@@ -14,7 +14,7 @@ from tests.acceptance.persistent import PersistentClient
 from tests.acceptance.records import message_tasks, records
 from tests.cluster import Cluster
 from tests.rpc import state
-from tests.servers import own_postgresql, redis_url
+from tests.servers import Layer, own_postgresql
 
 SECONDS = 100
 # Longer than PostgreSQL is away.
@@ -30,12 +30,12 @@ def postgresql() -> Iterator[tuple[Any, str]]:
         yield server_and_url
 
 
-@pytest.mark.parametrize("how", ["restart", "crash"])
+@pytest.mark.parametrize(("how", "layer"), [("restart", "redis"), ("crash", "postgresql")])
 async def test_turns_and_streams_wait_for_postgresql_and_go_on_when_it_is_back(
-    postgresql: tuple[Any, str], how: str
+    postgresql: tuple[Any, str], how: str, layer: Layer
 ) -> None:
     server, url = postgresql
-    with Cluster(database_url=url, redis_url=redis_url(), **SETTINGS) as site:
+    with Cluster(database_url=url, layer=layer, **SETTINGS) as site:
         servers, workers = site.start(servers=2, workers=2)
         urls = [each.url for each in servers]
         async with (

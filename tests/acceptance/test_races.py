@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.records import records
 from tests.cluster import Cluster
 from tests.rpc import Client, message, state
-from tests.servers import fresh_database, redis_url
+from tests.servers import fresh_database
 
 SECONDS = 90
 RACES, AT_ONCE = 1000, 20
@@ -28,7 +28,7 @@ def database_url() -> Iterator[str]:
 async def test_of_an_end_and_a_cancel_at_the_same_instant_one_wins_for_everybody(
     database_url: str,
 ) -> None:
-    with Cluster(database_url=database_url, redis_url=redis_url()) as site:
+    with Cluster(database_url=database_url) as site:
         servers, _ = site.start(servers=2, workers=1)
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
             here, there = [

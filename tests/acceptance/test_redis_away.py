@@ -9,14 +9,14 @@ import pytest
 
 from tests.acceptance.persistent import PersistentClient
 from tests.acceptance.records import records
-from tests.cluster import Cluster, Layer
+from tests.cluster import Cluster
 from tests.rpc import state
-from tests.servers import Process, fresh_database, new_redis
+from tests.servers import Layer, Process, fresh_database, new_redis
 
 SECONDS = 90
 # So long between polls that what is seen after the outage has come by Redis.
 LONG: dict[str, Any] = {"POLL_SECONDS": 600, "LEASE_SECONDS": 600, "SWEEP_SECONDS": 600}
-LAYERS: list[Layer] = ["pubsub", "core"]
+LAYERS: list[Layer] = ["redis", "redis-core"]
 # Longer than the outage: the later events show that the earlier ones are missing.
 STEPS = json.dumps({"steps": 40, "delay": 0.2})
 TASKS = 15
