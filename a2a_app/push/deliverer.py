@@ -77,7 +77,9 @@ class Deliverer:
                     self._begin(delivery)
                 if not taken:
                     return
-        except Exception:  # a database that is away now may be back next time
+        except database.AWAY:
+            pass  # It may be back next time.
+        except Exception:  # no webhook must be without its deliverer
             logger.warning("Could not look for notifications that are due.", exc_info=True)
 
     def _begin(self, delivery: Delivery) -> None:
@@ -99,7 +101,9 @@ class Deliverer:
                 await self._send_all(delivery, sender)
         except NotDeliveredError as failure:
             await self._postpone(delivery, str(failure))
-        except Exception:  # the lease runs out, and the next process tries
+        except database.AWAY:
+            pass  # The lease runs out, and the next process tries.
+        except Exception:  # as above
             logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)
 
     async def _send_all(self, delivery: Delivery, sender: Sender) -> None:
