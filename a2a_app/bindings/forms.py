@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 from django.http import HttpResponse
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 class Form(ABC):
     """How a binding writes what goes out in answer to one request."""
 
-    media_type: ClassVar[str] = "application/json"
+    media_type = "application/json"
 
     @abstractmethod
     def wrap(self, body: str) -> str:
@@ -42,8 +42,7 @@ class Form(ABC):
         except Exception:  # no client gets a page of HTML, and none sees what is inside
             reference = uuid4()
             logger.exception("A request failed; reference %s.", reference)
-            error = protocol.InternalError(f"Internal error. Reference: {reference}")
-            return self._refuse(error)
+            return self._refuse(protocol.InternalError(f"Internal error. Reference: {reference}"))
 
     async def perform(
         self, operation: Operation, call: Call, given: dict[str, Any]
