@@ -64,6 +64,9 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not count here."""
 
+    api_docs: bool = True
+    """Whether there is a page about the API, with its description for tools."""
+
     card_max_age: int = Field(300, ge=0)
     """For how many seconds clients may keep a card (section 8.6.1)."""
 

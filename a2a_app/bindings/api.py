@@ -5,39 +5,70 @@ from typing import Any
 
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import NinjaAPI
 from ninja.params.functions import Path
 from ninja.utils import contribute_operation_args
 
-from a2a_app import runners
+import a2a_app
+from a2a_app import conf, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc, rest
 from a2a_app.bindings.cards import serve_card
+from a2a_app.bindings.openapi import Api, describe_jsonrpc, describe_route, introduction
 from a2a_app.bindings.routes import ROUTES, TENANT_ROUTES, Route
 
-api = NinjaAPI(
+
+def _if_shown(view: Callable[..., Any]) -> Callable[..., Any]:
+    def shown(request: HttpRequest, **options: Any) -> Any:
+        if not conf.current().api_docs:
+            raise Http404("A2A['API_DOCS'] is off.")
+        return view(request, **options)
+
+    return shown
+
+
+api = Api(
     title="Agent2Agent",
+    version=a2a_app.__version__,
+    description=introduction(),
     urls_namespace="a2a",
-    docs_url=None,
-    openapi_url=None,
+    # No agent's URL: slugs are not empty, and have no dots.
+    docs_url="/a2a/",
+    openapi_url="/a2a/openapi.json",
+    docs_decorator=_if_shown,
 )
 
 
 # Both with the last slash and without: a redirect would make a GET of a POST.
 @api.post("/a2a/{slug}", url_name="jsonrpc_without_slash", include_in_schema=False)
-@api.post("/a2a/{slug}/", url_name="jsonrpc")
+@api.post(
+    "/a2a/{slug}/",
+    url_name="jsonrpc",
+    operation_id="JSONRPC",
+    tags=["JSON-RPC"],
+    openapi_extra=describe_jsonrpc(),
+)
 async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Answer a JSON-RPC request to an agent (section 9)."""
     return await jsonrpc.serve(request, await _begin(slug))
 
 
-@api.get("/a2a/{slug}/.well-known/agent-card.json", url_name="agent_card")
+@api.get(
+    "/a2a/{slug}/.well-known/agent-card.json",
+    url_name="agent_card",
+    summary="The card of an agent",
+    tags=["Cards"],
+)
 async def serve_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Give an agent's card (section 8.2)."""
     return serve_card(request, _find(slug))
 
 
-@api.get("/.well-known/agent-card.json", url_name="site_card")
+@api.get(
+    "/.well-known/agent-card.json",
+    url_name="site_card",
+    summary="The card of the site's agent",
+    tags=["Cards"],
+)
 async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
     """Give the card of the site's agent (section 8.2)."""
     try:
@@ -55,10 +86,23 @@ def _serve_route(route: Route) -> Callable[..., Any]:
     return serve_route
 
 
-for _route in (*ROUTES, *TENANT_ROUTES):
-    api.api_operation(
-        list(_route.methods), "/a2a/{slug}" + _route.path, url_name=_route.operation.name
-    )(_serve_route(_route))
+def _add_route(route: Route, **options: Any) -> None:
+    name = route.operation.name
+    add = api.api_operation([route.method], "/a2a/{slug}" + route.path, url_name=name, **options)
+    add(_serve_route(route))
+
+
+for _route in ROUTES:
+    # An id names one method of one path; subscribing has two.
+    _by_get = "ByGet" if _route.operation.streaming and _route.method == "GET" else ""
+    _add_route(
+        _route,
+        operation_id=_route.operation.name + _by_get,
+        tags=["HTTP+JSON"],
+        openapi_extra=describe_route(_route),
+    )
+for _route in TENANT_ROUTES:
+    _add_route(_route, include_in_schema=False)
 
 
 async def _begin(slug: str) -> Agent:

@@ -26,7 +26,7 @@ class Route:
     """One URL of an operation, below the URL of an agent."""
 
     operation: Operation
-    methods: tuple[str, ...]
+    method: str
     path: str
     """A template, whose fields are those of the operation's parameters."""
 
@@ -36,8 +36,8 @@ class Route:
         return re.findall(r"{(?:\w+:)?(\w+)}", self.path)
 
 
-def _route(name: str, methods: str, path: str) -> Route:
-    return Route(OPERATIONS[name], tuple(methods.split()), path)
+def _route(name: str, method: str, path: str) -> Route:
+    return Route(OPERATIONS[name], method, path)
 
 
 # In the order in which they are tried: a verb after a colon would else be taken for part of an id.
@@ -46,7 +46,8 @@ ROUTES = (
     _route("SendStreamingMessage", "POST", "/message:stream"),
     _route("CancelTask", "POST", "/tasks/{id}:cancel"),
     # Section 11.3.2 says POST, the proto GET.
-    _route("SubscribeToTask", "POST GET", "/tasks/{id}:subscribe"),
+    _route("SubscribeToTask", "POST", "/tasks/{id}:subscribe"),
+    _route("SubscribeToTask", "GET", "/tasks/{id}:subscribe"),
     _route("GetTask", "GET", "/tasks/{id}"),
     _route("ListTasks", "GET", "/tasks"),
     _route("CreateTaskPushNotificationConfig", "POST", "/tasks/{task_id}/pushNotificationConfigs"),

@@ -31,6 +31,10 @@ def path_of(route: Route, tenant: str = "acme") -> str:
     return path.replace("{id}", NOBODY).replace("{task_id}", NOBODY)
 
 
+def shown(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
 async def sent(rest: Rest, **load: Any) -> dict[str, Any]:
     result = await rest.result("POST", "/message:send", {"message": told(**load)})
     task: dict[str, Any] = result["task"]
@@ -93,16 +97,16 @@ async def test_a_stream_goes_on_after_the_last_event_that_was_seen(rest: Rest) -
     assert bad_fields_of(await rest.get(path, Last_Event_ID="x")) == ["Last-Event-ID"]
 
 
-@pytest.mark.parametrize("route", [*ROUTES, *TENANT_ROUTES], ids=lambda route: route.path)
+@pytest.mark.parametrize(
+    "route", [*ROUTES, *TENANT_ROUTES], ids=lambda route: f"{route.method} {route.path}"
+)
 async def test_every_route_leads_to_its_operation_and_no_other_method_does(
     rest: Rest, route: Route
 ) -> None:
     path = path_of(route)
-    for method in route.methods:
-        response = await rest.ask(method, path)
-        assert response.status_code != 405
-        if response["Content-Type"] != A2A_JSON:
-            assert response.status_code != 404
+    response = await rest.ask(route.method, path)
+    # One that was not found is a task: the answer is the binding's.
+    assert response["Content-Type"] == A2A_JSON and response.status_code != 405
     for method in ("PUT", "PATCH"):
         assert (await rest.ask(method, path)).status_code == 405
 
@@ -136,12 +140,12 @@ async def test_no_tenant_hides_a_route(rest: Rest, name: str) -> None:
 # Parameters.
 
 
-@pytest.mark.parametrize("route", TENANT_ROUTES, ids=lambda route: route.path)
+@pytest.mark.parametrize("route", TENANT_ROUTES, ids=shown)
 async def test_a_tenant_in_the_path_is_the_tenant_of_the_parameters(
     rest: Rest, route: Route
 ) -> None:
     # No agent asks for its tenant yet: that it is checked shows that it is there.
-    response = await rest.ask(route.methods[0], path_of(route, tenant="%00"), {})
+    response = await rest.ask(route.method, path_of(route, tenant="%00"), {})
     if "PushNotification" in route.operation.name:
         assert refusal_of(response) == (400, "PUSH_NOTIFICATION_NOT_SUPPORTED")
     else:
