@@ -26,6 +26,9 @@ class Settings(BaseModel):
     public_url: str = ""
     """Scheme and host that clients reach, put into cards; empty: taken from each request."""
 
+    protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
+    """Versions of the protocol that are served, the preferred first."""
+
     anonymous: Literal["refuse", "share"] = "refuse"
     """What callers without credentials get: an error, or tasks that all of them share."""
 

@@ -101,7 +101,9 @@ def test_the_reference_gives_every_url() -> None:
         shown = re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(pattern.pattern))
         if shown.endswith("slug>"):
             shown += "/"  # served with and without the slash; one row says so
-        shown = shown.replace("<tenant>/", "")  # may stand before any route; one sentence says so
+        # A sentence says so of all routes: a tenant may stand before them, and v1 means 0.3.
+        shown = shown.replace("<tenant>/", "").replace("v1/card", "extendedAgentCard")
+        shown = shown.replace("<slug>/v1/", "<slug>/")
         row_of(f"/{shown}")
 
 

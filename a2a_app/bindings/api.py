@@ -9,12 +9,12 @@ from ninja.params.functions import Path
 from ninja.utils import contribute_operation_args
 
 import a2a_app
-from a2a_app import conf, runners
+from a2a_app import conf, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc, rest
 from a2a_app.bindings.cards import serve_card
 from a2a_app.bindings.openapi import Api, describe_jsonrpc, describe_route, introduction
-from a2a_app.bindings.routes import ROUTES, TENANT_ROUTES, Route
+from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT_ROUTES, Route
 
 
 def _if_shown(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +78,11 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
 
 
 def _serve_route(route: Route) -> Callable[..., Any]:
+    is_old = route.version == protocol.VERSION_03
+
     async def serve_route(request: HttpRequest, slug: str, **fields: str) -> HttpResponseBase:
+        if is_old and protocol.VERSION_03 not in conf.current().protocol_versions:
+            raise Http404("A2A['PROTOCOL_VERSIONS'] does not have 0.3.")
         return await rest.serve(request, await _begin(slug), route, fields)
 
     for field in route.fields:
@@ -87,21 +91,22 @@ def _serve_route(route: Route) -> Callable[..., Any]:
 
 
 def _add_route(route: Route, **options: Any) -> None:
-    name = route.operation.name
-    add = api.api_operation([route.method], "/a2a/{slug}" + route.path, url_name=name, **options)
+    old = "" if route.version == protocol.VERSION else f"{route.version}-"
+    name = old + route.method.name
+    add = api.api_operation([route.verb], "/a2a/{slug}" + route.path, url_name=name, **options)
     add(_serve_route(route))
 
 
 for _route in ROUTES:
-    # An id names one method of one path; subscribing has two.
-    _by_get = "ByGet" if _route.operation.streaming and _route.method == "GET" else ""
+    # An id names one verb of one path; subscribing has two.
+    _by_get = "ByGet" if _route.method.operation.streaming and _route.verb == "GET" else ""
     _add_route(
         _route,
-        operation_id=_route.operation.name + _by_get,
+        operation_id=_route.method.name + _by_get,
         tags=["HTTP+JSON"],
         openapi_extra=describe_route(_route),
     )
-for _route in TENANT_ROUTES:
+for _route in (*ROUTES_03, *TENANT_ROUTES):
     _add_route(_route, include_in_schema=False)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest
 
-from a2a_app import protocol
+from a2a_app import conf, protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
 from a2a_app.operations.call import Call, activated_extensions
@@ -22,26 +22,28 @@ async def call_of(request: HttpRequest, agent: Agent) -> Call:
 
 def asked_extensions(headers: Mapping[str, str]) -> list[str]:
     """Give the URIs of the extensions that the client wants to use."""
-    given = headers.get(protocol.EXTENSIONS_HEADER, "")
+    names = (protocol.EXTENSIONS_HEADER, protocol.EXTENSIONS_HEADER_03)
+    given = ",".join(headers.get(name, "") for name in names)
     return [uri.strip() for uri in given.split(",") if uri.strip()]
 
 
-def check_version(request: HttpRequest, *, named_by_method: bool) -> None:
-    """Refuse a version that is not served (section 3.6.2).
+def version_of(request: HttpRequest, *, implied: str) -> str:
+    """Give the version that a request asks for; raises VersionNotSupportedError (section 3.6.2).
 
     Args:
-        request: Names its version in a header or in the query, or not at all, which means 0.3.
-        named_by_method: Whether the method exists in our version only, which then tells as well.
+        request: Names its version in a header or in the query, or not at all.
+        implied: The version that the method or the URL belongs to: it tells where nothing else
+            does. What no version has a method for implies the one of section 3.6.2.
     """
     header = protocol.VERSION_HEADER
-    given = request.headers.get(header) or request.GET.get(header)
-    if named_by_method and not given:
-        return
-    version = protocol.requested_version(given)
-    if version != protocol.VERSION:
+    given = (request.headers.get(header) or request.GET.get(header) or "").strip()
+    version = protocol.requested_version(given) if given else implied
+    served = conf.current().protocol_versions
+    if version not in served:
         raise protocol.VersionNotSupportedError(
-            f"Version {version[:20]!r} is not served here; {protocol.VERSION} is. "
-            f"Name it in the header {header}.",
+            f"Version {version[:20]!r} is not served here; {' and '.join(served)} are. "
+            f"Name one in the header {header}.",
             requested=version[:20],
-            supported=protocol.VERSION,
+            supported=", ".join(served),
         )
+    return version

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
+from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.sse import event_stream
 from a2a_app.operations import Call, Operation
 
@@ -20,6 +21,8 @@ class Form(ABC):
     """How a binding writes what goes out in answer to one request."""
 
     media_type = "application/json"
+    dialect: Dialect = CURRENT
+    """That of the version asked for, from when it is known."""
 
     @abstractmethod
     def wrap(self, body: str) -> str:
@@ -52,28 +55,29 @@ class Form(ABC):
         Args:
             operation: What is asked for.
             call: By whom, and how.
-            given: Its parameters, not checked yet.
+            given: Its parameters in JSON of 1.0, not checked yet.
         """
         operation.check_capability(call)
         params = operation.params.from_dict(given)
         del given
         response = await self._perform(operation, call, params)
         if call.extensions:
-            response[protocol.EXTENSIONS_HEADER] = ", ".join(call.extensions)
+            response[self.dialect.extensions_header] = ", ".join(call.extensions)
         return response
 
     async def _perform(
         self, operation: Operation, call: Call, params: protocol.Model
     ) -> HttpResponseBase:
         if operation.streaming is not None:
-            stream = operation.streaming(call, params)
+            stream = self.dialect.stream(operation.streaming(call, params))
             return await event_stream(stream, wrap=self.wrap, wrap_error=self.wrap_error)
         assert operation.unary is not None  # one of the two it is
         result = await operation.unary(call, params)
-        return self._response(self.wrap(result.to_json()))
+        return self._response(self.wrap(self.dialect.result(result.to_json())))
 
     def _refuse(self, error: protocol.A2AError) -> HttpResponse:
-        response = self._response(self.wrap_error(error), status=self.status(error))
+        body = self.wrap_error(self.dialect.error(error))
+        response = self._response(body, status=self.status(error))
         if response.status_code == 401:
             response["WWW-Authenticate"] = "Bearer"
         return response

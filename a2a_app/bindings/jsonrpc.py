@@ -10,9 +10,10 @@ from django.http.response import HttpResponseBase
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json
-from a2a_app.bindings.calls import call_of, check_version
+from a2a_app.bindings.calls import call_of, version_of
+from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.forms import Form
-from a2a_app.operations import OPERATIONS, Operation
+from a2a_app.bindings.v03 import RPC_METHODS
 
 
 class Envelope(Form):
@@ -44,10 +45,12 @@ async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:
 async def _serve(request: HttpRequest, agent: Agent, envelope: Envelope) -> HttpResponseBase:
     body = read_json(request)
     envelope.id = _id(body)
-    operation = _operation(request, body)
+    method = _method(request, body)
+    envelope.dialect = method.dialect
+    params = _params(body)
+    del body
     call = await call_of(request, agent)
-    # Taken out: while a stream is open nothing keeps what came in.
-    return await envelope.perform(operation, call, body.pop("params", None) or {})
+    return await envelope.perform(method.operation, call, method.dialect.params(params))
 
 
 def _id(body: Any) -> str:
@@ -62,17 +65,28 @@ def _id(body: Any) -> str:
     return json.dumps(given)
 
 
-def _operation(request: HttpRequest, body: dict[str, Any]) -> Operation:
+def _method(request: HttpRequest, body: dict[str, Any]) -> Method:
     if body.get("jsonrpc") != "2.0":
         raise protocol.InvalidRequestError('jsonrpc must be "2.0".')
-    method = body.get("method")
-    if not isinstance(method, str) or not method:
+    name = body.get("method")
+    if not isinstance(name, str) or not name:
         raise protocol.InvalidRequestError("method must be a string.")
-    operation = OPERATIONS.get(method)
     # A slash is in every method's name of 0.3 and in none of 1.0 (section 9.1).
-    check_version(request, named_by_method="/" not in method)
-    if operation is None:
-        raise protocol.MethodNotFoundError(f"There is no method {method[:100]!r}.")
-    if not isinstance(body.get("params"), dict | None):
+    implied = protocol.VERSION_03 if "/" in name else protocol.VERSION
+    version = version_of(request, implied=implied)
+    try:
+        return _METHODS[version][name]
+    except KeyError:
+        raise protocol.MethodNotFoundError(
+            f"There is no method {name[:100]!r} in version {version}."
+        ) from None
+
+
+def _params(body: dict[str, Any]) -> dict[str, Any]:
+    params = body.get("params")
+    if not isinstance(params, dict | None):
         raise protocol.InvalidParamsError.of("params", "must be an object")
-    return operation
+    return params or {}
+
+
+_METHODS = {protocol.VERSION: METHODS, protocol.VERSION_03: RPC_METHODS}

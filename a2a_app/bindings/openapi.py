@@ -130,14 +130,14 @@ def schemas() -> Json:
 
 def describe_route(route: Route) -> Json:
     """Describe a route of HTTP+JSON: its parameters, its body, and what it answers."""
-    operation = route.operation
+    operation = route.method.operation
     described: Json = {
         "summary": operation.name,
         "description": _first_line(operation.unary or operation.streaming),
         "responses": {200: _answer(operation), "default": _ERROR},
         "parameters": _headers(operation),
     }
-    if route.method == "POST":
+    if route.verb == "POST":
         described["requestBody"] = {"content": _content(MEDIA_TYPES, _ref(operation.params))}
     else:
         described["parameters"] += _query(operation.params, set(route.fields))

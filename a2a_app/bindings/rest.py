@@ -9,36 +9,31 @@ from django.http.response import HttpResponseBase
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json_object
-from a2a_app.bindings.calls import call_of, check_version
+from a2a_app.bindings.calls import call_of, version_of
+from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.forms import Form
 from a2a_app.bindings.routes import Route
 from a2a_app.protocol import InvalidParamsError
 
-MEDIA_TYPES = ("application/a2a+json", "application/json")
+MEDIA_TYPES = CURRENT.media_types
 
 
 class Plain(Form):
-    """A result without anything round it, and errors as google.rpc.Status (section 11.6)."""
+    """A result without anything round it, and errors that say the HTTP status too."""
 
-    def __init__(self, request: HttpRequest) -> None:
-        # The first, unless the client says that it would rather have the other.
-        self.media_type = request.get_preferred_type(MEDIA_TYPES) or MEDIA_TYPES[0]
+    def __init__(self, request: HttpRequest, dialect: Dialect) -> None:
+        self.dialect = dialect
+        # The first, unless the client says that it would rather have another.
+        known = dialect.media_types
+        self.media_type = request.get_preferred_type(known) or known[0]
 
     def wrap(self, body: str) -> str:
         """Give a result's JSON as it is."""
         return body
 
     def wrap_error(self, error: protocol.A2AError) -> str:
-        """Write an error; its reason is always there, since many share an HTTP status."""
-        info = error.info()
-        details = [info, *(detail for detail in error.details() if detail != info)]
-        status = {
-            "code": error.http_status,
-            "status": error.grpc_status,
-            "message": error.message,
-            "details": details,
-        }
-        return json.dumps({"error": status})
+        """Write an error (section 11.6)."""
+        return json.dumps(self.dialect.plain_error(error))
 
     def status(self, error: protocol.A2AError) -> int:
         """Give the status of section 5.4."""
@@ -56,20 +51,22 @@ async def serve(
         route: Which of the agent's.
         fields: The fields of the parameters that the URL gives.
     """
-    form = Plain(request)
+    form = Plain(request, route.method.dialect)
     return await form.answer(_serve(request, agent, route, fields, form))
 
 
 async def _serve(
     request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str], form: Plain
 ) -> HttpResponseBase:
-    check_version(request, named_by_method=True)
-    operation = route.operation
-    if request.method == "POST":
-        given = read_json_object(request, MEDIA_TYPES)
-    else:
-        given = _from_query(request.GET, operation.params)
+    version = version_of(request, implied=form.dialect.version)
+    if version != form.dialect.version:
+        raise protocol.MethodNotFoundError(f"There is no such URL in version {version}.")
+    operation, has_body = route.method.operation, request.method == "POST"
+    body = read_json_object(request, MEDIA_TYPES) if has_body else {}
     call = await call_of(request, agent)
+    # A query has fields of the same names in all versions.
+    given = form.dialect.params(body) if has_body else _from_query(request.GET, operation.params)
+    del body
     return await form.perform(operation, call, _with_fields(given, fields, operation.params))
 
 

@@ -31,13 +31,13 @@ def description() -> Iterator[Any]:
         yield schemathesis.openapi.from_url(f"{server.url}/a2a/openapi.json")
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.verb} {route.path}")
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_request_that_the_description_allows_gets_an_answer_that_it_has(
     description: Any, route: Any, data: st.DataObject
 ) -> None:
-    operation = description["/a2a/{slug}" + route.path][route.method]
+    operation = description["/a2a/{slug}" + route.path][route.verb]
     case = data.draw(operation.as_strategy())
     case.path_parameters["slug"] = "echo"
     case.call_and_validate(checks=KEPT, timeout=SECONDS)

@@ -29,8 +29,8 @@ async def test_the_description_is_valid(rpc: Rpc) -> None:
 async def test_every_route_is_described_and_says_what_it_is_for(rpc: Rpc) -> None:
     paths = (await described(rpc))["paths"]
     for route in ROUTES:
-        found = paths["/a2a/{slug}" + route.path][route.method.lower()]
-        assert found["summary"] == route.operation.name
+        found = paths["/a2a/{slug}" + route.path][route.verb.lower()]
+        assert found["summary"] == route.method.name
         assert found["description"]
         named = {each["name"] for each in found["parameters"] if each["in"] == "path"}
         assert named == {"slug", *route.fields}

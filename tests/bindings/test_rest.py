@@ -32,7 +32,7 @@ def path_of(route: Route, tenant: str = "acme") -> str:
 
 
 def shown(route: Route) -> str:
-    return f"{route.method} {route.path}"
+    return f"{route.verb} {route.path}"
 
 
 async def sent(rest: Rest, **load: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ async def sent(rest: Rest, **load: Any) -> dict[str, Any]:
 
 
 def test_every_operation_has_a_route() -> None:
-    assert {route.operation.name for route in ROUTES} == set(OPERATIONS)
+    assert {route.method.name for route in ROUTES} == set(OPERATIONS)
 
 
 async def test_a_message_is_sent_and_its_task_is_read_listed_and_canceled(rest: Rest) -> None:
@@ -98,13 +98,13 @@ async def test_a_stream_goes_on_after_the_last_event_that_was_seen(rest: Rest) -
 
 
 @pytest.mark.parametrize(
-    "route", [*ROUTES, *TENANT_ROUTES], ids=lambda route: f"{route.method} {route.path}"
+    "route", [*ROUTES, *TENANT_ROUTES], ids=lambda route: f"{route.verb} {route.path}"
 )
 async def test_every_route_leads_to_its_operation_and_no_other_method_does(
     rest: Rest, route: Route
 ) -> None:
     path = path_of(route)
-    response = await rest.ask(route.method, path)
+    response = await rest.ask(route.verb, path)
     # One that was not found is a task: the answer is the binding's.
     assert response["Content-Type"] == A2A_JSON and response.status_code != 405
     for method in ("PUT", "PATCH"):
@@ -145,8 +145,8 @@ async def test_a_tenant_in_the_path_is_the_tenant_of_the_parameters(
     rest: Rest, route: Route
 ) -> None:
     # No agent asks for its tenant yet: that it is checked shows that it is there.
-    response = await rest.ask(route.method, path_of(route, tenant="%00"), {})
-    if "PushNotification" in route.operation.name:
+    response = await rest.ask(route.verb, path_of(route, tenant="%00"), {})
+    if "PushNotification" in route.method.name:
         assert refusal_of(response) == (400, "PUSH_NOTIFICATION_NOT_SUPPORTED")
     else:
         assert "tenant" in bad_fields_of(response)

@@ -1,0 +1,91 @@
+"""Cards of 0.3 (section 5.5 of 0.3), made of those of 1.0."""
+
+from typing import Any, TypeAlias
+
+from a2a_app.protocol import VERSION_03
+
+Json: TypeAlias = dict[str, Any]
+
+PROTOCOL_VERSION = f"{VERSION_03}.0"
+
+_SAME = (
+    "name", "description", "version", "provider", "documentationUrl", "iconUrl",
+    "defaultInputModes", "defaultOutputModes", "signatures",
+)  # fmt: skip  # names only
+_TYPES = {
+    "apiKeySecurityScheme": "apiKey",
+    "httpAuthSecurityScheme": "http",
+    "oauth2SecurityScheme": "oauth2",
+    "openIdConnectSecurityScheme": "openIdConnect",
+    "mtlsSecurityScheme": "mutualTLS",
+}
+_FLOWS = ("authorizationCode", "clientCredentials", "implicit", "password")
+
+
+def card_with_03(card: Json) -> Json:
+    """Add to a card of 1.0 what clients of 0.3 read; no member means one thing to each."""
+    old = card_03(card)
+    merged = {**card, **old}
+    for name in ("capabilities", "securitySchemes"):
+        if name in card:
+            merged[name] = _merged(card[name], old[name])
+    skills = zip(card["skills"], old["skills"], strict=True)
+    merged["skills"] = [{**new, **skill} for new, skill in skills]
+    return merged
+
+
+def card_03(card: Json) -> Json:
+    """Give the card of 0.3 for a card of 1.0."""
+    reached = [
+        {"url": each["url"], "transport": each["protocolBinding"]}
+        for each in card["supportedInterfaces"]
+        if each["protocolVersion"] == VERSION_03
+    ]
+    capabilities = card["capabilities"]
+    made = {
+        "protocolVersion": PROTOCOL_VERSION,
+        **{name: card[name] for name in _SAME if name in card},
+        "url": reached[0]["url"],
+        "preferredTransport": reached[0]["transport"],
+        "additionalInterfaces": reached,
+        "capabilities": {k: v for k, v in capabilities.items() if k != "extendedAgentCard"},
+        "supportsAuthenticatedExtendedCard": capabilities.get("extendedAgentCard", False),
+        "skills": [_skill(skill) for skill in card["skills"]],
+    }
+    if "securitySchemes" in card:
+        schemes = card["securitySchemes"].items()
+        made["securitySchemes"] = {name: _scheme(scheme) for name, scheme in schemes}
+    if "securityRequirements" in card:
+        made["security"] = _security(card["securityRequirements"])
+    return made
+
+
+def _merged(new: Json, old: Json) -> Json:
+    return {
+        name: {**value, **old[name]} if isinstance(value, dict) else value
+        for name, value in new.items()
+    }
+
+
+def _skill(skill: Json) -> Json:
+    made = dict(skill)
+    requirements = made.pop("securityRequirements", None)
+    return made if requirements is None else {**made, "security": _security(requirements)}
+
+
+def _security(requirements: list[Json]) -> list[Json]:
+    return [
+        {name: scopes.get("list", []) for name, scopes in each.get("schemes", {}).items()}
+        for each in requirements
+    ]
+
+
+def _scheme(scheme: Json) -> Json:
+    [(kind, given)] = scheme.items()
+    made = {"type": _TYPES[kind], **given}
+    if kind == "apiKeySecurityScheme":
+        made["in"] = made.pop("location")
+    if kind == "oauth2SecurityScheme":
+        flows = given["flows"].items()
+        made["flows"] = {name: {"scopes": {}, **flow} for name, flow in flows if name in _FLOWS}
+    return made
