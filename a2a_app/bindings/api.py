@@ -77,12 +77,26 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
         raise Http404(str(error)) from None
 
 
+@api.get("/a2a/{slug}/.well-known/agent.json", url_name="old_agent_card", include_in_schema=False)
+async def serve_old_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Give an agent's card, where clients of 0.3 may still look for it."""
+    _check_old()
+    return await serve_agent_card(request, slug)
+
+
+@api.get("/.well-known/agent.json", url_name="old_site_card", include_in_schema=False)
+async def serve_old_site_card(request: HttpRequest) -> HttpResponseBase:
+    """Give the card of the site's agent, where clients of 0.3 may still look for it."""
+    _check_old()
+    return await serve_site_card(request)
+
+
 def _serve_route(route: Route) -> Callable[..., Any]:
     is_old = route.version == protocol.VERSION_03
 
     async def serve_route(request: HttpRequest, slug: str, **fields: str) -> HttpResponseBase:
-        if is_old and protocol.VERSION_03 not in conf.current().protocol_versions:
-            raise Http404("A2A['PROTOCOL_VERSIONS'] does not have 0.3.")
+        if is_old:
+            _check_old()
         return await rest.serve(request, await _begin(slug), route, fields)
 
     for field in route.fields:
@@ -108,6 +122,11 @@ for _route in ROUTES:
     )
 for _route in (*ROUTES_03, *TENANT_ROUTES):
     _add_route(_route, include_in_schema=False)
+
+
+def _check_old() -> None:
+    if protocol.VERSION_03 not in conf.current().protocol_versions:
+        raise Http404("A2A['PROTOCOL_VERSIONS'] does not have 0.3.")
 
 
 async def _begin(slug: str) -> Agent:

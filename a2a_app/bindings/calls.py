@@ -27,6 +27,12 @@ def asked_extensions(headers: Mapping[str, str]) -> list[str]:
     return [uri.strip() for uri in given.split(",") if uri.strip()]
 
 
+def named_version(request: HttpRequest) -> str:
+    """Give the version that a request names, in a header or in the query; empty: none."""
+    header = protocol.VERSION_HEADER
+    return (request.headers.get(header) or request.GET.get(header) or "").strip()
+
+
 def version_of(request: HttpRequest, *, implied: str) -> str:
     """Give the version that a request asks for; raises VersionNotSupportedError (section 3.6.2).
 
@@ -35,14 +41,13 @@ def version_of(request: HttpRequest, *, implied: str) -> str:
         implied: The version that the method or the URL belongs to: it tells where nothing else
             does. What no version has a method for implies the one of section 3.6.2.
     """
-    header = protocol.VERSION_HEADER
-    given = (request.headers.get(header) or request.GET.get(header) or "").strip()
+    given = named_version(request)
     version = protocol.requested_version(given) if given else implied
     served = conf.current().protocol_versions
     if version not in served:
         raise protocol.VersionNotSupportedError(
             f"Version {version[:20]!r} is not served here; {' and '.join(served)} are. "
-            f"Name one in the header {header}.",
+            f"Name one in the header {protocol.VERSION_HEADER}.",
             requested=version[:20],
             supported=", ".join(served),
         )

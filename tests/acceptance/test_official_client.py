@@ -53,9 +53,17 @@ async def test_the_card_of_the_site_is_that_of_its_agent(url: str) -> None:
 
 async def test_the_card_of_an_agent_says_where_and_what_it_is(url: str) -> None:
     card = await card_of(f"{url}/a2a/travel-desk")
-    [interface] = card.supported_interfaces
-    assert interface.url == f"{url}/a2a/travel-desk/"
-    assert (interface.protocol_binding, interface.protocol_version) == ("JSONRPC", "1.0")
+    reached = {
+        (each.protocol_version, each.protocol_binding): each.url
+        for each in card.supported_interfaces
+    }
+    here = f"{url}/a2a/travel-desk"
+    assert reached == {
+        ("1.0", "JSONRPC"): f"{here}/",
+        ("1.0", "HTTP+JSON"): here,
+        ("0.3", "JSONRPC"): f"{here}/",
+        ("0.3", "HTTP+JSON"): here,
+    }
     assert [skill.id for skill in card.skills] == ["itinerary"]
     assert list(card.default_output_modes) == ["text/plain", "text/calendar", "application/json"]
     assert card.capabilities.streaming
