@@ -25,12 +25,18 @@ _FLOWS = ("authorizationCode", "clientCredentials", "implicit", "password")
 def card_with_03(card: Json) -> Json:
     """Add to a card of 1.0 what clients of 0.3 read; no member means one thing to each."""
     old = card_03(card)
-    merged = {**card, **old}
-    for name in ("capabilities", "securitySchemes"):
-        if name in card:
-            merged[name] = _merged(card[name], old[name])
     skills = zip(card["skills"], old["skills"], strict=True)
-    merged["skills"] = [{**new, **skill} for new, skill in skills]
+    merged = {
+        **card,
+        **old,
+        "capabilities": {**card["capabilities"], **old["capabilities"]},
+        "skills": [{**new, **skill} for new, skill in skills],
+    }
+    if "securitySchemes" in card:
+        schemes = card["securitySchemes"].items()
+        merged["securitySchemes"] = {
+            name: {**scheme, **old["securitySchemes"][name]} for name, scheme in schemes
+        }
     return merged
 
 
@@ -48,7 +54,7 @@ def card_03(card: Json) -> Json:
         "url": reached[0]["url"],
         "preferredTransport": reached[0]["transport"],
         "additionalInterfaces": reached,
-        "capabilities": {k: v for k, v in capabilities.items() if k != "extendedAgentCard"},
+        "capabilities": _capabilities(capabilities),
         "supportsAuthenticatedExtendedCard": capabilities.get("extendedAgentCard", False),
         "skills": [_skill(skill) for skill in card["skills"]],
     }
@@ -60,11 +66,11 @@ def card_03(card: Json) -> Json:
     return made
 
 
-def _merged(new: Json, old: Json) -> Json:
-    return {
-        name: {**value, **old[name]} if isinstance(value, dict) else value
-        for name, value in new.items()
-    }
+def _capabilities(capabilities: Json) -> Json:
+    made = {name: value for name, value in capabilities.items() if name != "extendedAgentCard"}
+    if "extensions" in made:
+        made["extensions"] = [{"uri": "", **extension} for extension in made["extensions"]]
+    return made
 
 
 def _skill(skill: Json) -> Json:
