@@ -1,6 +1,5 @@
 """Cards over HTTP (sections 8.2 and 8.6)."""
 
-import json
 from hashlib import sha256
 from typing import cast
 
@@ -8,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_vary_headers
+from pydantic_core import to_json
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
@@ -34,7 +34,7 @@ def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
     only = given and protocol.requested_version(given) == protocol.VERSION
     if only or protocol.VERSION_03 not in conf.current().protocol_versions:
         return card.to_json()
-    return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)
+    return to_json(card_with_03(card.to_dict())).decode()
 
 
 def interfaces(request: HttpRequest, agent: Agent) -> list[protocol.AgentInterface]:

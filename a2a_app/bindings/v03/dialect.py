@@ -1,11 +1,12 @@
 """The dialect of 0.3: how one of its methods is written."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from pydantic_core import from_json, to_json
 
 from a2a_app import protocol
 from a2a_app.bindings.dialects import Dialect
@@ -38,7 +39,7 @@ class Dialect03(Dialect):
 
     def result(self, body: str) -> str:
         """Write a result."""
-        return json.dumps(self.write(json.loads(body)))
+        return _json(self.write(from_json(body)))
 
     async def stream(self, stream: Stream) -> Stream:
         """Write a stream, event by event, up to the first that is final."""
@@ -46,8 +47,8 @@ class Dialect03(Dialect):
             async for batch in stream:
                 items = []
                 for item in batch:
-                    event = json.loads(item.body)
-                    items.append(StreamItem(item.seq, json.dumps(self.write(event))))
+                    event = from_json(item.body)
+                    items.append(StreamItem(item.seq, _json(self.write(event))))
                     if results.is_final(event):
                         yield items
                         return
@@ -70,6 +71,10 @@ class Dialect03(Dialect):
     def plain_error(self, error: protocol.A2AError) -> Json:
         """Write an error that has no envelope: as JSON-RPC writes it (section 7 of 0.3)."""
         return {"code": error.code, "message": error.message, "data": error.details()}
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
 
 
 def _renamed(text: str, renames: Renames) -> str:
