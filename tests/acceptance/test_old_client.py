@@ -2,41 +2,26 @@
 
 import json
 import subprocess
-import sys
-import venv
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance import installed
 from tests.acceptance.official import served
 from tests.servers import ROOT, Process
 
 SDK = "a2a-sdk==0.3.*"
-FOLDER = Path(sys.prefix) / "sdk-0.3"
-INSTALL_SECONDS, SECONDS = 300, 90
+SECONDS = 90
 CLIENT = ROOT / "tests" / "acceptance" / "old_client.py"
 Report = dict[str, Any]
 
 # The first run of all installs the SDK.
-pytestmark = pytest.mark.timeout(INSTALL_SECONDS + SECONDS)
+pytestmark = pytest.mark.timeout(installed.SECONDS + SECONDS)
 
 
 def chunk_numbers(parts: list[dict[str, Any]]) -> list[int]:
     return [int(part["text"].split()[0]) for part in parts]
-
-
-@pytest.fixture(scope="module")
-def old_python() -> Path:
-    """Give a Python with the SDK of 0.3, installed once for all sessions."""
-    python, done = FOLDER / "bin" / "python", FOLDER / "installed"
-    if not done.exists():
-        venv.create(FOLDER, clear=True, with_pip=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", SDK]
-        subprocess.run(command, check=True, timeout=INSTALL_SECONDS)
-        done.touch()
-    return python
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +31,9 @@ def old_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="module", params=["JSONRPC", "HTTP+JSON"])
-def report(old_python: Path, old_server: Process, request: pytest.FixtureRequest) -> Report:
+def report(old_server: Process, request: pytest.FixtureRequest) -> Report:
     """Let the client do all that it can, and give what it saw."""
-    command = [old_python, CLIENT, old_server.url, request.param]
+    command = [installed.python_with(SDK), CLIENT, old_server.url, request.param]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr + old_server.output()
     seen: Report = json.loads(done.stdout)
