@@ -38,16 +38,16 @@ def version_of(request: HttpRequest, *, implied: str) -> str:
 
     Args:
         request: Names its version in a header or in the query, or not at all.
-        implied: The version that the method or the URL belongs to: it tells where nothing else
-            does. What no version has a method for implies the one of section 3.6.2.
+        implied: The version that the method or the URL belongs to: it tells where the request
+            does not.
     """
     given = named_version(request)
     version = protocol.requested_version(given) if given else implied
     served = conf.current().protocol_versions
     if version not in served:
         raise protocol.VersionNotSupportedError(
-            f"Version {version[:20]!r} is not served here; {' and '.join(served)} are. "
-            f"Name one in the header {protocol.VERSION_HEADER}.",
+            f"Version {version[:20]!r} is not served here. Name one of {', '.join(served)} in the "
+            f"header {protocol.VERSION_HEADER}.",
             requested=version[:20],
             supported=", ".join(served),
         )

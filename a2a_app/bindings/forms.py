@@ -21,6 +21,8 @@ class Form(ABC):
     """How a binding writes what goes out in answer to one request."""
 
     media_type = "application/json"
+    error_event = ""
+    """The type of a stream's event that is an error, where the event itself does not say so."""
     dialect: Dialect = CURRENT
     """That of the version asked for, from when it is known."""
 
@@ -70,7 +72,12 @@ class Form(ABC):
     ) -> HttpResponseBase:
         if operation.streaming is not None:
             stream = self.dialect.stream(operation.streaming(call, params))
-            return await event_stream(stream, wrap=self.wrap, wrap_error=self.wrap_error)
+            return await event_stream(
+                stream,
+                wrap=self.wrap,
+                wrap_error=self.wrap_error,
+                error_event=self.error_event,
+            )
         assert operation.unary is not None  # one of the two it is
         result = await operation.unary(call, params)
         return self._response(self.wrap(self.dialect.result(result.to_json())))

@@ -1,7 +1,7 @@
 """OpenAPI: what the URLs are, take and give, for readers and for tools."""
 
 import inspect
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 from django.urls import reverse
 from ninja import NinjaAPI
@@ -14,7 +14,7 @@ from a2a_app.bindings.routes import Route
 from a2a_app.operations import OPERATIONS, Operation
 from a2a_app.protocol import errors
 
-Json = dict[str, Any]
+Json: TypeAlias = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 
 DESCRIPTION = f"""
@@ -39,10 +39,8 @@ _HEADERS = [
 ]
 _RESUME = ("Last-Event-ID", "The id of the last event that was seen; go on after it.", None)
 
-_TASK_ID, _CONTEXT_ID = (
-    "01a20827-2a74-7d10-9c1e-5d0f6b7a8c9e",
-    "01a20827-2a72-7b34-8a5f-0c1d2e3f4a5b",
-)
+_TASK_ID = "01a20827-2a74-7d10-9c1e-5d0f6b7a8c9e"
+_CONTEXT_ID = "01a20827-2a72-7b34-8a5f-0c1d2e3f4a5b"
 _SAID = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "Hello you"}]}
 _STATUS = {"state": "TASK_STATE_COMPLETED", "timestamp": "2026-11-23T11:25:14.250Z"}
 _TASK = {"id": _TASK_ID, "contextId": _CONTEXT_ID, "status": _STATUS}
@@ -57,7 +55,6 @@ EXAMPLES: dict[type[protocol.Model], Json] = {
         "tasks": [_TASK], "nextPageToken": "", "pageSize": 50, "totalSize": 1,
     },
 }  # fmt: skip  # short members, a few on a line
-
 
 _STATUS_SCHEMA = {
     "type": "object",
@@ -192,11 +189,11 @@ def _answer(operation: Operation) -> Json:
 
 
 def _result(operation: Operation) -> type[protocol.Model]:
-    """Give what an operation gives; Model where it only refuses."""
+    """Give what an operation gives; Model where it gives nothing, or only refuses."""
     if operation.streaming is not None:
         return protocol.StreamResponse
     found: Any = get_type_hints(operation.unary)["return"]
-    return protocol.Model if found is NoReturn else found
+    return found if inspect.isclass(found) and issubclass(found, protocol.Model) else protocol.Model
 
 
 def _headers(operation: Operation) -> list[Json]:

@@ -21,6 +21,8 @@ MEDIA_TYPES = CURRENT.media_types
 class Plain(Form):
     """A result without anything round it, and errors that say the HTTP status too."""
 
+    error_event = "error"
+
     def __init__(self, request: HttpRequest, dialect: Dialect) -> None:
         self.dialect = dialect
         # The first, unless the client says that it would rather have another.

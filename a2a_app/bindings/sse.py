@@ -25,6 +25,7 @@ async def event_stream(
     *,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
+    error_event: str = "",
 ) -> StreamingHttpResponse:
     """Answer with a stream, once its first items are there.
 
@@ -32,14 +33,14 @@ async def event_stream(
         stream: What an operation gives.
         wrap: Puts a StreamResponse's JSON into the binding's envelope.
         wrap_error: Makes the JSON for a failure after the beginning, when a status has gone out.
+        error_event: The type of the event that tells of it, where its data does not.
 
     Raises:
         A2AError: The operation refused; no stream was opened.
     """
     first = await anext(stream)
-    response = StreamingHttpResponse(
-        _frames(first, stream, wrap, wrap_error), content_type="text/event-stream"
-    )
+    frames = _frames(first, stream, wrap, wrap_error, error_event)
+    response = StreamingHttpResponse(frames, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     # nginx would gather the events and send them all at the end.
     response["X-Accel-Buffering"] = "no"
@@ -51,6 +52,7 @@ async def _frames(
     stream: Stream,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
+    error_event: str,
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
         yield _batch(first, wrap) if first else KEEPALIVE
@@ -62,7 +64,8 @@ async def _frames(
         except Exception:  # the status is out; an error event is all that can still be said
             logger.exception("A stream broke off.")
             failure = wrap_error(protocol.InternalError("The stream broke off."))
-            yield f"data: {failure}\n\n".encode()
+            kind = f"event: {error_event}\n" if error_event else ""
+            yield f"{kind}data: {failure}\n\n".encode()
 
 
 def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:
