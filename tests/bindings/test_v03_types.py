@@ -19,7 +19,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "artifact-update": types.TaskArtifactUpdateEvent,
 }
 some = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

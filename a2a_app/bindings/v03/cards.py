@@ -19,7 +19,13 @@ _TYPES = {
     "openIdConnectSecurityScheme": "openIdConnect",
     "mtlsSecurityScheme": "mutualTLS",
 }
-_FLOWS = ("authorizationCode", "clientCredentials", "implicit", "password")
+# The flows that 0.3 has, with what it requires and 1.0 may leave out.
+_FLOWS: Json = {
+    "authorizationCode": {"scopes": {}},
+    "clientCredentials": {"scopes": {}},
+    "implicit": {"authorizationUrl": "", "scopes": {}},
+    "password": {"tokenUrl": "", "scopes": {}},
+}
 
 
 def card_with_03(card: Json) -> Json:
@@ -93,5 +99,5 @@ def _scheme(scheme: Json) -> Json:
         made["in"] = made.pop("location")
     if kind == "oauth2SecurityScheme":
         flows = given["flows"].items()
-        made["flows"] = {name: {"scopes": {}, **flow} for name, flow in flows if name in _FLOWS}
+        made["flows"] = {name: _FLOWS[name] | flow for name, flow in flows if name in _FLOWS}
     return made
