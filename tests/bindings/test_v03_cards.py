@@ -135,3 +135,8 @@ def test_security_is_written_as_each_version_reads_it() -> None:
     assert old.security == [{"key": [], "oauth": ["a"]}]
     assert old.skills[0].security == [{"oauth": ["a"]}]
     assert old.supports_authenticated_extended_card is True
+
+
+def test_a_card_without_an_interface_of_0_3_is_left_as_it_is() -> None:
+    card = {"name": "A", "supportedInterfaces": [{"protocolVersion": "1.0"}]}
+    assert card_with_03(card) == card

@@ -29,7 +29,12 @@ _FLOWS: Json = {
 
 
 def card_with_03(card: Json) -> Json:
-    """Add to a card of 1.0 what clients of 0.3 read; no member means one thing to each."""
+    """Add to a card of 1.0 what clients of 0.3 read; no member means one thing to each.
+
+    A card that says nowhere to reach the agent by 0.3 stays as it is.
+    """
+    if not _reached(card):
+        return card
     old = card_03(card)
     skills = zip(card["skills"], old["skills"], strict=True)
     merged = {
@@ -48,17 +53,13 @@ def card_with_03(card: Json) -> Json:
 
 def card_03(card: Json) -> Json:
     """Give the card of 0.3 for a card of 1.0."""
-    reached = [
-        {"url": each["url"], "transport": each["protocolBinding"]}
-        for each in card["supportedInterfaces"]
-        if each["protocolVersion"] == VERSION_03
-    ]
-    capabilities = card["capabilities"]
+    reached, capabilities = _reached(card), card["capabilities"]
+    [preferred, *_] = [*reached, {"url": "", "transport": ""}]
     made = {
         "protocolVersion": PROTOCOL_VERSION,
         **{name: card[name] for name in _SAME if name in card},
-        "url": reached[0]["url"],
-        "preferredTransport": reached[0]["transport"],
+        "url": preferred["url"],
+        "preferredTransport": preferred["transport"],
         "additionalInterfaces": reached,
         "capabilities": _capabilities(capabilities),
         "supportsAuthenticatedExtendedCard": capabilities.get("extendedAgentCard", False),
@@ -70,6 +71,14 @@ def card_03(card: Json) -> Json:
     if "securityRequirements" in card:
         made["security"] = _security(card["securityRequirements"])
     return made
+
+
+def _reached(card: Json) -> list[Json]:
+    return [
+        {"url": each["url"], "transport": each["protocolBinding"]}
+        for each in card["supportedInterfaces"]
+        if each["protocolVersion"] == VERSION_03
+    ]
 
 
 def _capabilities(capabilities: Json) -> Json:
