@@ -1,6 +1,9 @@
 """The app's entry in INSTALLED_APPS."""
 
+from contextlib import suppress
+
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -16,5 +19,9 @@ class A2AConfig(AppConfig):
         """Import each installed app's `agents.py`, as the admin imports each `admin.py`."""
         # Checks register themselves when imported, and may not be before the models are loaded.
         from a2a_app import checks as checks  # loaded here: needs the app registry
+        from a2a_app import runners  # loaded here: as above
 
         autodiscover_modules("agents")
+        with suppress(ImproperlyConfigured):  # the check a2a.E001 says so
+            # A runner tells its queue of the work that any of the queue's workers may be given.
+            runners.current()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from channels.layers import get_channel_layer
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -30,6 +31,16 @@ def check_settings(**_: Any) -> list[Finding]:
 
 
 @checks.register(TAG)
+def check_runner(**_: Any) -> list[Finding]:
+    """a2a.E005: the project lacks what its runner needs."""
+    try:
+        lacking = runners.current().check()
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    return [checks.Error(text, id="a2a.E005") for text in lacking]
+
+
+@checks.register(TAG)
 def check_default_agent(**_: Any) -> list[Finding]:
     """a2a.E002: DEFAULT_AGENT names no agent. a2a.W001: it is not set, and there are several."""
     known = ", ".join(sorted(agent.slug for agent in registry)) or "none"
@@ -54,7 +65,7 @@ def check_default_agent(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_channel_layer(**_: Any) -> list[Finding]:
-    """a2a.W002: no channel layer. a2a.W003: the one in memory, outside DEBUG."""
+    """a2a.E003: a wrong channel layer. a2a.W002: none. a2a.W003: in memory, outside DEBUG."""
     layer = getattr(django_settings, "CHANNEL_LAYERS", {}).get("default")
     if layer is None:
         return [
@@ -64,11 +75,18 @@ def check_channel_layer(**_: Any) -> list[Finding]:
                 id="a2a.W002",
             )
         ]
+    try:
+        get_channel_layer()
+    # A CONFIG with a misspelt name is a TypeError, and layers have errors of their own.
+    except Exception as error:
+        text = f"CHANNEL_LAYERS['default'] cannot be used: {error}"
+        return [checks.Error(text, id="a2a.E003")]
     if layer.get("BACKEND") == IN_MEMORY and not django_settings.DEBUG:
         return [
             checks.Warning(
                 "The channel layer is in memory: other processes' events are found by polling.",
-                hint="Use channels_redis where there is more than one process.",
+                hint="Where there is more than one process, use channels_redis, or on PostgreSQL "
+                "a2a_app.layers.PostgreSQLChannelLayer.",
                 id="a2a.W003",
             )
         ]

@@ -37,7 +37,14 @@ class Settings(BaseModel):
     or None for "not mine"; django-ninja's own classes fit. The first answer counts."""
 
     runner: str = "embedded"
-    """What makes turns run: `embedded` (in the serving process), or a dotted path to a Runner."""
+    """What makes turns run: `embedded` (in the serving process), `procrastinate`, `tasks`, or a
+    dotted path to a Runner."""
+
+    task_backend: str = "default"
+    """For the runner `tasks`: the alias in TASKS of the backend that brings turns to workers."""
+
+    task_queue: str = "default"
+    """For the runner `tasks`: the queue its turns are put into."""
 
     max_runs: int = Field(100, ge=1)
     """How many turns one process works on at once; the others wait in the database."""

@@ -103,7 +103,13 @@ class Follower:
 
     async def _next(self, seq: int) -> list[Event]:
         if self._behind:
-            events = await self._topic.read_after(seq)
+            try:
+                events = await self._topic.read_after(seq)
+            except database.AWAY:
+                # It may be back soon, and has all that this stream has still to show.
+                logger.warning("A stream of task %s waits for the database.", self._topic.task_id)
+                await asyncio.sleep(conf.current().poll_seconds)
+                return []
             newest = events[-1].seq if events else seq
             # What came while the log was read was not kept: go on reading until level with it.
             self._behind = newest < self._topic.seq

@@ -103,12 +103,19 @@ class Hub:
         assert self._layer is not None
         if self._channel is None:
             self._channel = asyncio.ensure_future(self._layer.new_channel())
-            self._reader = asyncio.create_task(self._read(self._layer, self._channel))
-        return await asyncio.shield(self._channel)
+        asked = self._channel
+        try:
+            name = await asyncio.shield(asked)
+        except Exception:
+            if self._channel is asked:
+                self._channel = None  # the layer may be there when the next one asks
+            raise
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read(self._layer, name))
+        return name
 
-    async def _read(self, layer: BaseChannelLayer, channel: "asyncio.Task[str]") -> None:
+    async def _read(self, layer: BaseChannelLayer, name: str) -> None:
         """Read the channel for ever: to cancel a receive() can lose a message for good."""
-        name = await channel
         while True:
             try:
                 message = await layer.receive(name)

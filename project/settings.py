@@ -28,6 +28,13 @@ INSTALLED_APPS = [
     "project",
 ]
 
+RUNNER = os.environ.get("A2A_RUNNER", "embedded")
+if RUNNER == "procrastinate":
+    INSTALLED_APPS.append("procrastinate.contrib.django")
+if RUNNER == "tasks":
+    INSTALLED_APPS += ["django_tasks", "django_tasks_db"]
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -69,23 +76,34 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-_redis = os.environ.get("REDIS_URL")
-CHANNEL_LAYERS: dict[str, Any] = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [_redis]},
-    }
-    if _redis
-    else {
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+_layers: dict[str, dict[str, Any]] = {
+    # One process only: the others are heard by polling.
+    "memory": {
         "BACKEND": "channels.layers.InMemoryChannelLayer",
         "CONFIG": {"capacity": 10_000},
-    }
+    },
+    "redis": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    },
+    "redis-core": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "capacity": 10_000},
+    },
+    # Needs a DATABASE_URL of PostgreSQL, and nothing else.
+    "postgresql": {
+        "BACKEND": "a2a_app.layers.PostgreSQLChannelLayer",
+        "CONFIG": {"capacity": 10_000},
+    },
 }
+_layer = os.environ.get("CHANNEL_LAYER") or ("redis" if os.environ.get("REDIS_URL") else "memory")
+CHANNEL_LAYERS = {"default": _layers[_layer]}
 
 A2A: dict[str, Any] = {
     "DEFAULT_AGENT": "echo",
     "ANONYMOUS": "share",
-    "RUNNER": os.environ.get("A2A_RUNNER", "embedded"),
+    "RUNNER": RUNNER,
     "PUBLIC_URL": os.environ.get("A2A_PUBLIC_URL", ""),
     # Any of the app's settings, as JSON: {"LEASE_SECONDS": 5}
     **json.loads(os.environ.get("A2A_SETTINGS", "{}")),
@@ -107,5 +125,6 @@ LOGGING = {
             "propagate": False,
         },
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "procrastinate": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

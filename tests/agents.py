@@ -1,6 +1,11 @@
 """Agents that only tests need."""
 
+import logging
+
 from a2a_app.agents import AgentExtension, Turn, agent
+from a2a_app.store.refusals import RunLostError
+
+logger = logging.getLogger("a2a_app.tests")
 
 MIRROR_EXTENSION = "https://example.com/extensions/mirror"
 
@@ -16,3 +21,15 @@ async def mirror(turn: Turn) -> None:
         "extensions": list(turn.extensions),
     }
     await turn.artifact(told, name="mirror")
+
+
+@agent(name="Stubborn")
+def stubborn(turn: Turn) -> None:
+    """Waits, in a thread, until it is canceled, and tries to say something after that."""
+    turn.working()
+    while not turn.is_canceled:
+        turn.wait(turn.task())
+    try:
+        turn.artifact("too late")
+    except RunLostError:
+        logger.warning("stubborn: the next write was refused")

@@ -53,3 +53,18 @@ class Broken(InMemoryChannelLayer):
         """Fail, as soon as the event loop is free."""
         await asyncio.sleep(0)
         raise ConnectionError("The layer's server is gone.")
+
+
+class Late(InMemoryChannelLayer):
+    """Fails at first, as a layer does whose server starts after us."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._failures = 2
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """Fail at first."""
+        if self._failures:
+            self._failures -= 1
+            raise ConnectionError("The layer's server has not started.")
+        return await super().new_channel(prefix)

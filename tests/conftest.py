@@ -9,9 +9,8 @@ import pytest
 from channels.layers import channel_layers
 
 from a2a_app import runners
-from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.store import database as store_database
-from tests.servers import Database, Process, fresh_database, redis_url, web_server
+from tests.servers import Database, Layer, Process, fresh_database, web_server
 
 Serve = Callable[..., Process]
 
@@ -20,9 +19,7 @@ Serve = Callable[..., Process]
 async def runtime(transactional_db: None) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
     yield
-    runner = runners.current()
-    if isinstance(runner, EmbeddedRunner):
-        await runner.close()
+    await runners.current().close()
     store_database.close()
     # What is in memory belongs to this test's event loop.
     channel_layers.backends.clear()
@@ -39,7 +36,7 @@ def serve() -> Iterator[Serve]:
             server: Literal["daphne", "uvicorn"] = "daphne",
             *,
             database_url: str = "",
-            redis: bool = False,
+            layer: Layer = "memory",
             settings_module: str = "tests.settings",
             **a2a: Any,
         ) -> Process:
@@ -47,7 +44,7 @@ def serve() -> Iterator[Serve]:
             process = web_server(
                 server,
                 database_url=url,
-                redis_url=redis_url() if redis else "",
+                layer=layer,
                 settings_module=settings_module,
                 **a2a,
             )

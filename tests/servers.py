@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 
 Database = Literal["sqlite", "postgresql"]
+# As the reference project's CHANNEL_LAYER names them.
+Layer = Literal["memory", "redis", "redis-core", "postgresql"]
 
 
 @cache
@@ -110,10 +112,14 @@ def free_port() -> int:
 class Process:
     """A server as a process of its own, on loopback, with its output kept."""
 
-    def __init__(self, command: list[str], env: dict[str, str], port: int) -> None:
+    def __init__(
+        self, command: list[str], env: dict[str, str], port: int = 0, *, ready: str = ""
+    ) -> None:
+        """Describe a process that is ready once it listens, or where `ready` is, has said that."""
         self.command = command
         self.env = _environment(env)
         self.port = port
+        self.ready = ready
         self.log = folder() / f"{uuid4().hex}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -129,13 +135,14 @@ class Process:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and return when it takes connections."""
+        """Start it and return when it is ready."""
+        before = len(self.output())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
+        while not (self.ready in self.output()[before:] if self.ready else self._listens()):
             try:
                 self._process.wait(timeout=0.05)
             except subprocess.TimeoutExpired:
@@ -181,14 +188,14 @@ class Process:
 
     def output(self) -> str:
         """Give what it has printed."""
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 def web_server(
     server: Literal["daphne", "uvicorn"],
     *,
     database_url: str,
-    redis_url: str = "",
+    layer: Layer = "memory",
     settings_module: str = "tests.settings",
     **a2a: Any,
 ) -> Process:
@@ -200,13 +207,19 @@ def web_server(
     }
     env = {
         "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
+        **layer_environment(layer),
         "DJANGO_SETTINGS_MODULE": settings_module,
         "A2A_SETTINGS": json.dumps(a2a),
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", *commands[server], "project.asgi:application"]
     return Process(command, env, port)
+
+
+def layer_environment(layer: Layer) -> dict[str, str]:
+    """Give what makes the reference project use a channel layer, and start Redis if it needs it."""
+    on_redis = layer.startswith("redis")
+    return {"CHANNEL_LAYER": layer, "REDIS_URL": redis_url() if on_redis else ""}
 
 
 @cache

@@ -16,7 +16,12 @@ DEBUG = False
 SECRET_KEY = "for-tests-only"
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-INSTALLED_APPS = [*INSTALLED_APPS, "tests"]
+QUEUES = ["django_tasks", "django_tasks_db"]
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    QUEUES.append("procrastinate.contrib.django")
+# Every queue's tables in every database, whichever runner the test is about.
+INSTALLED_APPS = [*dict.fromkeys([*INSTALLED_APPS, *QUEUES, "tests"])]
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # One in memory would be another one for each thread.
     DATABASES["default"]["TEST"] = {"NAME": str(folder() / "test.sqlite3")}

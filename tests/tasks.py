@@ -30,7 +30,9 @@ def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False)
     return ArtifactUpdate(artifact, append=append, last_chunk=last)
 
 
-def begin(text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "") -> Flush:
+def begin(
+    text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "", **options: Any
+) -> Flush:
     """Store a new task with its first message."""
     context = contexts.open_context(scope, context_id or contexts.new_context_id())
     head = Head(
@@ -40,7 +42,7 @@ def begin(text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "") ->
         agent=scope.agent,
         owner=scope.owner,
     )
-    return append(head, [MessageReceived(said(text))])
+    return append(head, [MessageReceived(said(text))], **options)
 
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:

@@ -1,5 +1,6 @@
 """The docs say what is true: the reference is complete, and what the pages show runs."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from a2a_app import checks, models, protocol
 from a2a_app.agents import Agent, registry
 from a2a_app.conf import Settings
+from a2a_app.layers import PostgreSQLChannelLayer
 from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
 from a2a_app.urls import urlpatterns
@@ -46,6 +48,15 @@ def test_the_reference_gives_no_setting_that_is_not_there() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == {
         field.upper() for field in Settings.model_fields
     }
+
+
+LAYER_CONFIG = inspect.signature(PostgreSQLChannelLayer).parameters
+
+
+@pytest.mark.parametrize("name", LAYER_CONFIG)
+def test_the_reference_gives_every_config_of_the_channel_layer_with_its_default(name: str) -> None:
+    shown = row_of(name).split("|")[2].strip()
+    assert eval(shown.strip("`"), {}) == LAYER_CONFIG[name].default
 
 
 def test_the_reference_gives_every_system_check() -> None:

@@ -38,6 +38,7 @@ def test_the_checkout_keeps_every_rule_of_the_layout() -> None:
         ("checks", "import channels, ninja\nfrom a2a_app import bindings, apps"),
         ("management__commands__a2a_worker", "from a2a_app import bindings"),
         ("agents__base", "from django.db import models"),
+        ("layers__line", "import psycopg, channels\nfrom a2a_app.layers import payloads"),
     ],
 )
 def test_open_doors_are_open(tmp_path: Path, room: str, source: str) -> None:
@@ -96,7 +97,18 @@ def test_open_doors_are_open(tmp_path: Path, room: str, source: str) -> None:
         (
             "feed",
             "import channels.layers",
-            "feed.py:1: feed may not import channels: only live may",
+            "feed.py:1: feed may not import channels: only layers, live may",
+        ),
+        ("live", "from a2a_app import layers", "live.py:1: live may not import layers"),
+        (
+            "layers__line",
+            "from a2a_app import protocol",
+            "layers/line.py:1: layers may not import protocol",
+        ),
+        (
+            "layers",
+            "from a2a_app import __version__",
+            "layers.py:1: layers may not import __version__",
         ),
         ("corridor", "", "corridor.py:1: 'corridor' is no room; tests/layout.py has the list"),
     ],

@@ -17,7 +17,7 @@ IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 @pytest.fixture(autouse=True)
 def _sound_channel_layer(settings: Settings) -> None:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "some.other.Layer"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Silent"}}
 
 
 def found(*, deploy: bool = False) -> set[str | None]:
@@ -96,6 +96,27 @@ def test_a_channel_layer_that_is_missing_or_in_memory_is_found_by_a_check(
     assert found() == {"a2a.W003"}
     settings.DEBUG = True
     assert found() == set()
+
+
+@pytest.mark.parametrize(
+    ("layer", "complaint"),
+    [
+        ({"BACKEND": "no.such.Layer"}, "no.such.Layer"),
+        ({"CONFIG": {}}, "BACKEND"),
+        ({"BACKEND": IN_MEMORY["default"]["BACKEND"], "CONFIG": {"capcity": 1}}, "capcity"),
+        (
+            {"BACKEND": "a2a_app.layers.PostgreSQLChannelLayer", "CONFIG": {"database": "nowhere"}},
+            "'nowhere'",
+        ),
+    ],
+)
+def test_a_channel_layer_that_cannot_be_made_is_found_by_a_check(
+    settings: Settings, layer: dict[str, Any], complaint: str
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": layer}
+    [finding] = checks.run_checks(tags=["a2a"])
+    assert finding.id == "a2a.E003"
+    assert complaint in finding.msg
 
 
 def test_what_is_unsafe_in_production_is_found_by_the_deployment_checks(

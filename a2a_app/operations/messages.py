@@ -114,8 +114,9 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
 
 
 async def _store_and_start(head: Head, received: MessageReceived) -> Flush:
-    flush = await write(head, received)
-    await runners.current().start(head.task_id)
+    runner = runners.current()
+    flush = await write(head, received, order=runner.order)
+    await runner.start(head.task_id)
     return flush
 
 

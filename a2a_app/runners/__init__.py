@@ -9,7 +9,11 @@ from django.utils.module_loading import import_string
 from a2a_app import conf
 from a2a_app.runners.base import Runner
 
-RUNNERS = {"embedded": "a2a_app.runners.embedded.EmbeddedRunner"}
+RUNNERS = {
+    "embedded": "a2a_app.runners.embedded.EmbeddedRunner",
+    "procrastinate": "a2a_app.runners.procrastinate.ProcrastinateRunner",
+    "tasks": "a2a_app.runners.tasks.TasksRunner",
+}
 
 
 @cache

@@ -1,45 +1,29 @@
 """The embedded runner: turns run in the process that serves, as tasks of its event loop."""
 
-import asyncio
-import weakref
 from uuid import UUID
 
+from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
-from a2a_app.runners.sweep import sweep_for_ever
-from a2a_app.runners.worker import Worker
+from a2a_app.store import database, runs
 
 
 class EmbeddedRunner(Runner):
     """One worker in each event loop that serves; needs nothing but the database."""
 
-    def __init__(self) -> None:
-        self._workers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Worker] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._sweeps: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
-            weakref.WeakKeyDictionary()
-        )
-
     async def start(self, task_id: UUID) -> None:
         """Work on the task's next turn on this event loop."""
-        self._worker().start(task_id)
+        self.worker.start(task_id)
 
-    async def begin(self) -> None:
-        """Begin to sweep on this event loop."""
-        self._worker()
+    async def unbegun(self) -> list[UUID]:
+        """Find as many turns as there are places here, the oldest first."""
+        free = self.worker.free
+        if free <= 0:
+            return []
+        return await database.run(runs.waiting, agents=registry.slugs(), limit=free)
 
-    async def close(self) -> None:
-        """End this event loop's work; what it leaves undone is for other processes."""
-        loop = asyncio.get_running_loop()
-        if loop in self._sweeps:
-            self._sweeps.pop(loop).cancel()
-            # It stays where it is: closed, it takes nothing that comes after this.
-            await self._workers[loop].close()
-
-    def _worker(self) -> Worker:
-        loop = asyncio.get_running_loop()
-        worker = self._workers.get(loop)
-        if worker is None:
-            worker = self._workers[loop] = Worker()
-            self._sweeps[loop] = loop.create_task(sweep_for_ever(worker))
-        return worker
+    async def serve(self, stop: object) -> None:
+        """Refuse: the processes that serve do the work."""
+        raise NotImplementedError(
+            "The embedded runner works in the processes that serve: there is nothing for a worker "
+            "to do. Set A2A['RUNNER'] to 'procrastinate' or 'tasks'."
+        )

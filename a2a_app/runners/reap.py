@@ -2,7 +2,10 @@
 
 import logging
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -41,33 +44,45 @@ def fate_of(run: LostRun) -> Fate:
     return Fate.RETRY if run.attempt < attempts else Fate.FAIL
 
 
-async def reap() -> "Counter[Fate]":
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What this process has done with lost runs."""
+
+    met: "Counter[Fate]" = field(default_factory=Counter)
+    """How many runs met which fate."""
+    begun_again: list[UUID] = field(default_factory=list)
+    """The tasks with a turn to begin again."""
+
+
+async def reap(order: Callable[[UUID], None]) -> Reaped:
     """Begin again or fail every run whose worker is gone; any number of processes may do so.
 
-    Returns:
-        How many runs met which fate by this process.
+    Args:
+        order: The runner's, told of each task that is begun again in the transaction that does so.
     """
-    met: Counter[Fate] = Counter()
+    reaped = Reaped()
     for run in await database.run(runs.lost, limit=LIMIT):
         fate = fate_of(run)
-        if await _deal(run, fate):
-            met[fate] += 1
-    return met
+        if await _deal(run, fate, order):
+            reaped.met[fate] += 1
+            if fate is Fate.RETRY:
+                reaped.begun_again.append(run.task_id)
+    return reaped
 
 
-async def _deal(run: LostRun, fate: Fate) -> bool:
+async def _deal(run: LostRun, fate: Fate, order: Callable[[UUID], None]) -> bool:
     """Do with a run what is due; False where another process was quicker."""
     match fate:
         case Fate.RETRY:
-            return await _retry(run)
+            return await _retry(run, order)
         case Fate.FAIL:
             return await _fail(run)
         case Fate.LEAVE:
             return True
 
 
-async def _retry(run: LostRun) -> bool:
-    if not await database.run(runs.retry, run):
+async def _retry(run: LostRun, order: Callable[[UUID], None]) -> bool:
+    if not await database.run(runs.retry, run, order):
         return False
     logger.warning(
         "Run %s of task %s is lost; attempt %d begins.", run.id, run.task_id, run.attempt + 1

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Turns that wait here for a place; more of them wait in the database only.
 WAITING = 1000
+# How soon leases are renewed again when the database was away.
+RETRY_SECONDS = 1.0
 
 
 class Worker:
@@ -39,7 +41,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening = False
         self._heartbeat: threading.Thread | None = None
-        self._closing = False
+        self.closing = False
+        """Whether it takes no more turns."""
         self._silent = threading.Event()
 
     @property
@@ -49,19 +52,31 @@ class Worker:
 
     def start(self, task_id: UUID) -> None:
         """Work on the task's next turn, now or when there is a place; may be told twice."""
-        if self._closing:
+        if self.closing:
             return
         if self.free > 0:
-            # A fresh context: the request's would tie its agent to that request's thread and user.
-            task = self._loop.create_task(self._work(task_id), context=contextvars.Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
+            self._begin(task_id)
         elif len(self._waiting) < WAITING:
             self._waiting[task_id] = None
 
+    async def work_off(self, task_id: UUID) -> None:
+        """Work on the task's turns until there is none: for a queue, which counts its own places.
+
+        Whoever waits here may be cancelled; the work goes on, and only `close` gives it up.
+        """
+        if not self.closing:
+            await asyncio.wait([self._begin(task_id)])
+
+    def _begin(self, task_id: UUID) -> "asyncio.Task[None]":
+        # A fresh context: the request's would tie its agent to that request's thread and user.
+        task = self._loop.create_task(self._work(task_id), context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
     async def close(self) -> None:
         """Take no more turns, give those under way SHUTDOWN_SECONDS, and give up the others."""
-        self._closing = True
+        self.closing = True
         self._waiting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=conf.current().shutdown_seconds)
@@ -94,7 +109,7 @@ class Worker:
     async def _work(self, task_id: UUID) -> None:
         """Answer the task's messages, one after the other, for as long as there are any."""
         await self._listen()
-        while not self._closing:
+        while not self.closing:
             claim = await database.run(
                 runs.claim, task_id, self.name, agents=registry.slugs(), lease=lease()
             )
@@ -130,22 +145,26 @@ class Worker:
 
     def _beat(self) -> None:
         """Renew the leases of all runs, thrice in a lease; tell of those that are lost."""
-        while not self._silent.wait(lease().total_seconds() / 3) and not self._loop.is_closed():
-            if held := list(self._executions):
-                self._renew(held)
-            else:
-                database.close_connection()
+        usual = pause = lease().total_seconds() / 3
+        while not self._silent.wait(pause) and not self._loop.is_closed():
+            # A missed beat loses nothing yet. The next one comes soon.
+            pause = usual if self._renew(list(self._executions)) else min(usual, RETRY_SECONDS)
         database.close_connection()
 
-    def _renew(self, held: list[UUID]) -> None:
+    def _renew(self, held: list[UUID]) -> bool:
+        """Renew these leases; False where the database could not be asked."""
+        if not held:
+            database.close_connection()
+            return True
         try:
             lost = runs.renew(self.name, held, lease=lease())
-        except Exception:  # a missed beat loses nothing yet; the next one tries again
+        except Exception:  # whatever it is, the thread has to live on
             logger.warning("Could not renew the leases of %d runs.", len(held), exc_info=True)
             database.close_connection()
-            return
+            return False
         for run_id in lost:
             self._loop.call_soon_threadsafe(self._stop, run_id)
+        return True
 
 
 def lease() -> timedelta:

@@ -1,6 +1,6 @@
 """The one write path (R1): append events to a task's log, and update what is derived from them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -30,13 +30,29 @@ class _MovedError(Exception):
     """The task is no longer at the number that was read."""
 
 
-def append(head: Head, updates: Sequence[Update], *, run: RunKey | None = None) -> Flush:
+def no_order(task_id: UUID) -> None:
+    """Queue nothing: the sweep finds the turn."""
+
+
+def append(
+    head: Head,
+    updates: Sequence[Update],
+    *,
+    run: RunKey | None = None,
+    order: Callable[[UUID], None] = no_order,
+    at: datetime | None = None,
+    again: bool = False,
+) -> Flush:
     """Add the updates to the task's log, all of them or none, in one transaction.
 
     Args:
         head: The task as the caller last saw it; where it has moved on, it is read again.
         updates: What happened, in order.
         run: In whose name; its writes are refused once it no longer holds the task.
+        order: The runner's, told of the task in the same transaction where there is a turn to do.
+        at: When it happened, from `now`; None: now.
+        again: Whether the same was asked before, with the same `at`, and the connection broke
+            before the answer came: what was committed then is not committed twice.
 
     Returns:
         The new head and the events, numbered and committed.
@@ -44,34 +60,46 @@ def append(head: Head, updates: Sequence[Update], *, run: RunKey | None = None) 
     Raises:
         Refused: The rules forbid it, see `refusals`; nothing was stored.
     """
-    change = _projected(head, updates, run)
+    at = at or now()
+    change = _projected(head, updates, run, at)
+    if again and _is_committed(change):
+        return Flush(rows.head_after(change), tuple(change.events))
     try:
         with atomic():
-            return _write(change)
+            return _write(change, order)
     except _MovedError:
-        return _append_to_newest(head.task_id, updates, run)
-
-
-def _append_to_newest(task_id: UUID, updates: Sequence[Update], run: RunKey | None) -> Flush:
-    """Append with the task's row held, so that nobody is quicker a second time."""
+        pass
     with atomic():
-        # Changes nothing, and holds the row on every database, where SQLite has no other way.
-        models.Task.objects.filter(pk=task_id).update(seq=F("seq"))
-        return _write(_projected(read_head(task_id), updates, run))
+        # Changes nothing, and holds the row, so that nobody is quicker a second time: on every
+        # database, where SQLite has no other way.
+        models.Task.objects.filter(pk=head.task_id).update(seq=F("seq"))
+        return _write(_projected(read_head(head.task_id), updates, run, at), order)
 
 
-def _projected(head: Head, updates: Sequence[Update], run: RunKey | None) -> Change:
+def now() -> datetime:
+    """Give the time to the millisecond.
+
+    Clients get no more; a row that kept more would sort and filter apart from what they see.
+    """
+    exact = timezone.now()
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def _projected(head: Head, updates: Sequence[Update], run: RunKey | None, at: datetime) -> Change:
     check_holder(head, run)
-    return project(head, updates, run=run, at=_now())
+    return project(head, updates, run=run, at=at)
 
 
-def _now() -> datetime:
-    now = timezone.now()
-    # Clients get milliseconds; a row that kept more would sort and filter apart from what they see.
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+def _is_committed(change: Change) -> bool:
+    """Tell whether the log has these very events at these very numbers."""
+    logged = models.Event.objects.filter(
+        task=change.head.task_id, seq__gt=change.before.seq, seq__lte=change.head.seq
+    ).order_by("seq")
+    wanted = [(event.seq, event.body) for event in change.events]
+    return bool(wanted) and list(logged.values_list("seq", "body")) == wanted
 
 
-def _write(change: Change) -> Flush:
+def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
     if change.before.seq == 0:
         models.Task.objects.create(**rows.task(change))
         rows.insert_messages(change)
@@ -81,6 +109,8 @@ def _write(change: Change) -> Flush:
         _move_task(change)
     models.Event.objects.bulk_create(rows.events(change))
     models.Run.objects.bulk_create(rows.runs(change))
+    if change.turns:
+        order(change.head.task_id)
     _write_artifacts(change)
     _save_state(change)
     return Flush(change.head, tuple(change.events), _end_runs(change))

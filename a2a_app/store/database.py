@@ -13,12 +13,15 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from django.db import connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 
 from a2a_app import conf, models
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+AWAY = (OperationalError, InterfaceError)
+"""What is raised where the database does not answer, or has broken off a connection."""
 
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()

@@ -3,7 +3,7 @@
 Leases are counted on the database's clock, the one clock that all processes share.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
-from a2a_app.store.append import append
+from a2a_app.store.append import append, no_order
 from a2a_app.store.database import atomic
 from a2a_app.store.head import Head, RunKey, head_of, read_head
 from a2a_app.store.log import Flush
@@ -112,6 +112,24 @@ def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
     return list(runs.order_by("lease_until").values_list("task", flat=True)[:limit])
 
 
+def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list[UUID]:
+    """Find these agents' tasks with a turn that its queue has not brought to a worker in time.
+
+    Each is given to one process only, and again only when it is twice as old: a queue that is
+    long is not made longer.
+    """
+    turns = models.Run.objects.filter(
+        worker="", lease_until__lt=_in(-patience), task__run=None, task__agent__in=agents
+    )
+    found = []
+    for row in turns.order_by("lease_until")[:limit]:
+        age = timezone.now() - row.created_at
+        same = models.Run.objects.filter(pk=row.pk, worker="", lease_until=row.lease_until)
+        if same.update(lease_until=_in(age - patience)):
+            found.append(row.task_id)
+    return found
+
+
 def lost(*, limit: int) -> list[LostRun]:
     """Find runs whose worker has not renewed its lease, the longest over first."""
     runs = models.Run.objects.filter(lease_until__lt=Now()).exclude(worker="")
@@ -131,8 +149,11 @@ def lost(*, limit: int) -> list[LostRun]:
     ]
 
 
-def retry(run: LostRun) -> bool:
-    """Give a lost run's turn to whoever claims it next; False where another process was quicker."""
+def retry(run: LostRun, order: Callable[[UUID], None] = no_order) -> bool:
+    """Give a lost run's turn to whoever claims it next; False where another process was quicker.
+
+    `order` is told of the task in the same transaction.
+    """
     with atomic():
         if not _lose(run):
             return False
@@ -141,6 +162,7 @@ def retry(run: LostRun) -> bool:
         again.outcome, again.started_at, again.ended_at = "", None, None
         again.lease_until = timezone.now()
         again.save(force_insert=True)
+        order(run.task_id)
         return True
 
 

@@ -1,19 +1,26 @@
 """The writer: how one run appends. What comes during a commit goes into the next one."""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from uuid import UUID
 
+from a2a_app import conf
 from a2a_app.store import database, news
-from a2a_app.store.append import append
+from a2a_app.store.append import append, no_order, now
 from a2a_app.store.head import Head, RunKey
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import check
 from a2a_app.store.refusals import RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate, Update
 
+logger = logging.getLogger(__name__)
+
 # How many updates one transaction takes, and so how many may wait: an agent that is faster than
 # the database waits for it, instead of filling the memory.
 BATCH = 128
+# How long to wait before the database is asked again, once it did not answer.
+RETRY_SECONDS = 0.5
 
 
 class Writer:
@@ -79,7 +86,7 @@ class Writer:
         try:
             while self._waiting and self._failure is None:
                 batch, self._waiting = self._waiting, []
-                flush = await database.run(append, self.head, batch, run=self._run)
+                flush = await self._commit(batch)
                 self.head = flush.head
                 await news.tell(flush)
                 self._committed.set()
@@ -91,6 +98,22 @@ class Writer:
         finally:
             self._flushing = None
             self._committed.set()
+
+    async def _commit(self, batch: list[Update]) -> Flush:
+        """Append a batch; while the database is away, ask again for as long as a lease lasts."""
+        loop = asyncio.get_running_loop()
+        until, at, again = loop.time() + conf.current().lease_seconds, now(), False
+        while True:
+            try:
+                return await database.run(
+                    append, self.head, batch, run=self._run, at=at, again=again
+                )
+            except database.AWAY as error:
+                if self._failure is not None or loop.time() >= until:
+                    raise
+                logger.warning("Task %s waits for the database: %s", self.head.task_id, error)
+                again = True
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -105,15 +128,23 @@ def _rests(update: Update) -> bool:
             return isinstance(update, Returned)
 
 
-async def write(head: Head, update: Update, *, run: RunKey | None = None) -> Flush:
+async def write(
+    head: Head,
+    update: Update,
+    *,
+    run: RunKey | None = None,
+    order: Callable[[UUID], None] = no_order,
+) -> Flush:
     """Append one update outside any writer (a client's message, a cancel), and tell of it.
 
     Commit and telling belong together: they go on to their end even if the caller is cancelled.
     """
-    return await asyncio.shield(_write(head, update, run))
+    return await asyncio.shield(_write(head, update, run, order))
 
 
-async def _write(head: Head, update: Update, run: RunKey | None) -> Flush:
-    flush = await database.run(append, head, [update], run=run)
+async def _write(
+    head: Head, update: Update, run: RunKey | None, order: Callable[[UUID], None]
+) -> Flush:
+    flush = await database.run(append, head, [update], run=run, order=order)
     await news.tell(flush)
     return flush

@@ -1,18 +1,25 @@
-"""Two servers, one database and one Redis: what one writes, the other's streams show (R2, R4)."""
+"""Two servers, one database, one layer: what one writes, the other's streams show (R2, R4)."""
 
 import asyncio
+from typing import get_args
+
+import pytest
 
 from tests.conftest import Serve
 from tests.rpc import Client, state, text, told
-from tests.servers import fresh_database
+from tests.servers import Layer, fresh_database
 
 SECONDS = 30
+SHARED = [layer for layer in get_args(Layer) if layer != "memory"]
 
 
-async def test_an_event_of_one_process_reaches_the_streams_of_another(serve: Serve) -> None:
+@pytest.mark.parametrize("layer", SHARED)
+async def test_an_event_of_one_process_reaches_the_streams_of_another(
+    serve: Serve, layer: Layer
+) -> None:
     with fresh_database("postgresql") as url:
         # So long between polls that only the channel layer can have brought what is seen.
-        options = {"database_url": url, "redis": True, "POLL_SECONDS": 600}
+        options = {"database_url": url, "layer": layer, "POLL_SECONDS": 600}
         one, other = serve(**options), serve(**options)
         async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
             task = await here.send(told(chunks=50, delay=0.01), returnImmediately=True)
@@ -26,9 +33,12 @@ async def test_an_event_of_one_process_reaches_the_streams_of_another(serve: Ser
             process.kill()  # before its database goes
 
 
-async def test_cancelling_in_one_process_stops_the_agent_in_another(serve: Serve) -> None:
+@pytest.mark.parametrize("layer", SHARED)
+async def test_cancelling_in_one_process_stops_the_agent_in_another(
+    serve: Serve, layer: Layer
+) -> None:
     with fresh_database("postgresql") as url:
-        options = {"database_url": url, "redis": True, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
+        options = {"database_url": url, "layer": layer, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
         one, other = serve(**options), serve(**options)
         async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
             task = await here.send(told(end="hang"), returnImmediately=True)

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from functools import partial
+from uuid import UUID
 
 import pytest
 from django.db import connections
@@ -13,7 +14,7 @@ from a2a_app import models
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
 from a2a_app.store import read
-from a2a_app.store.append import append
+from a2a_app.store.append import append, now
 from a2a_app.store.head import read_head
 from a2a_app.store.refusals import (
     ContextChangedError,
@@ -21,7 +22,7 @@ from a2a_app.store.refusals import (
     TaskEndedError,
     UnknownArtifactError,
 )
-from a2a_app.store.updates import MessageReceived, Returned, StateSaved
+from a2a_app.store.updates import MessageReceived, Returned, StateSaved, Update
 from tests.tasks import SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
@@ -181,6 +182,38 @@ def test_the_state_of_a_context_is_saved_with_the_event_or_not_at_all() -> None:
         append(head, [StateSaved({"n": 9}, 0), status(TaskState.COMPLETED)])
     assert models.Context.objects.get().state == {"n": 1}
     assert models.Task.objects.get().state == "TASK_STATE_INPUT_REQUIRED"
+
+
+def test_what_was_committed_before_the_connection_broke_is_not_committed_again() -> None:
+    claim = claimed()
+    at = now()
+    updates: list[Update] = [status(TaskState.WORKING, "on it"), chunk("a", append=False)]
+    first = append(claim.head, updates, run=claim.run, at=at)
+    again = append(claim.head, updates, run=claim.run, at=at, again=True)
+    assert (again.head, again.events) == (first.head, first.events)
+    assert models.Event.objects.count() == 3
+    append(again.head, [chunk("b")], run=claim.run)
+
+
+def test_what_was_not_committed_before_the_connection_broke_is_committed_the_second_time() -> None:
+    claim = claimed()
+    append(claim.head, [MessageReceived(said("and another thing"))])
+    flush = append(claim.head, [status(TaskState.WORKING)], run=claim.run, at=now(), again=True)
+    assert [event.seq for event in flush.events] == [3]
+
+
+def test_an_order_is_given_with_each_turn_and_in_its_transaction() -> None:
+    ordered: list[UUID] = []
+    head = begin(order=ordered.append).head
+    append(head, [status(TaskState.WORKING)], order=ordered.append)
+    assert ordered == [head.task_id]
+
+    def refuse(task_id: UUID) -> None:
+        raise RuntimeError("The queue does not take it.")
+
+    with pytest.raises(RuntimeError):
+        begin(order=refuse)
+    assert models.Task.objects.count() == models.Run.objects.count() == 1
 
 
 @pytest.mark.parametrize("chunks", [10, 1000])

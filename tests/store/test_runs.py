@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.models.run import Outcome
@@ -69,6 +70,26 @@ def test_a_turn_that_nobody_has_begun_may_be_taken_by_any_process_at_once() -> N
     claimed()
     assert runs.waiting(agents=["load"], limit=10) == [head.task_id]
     assert runs.lost(limit=10) == []
+
+
+def test_a_turn_that_its_queue_forgot_is_found_by_one_process_and_again_when_twice_as_old() -> None:
+    task_id = begin().head.task_id
+    claimed()
+    find = partial(runs.overdue, agents=["load"], limit=10)
+    assert find(patience=timedelta(seconds=20)) == []
+    ago = timezone.now() - timedelta(seconds=30)
+    models.Run.objects.update(created_at=ago)
+    models.Run.objects.filter(worker="").update(lease_until=ago)
+    assert find(patience=timedelta(seconds=20)) == [task_id]
+    assert find(patience=timedelta(seconds=20)) == []
+    # Thirty seconds later.
+    before = models.Run.objects.get(worker="").lease_until
+    assert before is not None
+    models.Run.objects.filter(worker="").update(lease_until=before - timedelta(seconds=29))
+    assert find(patience=timedelta(seconds=20)) == []
+    models.Run.objects.filter(worker="").update(lease_until=before - timedelta(seconds=31))
+    assert find(patience=timedelta(seconds=20)) == [task_id]
+    assert claim_of(task_id) is not None
 
 
 def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing_more() -> None:

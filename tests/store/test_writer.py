@@ -1,8 +1,15 @@
 """The writer: many events, few transactions, in order."""
 
 import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
+from django.db import connections
+from pytest_django import Settings
 
 from a2a_app import models
 from a2a_app.protocol import TaskState
@@ -12,9 +19,12 @@ from a2a_app.store.head import read_head
 from a2a_app.store.refusals import TaskEndedError, UnknownArtifactError
 from a2a_app.store.updates import Returned
 from a2a_app.store.writer import BATCH, Writer
+from tests.servers import postgresql_url
 from tests.tasks import begin, chunk, claim_of, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
+
+SECONDS = 20
 
 
 async def new_writer(lost: list[str] | None = None) -> Writer:
@@ -88,3 +98,73 @@ async def test_a_caller_that_is_cancelled_does_not_stop_the_commit() -> None:
         await putting
     await writer.flushed()
     assert await numbers() == [1, 2]
+
+
+@pytest.fixture
+def reconnecting(runtime: None) -> Iterator[None]:
+    """Let the test's own thread connect anew, once its connection was broken off."""
+    yield
+    connections.close_all()
+
+
+@pytest.mark.usefixtures("reconnecting")
+async def test_a_run_waits_for_a_database_that_is_away_and_writes_each_event_once() -> None:
+    writer = await new_writer()
+    await database.run(lose_patience)
+    with away(), logged("a2a_app.store.writer") as told:
+        await writer.put(status(TaskState.WORKING, "on it"), chunk("0", append=False))
+        returning = asyncio.create_task(writer.put(Returned()))
+        await asyncio.wait_for(told.wait(), SECONDS)
+    await asyncio.wait_for(returning, SECONDS)
+    assert await numbers() == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("reconnecting")
+async def test_a_database_that_stays_away_for_longer_than_a_lease_ends_the_run(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.1}
+    writer = await new_writer()
+    await database.run(lose_patience)
+    with away(), pytest.raises(database.AWAY):
+        await writer.put(status(TaskState.COMPLETED))
+    assert await numbers() == [1]
+
+
+def lose_patience() -> None:
+    """Have SQLite say at once that it is busy, where it would wait for seconds."""
+    if connections[database.alias()].vendor == "sqlite":
+        connections[database.alias()].cursor().execute("PRAGMA busy_timeout = 10")
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """Take the database away: another holds SQLite's file, PostgreSQL lets nobody in."""
+    name = str(connections[database.alias()].settings_dict["NAME"])
+    if connections[database.alias()].vendor == "sqlite":
+        with closing(sqlite3.connect(name, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+        return
+    with psycopg.connect(postgresql_url(), autocommit=True) as other_database:
+        other_database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        other_database.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            [name],
+        )
+        try:
+            yield
+        finally:
+            other_database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def logged(name: str) -> Iterator[asyncio.Event]:
+    """Give an event that is set once the logger says something."""
+    event, handler = asyncio.Event(), logging.Handler()
+    handler.emit = lambda record: event.set()  # type: ignore[method-assign]  # what it is for
+    logging.getLogger(name).addHandler(handler)
+    try:
+        yield event
+    finally:
+        logging.getLogger(name).removeHandler(handler)

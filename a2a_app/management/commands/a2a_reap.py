@@ -5,6 +5,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandParser
 
+from a2a_app import runners
 from a2a_app.runners.reap import LIMIT, fate_of, reap
 from a2a_app.store import runs
 
@@ -14,7 +15,7 @@ class Command(BaseCommand):
 
     help = (
         "Begin again, or fail, the runs whose process gives no sign of life any more. "
-        "A serving process takes up those that are begun again."
+        "A worker takes up those that are begun again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,6 +30,6 @@ class Command(BaseCommand):
             for run in runs.lost(limit=LIMIT):
                 self.stdout.write(f"{run.task_id} run {run.id}: would be {fate_of(run)}")
             return
-        met = async_to_sync(reap)()
-        told = ", ".join(f"{number} {fate}" for fate, number in sorted(met.items()))
+        reaped = async_to_sync(reap)(runners.current().order)
+        told = ", ".join(f"{number} {fate}" for fate, number in sorted(reaped.met.items()))
         self.stdout.write(told or "No run is lost.")

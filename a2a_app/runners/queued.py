@@ -1,0 +1,30 @@
+"""What runners have in common that bring turns to workers by a queue."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from a2a_app import conf, runners
+from a2a_app.agents import registry
+from a2a_app.runners.base import Runner
+from a2a_app.store import database, runs
+
+# Turns that one sweep reminds the queue of.
+LIMIT = 200
+
+
+async def work(task_id: str) -> None:
+    """Work on a task's turns until there are none: what a job of any queue does."""
+    runner = runners.current()
+    await runner.begin()
+    await runner.worker.work_off(UUID(task_id))
+
+
+class QueuedRunner(Runner):
+    """Turns run wherever the queue has a worker; each process that serves or works sweeps."""
+
+    async def unbegun(self) -> list[UUID]:
+        """Find turns that the queue has not brought to a worker within a lease."""
+        patience = timedelta(seconds=conf.current().lease_seconds)
+        return await database.run(
+            runs.overdue, agents=registry.slugs(), patience=patience, limit=LIMIT
+        )

@@ -1,0 +1,152 @@
+"""Workers: turns that a server accepts and another process works on, by each kind of queue."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django_tasks_db.models import DBTaskResult
+
+from tests.cluster import Cluster, Queue
+from tests.rpc import Client, state, text, told
+from tests.servers import Layer, fresh_database
+
+SECONDS = 60
+# So long that what comes soon came by the queue and by the layer, and not by a poll or a sweep.
+LONG = {"POLL_SECONDS": 600, "SWEEP_SECONDS": 600, "LEASE_SECONDS": 600}
+QUEUES: list[Queue] = ["procrastinate", "tasks"]
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    with fresh_database("postgresql") as url:
+        yield url
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_a_worker_answers_what_a_server_accepts_and_every_server_streams_it(
+    database_url: str, queue: Queue
+) -> None:
+    with cluster(database_url, queue, **LONG) as site:
+        one, other, _ = site.server(), site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
+            task = await here.send(told(chunks=20), returnImmediately=True)
+            seen = await there.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+            assert [number for number, _ in seen] == list(range(2, 24))
+            assert [int(text(item).split()[0]) for _, item in seen[1:-1]] == list(range(20))
+            assert state(seen[-1][1]) == "COMPLETED"
+            asked = await here.send(told(end="input-required"))
+            assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+            answer = {**told(chunks=1), "taskId": asked["id"]}
+            assert (await there.send(answer))["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_cancelling_stops_the_agent_on_a_worker_at_once(
+    database_url: str, queue: Queue
+) -> None:
+    with cluster(database_url, queue, **LONG) as site:
+        server, worker = site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(server.url) as client:
+            task_id = await working(client, end="hang")
+            await client.result("CancelTask", id=task_id)
+            await worker.says("is stopped", seconds=1)
+
+
+@pytest.mark.parametrize("agent", ["load", "stubborn"])
+async def test_without_a_channel_layer_the_heartbeat_stops_what_was_canceled(
+    database_url: str, agent: str
+) -> None:
+    quick: dict[str, Any] = {"POLL_SECONDS": 0.1, "LEASE_SECONDS": 3}
+    silent = "tests.silent_layer"
+    with Cluster(database_url=database_url, settings_module=silent, **quick) as site:
+        server, worker = site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(server.url, agent) as client:
+            task_id = await working(client, end="hang")
+            await client.result("CancelTask", id=task_id)
+            await worker.says("is stopped", seconds=3)
+            if agent == "stubborn":
+                await worker.says("stubborn: the next write was refused")
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_a_worker_that_is_asked_to_end_finishes_what_it_can(
+    database_url: str, queue: Queue
+) -> None:
+    with cluster(database_url, queue, **LONG, SHUTDOWN_SECONDS=20) as site:
+        server, worker = site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(server.url) as client:
+            task_id = await working(client, chunks=20, delay=0.05)
+            await asyncio.to_thread(worker.stop)
+            task = await client.result("GetTask", id=task_id)
+    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_what_a_worker_gives_up_another_begins_again_at_once(
+    database_url: str, queue: Queue
+) -> None:
+    quick = {**LONG, "SWEEP_SECONDS": 0.2, "SHUTDOWN_SECONDS": 0.1}
+    with cluster(database_url, queue, **quick) as site:
+        server, worker = site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(server.url, "load-retry") as client:
+            task_id = await working(client, chunks=20, delay=0.1)
+            await asyncio.to_thread(worker.stop)
+            assert "given up for another process" in worker.output()
+            site.worker()
+            events = await client.stream("SubscribeToTask", id=task_id, last_event_id="1")
+    assert state(events[-1][1]) == "COMPLETED"
+
+
+@pytest.mark.parametrize(("agent", "end"), [("load-retry", "COMPLETED"), ("load", "FAILED")])
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_when_a_worker_dies_the_next_begins_its_turns_again_or_fails_them(
+    database_url: str, queue: Queue, agent: str, end: str
+) -> None:
+    with cluster(database_url, queue, LEASE_SECONDS=1.5, SWEEP_SECONDS=0.3) as site:
+        server, worker = site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(server.url, agent) as client:
+            task_id = await working(client, chunks=20, delay=0.1)
+            worker.kill()
+            site.worker()
+            events = await client.stream("SubscribeToTask", id=task_id, last_event_id="1")
+    numbers = [number for number, _ in events]
+    assert numbers == list(range(2, numbers[-1] + 1))
+    assert state(events[-1][1]) == end
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_a_turn_whose_place_in_the_queue_was_lost_is_answered_all_the_same(
+    database_url: str, queue: Queue
+) -> None:
+    with cluster(database_url, queue, LEASE_SECONDS=1.5, SWEEP_SECONDS=0.3) as site:
+        server = site.server()
+        async with asyncio.timeout(SECONDS), Client(server.url) as client:
+            task = await client.send(told(chunks=1), returnImmediately=True)
+            await empty(database_url)
+            site.worker()
+            events = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+    assert state(events[-1][1]) == "COMPLETED"
+
+
+def cluster(database_url: str, queue: Queue, **a2a: Any) -> Cluster:
+    # Each queue with another layer: neither knows anything of the other.
+    layer: Layer = "redis" if queue == "procrastinate" else "postgresql"
+    return Cluster(database_url=database_url, layer=layer, queue=queue, **a2a)
+
+
+async def working(client: Client, **load: object) -> str:
+    """Begin a task and return once its agent works on it."""
+    task = await client.send(told(**load), returnImmediately=True)
+    async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
+        assert state((await anext(events))[1]) == "WORKING"
+    return str(task["id"])
+
+
+async def empty(database_url: str) -> None:
+    """Throw away all that the queues have."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        # Procrastinate's model can be imported only where the tests' own database is PostgreSQL.
+        for table in ("procrastinate_jobs", DBTaskResult._meta.db_table):
+            await connection.execute(f"TRUNCATE {table} CASCADE")

@@ -1,0 +1,50 @@
+"""A PostgreSQL database of its own for each test, and layers on it."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import dj_database_url
+import pytest
+from django.db import connections
+
+from a2a_app.layers import PostgreSQLChannelLayer
+from tests.servers import fresh_database
+
+Make = Callable[..., PostgreSQLChannelLayer]
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """Give the URL of the database that the layers use."""
+    with fresh_database("postgresql") as url:
+        yield url
+
+
+@pytest.fixture
+async def make(database_url: str) -> AsyncIterator[Make]:
+    """Make layers as CONFIG does; each is a side of its own, as it would be in another process."""
+    parsed = {"default": dict(dj_database_url.parse(database_url))}
+    # A name of its own: what Django keeps by name outlives the test.
+    alias = str(parsed["default"]["NAME"])
+    connections.settings[alias] = connections.configure_settings(parsed)["default"]
+    made: list[PostgreSQLChannelLayer] = []
+
+    def layer(**config: object) -> PostgreSQLChannelLayer:
+        made.append(PostgreSQLChannelLayer(alias, **config))  # type: ignore[arg-type]  # as CONFIG
+        return made[-1]
+
+    yield layer
+    for each in made:
+        await each.flush()
+    del connections.settings[alias]
+
+
+@pytest.fixture
+def layer(make: Make) -> PostgreSQLChannelLayer:
+    """Give a layer as it is without a CONFIG."""
+    return make()
+
+
+@pytest.fixture
+def other(make: Make) -> PostgreSQLChannelLayer:
+    """Give another side."""
+    return make()

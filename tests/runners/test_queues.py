@@ -1,0 +1,103 @@
+"""Queues that bring turns to workers: what is put into them, and what the set-up lacks."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from django.core import mail
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from a2a_app import runners
+from a2a_app.agents import Turn
+from a2a_app.protocol import TaskState
+from tests.calls import client_of
+from tests.tasks import begin
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+IMMEDIATE = {"default": {"BACKEND": "django_tasks.backends.immediate.ImmediateBackend"}}
+ON_POSTGRESQL = connection.vendor == "postgresql"
+
+
+def use(settings: Settings, runner: str) -> runners.Runner:
+    settings.A2A = {**settings.A2A, "RUNNER": runner}
+    return runners.current()
+
+
+def jobs(*task_ids: UUID) -> int:
+    """Count the jobs of these tasks: Django does not empty a table that is not its own."""
+    with connection.cursor() as cursor:
+        locks = [task_id.hex for task_id in task_ids]
+        cursor.execute(
+            "SELECT COUNT(*) FROM procrastinate_jobs WHERE queueing_lock = ANY(%s)", [locks]
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_procrastinate_is_for_postgresql_and_says_so_elsewhere(settings: Settings) -> None:
+    complaints = use(settings, "procrastinate").check()
+    assert len(complaints) == (0 if ON_POSTGRESQL else 1)
+    assert all("PostgreSQL" in text for text in complaints)
+
+
+def test_procrastinate_needs_its_app(settings: Settings) -> None:
+    runner = use(settings, "procrastinate")
+    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if "procrast" not in each]
+    assert len(runner.check()) == 1
+
+
+if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
+
+    def test_a_job_is_stored_with_its_turn_or_not_at_all(settings: Settings) -> None:
+        runner = use(settings, "procrastinate")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            undone = begin(order=runner.order).head.task_id
+            assert jobs(undone) == 1
+            raise ZeroDivisionError
+        done = begin(order=runner.order).head.task_id
+        assert (jobs(undone), jobs(done)) == (0, 1)
+
+    def test_a_task_has_one_waiting_job_however_often_it_is_ordered(settings: Settings) -> None:
+        runner = use(settings, "procrastinate")
+        task_id, other = begin(order=runner.order).head.task_id, begin().head.task_id
+        with transaction.atomic():
+            runner.order(task_id)
+            runner.order(other)
+        assert (jobs(task_id), jobs(other)) == (1, 1)
+
+
+async def test_the_immediate_backend_answers_within_the_send(settings: Settings) -> None:
+    settings.TASKS = IMMEDIATE
+    use(settings, "tasks")
+
+    async def agent(turn: Turn) -> str:
+        await asyncio.sleep(0)
+        return turn.text
+
+    with client_of(agent) as client:
+        task = await client.send("in the end it is a thread", return_immediately=True)
+    assert task.status.state is TaskState.COMPLETED
+
+
+@pytest.mark.parametrize("backend", ["immediate.ImmediateBackend", "dummy.DummyBackend"])
+def test_a_backend_without_workers_is_refused_outside_tests(
+    settings: Settings, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": f"django_tasks.backends.{backend}"}}
+    runner = use(settings, "tasks")
+    assert runner.check() == []
+    monkeypatch.delattr(mail, "outbox")
+    assert len(runner.check()) == 1
+    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+    assert runner.check() == []
+
+
+@pytest.mark.parametrize(("runner", "instead"), [("embedded", "RUNNER"), ("tasks", "db_worker")])
+def test_a_runner_without_a_worker_of_its_own_says_what_to_do(
+    settings: Settings, runner: str, instead: str
+) -> None:
+    use(settings, runner)
+    with pytest.raises(CommandError, match=instead):
+        call_command("a2a_worker")
