@@ -135,7 +135,10 @@ def describe_route(route: Route) -> Json:
         "parameters": _headers(operation),
     }
     if route.verb == "POST":
-        described["requestBody"] = {"content": _content(MEDIA_TYPES, _ref(operation.params))}
+        described["requestBody"] = {
+            "content": _content(MEDIA_TYPES, _ref(operation.params)),
+            "required": not _required(operation.params) <= set(route.fields),
+        }
     else:
         described["parameters"] += _query(operation.params, set(route.fields))
     return described
@@ -215,6 +218,10 @@ def _query(params: type[protocol.Model], in_path: set[str]) -> list[Json]:
         for name, wire in params.wire_names.items()
         if name not in in_path | {"tenant"}
     ]
+
+
+def _required(model: type[protocol.Model]) -> set[str]:
+    return {name for name, field in model.model_fields.items() if field.is_required()}
 
 
 def _ref(model: type[protocol.Model]) -> Json:

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
-from a2a_app.bindings.routes import RESERVED, ROUTES, TENANT_ROUTES, Route
+from a2a_app.bindings.routes import RESERVED, ROUTES, ROUTES_03, TENANT_ROUTES, Route
 from a2a_app.operations import OPERATIONS
 from tests.bindings import users
 from tests.bindings.conftest import Settings, events_of
@@ -295,11 +295,18 @@ async def test_a_completed_task_cannot_be_canceled(rest: Rest) -> None:
     assert refusal_of(response) == (400, "TASK_NOT_CANCELABLE")
 
 
-async def test_callers_without_credentials_are_refused(a2a: Settings, rest: Rest) -> None:
+@pytest.mark.parametrize("route", [*ROUTES, *ROUTES_03], ids=shown)
+async def test_callers_without_credentials_are_refused(
+    a2a: Settings, rest: Rest, route: Route
+) -> None:
     a2a(ANONYMOUS="refuse")
-    response = await rest.get("/tasks")
-    assert refusal_of(response) == (401, "UNAUTHENTICATED")
+    response = await rest.ask(route.verb, path_of(route), A2A_Version="")
+    assert response.status_code == 401
     assert response["WWW-Authenticate"]
+    if route in ROUTES:
+        assert refusal_of(response) == (401, "UNAUTHENTICATED")
+    else:
+        assert json_of(response)["code"] == -32050
 
 
 async def test_what_is_anothers_is_not_found(a2a: Settings, rest: Rest) -> None:
