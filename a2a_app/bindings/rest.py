@@ -3,7 +3,7 @@
 import json
 from typing import Any, get_args
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
@@ -40,6 +40,12 @@ class Plain(Form):
     def status(self, error: protocol.A2AError) -> int:
         """Give the status of section 5.4."""
         return error.http_status
+
+    def _response(self, body: str, *, status: int = 200) -> HttpResponse:
+        response = super()._response(body, status=status)
+        # What a GET gives is the caller's, and another the next moment.
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 async def serve(

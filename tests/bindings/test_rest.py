@@ -253,6 +253,11 @@ async def test_the_client_may_choose_the_media_type_of_the_answer(
     assert (await rest.get(f"/tasks/{NOBODY}", Accept=accept))["Content-Type"] == media_type
 
 
+async def test_no_answer_is_kept_by_a_cache(rest: Rest) -> None:
+    for path in ("/tasks", f"/tasks/{NOBODY}"):
+        assert (await rest.get(path))["Cache-Control"] == "no-store"
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"message": NaN}', b"not json"])
 async def test_what_is_no_json_is_refused(rest: Rest, body: bytes) -> None:
     assert refusal_of(await rest.post("/message:send", body)) == (400, "JSON_PARSE")
