@@ -233,6 +233,8 @@ async def test_both_media_types_are_read(rest: Rest, media_type: str) -> None:
 async def test_a_body_of_another_media_type_is_refused(rest: Rest, media_type: str) -> None:
     response = await rest.post("/message:send", {"message": told()}, media_type=media_type)
     assert refusal_of(response) == (415, "INVALID_REQUEST")
+    empty = await rest.post(f"/tasks/{NOBODY}:cancel", Content_Type=media_type)
+    assert refusal_of(empty) == (415, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize(
