@@ -31,8 +31,8 @@ api = Api(
     version=a2a_app.__version__,
     description=introduction(),
     urls_namespace="a2a",
-    # No agent's URL: slugs are not empty, and have no dots.
-    docs_url="/a2a/",
+    # No agent has these URLs: there are no dots in a slug.
+    docs_url="/a2a/openapi.html",
     openapi_url="/a2a/openapi.json",
     docs_decorator=_if_shown,
 )

@@ -44,7 +44,7 @@ async def test_with_a_transaction_for_each_request(
 async def test_with_a_login_required_for_every_page(settings: Any, rpc: Rpc) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN]
     # Pages for people are not ours to open: what the project asks, it asks of them too.
-    for page in ("/admin/", "/a2a/", "/a2a/openapi.json"):
+    for page in ("/admin/", "/a2a/openapi.html", "/a2a/openapi.json"):
         assert (await rpc.http.get(page)).status_code == 302
     await _works(rpc)
 

@@ -12,7 +12,7 @@ from a2a_app.bindings.routes import ROUTES
 from a2a_app.operations import OPERATIONS
 from tests.bindings.conftest import Rpc, Settings
 
-PAGE, DESCRIPTION = "/a2a/", "/a2a/openapi.json"
+PAGE, DESCRIPTION = "/a2a/openapi.html", "/a2a/openapi.json"
 
 
 async def described(rpc: Rpc) -> dict[str, Any]:
