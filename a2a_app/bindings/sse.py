@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 # an id, some clients take an empty line for an event without data.
 KEEPALIVE = b": keep-alive\n"
 
+# No line ends here for Server-Sent Events, but for many a client that reads text line by line. In
+# JSON they stand in strings only, where they may be written so.
+LINE_ENDS = {"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+
 
 async def event_stream(
     stream: Stream,
@@ -73,8 +77,15 @@ def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:
 
 
 def _frame(item: StreamItem, wrap: Callable[[str], str]) -> str:
-    data = f"data: {wrap(item.body)}\n\n"
+    data = f"data: {_one_line(wrap(item.body))}\n\n"
     return data if item.seq is None else f"id: {item.seq}\n{data}"
+
+
+def _one_line(text: str) -> str:
+    if not text.isascii():
+        for end, escaped in LINE_ENDS.items():
+            text = text.replace(end, escaped)
+    return text
 
 
 async def _hand_thread_back() -> None:

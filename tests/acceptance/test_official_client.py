@@ -95,6 +95,14 @@ async def test_it_ends_for_the_client_as_the_agent_ends(
         assert state(await client.get(items[0].task.id)) == ENDS[end]
 
 
+async def test_a_stream_may_hold_what_some_take_for_the_end_of_a_line(connect: Connect) -> None:
+    text = "a\x85b\u2028c\u2029d\x0be\x1cf ü\r\n"
+    async with connect("mirror") as client:
+        items = await client.stream(said(text))
+    assert items[0].task.history[0].parts[0].text == text
+    assert state(items[-1]) == "COMPLETED"
+
+
 async def test_an_exception_in_an_agent_is_not_shown_to_clients(connect: Connect) -> None:
     async with connect(streaming=False) as client:
         task = await client.send(told(end="raise"))

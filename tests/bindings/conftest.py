@@ -84,7 +84,7 @@ async def events_of(response: HttpResponseBase) -> list[dict[str, Any]]:
     assert isinstance(response, StreamingHttpResponse), response
     async with asyncio.timeout(SECONDS):
         text = b"".join([chunk async for chunk in response]).decode()
-    lines = [line for line in text.splitlines() if line.startswith("data: ")]
+    lines = [line for line in text.split("\n") if line.startswith("data: ")]
     return [strict_json(line.removeprefix("data: ")) for line in lines]
 
 

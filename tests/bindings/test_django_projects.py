@@ -22,12 +22,12 @@ async def _works(rpc: Rpc) -> None:
     assert (await rpc.result("GetTask", id=task["id"]))["id"] == task["id"]
     answer = {"message": told() | {"taskId": task["id"]}}
     events = await events_of(await rpc.post(envelope("SendStreamingMessage", answer)))
-    assert events[-1]["result"]["statusUpdate"]["status"]["state"] == COMPLETED
+    assert state(events[-1]["result"]) == "COMPLETED"
     assert (await rpc.result("ListTasks"))["totalSize"] == 1
     sent = await Rest().result("POST", "/message:send", {"message": told()})
     assert sent["task"]["status"]["state"] == COMPLETED
     stream = await Rest().post("/message:stream", {"message": told()})
-    assert (await events_of(stream))[-1]["statusUpdate"]["status"]["state"] == COMPLETED
+    assert state((await events_of(stream))[-1]) == "COMPLETED"
     assert (await Rest().get(f"/v1/tasks/{task['id']}", A2A_Version="")).status_code == 200
     cards = ("/.well-known/agent-card.json", "/.well-known/agent.json")
     for path in (*cards, *(f"/a2a/load{card}" for card in cards)):

@@ -43,18 +43,20 @@ async def test_a_message_is_sent_and_its_task_read_in_the_words_of_0_3(rpc: Rpc)
 
 
 async def test_a_stream_has_kinds_and_is_final_at_its_end(rpc: Rpc) -> None:
-    events = await streamed(rpc, "message/stream", message=message('{"chunks": 2}'))
+    said = message('{"chunks": 2, "delay": 0.2}')
+    events = await streamed(rpc, "message/stream", message=said)
     assert {event["id"] for event in events} == {"test"}
-    results = [event["result"] for event in events]
-    kinds = [each["kind"] for each in results]
-    assert kinds == ["task", "status-update", "artifact-update", "artifact-update", "status-update"]
-    assert [each["final"] for each in results if each["kind"] == "status-update"] == [False, True]
-    assert results[-1]["status"]["state"] == "completed"
+    first, *updates, last = [event["result"] for event in events]
+    assert first["kind"] == "task"
+    assert {each["kind"] for each in updates} <= {"status-update", "artifact-update"}
+    assert not any(each.get("final") for each in updates)
+    assert (last["kind"], last["final"]) == ("status-update", True)
+    assert last["status"]["state"] == "completed"
 
 
 @pytest.mark.parametrize("end", ["input-required", "auth-required"])
 async def test_a_stream_is_final_where_the_task_waits_for_its_client(rpc: Rpc, end: str) -> None:
-    said = message(f'{{"end": "{end}"}}')
+    said = message(f'{{"end": "{end}", "delay": 0.2}}')
     events = await streamed(rpc, "message/stream", message=said)
     last = events[-1]["result"]
     assert (last["status"]["state"], last["final"]) == (end, True)

@@ -24,9 +24,9 @@ async def test_the_routes_of_0_3_speak_as_its_proto_does(rpc: Rpc) -> None:
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 async def test_a_plain_stream_names_each_event_by_its_member(rpc: Rpc, verb: str) -> None:
-    said = {"message": plain_message('{"end": "input-required"}')}
+    said = {"message": plain_message('{"end": "input-required", "delay": 0.2}')}
     events = await events_of(await plain().post("/v1/message:stream", said))
-    assert [list(event) for event in events[:2]] == [["task"], ["statusUpdate"]]
+    assert all(len(event) == 1 for event in events)
     assert events[-1]["statusUpdate"]["final"] is True
     task_id = events[0]["task"]["id"]
     response = await plain().ask(verb, f"/v1/tasks/{task_id}:subscribe")
