@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ON_BOTH := tests/store tests/feed tests/runners tests/bindings tests/test_admin.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format clean
+.PHONY: help run cluster worker test lint format clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,15 @@ run: $(VENV)/run.stamp ## Serve the reference project on 127.0.0.1:$(PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@PORT=$(PORT) $(BIN)/python manage.py welcome
 	@PORT=$(PORT) exec $(BIN)/daphne -b 127.0.0.1 -p $(PORT) project.asgi:application
+
+cluster: $(VENV)/cluster.stamp ## Run two servers and two workers on PostgreSQL and Redis of their own
+	@exec $(BIN)/python manage.py cluster
+
+worker: $(VENV)/run.stamp ## Run one more worker, with the DATABASE_URL and REDIS_URL of the servers
+	@case "$$DATABASE_URL" in postgres*) ;; *) \
+	  echo "A worker takes its turns from PostgreSQL: set DATABASE_URL=postgresql://… and REDIS_URL" \
+	    "as the servers have them, or try \`make cluster\`." >&2; exit 1;; esac
+	@A2A_RUNNER=procrastinate exec $(BIN)/python manage.py a2a_worker
 
 test: $(VENV)/dev.stamp ## Run every test: on SQLite, then what meets the database on PostgreSQL
 	$(BIN)/python -m pytest
@@ -39,6 +48,10 @@ $(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[project]'
 	@touch $@
 
+$(VENV)/cluster.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[cluster]'
+	@touch $@ $(VENV)/run.stamp
+
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@ $(VENV)/run.stamp
+	@touch $@ $(VENV)/cluster.stamp $(VENV)/run.stamp

@@ -107,7 +107,6 @@ class Follower:
                 events = await self._topic.read_after(seq)
             except database.AWAY:
                 # It may be back soon, and has all that this stream has still to show.
-                logger.warning("A stream of task %s waits for the database.", self._topic.task_id)
                 await asyncio.sleep(conf.current().poll_seconds)
                 return []
             newest = events[-1].seq if events else seq
@@ -211,7 +210,9 @@ class Topic:
                 if not events:
                     break
                 self._deliver(events)
-        except Exception:  # the next poll tries again
+        except database.AWAY:
+            pass  # The next poll tries again.
+        except Exception:  # as above
             logger.warning("Could not read the log of task %s.", self.task_id, exc_info=True)
         finally:
             self._reading = None
@@ -255,7 +256,9 @@ class Feed:
             for start in range(0, len(keys), POLL_LIMIT):
                 try:
                     await self._ask(keys[start : start + POLL_LIMIT])
-                except Exception:  # the database may be back next time
+                except database.AWAY:
+                    pass  # It may be back next time.
+                except Exception:  # no stream must be without its poll
                     logger.warning("Could not poll for events.", exc_info=True)
 
     async def _ask(self, keys: list[UUID]) -> None:

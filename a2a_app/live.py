@@ -9,19 +9,26 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from channels.layers import BaseChannelLayer, get_channel_layer
+
+from a2a_app.outages import Outage
 
 logger = logging.getLogger(__name__)
 
 Message: TypeAlias = dict[str, Any]
 Listener: TypeAlias = Callable[[Message], None]
 
+# Nobody is in it: a message to it says whether the layer works.
+PROBE_GROUP = "a2a.probe"
 # Channels forgets who is in a group after a day unless told again.
 REJOIN_SECONDS = 3600.0
+# How long a layer may take for what is a matter of milliseconds; then it counts as away.
+PATIENCE_SECONDS = 5.0
+# How often a layer that is away is tried.
 RETRY_SECONDS = 1.0
 
 
@@ -37,14 +44,7 @@ def worker_group(worker: str) -> str:
 
 async def publish(group: str, message: Message) -> None:
     """Ring a group. A channel layer that fails costs time, never an event: it is logged."""
-    layer = get_channel_layer()
-    if layer is None:
-        return
-    try:
-        await layer.group_send(group, {**message, "type": "a2a.news", "group": group})
-    # The layer's own errors have no common base: a lost connection, a full Redis, a bad host name.
-    except Exception:
-        logger.warning("The channel layer did not take a message for %s.", group, exc_info=True)
+    await _hub().send(group, {**message, "type": "a2a.news", "group": group})
 
 
 async def listen(group: str, listener: Listener) -> None:
@@ -58,20 +58,32 @@ async def leave(group: str, listener: Listener) -> None:
 
 
 class Hub:
-    """One event loop's channel, and who on this loop hears which group."""
+    """One event loop's channel, and who on this loop hears which group.
+
+    Of a layer that is away nobody is made to wait: one task tries it now and then, and makes up for
+    what was not done meanwhile. What was not sent is not sent later: the log has it.
+    """
 
     def __init__(self, layer: BaseChannelLayer | None) -> None:
         self._layer = layer
+        self._outage = Outage(logger, "The channel layer")
         self._listeners: dict[str, set[Listener]] = {}
         self._joined: dict[str, float] = {}
-        self._channel: asyncio.Task[str] | None = None
+        self._unwanted: set[str] = set()
+        self._opening: asyncio.Task[str] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
+
+    async def send(self, group: str, message: Message) -> None:
+        """Send a message to a group, unless the layer is away."""
+        await self._try(lambda layer: layer.group_send(group, message))
 
     async def join(self, group: str, listener: Listener) -> None:
         """Hear a group; the first listener makes the channel join it."""
         self._listeners.setdefault(group, set()).add(listener)
+        self._unwanted.discard(group)
         if time.monotonic() - self._joined.get(group, -REJOIN_SECONDS) >= REJOIN_SECONDS:
-            await self._join(group)
+            await self._try(lambda layer: self._join(layer, group))
 
     async def leave(self, group: str, listener: Listener) -> None:
         """Stop hearing a group; the last listener makes the channel leave it."""
@@ -80,56 +92,95 @@ class Hub:
         if listeners or group not in self._listeners:
             return
         del self._listeners[group]
-        self._joined.pop(group, None)
-        if self._layer is not None and self._channel is not None:
-            try:
-                await self._layer.group_discard(group, await self._own_channel())
-            except Exception:  # a layer that is gone has forgotten the group anyway
-                logger.info("The channel layer did not let go of %s.", group, exc_info=True)
-        if group in self._listeners:
-            # Somebody came while the channel was leaving.
-            await self._join(group)
+        if self._opening is None:
+            return  # No channel has joined anything yet.
+        self._unwanted.add(group)
+        await self._try(lambda layer: self._leave(layer, group))
 
-    async def _join(self, group: str) -> None:
-        if self._layer is None:
+    async def _try(self, act: Callable[[BaseChannelLayer], Coroutine[Any, Any, None]]) -> None:
+        if self._layer is None or self._mending is not None:
             return
         try:
-            await self._layer.group_add(group, await self._own_channel())
-            self._joined[group] = time.monotonic()
-        except Exception:  # as in publish: the poll of the log stands in for the bell
-            logger.warning("The channel layer did not add %s.", group, exc_info=True)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                try:
+                    await act(self._layer)
+                # The layer's own errors have no common base: a lost connection, a full Redis…
+                except Exception:
+                    # A connection that was closed while nobody used it: the next one is new.
+                    await act(self._layer)
+        except Exception as error:
+            self._mend_after(self._layer, error)
 
-    async def _own_channel(self) -> str:
-        assert self._layer is not None
-        if self._channel is None:
-            self._channel = asyncio.ensure_future(self._layer.new_channel())
-        asked = self._channel
+    async def _join(self, layer: BaseChannelLayer, group: str) -> None:
+        await layer.group_add(group, await self._channel(layer))
+        self._joined[group] = time.monotonic()
+
+    async def _leave(self, layer: BaseChannelLayer, group: str) -> None:
+        self._joined.pop(group, None)
+        await layer.group_discard(group, await self._channel(layer))
+        self._unwanted.discard(group)
+        if group in self._listeners:
+            # Somebody came while the channel was leaving.
+            await self._join(layer, group)
+
+    async def _channel(self, layer: BaseChannelLayer) -> str:
+        opening = self._opening = self._opening or asyncio.create_task(self._open(layer))
         try:
-            name = await asyncio.shield(asked)
+            name = await asyncio.shield(opening)
         except Exception:
-            if self._channel is asked:
-                self._channel = None  # the layer may be there when the next one asks
+            if self._opening is opening:
+                self._opening = None
             raise
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read(self._layer, name))
+            self._reader = asyncio.create_task(self._read(layer, name))
         return name
 
-    async def _read(self, layer: BaseChannelLayer, name: str) -> None:
+    @staticmethod
+    async def _open(layer: BaseChannelLayer) -> str:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await layer.new_channel()
+
+    async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
         """Read the channel for ever: to cancel a receive() can lose a message for good."""
         while True:
             try:
-                message = await layer.receive(name)
-            except Exception:
-                logger.warning("The channel layer failed; the log is polled.", exc_info=True)
-                await asyncio.sleep(RETRY_SECONDS)
-                await self._join_all()
+                message = await layer.receive(channel)
+            except Exception as error:
+                if not _is_silence(error):
+                    await asyncio.wait([self._mend_after(layer, error)])
             else:
                 self._hear(message)
 
-    async def _join_all(self) -> None:
-        # A layer that was restarted has forgotten every group.
-        for group in list(self._listeners):
-            await self._join(group)
+    def _mend_after(self, layer: BaseChannelLayer, error: Exception) -> "asyncio.Task[None]":
+        self._outage.begin(error)
+        if self._mending is None:
+            # A layer that was restarted has forgotten every group.
+            self._joined.clear()
+            self._mending = asyncio.create_task(self._mend(layer))
+        return self._mending
+
+    async def _mend(self, layer: BaseChannelLayer) -> None:
+        """Try the layer until it answers and knows again who is in which group."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    # A layer that keeps its own list of groups takes members without asking anyone.
+                    await layer.group_send(PROBE_GROUP, {"type": "a2a.news"})
+                await self._make_up(layer)
+            except Exception as error:
+                self._outage.begin(error)
+            else:
+                break
+        self._mending = None
+        self._outage.end()
+
+    async def _make_up(self, layer: BaseChannelLayer) -> None:
+        """Leave and join what is due; more may become due meanwhile."""
+        while due := self._unwanted or self._listeners.keys() - self._joined.keys():
+            act = self._leave if self._unwanted else self._join
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await act(layer, next(iter(due)))
 
     def _hear(self, message: Message) -> None:
         for listener in list(self._listeners.get(message.get("group", ""), ())):
@@ -137,6 +188,15 @@ class Hub:
                 listener(message)
             except Exception:  # one listener's fault must not deafen the others
                 logger.exception("A listener of %s failed.", message.get("group"))
+
+
+def _is_silence(error: Exception) -> bool:
+    """Tell whether a receive() only found nothing to receive.
+
+    channels_redis.core waits as long for a message as redis-py, from 8 on, waits for an answer.
+    redis-py's error is not Python's own, and we do not depend on redis-py: so the name must do.
+    """
+    return type(error).__name__ == "TimeoutError"
 
 
 _hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()

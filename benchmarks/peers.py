@@ -69,12 +69,17 @@ WORK: dict[str, Callable[[Peer], Awaitable[float]]] = {
 }
 
 
-def peers(stack: ExitStack) -> list[Peer]:
-    """Start all servers, the SDK's first."""
+def sdk_server(database_url: str = "") -> Process:
+    """Make, and do not start, a server of the SDK; with a database, one in its cluster mode."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]
-    sdk = Process([*command, "benchmarks.sdk_server:application"], {}, port)
-    found = [Peer("SDK, in memory", sdk, "/")]
+    env = {"SDK_DATABASE_URL": database_url}
+    return Process([*command, "benchmarks.sdk_server:application"], env, port)
+
+
+def peers(stack: ExitStack) -> list[Peer]:
+    """Start all servers, the SDK's first."""
+    found = [Peer("SDK, in memory", sdk_server(), "/")]
     for database in ("sqlite", "postgresql"):
         url = stack.enter_context(fresh_database(database))
         server = web_server("uvicorn", database_url=url)

@@ -1,6 +1,7 @@
 """The agents of the reference project."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -32,7 +33,10 @@ class Load(BaseModel):
 @agent(name="Load")
 @agent(name="Load, retried", slug="load-retry", attempts=3)
 async def load(turn: Turn) -> None:
-    """Does as much work as it is told, for measurements and for tests of faults."""
+    """Does as much work as it is told, for measurements and for tests of faults.
+
+    Each chunk says its number, and when it was written.
+    """
     try:
         told = Load.model_validate_json(turn.text)
     except ValidationError as error:
@@ -41,7 +45,8 @@ async def load(turn: Turn) -> None:
     await turn.working()
     artifact = turn.open_artifact(name="load")
     for index in range(told.chunks):
-        await artifact.write(f"{index} ".ljust(told.size, "."), last=index == told.chunks - 1)
+        text = f"{index} {time.time():.6f} ".ljust(told.size, ".")
+        await artifact.write(text, last=index == told.chunks - 1)
         if told.delay:
             await asyncio.sleep(told.delay)
     await _end(turn, told.end)

@@ -1,5 +1,7 @@
 """Agents that only tests need."""
 
+import asyncio
+import json
 import logging
 
 from a2a_app.agents import AgentExtension, Turn, agent
@@ -33,3 +35,16 @@ def stubborn(turn: Turn) -> None:
         turn.artifact("too late")
     except RunLostError:
         logger.warning("stubborn: the next write was refused")
+
+
+@agent(name="Steps")
+@agent(name="Steps, three times at most", slug="steps-thrice", attempts=3)
+@agent(name="Steps, as often as it takes", slug="steps-for-ever", attempts=1000)
+async def steps(turn: Turn) -> None:
+    """Takes so many steps, and names at each the attempt and the step."""
+    told = json.loads(turn.text)
+    await turn.working()
+    artifact = turn.open_artifact(name="steps")
+    for step in range(told["steps"]):
+        await artifact.write(f"{turn.attempt} {step}", last=step == told["steps"] - 1)
+        await asyncio.sleep(told["delay"])

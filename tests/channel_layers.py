@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, Literal
 
 from channels.layers import InMemoryChannelLayer
 
@@ -55,16 +55,47 @@ class Broken(InMemoryChannelLayer):
         raise ConnectionError("The layer's server is gone.")
 
 
-class Late(InMemoryChannelLayer):
-    """Fails at first, as a layer does whose server starts after us."""
+class Wavering(InMemoryChannelLayer):
+    """Works until it is told to fail or to hang; then it forgets who is in which group."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._failures = 2
+        self._trouble: Literal["", "fails", "hangs"] = ""
+        self._stale = 0
+
+    def close_connections(self, number: int) -> None:
+        """Fail the next so many times, as connections do that were closed while unused."""
+        self._stale = number
+
+    def go_away(self, how: Literal["fails", "hangs"]) -> None:
+        """Fail, or hang, at everything from now on."""
+        self._trouble = how
+        self.groups.clear()
+
+    def come_back(self) -> None:
+        """Work again."""
+        self._trouble = ""
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Fail at first."""
-        if self._failures:
-            self._failures -= 1
-            raise ConnectionError("The layer's server has not started.")
+        """Give a channel, if it works."""
+        await self._work()
         return await super().new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add to a group, if it works."""
+        await self._work()
+        await super().group_add(group, channel)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send, if it works."""
+        await self._work()
+        await super().group_send(group, message)
+
+    async def _work(self) -> None:
+        if self._stale:
+            self._stale -= 1
+            raise ConnectionError("Connection closed by server.")
+        if self._trouble == "fails":
+            raise ConnectionError("The layer's server is gone.")
+        if self._trouble == "hangs":
+            await asyncio.Event().wait()

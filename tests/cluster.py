@@ -22,16 +22,19 @@ class Cluster:
         self,
         *,
         database_url: str,
-        layer: Layer = "redis",
+        layer: Layer | Literal["silent"] = "redis",
+        redis_url: str = "",
         queue: Queue = "procrastinate",
-        settings_module: str = "tests.settings",
         **a2a: Any,
     ) -> None:
+        """Describe a site; with a `redis_url` its layer uses that Redis, and not the tests' own."""
         self._queue = queue
+        self._redis_url = redis_url
+        silent = layer == "silent"
         self._options = {
             "database_url": database_url,
-            "layer": layer,
-            "settings_module": settings_module,
+            "layer": "memory" if silent else layer,
+            "settings_module": "tests.silent_layer" if silent else "tests.settings",
             **a2a,
         }
         self._stack = ExitStack()
@@ -47,17 +50,26 @@ class Cluster:
             for process in self.processes:
                 sys.stdout.write(f"\n{process.command}\n{process.output()[-20_000:]}")
 
+    def start(self, *, servers: int, workers: int) -> tuple[list[Process], list[Process]]:
+        """Start so many servers and workers."""
+        return [self.server() for _ in range(servers)], [self.worker() for _ in range(workers)]
+
     def server(self) -> Process:
         """Start one more server."""
-        process = web_server("daphne", **self._options)
-        process.env["A2A_RUNNER"] = self._queue
-        return self._start(process)
+        return self._start(self._described())
 
     def worker(self) -> Process:
         """Start one more worker."""
         command, ready = WORKERS[self._queue]
-        env = {**web_server("daphne", **self._options).env, "A2A_RUNNER": self._queue}
+        env = self._described().env
         return self._start(Process([sys.executable, "manage.py", *command], env, ready=ready))
+
+    def _described(self) -> Process:
+        server = web_server("daphne", **self._options)
+        server.env["A2A_RUNNER"] = self._queue
+        if self._redis_url:
+            server.env["REDIS_URL"] = self._redis_url
+        return server
 
     def _start(self, process: Process) -> Process:
         self._stack.callback(process.kill)

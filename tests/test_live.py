@@ -1,20 +1,145 @@
-"""The bell: what a channel layer that fails may cost."""
+"""The bell between processes, while its channel layer is away and after."""
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any, Literal
 
+import pytest
+import redis
+from channels.layers import channel_layers, get_channel_layer
 from pytest_django import Settings
 
 from a2a_app import live
+from tests.channel_layers import Wavering
 
-SECONDS = 20
+SECONDS = 10
+HOW: list[Literal["fails", "hangs"]] = ["fails", "hangs"]
 
 
-async def test_a_layer_that_is_there_only_later_is_heard_then(settings: Settings) -> None:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Late"}}
-    heard: asyncio.Queue[live.Message] = asyncio.Queue()
-    await asyncio.gather(*(live.listen(group, heard.put_nowait) for group in ("one", "two")))
-    await live.listen("three", heard.put_nowait)
-    await live.listen("three", heard.put_nowait)
-    await live.publish("three", {"number": 3})
+@pytest.fixture
+def layer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wavering]:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Wavering"}}
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.05)
+    made = get_channel_layer()
+    assert isinstance(made, Wavering)
+    yield made
+    channel_layers.backends.clear()
+
+
+class Ear:
+    """Hears a group."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        await live.listen(self.group, self.heard.put_nowait)
+
+    async def hears(self, text: str) -> bool:
+        """Ring the group until this is heard."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                await live.publish(self.group, {"text": text})
+                try:
+                    async with asyncio.timeout(0.05):
+                        while (await self.heard.get())["text"] != text:
+                            pass
+                        return True
+                except TimeoutError:
+                    continue
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_groups_joined_before_and_during_an_outage_are_heard_after_it(
+    layer: Wavering, how: Literal["fails", "hangs"]
+) -> None:
+    before, during = Ear("before"), Ear("during")
+    await before.listen()
+    assert await before.hears("before")
+    layer.go_away(how)
+    await live.publish("before", {"text": "lost"})
+    await during.listen()
+    layer.come_back()
+    assert await before.hears("after") and await during.hears("after")
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_process_that_starts_during_an_outage_hears_after_it(
+    layer: Wavering, how: Literal["fails", "hangs"]
+) -> None:
+    layer.go_away(how)
+    ear = Ear("first")
+    await ear.listen()
+    layer.come_back()
+    assert await ear.hears("after")
+
+
+async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
+    layer: Wavering, caplog: pytest.LogCaptureFixture
+) -> None:
+    ear = Ear("group")
+    await ear.listen()
+    for outage in range(1, 3):
+        layer.go_away("fails")
+        for number in range(20):
+            await live.publish(f"group{number}", {})
+        layer.come_back()
+        assert await ear.hears("after")
+        said = [record.getMessage() for record in caplog.records]
+        assert (
+            said
+            == [
+                "The channel layer does not answer: The layer's server is gone.",
+                "The channel layer answers again.",
+            ]
+            * outage
+        )
+
+
+async def test_of_a_layer_that_hangs_only_the_first_who_use_it_wait(
+    layer: Wavering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Ear("group").listen()
+    layer.go_away("hangs")
+    await live.publish("group", {})
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 600)
     async with asyncio.timeout(SECONDS):
-        assert (await heard.get())["number"] == 3
+        for number in range(100):
+            await live.publish("group", {})
+            await live.listen(f"group{number}", print)
+            await live.leave(f"group{number}", print)
+
+
+async def test_a_connection_that_was_closed_while_unused_loses_no_message(
+    layer: Wavering, caplog: pytest.LogCaptureFixture
+) -> None:
+    ear = Ear("group")
+    await ear.listen()
+    layer.close_connections(1)
+    await live.publish("group", {"text": "heard"})
+    async with asyncio.timeout(SECONDS):
+        assert (await ear.heard.get())["text"] == "heard"
+    assert not caplog.records
+
+
+async def test_a_layer_with_nothing_to_receive_for_a_while_does_not_count_as_away(
+    layer: Wavering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = layer.receive
+    silences = 3
+
+    async def receive_or_find_nothing(channel: str) -> Any:
+        """Do as channels_redis.core does after five seconds."""
+        nonlocal silences
+        if silences:
+            silences -= 1
+            raise redis.TimeoutError("Timeout reading from 127.0.0.1:6379")
+        return await receive(channel)
+
+    monkeypatch.setattr(layer, "receive", receive_or_find_nothing)
+    ear = Ear("group")
+    await ear.listen()
+    assert await ear.hears("something")
+    assert not silences and not caplog.records

@@ -9,6 +9,7 @@ import logging
 from uuid import UUID
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from procrastinate import App, Blueprint, PsycopgConnector
 from procrastinate.contrib.django import app as project_app
@@ -16,6 +17,7 @@ from procrastinate.contrib.django import connector_params
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import DeleteJobCondition, Status
+from psycopg import AsyncConnection
 
 from a2a_app import conf
 from a2a_app.runners.queued import QueuedRunner, work
@@ -57,7 +59,12 @@ class ProcrastinateRunner(QueuedRunner):
         await database.run(self.order, task_id)
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Work on turns until `stop` is set, as many at once as MAX_RUNS allows."""
+        """Work on turns until `stop` is set, as many at once as MAX_RUNS allows.
+
+        Raises ImproperlyConfigured where the database has no queue.
+        """
+        if not await database.run(_has_queue):
+            raise ImproperlyConfigured("The database has no queue yet: run `manage.py migrate`.")
         await self.begin()
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
@@ -72,7 +79,9 @@ class ProcrastinateRunner(QueuedRunner):
 
     async def _work_off(self) -> None:
         """Take jobs until cancelled, or until the database goes away. Turns go on after either."""
-        connector = PsycopgConnector(kwargs=connector_params(database.alias()))
+        connector = PsycopgConnector(
+            kwargs=connector_params(database.alias()), configure=_limit_idle_transactions
+        )
         queue = App(connector=connector)
         queue.add_tasks_from(_blueprint(), namespace="")
         async with queue.open_async():
@@ -102,6 +111,16 @@ def _blueprint() -> Blueprint:
     blueprint = Blueprint()
     blueprint.task(name=JOB, queue=QUEUE)(work)
     return blueprint
+
+
+def _has_queue() -> bool:
+    return "procrastinate_jobs" in connections[database.alias()].introspection.table_names()
+
+
+async def _limit_idle_transactions(connection: AsyncConnection) -> None:
+    # A worker that is frozen while it takes a job keeps others from storing one for the same task.
+    async with connection.transaction():
+        await connection.execute(database.idle_limit())
 
 
 async def _forget_stalled(queue: App) -> None:

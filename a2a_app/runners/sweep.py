@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from a2a_app import conf
+from a2a_app.store import database
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +17,9 @@ async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
         pause = current.sweep_seconds
         try:
             await sweep()
-        except Exception:  # a database that is away now may be back at the next sweep
-            logger.warning("Could not look for runs that nobody works on.", exc_info=True)
+        except Exception as error:  # it has to live on
+            if not isinstance(error, database.AWAY):
+                logger.warning("Could not look for runs that nobody works on.", exc_info=True)
             # Back after a while, it has only leases that are over. Their workers come first.
             pause = max(pause, current.lease_seconds)
         await asyncio.sleep(pause)

@@ -158,8 +158,11 @@ class Worker:
             return True
         try:
             lost = runs.renew(self.name, held, lease=lease())
-        except Exception:  # whatever it is, the thread has to live on
-            logger.warning("Could not renew the leases of %d runs.", len(held), exc_info=True)
+        except Exception as error:  # whatever it is, the thread has to live on
+            if isinstance(error, database.AWAY):
+                database.outage.begin(error)
+            else:
+                logger.warning("Could not renew the leases of %d runs.", len(held), exc_info=True)
             database.close_connection()
             return False
         for run_id in lost:

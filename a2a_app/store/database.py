@@ -5,17 +5,22 @@ request lasts, and a stream lasts for hours. Here a unit of work borrows a threa
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.signals import connection_created
 
 from a2a_app import conf, models
+from a2a_app.outages import Outage
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +28,14 @@ T = TypeVar("T")
 AWAY = (OperationalError, InterfaceError)
 """What is raised where the database does not answer, or has broken off a connection."""
 
+outage = Outage(logger, "The database")
+"""What whoever finds the database away tells of it, in place of a line of their own."""
+
+THREAD_NAME = "a2a-database"
+
+# How often a connection of ours was broken off, and how often that was when a thread last looked.
+_breaks = 0
+_thread = threading.local()
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
 
@@ -41,6 +54,16 @@ def atomic() -> AbstractContextManager[None]:
     return transaction.atomic(using=alias())
 
 
+def idle_limit() -> str:
+    """Give the statement that has PostgreSQL end a connection which leaves a transaction idle.
+
+    Ours take milliseconds. One that has been idle for a lease belongs to a process that is frozen
+    or cut off, and the rows it holds are waited for by those who take over.
+    """
+    milliseconds = max(1, int(conf.current().lease_seconds * 1000))
+    return f"SET idle_in_transaction_session_timeout = {milliseconds}"
+
+
 async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do a unit of work on one of our threads and give its result.
 
@@ -48,7 +71,14 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     the outcome shields this call.
     """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads(), partial(_with_connection, work, *args, **kwargs))
+    call = partial(_with_connection, work, *args, **kwargs)
+    try:
+        result = await loop.run_in_executor(_threads(), call)
+    except AWAY as error:
+        outage.begin(error)
+        raise
+    outage.end()
+    return result
 
 
 def close() -> None:
@@ -80,7 +110,7 @@ def _threads() -> ThreadPoolExecutor:
     if _pool is None:
         with _pool_lock:
             if _pool is None:
-                _pool = ThreadPoolExecutor(_thread_count(), thread_name_prefix="a2a-database")
+                _pool = ThreadPoolExecutor(_thread_count(), thread_name_prefix=THREAD_NAME)
     return _pool
 
 
@@ -90,19 +120,49 @@ def _thread_count() -> int:
 
 
 def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    _replace_broken()
     try:
         return work(*args, **kwargs)
     finally:
         _tidy()
 
 
+def _replace_broken() -> None:
+    """Where another thread's connection broke off, see whether this one's has too, before its use.
+
+    A database that was restarted has broken off all, and each would fail one unit of work.
+    """
+    known, _thread.breaks = getattr(_thread, "breaks", _breaks), _breaks
+    if known == _breaks:
+        return
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()
+
+
+def _limit_idle_transactions(connection: Any, **_: object) -> None:
+    # One of a pool is the project's too: what holds for it is the project's to say.
+    ours = threading.current_thread().name.startswith(THREAD_NAME) and not _is_pooled(connection)
+    if ours and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(idle_limit())
+
+
+connection_created.connect(_limit_idle_transactions)
+
+
+def _is_pooled(connection: Any) -> bool:
+    return bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
+
+
 def _tidy() -> None:
     """Keep a good connection for the next unit of work, whatever CONN_MAX_AGE says of requests."""
+    global _breaks
     for connection in connections.all(initialized_only=True):
-        pooled = bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
         broken = connection.errors_occurred and not connection.is_usable()
-        if (pooled or broken) and not connection.in_atomic_block:
+        if (broken or _is_pooled(connection)) and not connection.in_atomic_block:
             connection.close()
+        _breaks += broken
         connection.errors_occurred = connection.errors_occurred and broken
 
 

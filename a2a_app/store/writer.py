@@ -1,7 +1,6 @@
 """The writer: how one run appends. What comes during a commit goes into the next one."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from uuid import UUID
 
@@ -13,8 +12,6 @@ from a2a_app.store.log import Flush
 from a2a_app.store.projection import check
 from a2a_app.store.refusals import RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate, Update
-
-logger = logging.getLogger(__name__)
 
 # How many updates one transaction takes, and so how many may wait: an agent that is faster than
 # the database waits for it, instead of filling the memory.
@@ -91,7 +88,8 @@ class Writer:
                 await news.tell(flush)
                 self._committed.set()
         except Exception as error:  # kept for the agent's next verb, where it is raised
-            self._failure = error
+            # That the run has lost its task says more than the broken connection on which it did.
+            self._failure = self._failure or error
             self._waiting.clear()
             if isinstance(error, TaskEndedError | RunLostError):
                 self._on_loss()
@@ -108,10 +106,9 @@ class Writer:
                 return await database.run(
                     append, self.head, batch, run=self._run, at=at, again=again
                 )
-            except database.AWAY as error:
+            except database.AWAY:
                 if self._failure is not None or loop.time() >= until:
                     raise
-                logger.warning("Task %s waits for the database: %s", self.head.task_id, error)
                 again = True
                 await asyncio.sleep(RETRY_SECONDS)
 

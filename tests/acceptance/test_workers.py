@@ -59,8 +59,7 @@ async def test_without_a_channel_layer_the_heartbeat_stops_what_was_canceled(
     database_url: str, agent: str
 ) -> None:
     quick: dict[str, Any] = {"POLL_SECONDS": 0.1, "LEASE_SECONDS": 3}
-    silent = "tests.silent_layer"
-    with Cluster(database_url=database_url, settings_module=silent, **quick) as site:
+    with Cluster(database_url=database_url, layer="silent", **quick) as site:
         server, worker = site.server(), site.worker()
         async with asyncio.timeout(SECONDS), Client(server.url, agent) as client:
             task_id = await working(client, end="hang")

@@ -48,6 +48,14 @@ def test_procrastinate_needs_its_app(settings: Settings) -> None:
     assert len(runner.check()) == 1
 
 
+if not ON_POSTGRESQL:  # Procrastinate has no tables there
+
+    def test_a_worker_without_a_queue_says_so_and_ends(settings: Settings) -> None:
+        use(settings, "procrastinate")
+        with pytest.raises(CommandError, match="migrate"):
+            call_command("a2a_worker", skip_checks=True)
+
+
 if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
 
     def test_a_job_is_stored_with_its_turn_or_not_at_all(settings: Settings) -> None:

@@ -111,7 +111,7 @@ def reconnecting(runtime: None) -> Iterator[None]:
 async def test_a_run_waits_for_a_database_that_is_away_and_writes_each_event_once() -> None:
     writer = await new_writer()
     await database.run(lose_patience)
-    with away(), logged("a2a_app.store.writer") as told:
+    with away(), logged("a2a_app.store.database") as told:
         await writer.put(status(TaskState.WORKING, "on it"), chunk("0", append=False))
         returning = asyncio.create_task(writer.put(Returned()))
         await asyncio.wait_for(told.wait(), SECONDS)
@@ -129,6 +129,27 @@ async def test_a_database_that_stays_away_for_longer_than_a_lease_ends_the_run(
     with away(), pytest.raises(database.AWAY):
         await writer.put(status(TaskState.COMPLETED))
     assert await numbers() == [1]
+
+
+@pytest.mark.usefixtures("reconnecting")
+async def test_an_outage_is_logged_once_and_costs_each_process_one_unit_of_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Side by side, so that each of the threads has a connection.
+    await asyncio.gather(*[database.run(models.Task.objects.count) for _ in range(50)])
+    await database.run(lose_patience)
+    with away():
+        for _ in range(3):
+            with pytest.raises(database.AWAY):
+                await database.run(write_nothing)
+    await asyncio.gather(*[database.run(write_nothing) for _ in range(50)])
+    [begun, ended] = [record.getMessage() for record in caplog.records]
+    assert begun.startswith("The database does not answer: ")
+    assert ended == "The database answers again."
+
+
+def write_nothing() -> None:
+    models.Task.objects.filter(seq=0).update(seq=0)
 
 
 def lose_patience() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from a2a_app import runners
@@ -20,10 +21,10 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Work; fails where the project's runner has no worker of its own."""
+        """Work; fails where the project's runner has no worker of its own, or no queue."""
         try:
             asyncio.run(_work())
-        except NotImplementedError as refusal:
+        except (NotImplementedError, ImproperlyConfigured) as refusal:
             raise CommandError(str(refusal)) from None
         finally:
             database.close()

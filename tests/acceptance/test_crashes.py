@@ -1,0 +1,172 @@
+"""Servers and workers that die at any moment lose nothing and double nothing (R3, R4, R6, R7)."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.acceptance.persistent import PersistentClient, Seen
+from tests.acceptance.records import Record, message_tasks, records
+from tests.cluster import Cluster
+from tests.rpc import Client, state, text, told
+from tests.servers import Layer, Process, fresh_database
+
+SECONDS = 100
+
+QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
+LAYERS: list[Layer] = ["redis", "postgresql"]
+
+TASKS = 200
+AT_ONCE = 60
+STEPS = json.dumps({"steps": 8, "delay": 0.15})
+AGENTS = ["steps-for-ever", "steps-for-ever", "steps-thrice", "steps"]
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    with fresh_database("postgresql") as url:
+        yield url
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
+    database_url: str, layer: Layer
+) -> None:
+    long: dict[str, Any] = {
+        "POLL_SECONDS": 600,
+        "SWEEP_SECONDS": 600,
+        "LEASE_SECONDS": 600,
+        "MAX_RUNS": 4,
+    }
+    with Cluster(database_url=database_url, layer=layer, **long) as site:
+        servers, workers = site.start(servers=2, workers=2)
+        async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
+            here, there = [
+                await stack.enter_async_context(Client(server.url)) for server in servers
+            ]
+            task = await here.send(told(chunks=150, delay=0.01), returnImmediately=True)
+            subscribe = [
+                client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+                for client in (here, there) * 25
+            ]
+            others = [
+                sender.send(told(chunks=10, delay=0.02), returnImmediately=True)
+                for sender in (here, there) * 10
+            ]
+            begun = await asyncio.gather(*others)
+            sent = [
+                reader.stream("SubscribeToTask", id=other["id"], last_event_id="1")
+                for reader, other in zip((there, here) * 10, begun, strict=True)
+            ]
+            streams = await asyncio.gather(*subscribe, *sent)
+    for seen in streams:
+        assert [number for number, _ in seen] == list(range(seen[0][0], seen[-1][0] + 1))
+        assert state(seen[-1][1]) == "COMPLETED"
+    assert {seen[-1][0] for seen in streams[:50]} == {153}
+    assert all(text(seen[-2][1]).startswith("149 ") for seen in streams[:50])
+    worked = Counter(
+        run.worker.split("-")[-2]
+        for record in records(database_url).values()
+        for run in record.runs
+    )
+    assert worked.keys() == {str(worker.pid) for worker in workers}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+async def test_tasks_end_once_and_streams_are_whole_while_processes_are_killed(
+    database_url: str, layer: Layer
+) -> None:
+    chance = random.Random(20260101)
+    site = Cluster(database_url=database_url, layer=layer, **QUICK)
+    with site:
+        servers, workers = site.start(servers=2, workers=2)
+        async with asyncio.timeout(SECONDS), _clients(servers) as clients:
+            done = asyncio.Event()
+            killing = [
+                asyncio.create_task(_kill_now_and_then(some, clients, done, chance))
+                for some in (servers, workers)
+            ]
+            streams = await _send_and_follow(clients, chance)
+            done.set()
+            kills = sum(await asyncio.gather(*killing))
+            # A send whose answer was lost may have made a task: that one has to end too.
+            found = records(database_url)
+            unanswered = [task_id for task_id in found if task_id not in streams]
+            late = [clients[found[task_id].agent].follow(task_id) for task_id in unanswered]
+            streams |= dict(zip(unanswered, await asyncio.gather(*late), strict=True))
+    assert kills >= 4
+    _check_messages(clients, message_tasks(database_url))
+    for task_id, record in records(database_url).items():
+        _check(record, streams[task_id])
+
+
+@asynccontextmanager
+async def _clients(servers: list[Process]) -> AsyncIterator[dict[str, PersistentClient]]:
+    """Give a client of each agent."""
+    urls = [server.url for server in servers]
+    async with AsyncExitStack() as stack:
+        yield {
+            agent: await stack.enter_async_context(PersistentClient(urls, agent))
+            for agent in sorted(set(AGENTS))
+        }
+
+
+async def _kill_now_and_then(
+    processes: list[Process],
+    clients: dict[str, PersistentClient],
+    done: asyncio.Event,
+    chance: random.Random,
+) -> int:
+    """Kill one process after the other, and start each again, until done; gives how many."""
+    kills = 0
+    while True:
+        try:
+            async with asyncio.timeout(chance.uniform(0.5, 4)):
+                await done.wait()
+            return kills
+        except TimeoutError:
+            victim = chance.choice(processes)
+            victim.kill()
+            kills += 1
+            await asyncio.to_thread(victim.start)
+            for client in clients.values():
+                client.recovered()
+
+
+async def _send_and_follow(
+    clients: dict[str, PersistentClient], chance: random.Random
+) -> dict[str, Seen]:
+    """Send all the tasks, some at a time, and stream each to its end."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(agent: str) -> tuple[str, Seen]:
+        async with places:
+            task_id = await clients[agent].send(STEPS)
+            return task_id, await clients[agent].follow(task_id)
+
+    agents = [chance.choice(AGENTS) for _ in range(TASKS)]
+    return dict(await asyncio.gather(*[one(agent) for agent in agents]))
+
+
+def _check_messages(clients: dict[str, PersistentClient], stored: dict[str, str]) -> None:
+    """See that each message that was answered made its task, and the others at most one."""
+    sent = {key: task_id for client in clients.values() for key, task_id in client.sent.items()}
+    assert stored.keys() <= sent.keys()
+    answered = {key: task_id for key, task_id in sent.items() if task_id}
+    assert answered.items() <= stored.items()
+    assert len(set(stored.values())) == len(stored)
+
+
+def _check(record: Record, seen: Seen) -> None:
+    record.check()
+    record.check_steps()
+    assert len(seen) == len(record.log) - 1
+    allowed = {"steps": 1, "steps-thrice": 3, "steps-for-ever": 1000}[record.agent]
+    lost = sum(run.outcome == "lost" for run in record.runs)
+    assert len(record.runs) <= allowed
+    assert record.state == ("FAILED" if lost == allowed else "COMPLETED"), record

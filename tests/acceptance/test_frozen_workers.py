@@ -1,0 +1,82 @@
+"""A worker that is frozen for longer than its lease, and goes on after another took over (R7)."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.acceptance.records import records
+from tests.cluster import Cluster
+from tests.rpc import Client, state, text
+from tests.servers import Process, fresh_database
+
+SECONDS = 60
+QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
+# Small steps: it is often writing.
+STEPS = json.dumps({"steps": 300, "delay": 0.01})
+
+HOLDS_A_ROW = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction'
+    AND query LIKE '%"a2a_app_event"%'
+"""
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    with fresh_database("postgresql") as url:
+        yield url
+
+
+@pytest.mark.parametrize("amid_a_transaction", [False, True])
+async def test_a_frozen_worker_is_replaced_in_time_and_refused_when_it_goes_on(
+    database_url: str, amid_a_transaction: bool
+) -> None:
+    with Cluster(database_url=database_url, **QUICK) as site:
+        server, worker = site.server(), site.worker()
+        async with asyncio.timeout(SECONDS), Client(server.url, "steps-for-ever") as client:
+            task = await client.send(STEPS, returnImmediately=True)
+            opened = client.open("SubscribeToTask", id=task["id"], last_event_id="1")
+            async with opened as events:
+                await _step(events, "1 5")
+                await _freeze(worker, database_url, amid_a_transaction=amid_a_transaction)
+                site.worker()
+                seen = await _step(events, "2 5")
+                lost = records(database_url)[task["id"]].runs[0]
+                os.kill(worker.pid, signal.SIGCONT)
+                # It learns it from its heartbeat or from a write, whichever is first.
+                await worker.says(f"Run {lost.id}")
+                rest = [event async for event in events]
+    assert state(rest[-1][1]) == "COMPLETED"
+    record = records(database_url)[task["id"]]
+    record.check()
+    record.check_steps()
+    assert [run.outcome for run in record.runs] == ["lost", "completed"]
+    assert [number for number, _ in rest] == list(range(seen + 1, len(record.log) + 1))
+
+
+async def _step(events: AsyncIterator[tuple[int, dict[str, Any]]], step: str) -> int:
+    """Read a stream up to a step; gives its number."""
+    async for number, item in events:
+        if text(item) == step:
+            return number
+    raise AssertionError(f"The stream has ended without {step}.")
+
+
+async def _freeze(worker: Process, database_url: str, *, amid_a_transaction: bool) -> None:
+    """Stop a worker where it holds the row of its task, or where it does not."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while True:
+            os.kill(worker.pid, signal.SIGSTOP)
+            row = connection.execute(HOLDS_A_ROW).fetchone()
+            assert row is not None
+            if bool(row[0]) == amid_a_transaction:
+                return
+            os.kill(worker.pid, signal.SIGCONT)
+            # As often as there is something to stop in the middle of.
+            await asyncio.to_thread(connection.execute, "SELECT pg_sleep(0.005)")

@@ -1,0 +1,83 @@
+"""`make cluster`: all of a site on one machine, which outlives the death of its parts."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import psutil
+import pytest
+
+from tests.rpc import Client, state, text, told
+from tests.servers import Process
+
+SECONDS = 60
+
+
+@pytest.fixture
+def cluster() -> Iterator[Process]:
+    settings = {"LEASE_SECONDS": 3, "SWEEP_SECONDS": 0.5, "SHUTDOWN_SECONDS": 0.5}
+    env = {"A2A_SETTINGS": json.dumps(settings), "DJANGO_SETTINGS_MODULE": "project.settings"}
+    process = Process([sys.executable, "manage.py", "cluster"], env, ready="The end ")
+    process.start()
+    yield process
+    process.stop()
+    sys.stdout.write(process.output())
+
+
+def urls(cluster: Process) -> list[str]:
+    return re.findall(r"A server +(\S+)", cluster.output())
+
+
+def members(cluster: Process, command: str = "") -> list[psutil.Process]:
+    """Find what runs in the cluster; PostgreSQL is nobody's child, so it is not among them."""
+    children = psutil.Process(cluster.pid).children(recursive=True)
+    return [child for child in children if command in " ".join(child.cmdline())]
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        # PostgreSQL is adopted by the machine's first process, which may be slow to bury it.
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_what_one_server_takes_a_worker_does_and_the_other_server_streams(
+    cluster: Process,
+) -> None:
+    one, other = urls(cluster)
+    async with asyncio.timeout(SECONDS), Client(one) as here, Client(other) as there:
+        task = await here.send(told(chunks=20), returnImmediately=True)
+        seen = await there.stream("SubscribeToTask", id=task["id"], last_event_id="1")
+    assert [int(text(item).split()[0]) for _, item in seen[1:-1]] == list(range(20))
+    assert state(seen[-1][1]) == "COMPLETED"
+
+
+async def test_workers_that_are_killed_are_started_again_and_finish_what_was_begun(
+    cluster: Process,
+) -> None:
+    async with asyncio.timeout(SECONDS), Client(urls(cluster)[0], "load-retry") as client:
+        task = await client.send(told(chunks=20, delay=0.1), returnImmediately=True)
+        async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
+            assert state((await anext(events))[1]) == "WORKING"
+            for worker in members(cluster, "a2a_worker"):
+                worker.kill()
+            for number in (1, 2):
+                await cluster.says(f"worker-{number} | has ended with status -9")
+            assert [state(item) async for _, item in events][-1] == "COMPLETED"
+
+
+async def test_nothing_is_left_of_a_cluster_that_is_asked_to_end(cluster: Process) -> None:
+    [data] = re.findall(r"DATABASE_URL=postgresql://postgres@([^/]+)/", cluster.output())
+    folder = Path(unquote(data))
+    postgresql = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    everything = [postgresql, *postgresql.children(recursive=True), *members(cluster)]
+    async with asyncio.timeout(SECONDS), Client(urls(cluster)[0]) as client:
+        await client.send(told(end="hang"), returnImmediately=True)
+        await asyncio.to_thread(cluster.stop)
+    assert [process for process in everything if runs(process)] == []
+    assert not folder.parent.exists()

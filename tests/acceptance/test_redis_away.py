@@ -1,0 +1,68 @@
+"""Redis goes away under load and comes back: the log has all, and streams hear again (R4)."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.persistent import PersistentClient
+from tests.acceptance.records import records
+from tests.cluster import Cluster
+from tests.rpc import state
+from tests.servers import Layer, Process, fresh_database, new_redis
+
+SECONDS = 90
+# So long between polls that what is seen after the outage has come by Redis.
+LONG: dict[str, Any] = {"POLL_SECONDS": 600, "LEASE_SECONDS": 600, "SWEEP_SECONDS": 600}
+LAYERS: list[Layer] = ["redis", "redis-core"]
+# Longer than the outage: the later events show that the earlier ones are missing.
+STEPS = json.dumps({"steps": 40, "delay": 0.2})
+TASKS = 15
+AWAY, BACK = "The channel layer does not answer", "The channel layer answers again"
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    with fresh_database("postgresql") as url:
+        yield url
+
+
+@pytest.fixture
+def redis() -> Iterator[Process]:
+    process = new_redis()
+    process.start()
+    yield process
+    process.kill()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+async def test_streams_from_before_and_during_an_outage_of_redis_are_whole_and_hear_after_it(
+    database_url: str, redis: Process, layer: Layer
+) -> None:
+    url = f"redis://127.0.0.1:{redis.port}/0"
+    with Cluster(database_url=database_url, redis_url=url, layer=layer, **LONG) as site:
+        servers, _ = site.start(servers=2, workers=2)
+        urls = [server.url for server in servers]
+        async with asyncio.timeout(SECONDS), PersistentClient(urls, "steps") as client:
+            streams = await _begin(client)
+            redis.kill()
+            streams += await _begin(client)
+            await asyncio.gather(*[process.says(AWAY) for process in site.processes])
+            redis.start()
+            await asyncio.gather(*[process.says(BACK) for process in site.processes])
+            for seen in await asyncio.gather(*streams):
+                assert state(seen[-1][1]) == "COMPLETED"
+        assert client.resumed == 0
+        for process in site.processes:
+            assert (process.output().count(AWAY), process.output().count(BACK)) == (1, 1)
+    for record in records(database_url).values():
+        record.check()
+        record.check_steps()
+
+
+async def _begin(client: PersistentClient) -> list["asyncio.Task[Any]"]:
+    """Begin tasks, and stream each."""
+    begun = [await client.send(STEPS) for _ in range(TASKS)]
+    return [asyncio.create_task(client.follow(task_id)) for task_id in begun]
