@@ -20,6 +20,7 @@ class A2AConfig(AppConfig):
         # Checks register themselves when imported, and may not be before the models are loaded.
         from a2a_app import checks as checks  # loaded here: needs the app registry
         from a2a_app import runners  # loaded here: as above
+        from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
 
         autodiscover_modules("agents")
         with suppress(ImproperlyConfigured):  # the check a2a.E001 says so

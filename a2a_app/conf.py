@@ -26,6 +26,9 @@ class Settings(BaseModel):
     public_url: str = ""
     """Scheme and host that clients reach, put into cards; empty: taken from each request."""
 
+    protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
+    """Versions of the protocol that are served, the preferred first."""
+
     anonymous: Literal["refuse", "share"] = "refuse"
     """What callers without credentials get: an error, or tasks that all of them share."""
 
@@ -102,6 +105,8 @@ class Settings(BaseModel):
 
     push_patience_seconds: float = Field(86400.0, ge=0)
     """For how long a webhook may fail before it is given up."""
+    api_docs: bool = True
+    """Whether there is a page about the API, with its description for tools."""
 
     card_max_age: int = Field(300, ge=0)
     """For how many seconds clients may keep a card (section 8.6.1)."""

@@ -37,8 +37,8 @@ def _open(pattern: URLPattern) -> URLPattern:
 # Not called app_name: Django would take that for a namespace around ours.
 _patterns, _app, _namespace = api.urls
 # Without ninja's view of "/", which answers 404: that page is the project's.
-_opened = (
-    [_open(p) for p in _patterns if isinstance(p, URLPattern) and p.name != "api-root"],
-    _app,
-)
+_views = [p for p in _patterns if isinstance(p, URLPattern) and p.name != "api-root"]
+# The page about the API is for people: what the project asks of its pages, it asks of this one.
+_PAGES = ("openapi-view", "openapi-json")
+_opened = ([p if p.name in _PAGES else _open(p) for p in _views], _app)
 urlpatterns = [path("", include(_opened, namespace=_namespace))]

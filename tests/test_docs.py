@@ -89,9 +89,9 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda each: each.__name__)
-def test_the_reference_gives_every_error_with_its_code_and_reason(error: type[A2AError]) -> None:
+def test_the_reference_gives_every_error_with_its_codes_and_reason(error: type[A2AError]) -> None:
     row = row_of(error.__name__)
-    assert f"| {error.code} |" in row
+    assert f"| {error.code} | {error.http_status} |" in row
     assert f"| `{error.reason}` |" in row
 
 
@@ -116,6 +116,9 @@ def test_the_reference_gives_every_url() -> None:
         shown = re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(pattern.pattern))
         if shown.endswith("slug>"):
             shown += "/"  # served with and without the slash; one row says so
+        # A sentence says so of all routes: a tenant may stand before them, and v1 means 0.3.
+        shown = shown.replace("<tenant>/", "").replace("v1/card", "extendedAgentCard")
+        shown = shown.replace("<slug>/v1/", "<slug>/")
         row_of(f"/{shown}")
 
 

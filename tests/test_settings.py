@@ -57,6 +57,8 @@ def test_a_project_without_the_dict_has_the_defaults(settings: Settings) -> None
         ({"LEASE_SECOND": 3}, "A2A['LEASE_SECOND']: unknown; there are DEFAULT_AGENT"),
         ({"LEASE_SECONDS": -1}, "A2A['LEASE_SECONDS']"),
         ({"ANONYMOUS": "maybe"}, "A2A['ANONYMOUS']"),
+        ({"PROTOCOL_VERSIONS": ["2.0"]}, "A2A['PROTOCOL_VERSIONS.0']"),
+        ({"PROTOCOL_VERSIONS": []}, "A2A['PROTOCOL_VERSIONS']"),
         (["ANONYMOUS"], "must be a dict"),
     ],
 )

@@ -5,46 +5,55 @@ from functools import partial
 
 from django.http import HttpRequest
 
-from a2a_app import protocol
+from a2a_app import conf, protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
+from a2a_app.bindings.dialects import Dialect
 from a2a_app.bindings.interfaces import served_by
 from a2a_app.operations.call import Call, activated_extensions
 
 
-async def call_of(request: HttpRequest, agent: Agent) -> Call:
+async def call_of(request: HttpRequest, agent: Agent, dialect: Dialect) -> Call:
     """Make the call of a request; raises A2AError where the agent cannot serve it."""
     return Call(
         agent=agent,
         caller=await caller_of(request),
         extensions=activated_extensions(agent, asked_extensions(request.headers)),
         last_event_id=request.headers.get("Last-Event-ID", ""),
+        push_payload=dialect.push_payload,
         served=partial(served_by, request, agent),
     )
 
 
 def asked_extensions(headers: Mapping[str, str]) -> list[str]:
     """Give the URIs of the extensions that the client wants to use."""
-    given = headers.get(protocol.EXTENSIONS_HEADER, "")
+    names = (protocol.EXTENSIONS_HEADER, protocol.EXTENSIONS_HEADER_03)
+    given = ",".join(headers.get(name, "") for name in names)
     return [uri.strip() for uri in given.split(",") if uri.strip()]
 
 
-def check_version(request: HttpRequest, *, named_by_method: bool) -> None:
-    """Refuse a version that is not served (section 3.6.2).
+def named_version(request: HttpRequest) -> str:
+    """Give the version that a request names, in a header or in the query; empty: none."""
+    header = protocol.VERSION_HEADER
+    return (request.headers.get(header) or request.GET.get(header) or "").strip()
+
+
+def version_of(request: HttpRequest, *, implied: str) -> str:
+    """Give the version that a request asks for; raises VersionNotSupportedError (section 3.6.2).
 
     Args:
-        request: Names its version in a header or in the query, or not at all, which means 0.3.
-        named_by_method: Whether the method exists in our version only, which then tells as well.
+        request: Names its version in a header or in the query, or not at all.
+        implied: The version that the method or the URL belongs to: it tells where the request
+            does not.
     """
-    header = protocol.VERSION_HEADER
-    given = request.headers.get(header) or request.GET.get(header)
-    if named_by_method and not given:
-        return
-    version = protocol.requested_version(given)
-    if version != protocol.VERSION:
+    given = named_version(request)
+    version = protocol.requested_version(given) if given else implied
+    served = conf.current().protocol_versions
+    if version not in served:
         raise protocol.VersionNotSupportedError(
-            f"Version {version[:20]!r} is not served here; {protocol.VERSION} is. "
-            f"Name it in the header {header}.",
+            f"Version {version[:20]!r} is not served here. Name one of {', '.join(served)} in the "
+            f"header {protocol.VERSION_HEADER}.",
             requested=version[:20],
-            supported=protocol.VERSION,
+            supported=", ".join(served),
         )
+    return version

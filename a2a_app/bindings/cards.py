@@ -5,13 +5,16 @@ import json
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import card_for
 from a2a_app.bindings.caching import private_answer, public_answer
 from a2a_app.bindings.callers import identity_of
+from a2a_app.bindings.calls import named_version
 from a2a_app.bindings.interfaces import base_url, served_by
+from a2a_app.bindings.v03 import card_with_03
 
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
@@ -19,10 +22,22 @@ async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     served = served_by(request, agent)
     caller = await identity_of(request) if agent.has_card_of_callers else None
     card = await card_for(agent, served, caller)
-    body, same = card.to_json(), _signed_content(card)
+    body, same = card_json(request, card), card_json(request, _signed_content(card))
     if agent.has_card_of_callers:
-        return private_answer(request, body, same_as=same)
-    return public_answer(request, body, same_as=same, changed_at=registry.changed_at)
+        response = private_answer(request, body, same_as=same)
+    else:
+        response = public_answer(request, body, same_as=same, changed_at=registry.changed_at)
+    patch_vary_headers(response, [protocol.VERSION_HEADER])
+    return response
+
+
+def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
+    """Write a card for whoever asks: with what 0.3 reads, unless 1.0 alone is wanted."""
+    given = named_version(request)
+    only = given and protocol.requested_version(given) == protocol.VERSION
+    if only or protocol.VERSION_03 not in conf.current().protocol_versions:
+        return card.to_json()
+    return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)
 
 
 def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
@@ -53,7 +68,7 @@ def serve_keys(request: HttpRequest) -> HttpResponseBase:
     return public_answer(request, body, changed_at=registry.changed_at)
 
 
-def _signed_content(card: protocol.AgentCard) -> str:
+def _signed_content(card: protocol.AgentCard) -> protocol.AgentCard:
     """Give what signatures of a card cover, and by which keys: two processes sign differently."""
     same = [each.model_copy(update={"signature": ""}) for each in card.signatures]
-    return card.model_copy(update={"signatures": same}).to_json()
+    return card.model_copy(update={"signatures": same})

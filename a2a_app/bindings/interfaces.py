@@ -26,12 +26,16 @@ def served_at(base: str, agent: Agent) -> Served:
 
 
 def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
+    # Clients of HTTP+JSON put a path after theirs, and not all of them mind a double slash.
+    urls = {"JSONRPC": "a2a:jsonrpc", "HTTP+JSON": "a2a:jsonrpc_without_slash"}
     return [
         protocol.AgentInterface(
-            url=base + reverse("a2a:jsonrpc", args=[agent.slug]),
-            protocol_binding="JSONRPC",
-            protocol_version=protocol.VERSION,
+            url=base + reverse(name, args=[agent.slug]),
+            protocol_binding=binding,
+            protocol_version=version,
         )
+        for version in conf.current().protocol_versions
+        for binding, name in urls.items()
     ]
 
 

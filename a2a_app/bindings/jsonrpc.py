@@ -1,78 +1,56 @@
 """The JSON-RPC binding (section 9): an envelope in, an envelope out, for each operation."""
 
 import json
-import logging
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
-from uuid import uuid4
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json
-from a2a_app.bindings.calls import call_of, check_version
-from a2a_app.bindings.security import declared_security
-from a2a_app.bindings.sse import event_stream
-from a2a_app.operations import OPERATIONS, Call, Operation
-
-logger = logging.getLogger(__name__)
+from a2a_app.bindings.calls import call_of, version_of
+from a2a_app.bindings.dialects import METHODS, Method
+from a2a_app.bindings.forms import Form
+from a2a_app.bindings.v03 import RPC_METHODS
 
 
-@dataclass(slots=True)
-class Envelope:
+class Envelope(Form):
     """What surrounds a result: the id, as JSON text, of the request it answers."""
 
-    id: str = "null"
+    def __init__(self) -> None:
+        self.id = "null"
 
-    def result(self, body: str) -> str:
+    def wrap(self, body: str) -> str:
         """Wrap a result's JSON."""
         return f'{{"jsonrpc":"2.0","id":{self.id},"result":{body}}}'
 
-    def error(self, error: protocol.A2AError) -> str:
+    def wrap_error(self, error: protocol.A2AError) -> str:
         """Wrap an error (section 9.5)."""
         body = {"code": error.code, "message": error.message, "data": error.details()}
         return f'{{"jsonrpc":"2.0","id":{self.id},"error":{json.dumps(body)}}}'
 
+    def status(self, error: protocol.A2AError) -> int:
+        """Give 200: errors are answers. Only what HTTP itself must know has a status of its own."""
+        return error.http_status if error.http_status in (401, 413) else 200
+
 
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:
-    """Answer one JSON-RPC request; whatever goes wrong is answered as a JSON-RPC error (R12)."""
+    """Answer one JSON-RPC request."""
     envelope = Envelope()
-    try:
-        return await _serve(request, agent, envelope)
-    except protocol.A2AError as error:
-        return _refuse(envelope, error)
-    except Exception:  # no client gets a page of HTML, and none sees what is inside
-        reference = uuid4()
-        logger.exception("A request failed; reference %s.", reference)
-        return _refuse(envelope, protocol.InternalError(f"Internal error. Reference: {reference}"))
+    return await envelope.answer(_serve(request, agent, envelope))
 
 
 async def _serve(request: HttpRequest, agent: Agent, envelope: Envelope) -> HttpResponseBase:
     body = read_json(request)
     envelope.id = _id(body)
-    operation = _operation(request, body)
-    call = await call_of(request, agent)
-    operation.check_capability(call)
-    params = operation.params.from_dict(body.get("params") or {})
+    method = _method(request, body)
+    envelope.dialect = method.dialect
+    params = _params(body)
     del body
-    response = await _perform(operation, call, params, envelope)
-    if call.extensions:
-        response[protocol.EXTENSIONS_HEADER] = ", ".join(call.extensions)
-    return response
-
-
-async def _perform(
-    operation: Operation, call: Call, params: protocol.Model, envelope: Envelope
-) -> HttpResponseBase:
-    if operation.streaming is not None:
-        stream = operation.streaming(call, params)
-        return await event_stream(stream, wrap=envelope.result, wrap_error=envelope.error)
-    assert operation.unary is not None  # one of the two it is
-    result = await operation.unary(call, params)
-    return _answer(envelope.result(result.to_json()))
+    call = await call_of(request, agent, method.dialect)
+    return await envelope.perform(method.operation, call, method.dialect.params(params))
 
 
 def _id(body: Any) -> str:
@@ -87,30 +65,28 @@ def _id(body: Any) -> str:
     return json.dumps(given)
 
 
-def _operation(request: HttpRequest, body: dict[str, Any]) -> Operation:
+def _method(request: HttpRequest, body: dict[str, Any]) -> Method:
     if body.get("jsonrpc") != "2.0":
         raise protocol.InvalidRequestError('jsonrpc must be "2.0".')
-    method = body.get("method")
-    if not isinstance(method, str) or not method:
+    name = body.get("method")
+    if not isinstance(name, str) or not name:
         raise protocol.InvalidRequestError("method must be a string.")
-    operation = OPERATIONS.get(method)
     # A slash is in every method's name of 0.3 and in none of 1.0 (section 9.1).
-    check_version(request, named_by_method="/" not in method)
-    if operation is None:
-        raise protocol.MethodNotFoundError(f"There is no method {method[:100]!r}.")
-    if not isinstance(body.get("params"), dict | None):
+    implied = protocol.VERSION_03 if "/" in name else protocol.VERSION
+    version = version_of(request, implied=implied)
+    try:
+        return _METHODS[version][name]
+    except KeyError:
+        raise protocol.MethodNotFoundError(
+            f"There is no method {name[:100]!r} in version {version}."
+        ) from None
+
+
+def _params(body: dict[str, Any]) -> dict[str, Any]:
+    params = body.get("params")
+    if not isinstance(params, dict | None):
         raise protocol.InvalidParamsError.of("params", "must be an object")
-    return operation
+    return params or {}
 
 
-def _refuse(envelope: Envelope, error: protocol.A2AError) -> HttpResponse:
-    # JSON-RPC errors are answers, with status 200; only what HTTP itself must know gets its own.
-    status = error.http_status if error.http_status in (401, 413) else 200
-    response = _answer(envelope.error(error), status=status)
-    if status == 401:
-        response["WWW-Authenticate"] = declared_security().challenge
-    return response
-
-
-def _answer(body: str, *, status: int = 200) -> HttpResponse:
-    return HttpResponse(body.encode(), content_type="application/json", status=status)
+_METHODS = {protocol.VERSION: METHODS, protocol.VERSION_03: RPC_METHODS}

@@ -19,12 +19,17 @@ logger = logging.getLogger(__name__)
 # an id, some clients take an empty line for an event without data.
 KEEPALIVE = b": keep-alive\n"
 
+# No line ends here for Server-Sent Events, but for many a client that reads text line by line. In
+# JSON they stand in strings only, where they may be written so.
+LINE_ENDS = {"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+
 
 async def event_stream(
     stream: Stream,
     *,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
+    error_event: str = "",
 ) -> StreamingHttpResponse:
     """Answer with a stream, once its first items are there.
 
@@ -32,14 +37,14 @@ async def event_stream(
         stream: What an operation gives.
         wrap: Puts a StreamResponse's JSON into the binding's envelope.
         wrap_error: Makes the JSON for a failure after the beginning, when a status has gone out.
+        error_event: The type of the event that tells of it, where its data does not.
 
     Raises:
         A2AError: The operation refused; no stream was opened.
     """
     first = await anext(stream)
-    response = StreamingHttpResponse(
-        _frames(first, stream, wrap, wrap_error), content_type="text/event-stream"
-    )
+    frames = _frames(first, stream, wrap, wrap_error, error_event)
+    response = StreamingHttpResponse(frames, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     # nginx would gather the events and send them all at the end.
     response["X-Accel-Buffering"] = "no"
@@ -51,6 +56,7 @@ async def _frames(
     stream: Stream,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
+    error_event: str,
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
         yield _batch(first, wrap) if first else KEEPALIVE
@@ -62,7 +68,8 @@ async def _frames(
         except Exception:  # the status is out; an error event is all that can still be said
             logger.exception("A stream broke off.")
             failure = wrap_error(protocol.InternalError("The stream broke off."))
-            yield f"data: {failure}\n\n".encode()
+            kind = f"event: {error_event}\n" if error_event else ""
+            yield f"{kind}data: {failure}\n\n".encode()
 
 
 def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:
@@ -70,8 +77,15 @@ def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:
 
 
 def _frame(item: StreamItem, wrap: Callable[[str], str]) -> str:
-    data = f"data: {wrap(item.body)}\n\n"
+    data = f"data: {_one_line(wrap(item.body))}\n\n"
     return data if item.seq is None else f"id: {item.seq}\n{data}"
+
+
+def _one_line(text: str) -> str:
+    if not text.isascii():
+        for end, escaped in LINE_ENDS.items():
+            text = text.replace(end, escaped)
+    return text
 
 
 async def _hand_thread_back() -> None:

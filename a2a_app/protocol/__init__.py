@@ -88,18 +88,22 @@ from a2a_app.protocol.tasks import (
 )
 from a2a_app.protocol.versions import (
     EXTENSIONS_HEADER,
+    EXTENSIONS_HEADER_03,
     UNNAMED_VERSION,
     VERSION,
+    VERSION_03,
     VERSION_HEADER,
     requested_version,
 )
 
 __all__ = [
     "EXTENSIONS_HEADER",
+    "EXTENSIONS_HEADER_03",
     "INTERRUPTED_STATES",
     "TERMINAL_STATES",
     "UNNAMED_VERSION",
     "VERSION",
+    "VERSION_03",
     "VERSION_HEADER",
     "A2AError",
     "APIKeySecurityScheme",

@@ -42,8 +42,8 @@ class A2AError(Exception):
         """What went wrong, for people."""
         return str(self.args[0])
 
-    def details(self) -> list[dict[str, Any]]:
-        """Give the details as google.rpc objects in JSON."""
+    def info(self) -> dict[str, Any]:
+        """Give the reason as a google.rpc.ErrorInfo in JSON."""
         info: dict[str, Any] = {
             "@type": f"{_TYPE}ErrorInfo",
             "reason": self.reason,
@@ -51,7 +51,11 @@ class A2AError(Exception):
         }
         if self.metadata:
             info["metadata"] = self.metadata
-        return [info]
+        return info
+
+    def details(self) -> list[dict[str, Any]]:
+        """Give the details as google.rpc objects in JSON."""
+        return [self.info()]
 
 
 class TaskNotFoundError(A2AError):

@@ -2,11 +2,15 @@
 
 VERSION_HEADER = "A2A-Version"
 EXTENSIONS_HEADER = "A2A-Extensions"
+EXTENSIONS_HEADER_03 = "X-A2A-Extensions"
 
 VERSION = "1.0"
-"""The version that this server speaks."""
+"""The version whose objects these are."""
 
-UNNAMED_VERSION = "0.3"
+VERSION_03 = "0.3"
+"""The version before, for the clients still on it."""
+
+UNNAMED_VERSION = VERSION_03
 """The version of a request that names none."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from a2a_app import conf
 from a2a_app.store import database, read
@@ -43,6 +43,27 @@ async def events(delivery: Delivery, after: int) -> Batch:
         seq=found[-1].seq if found else after,
         notifications=tuple(Notification(event.seq, event.body) for event in wanted),
     )
+
+
+def whole_tasks(write: Callable[[dict[str, Any]], str], *, media_type: str) -> Payload:
+    """Make the payload that is the task as it then is, once for all that has come meanwhile.
+
+    Chunks alone are no reason to send it: it would grow with each.
+
+    Args:
+        write: Makes the body of a task's JSON values.
+        media_type: The body's.
+    """
+
+    async def tasks(delivery: Delivery, after: int) -> Batch:
+        found = await database.run(read.events_after, delivery.task_id, after, limit=READ_LIMIT)
+        if all(event.artifact_id for event in found):
+            return Batch(found[-1].seq if found else after)
+        snapshot = await database.run(read.snapshot, delivery.scope, str(delivery.task_id))
+        seq, body = snapshot.position.seq, write(snapshot.task.to_dict())
+        return Batch(seq, (Notification(seq, body, media_type),))
+
+    return tasks
 
 
 PAYLOADS: dict[str, Payload] = {"": events}

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Literal
 from uuid import uuid4
 
 import httpx
+import pytest
 from a2a.client import A2ACardResolver, ClientCallContext, ClientConfig, ClientFactory
 from a2a.client import Client as SdkClient
 from a2a.client.transports.jsonrpc import JsonRpcTransport
@@ -134,12 +135,13 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    base_url: str, agent: str = "load", *, extended: bool = False, **config: Any
+    base_url: str, binding: str, agent: str = "load", *, extended: bool = False, **config: Any
 ) -> AsyncIterator[Client]:
     """Give a client of an agent, made of its card.
 
     Args:
         base_url: Where the server is.
+        binding: What the client is to speak, as cards call it.
         agent: The agent's slug.
         extended: Whether to make the client believe that there is an extended card.
         **config: Of ClientConfig; `streaming=False` makes the client wait for the task instead.
@@ -147,8 +149,15 @@ async def connected(
     async with plain_http() as http:
         card = await A2ACardResolver(http, f"{base_url}/a2a/{agent}").get_agent_card()
         card.capabilities.extended_agent_card |= extended
-        sdk = ClientFactory(ClientConfig(httpx_client=http, **config)).create(card)
+        chosen = ClientConfig(httpx_client=http, supported_protocol_bindings=[binding], **config)
+        sdk = ClientFactory(chosen).create(card)
         yield Client(sdk, http, card)
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+"""`connected`, with the server and the binding chosen."""
+
+both_ways = pytest.mark.parametrize("streaming", [False, True], ids=["sending", "streaming"])
 
 
 def said(*content: str | pb.Part, role: pb.Role = pb.ROLE_USER, **more: Any) -> pb.Message:
@@ -216,7 +225,6 @@ CALLS: dict[str, tuple[Refused, Callable[[Client], Awaitable[Any]]]] = {
     "getting a task by what is no id": (_NO_TASK, lambda c: c.get("no id")),
     "canceling a task that is nobody's": (_NO_TASK, lambda c: c.cancel(NOBODYS)),
     "subscribing to a task that is nobody's": (_NO_TASK, lambda c: anext(c.subscribe(NOBODYS))),
-    "getting a task without an id": (_INVALID, lambda c: c.get("")),
     "a negative history": (_INVALID, lambda c: c.get(NOBODYS, -1)),
     "a page of none": (_INVALID, lambda c: c.list(page_size=0)),
     "a page of less than none": (_INVALID, lambda c: c.list(page_size=-1)),
@@ -252,6 +260,11 @@ CALLS: dict[str, tuple[Refused, Callable[[Client], Awaitable[Any]]]] = {
         _NO_VERSION,
         lambda c: c.sdk.list_tasks(pb.ListTasksRequest(), context=_FUTURE),
     ),
+}
+
+# What only JSON-RPC can be asked for: HTTP+JSON has no such URLs.
+RPC_CALLS: dict[str, tuple[Refused, Callable[[Client], Awaitable[Any]]]] = {
+    "getting a task without an id": (_INVALID, lambda c: c.get("")),
     "a method that is none": (_NO_METHOD, lambda c: c.call("NoMethod")),
 }
 

@@ -64,7 +64,7 @@ async def test_without_a_channel_layer_the_heartbeat_stops_what_was_canceled(
         async with asyncio.timeout(SECONDS), Client(server.url, agent) as client:
             task_id = await working(client, end="hang")
             await client.result("CancelTask", id=task_id)
-            await worker.says("is stopped", seconds=3)
+            await worker.says("is stopped")
             if agent == "stubborn":
                 await worker.says("stubborn: the next write was refused")
 

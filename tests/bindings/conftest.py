@@ -10,6 +10,7 @@ from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient
 
+from tests.bindings.mangling import Stored
 from tests.rpc import HEADERS, envelope, told
 
 SECONDS = 20.0
@@ -83,7 +84,7 @@ async def events_of(response: HttpResponseBase) -> list[dict[str, Any]]:
     assert isinstance(response, StreamingHttpResponse), response
     async with asyncio.timeout(SECONDS):
         text = b"".join([chunk async for chunk in response]).decode()
-    lines = [line for line in text.splitlines() if line.startswith("data: ")]
+    lines = [line for line in text.split("\n") if line.startswith("data: ")]
     return [strict_json(line.removeprefix("data: ")) for line in lines]
 
 
@@ -120,3 +121,13 @@ def a2a(settings: Any) -> Settings:
 @pytest.fixture
 async def rpc(a2a: Settings, runtime: None) -> AsyncIterator[Rpc]:
     yield Rpc()
+
+
+@pytest.fixture
+async def stored(rpc: Rpc) -> Stored:
+    ended = await rpc.task(chunks=3)
+    # By a stream, which ends when the run is over: nothing is still being written.
+    said = {"message": told(chunks=2, end="input-required")}
+    request = envelope("SendStreamingMessage", said)
+    first, *_ = await events_of(await rpc.post(request, path="/a2a/load-retry/"))
+    return Stored(ended["id"], first["result"]["task"]["id"])

@@ -40,12 +40,15 @@ async def test_the_site_has_no_card_where_no_agent_is_the_default(a2a: Settings,
 
 async def test_the_card_lists_exactly_what_is_served(rpc: Rpc) -> None:
     card = body_of(await rpc.http.get(LOAD))
-    assert card["supportedInterfaces"] == [
-        {
-            "url": "http://testserver/a2a/load/",
-            "protocolBinding": "JSONRPC",
-            "protocolVersion": "1.0",
-        }
+    reached = [
+        (each["protocolVersion"], each["protocolBinding"], each["url"])
+        for each in card["supportedInterfaces"]
+    ]
+    assert reached == [
+        ("1.0", "JSONRPC", "http://testserver/a2a/load/"),
+        ("1.0", "HTTP+JSON", "http://testserver/a2a/load"),
+        ("0.3", "JSONRPC", "http://testserver/a2a/load/"),
+        ("0.3", "HTTP+JSON", "http://testserver/a2a/load"),
     ]
     assert card["capabilities"] == {
         "streaming": True,
@@ -67,11 +70,11 @@ async def test_without_a_public_url_the_card_leads_to_the_host_that_was_asked(
     server = serve()
     async with Client(server.url) as client:
         first = await client.http.get(f"{server.url}{LOAD}")
-        (interface,) = first.json()["supportedInterfaces"]
+        interface, *_ = first.json()["supportedInterfaces"]
         assert interface["url"] == f"{server.url}/a2a/load/"
         named = {"Host": "outside.example:8443"}
         other = await client.http.get(f"{server.url}{LOAD}", headers=named)
-        (interface,) = other.json()["supportedInterfaces"]
+        interface, *_ = other.json()["supportedInterfaces"]
         assert interface["url"] == "http://outside.example:8443/a2a/load/"
         assert other.headers["ETag"] != first.headers["ETag"]
 

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection, connections
 
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of, events_of
+from tests.bindings.rest import Rest
 from tests.conftest import Serve
 from tests.rpc import Client, envelope, message, state, told
 
@@ -21,9 +22,15 @@ async def _works(rpc: Rpc) -> None:
     assert (await rpc.result("GetTask", id=task["id"]))["id"] == task["id"]
     answer = {"message": told() | {"taskId": task["id"]}}
     events = await events_of(await rpc.post(envelope("SendStreamingMessage", answer)))
-    assert events[-1]["result"]["statusUpdate"]["status"]["state"] == COMPLETED
+    assert state(events[-1]["result"]) == "COMPLETED"
     assert (await rpc.result("ListTasks"))["totalSize"] == 1
-    for path in ("/.well-known/agent-card.json", "/a2a/load/.well-known/agent-card.json"):
+    sent = await Rest().result("POST", "/message:send", {"message": told()})
+    assert sent["task"]["status"]["state"] == COMPLETED
+    stream = await Rest().post("/message:stream", {"message": told()})
+    assert state((await events_of(stream))[-1]) == "COMPLETED"
+    assert (await Rest().get(f"/v1/tasks/{task['id']}", A2A_Version="")).status_code == 200
+    cards = ("/.well-known/agent-card.json", "/.well-known/agent.json")
+    for path in (*cards, *(f"/a2a/load{card}" for card in cards)):
         assert (await rpc.http.get(path)).status_code == 200
 
 
@@ -36,7 +43,9 @@ async def test_with_a_transaction_for_each_request(
 
 async def test_with_a_login_required_for_every_page(settings: Any, rpc: Rpc) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN]
-    assert (await rpc.http.get("/admin/")).status_code == 302
+    # Pages for people are not ours to open: what the project asks, it asks of them too.
+    for page in ("/admin/", "/a2a/openapi.html", "/a2a/openapi.json"):
+        assert (await rpc.http.get(page)).status_code == 302
     await _works(rpc)
 
 

@@ -6,6 +6,7 @@ The one place that imports the libraries of protobuf, which come without type st
 from collections.abc import Iterator
 from typing import Any
 
+from a2a.compat.v0_3 import a2a_v0_3_pb2
 from a2a.types import a2a_pb2
 from google.api import field_behavior_pb2  # type: ignore[import-untyped]  # has no stubs
 from google.protobuf import (  # type: ignore[import-untyped]  # has no stubs
@@ -37,6 +38,11 @@ def blank(name: str) -> Any:
 def parse(name: str, text: str) -> Any:
     """Read JSON as a message; an unknown field is an error."""
     return json_format.Parse(text, blank(name))
+
+
+def parse_03(name: str, value: Any) -> Any:
+    """Read JSON values as a message of 0.3; an unknown field is an error."""
+    return json_format.ParseDict(value, getattr(a2a_v0_3_pb2, name)())
 
 
 def values(message: Any, **options: bool) -> Any:

@@ -1,0 +1,84 @@
+"""The dialect of 0.3: how one of its methods is written."""
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pydantic_core import from_json, to_json
+
+from a2a_app import protocol
+from a2a_app.bindings.dialects import Dialect
+from a2a_app.bindings.v03 import results
+from a2a_app.operations.streams import Stream, StreamItem
+from a2a_app.protocol import FieldViolation, InvalidParamsError
+
+Json: TypeAlias = dict[str, Any]
+Renames: TypeAlias = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect03(Dialect):
+    """How 0.3 writes one of its methods."""
+
+    read: Callable[[Json], Json]
+    write: Callable[[Json], Any]
+    renames: Renames = ()
+    """Patterns of the names of fields in 1.0, with those of 0.3."""
+    words: Renames = ()
+    """Patterns of what errors say of fields, with what 0.3 calls it."""
+
+    version = protocol.VERSION_03
+    extensions_header = protocol.EXTENSIONS_HEADER_03
+    media_types = ("application/json",)
+    push_payload = protocol.VERSION_03
+
+    def params(self, given: Json) -> Json:
+        """Give the parameters as 1.0 writes them; raises InvalidParamsError."""
+        return self.read(given)
+
+    def result(self, body: str) -> str:
+        """Write a result."""
+        return _json(self.write(from_json(body)))
+
+    async def stream(self, stream: Stream) -> Stream:
+        """Write a stream, event by event, up to the first that is final."""
+        async with aclosing(stream):
+            async for batch in stream:
+                items = []
+                for item in batch:
+                    event = from_json(item.body)
+                    items.append(StreamItem(item.seq, _json(self.write(event))))
+                    if results.is_final(event):
+                        yield items
+                        return
+                yield items
+
+    def error(self, error: protocol.A2AError) -> protocol.A2AError:
+        """Call the fields of an error what 0.3 calls them."""
+        if not isinstance(error, InvalidParamsError) or not error.violations:
+            return error
+        return InvalidParamsError(
+            violations=[
+                FieldViolation(
+                    _renamed(violation.field, self.renames),
+                    _renamed(violation.description, self.words),
+                )
+                for violation in error.violations
+            ]
+        )
+
+    def plain_error(self, error: protocol.A2AError) -> Json:
+        """Write an error that has no envelope: as JSON-RPC writes it (section 7 of 0.3)."""
+        return {"code": error.code, "message": error.message, "data": error.details()}
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
+
+
+def _renamed(text: str, renames: Renames) -> str:
+    for pattern, name in renames:
+        text = re.sub(pattern, name, text)
+    return text

@@ -1,0 +1,110 @@
+"""The methods of 0.3: which operation of 1.0 each is, and how it is written."""
+
+from a2a_app.bindings.dialects import Method
+from a2a_app.bindings.v03 import params, results
+from a2a_app.bindings.v03.cards import card_03
+from a2a_app.bindings.v03.dialect import Dialect03, Renames
+from a2a_app.operations import OPERATIONS
+
+# The fields of 1.0 that 0.3 calls otherwise.
+_SENT: Renames = (
+    (r"^configuration\.returnImmediately", "configuration.blocking"),
+    (r"^configuration\.taskPushNotificationConfig", "configuration.pushNotificationConfig"),
+    (r"authentication\.scheme$", "authentication.schemes"),
+    (r"^(message\.parts\[\d+\])\.raw", r"\1.file.bytes"),
+    (r"^(message\.parts\[\d+\])\.url", r"\1.file.uri"),
+    (r"^(message\.parts\[\d+\])\.filename", r"\1.file.name"),
+    (r"^(message\.parts\[\d+\])\.mediaType", r"\1.file.mimeType"),
+)
+_PLAIN_SENT: Renames = (
+    *_SENT,
+    (r"\.file\.bytes", ".file.fileWithBytes"),
+    (r"\.file\.uri", ".file.fileWithUri"),
+    (r"\.pushNotificationConfig", ".pushNotification"),
+    (r"^message\.parts", "message.content"),
+)
+_CREATED: Renames = (
+    (r"^(id|url|token|authentication)", r"pushNotificationConfig.\1"),
+    (r"authentication\.scheme$", "authentication.schemes"),
+)
+_OF_TASK: Renames = ((r"^id$", "pushNotificationConfigId"), (r"^taskId$", "id"))
+_ROLES: Renames = ((r"\bROLE_USER\b", "user"), (r"\bROLE_AGENT\b", "agent"))
+
+_SCHEMA, _PROTO = results.Schema(), results.Proto()
+
+
+def _method(name: str, operation: str, dialect: Dialect03) -> Method:
+    return Method(name, OPERATIONS[operation], dialect)
+
+
+_SEND = Dialect03(params.send, _SCHEMA.event, _SENT, _ROLES)
+_TASK = Dialect03(params.same, _SCHEMA.task)
+_PUSH = "tasks/pushNotificationConfig"
+
+RPC_METHODS = {
+    method.name: method
+    for method in (
+        _method("message/send", "SendMessage", _SEND),
+        _method("message/stream", "SendStreamingMessage", _SEND),
+        _method("tasks/get", "GetTask", _TASK),
+        _method("tasks/cancel", "CancelTask", _TASK),
+        _method("tasks/resubscribe", "SubscribeToTask", Dialect03(params.same, _SCHEMA.event)),
+        _method(
+            f"{_PUSH}/set",
+            "CreateTaskPushNotificationConfig",
+            Dialect03(params.create_push, _SCHEMA.push, _CREATED),
+        ),
+        _method(
+            f"{_PUSH}/get",
+            "GetTaskPushNotificationConfig",
+            Dialect03(params.of_task, _SCHEMA.push, _OF_TASK),
+        ),
+        _method(
+            f"{_PUSH}/list",
+            "ListTaskPushNotificationConfigs",
+            Dialect03(params.of_task, _SCHEMA.pushes, _OF_TASK),
+        ),
+        _method(
+            f"{_PUSH}/delete",
+            "DeleteTaskPushNotificationConfig",
+            Dialect03(params.of_task, _SCHEMA.nothing, _OF_TASK),
+        ),
+        _method(
+            "agent/getAuthenticatedExtendedCard",
+            "GetExtendedAgentCard",
+            Dialect03(params.same, card_03),
+        ),
+    )
+}
+"""The methods of JSON-RPC (section 7 of 0.3)."""
+
+_PLAIN_SEND = Dialect03(params.plain_send, _PROTO.event, _PLAIN_SENT)
+_PLAIN_TASK = Dialect03(params.same, _PROTO.task)
+_PLAIN_PUSH = Dialect03(params.create_push, _PROTO.push, _CREATED)
+
+PLAIN_METHODS = {
+    method.operation.name: method
+    for method in (
+        _method("SendMessage", "SendMessage", _PLAIN_SEND),
+        _method("SendStreamingMessage", "SendStreamingMessage", _PLAIN_SEND),
+        _method("GetTask", "GetTask", _PLAIN_TASK),
+        _method("CancelTask", "CancelTask", _PLAIN_TASK),
+        _method("TaskSubscription", "SubscribeToTask", Dialect03(params.same, _PROTO.event)),
+        _method(
+            "CreateTaskPushNotificationConfig", "CreateTaskPushNotificationConfig", _PLAIN_PUSH
+        ),
+        _method("GetTaskPushNotificationConfig", "GetTaskPushNotificationConfig", _PLAIN_PUSH),
+        _method(
+            "ListTaskPushNotificationConfig",
+            "ListTaskPushNotificationConfigs",
+            Dialect03(params.same, _PROTO.pushes),
+        ),
+        _method(
+            "DeleteTaskPushNotificationConfig",
+            "DeleteTaskPushNotificationConfig",
+            Dialect03(params.same, _PROTO.nothing),
+        ),
+        _method("GetAgentCard", "GetExtendedAgentCard", Dialect03(params.same, card_03)),
+    )
+}
+"""The methods of HTTP+JSON, as the proto calls them, by the operation."""

@@ -1,0 +1,17 @@
+"""What webhooks of 0.3 get: the task as it is (section 9.5 of 0.3)."""
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from a2a_app import protocol
+from a2a_app.bindings.v03.results import Schema
+from a2a_app.push.payloads import PAYLOADS, whole_tasks
+
+
+def _write(task: dict[str, Any]) -> str:
+    return to_json(Schema().task(task)).decode()
+
+
+# Whoever loads this package can deliver them: also a worker, which serves no URL.
+PAYLOADS[protocol.VERSION_03] = task_now = whole_tasks(_write, media_type="application/json")

@@ -1,0 +1,162 @@
+"""What 1.0 gives, as 0.3 writes it: `Schema` as in the JSON schema, `Proto` as in the proto."""
+
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+# After these 0.3 ends a stream: "the server closes the connection after the final:true event".
+_FINAL = {
+    "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED",
+    "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_AUTH_REQUIRED",
+}  # fmt: skip  # names only
+
+
+class Schema:
+    """Results of JSON-RPC: every object says what it is by its `kind`."""
+
+    def event(self, response: Json) -> Any:
+        """Write what a StreamResponse, or a SendMessageResponse, holds."""
+        [(member, value)] = response.items()
+        match member:
+            case "task":
+                return self.task(value)
+            case "message":
+                return self.message(value)
+            case "statusUpdate":
+                status = self._status(value["status"])
+                return {**value, "status": status, "final": is_final(response), **_kind(member)}
+            case _:
+                return {**value, "artifact": self._artifact(value["artifact"]), **_kind(member)}
+
+    def task(self, task: Json) -> Json:
+        """Write a Task."""
+        return {"contextId": "", **self._task(task), **_kind("task")}
+
+    def message(self, message: Json) -> Json:
+        """Write a Message."""
+        role = message["role"].removeprefix("ROLE_").lower()
+        return {**message, "role": role, "parts": self._parts(message["parts"]), **_kind("message")}
+
+    def push(self, config: Json) -> Json:
+        """Write a TaskPushNotificationConfig."""
+        return {"taskId": config.get("taskId", ""), "pushNotificationConfig": _push(config)}
+
+    def pushes(self, response: Json) -> Any:
+        """Write a list of TaskPushNotificationConfig."""
+        return [self.push(config) for config in response.get("configs", [])]
+
+    def nothing(self, response: Json) -> Any:
+        """Write that all is done."""
+        return None
+
+    def _task(self, task: Json) -> Json:
+        written = {**task, "status": self._status(task["status"])}
+        if "artifacts" in task:
+            written["artifacts"] = [self._artifact(artifact) for artifact in task["artifacts"]]
+        if "history" in task:
+            written["history"] = [self.message(message) for message in task["history"]]
+        return written
+
+    def _status(self, status: Json) -> Json:
+        written = {**status, "state": self._state(status["state"])}
+        if "message" in status:
+            written["message"] = self.message(status["message"])
+        return written
+
+    def _artifact(self, artifact: Json) -> Json:
+        return {**artifact, "parts": self._parts(artifact["parts"])}
+
+    def _parts(self, parts: list[Json]) -> list[Json]:
+        return [self._part(part) for part in parts]
+
+    def _part(self, part: Json) -> Json:
+        metadata = {"metadata": part["metadata"]} if "metadata" in part else {}
+        if "text" in part:
+            return {"kind": "text", "text": part["text"], **metadata}
+        if "data" in part:
+            return {"kind": "data", "data": _object(part["data"]), **metadata}
+        return {"kind": "file", "file": _file(part, "bytes", "uri"), **metadata}
+
+    def _state(self, state: str) -> str:
+        name = state.removeprefix("TASK_STATE_").lower().replace("_", "-")
+        return "unknown" if name == "unspecified" else name
+
+
+class Proto(Schema):
+    """Results of HTTP+JSON: objects say what they are by the name of the member they are in."""
+
+    def event(self, response: Json) -> Any:
+        """Write a StreamResponse, or a SendMessageResponse, with the member that it has."""
+        written = super().event(response)
+        written.pop("kind", None)
+        return dict.fromkeys(response, written)
+
+    def task(self, task: Json) -> Json:
+        """Write a Task."""
+        return self._task(task)
+
+    def message(self, message: Json) -> Json:
+        """Write a Message, whose parts the proto calls its content."""
+        written = {**message, "content": self._parts(message["parts"])}
+        del written["parts"]
+        written.pop("referenceTaskIds", None)  # which the proto of 0.3 does not have
+        return written
+
+    def push(self, config: Json) -> Json:
+        """Write a TaskPushNotificationConfig, which the proto gives a resource's name."""
+        name = f"tasks/{config.get('taskId', '')}/pushNotificationConfigs/{config.get('id', '')}"
+        return {"name": name, "pushNotificationConfig": _push(config)}
+
+    def pushes(self, response: Json) -> Any:
+        """Write a ListTaskPushNotificationConfigResponse."""
+        return {**response, "configs": super().pushes(response)}
+
+    def nothing(self, response: Json) -> Any:
+        """Write that all is done."""
+        return {}
+
+    def _part(self, part: Json) -> Json:
+        metadata = {"metadata": part["metadata"]} if "metadata" in part else {}
+        if "text" in part:
+            return {"text": part["text"], **metadata}
+        if "data" in part:
+            return {"data": {"data": _object(part["data"])}, **metadata}
+        return {"file": _file(part, "fileWithBytes", "fileWithUri"), **metadata}
+
+    def _state(self, state: str) -> str:
+        return "TASK_STATE_CANCELLED" if state == "TASK_STATE_CANCELED" else state
+
+
+def is_final(response: Json) -> bool:
+    """Tell whether a StreamResponse of 1.0 is the last one of a stream of 0.3."""
+    return response.get("statusUpdate", {}).get("status", {}).get("state") in _FINAL
+
+
+_KINDS = {
+    "task": "task", "message": "message",
+    "statusUpdate": "status-update", "artifactUpdate": "artifact-update",
+}  # fmt: skip  # pairs
+
+
+def _kind(member: str) -> Json:
+    return {"kind": _KINDS[member]}
+
+
+def _object(data: Any) -> Json:
+    """Give data as an object: in 0.3 it is nothing else."""
+    return data if isinstance(data, dict) else {"value": data}
+
+
+def _file(part: Json, raw: str, url: str) -> Json:
+    names = (("raw", raw), ("url", url), ("filename", "name"), ("mediaType", "mimeType"))
+    return {new: part[old] for old, new in names if old in part}
+
+
+def _push(config: Json) -> Json:
+    written: Json = {key: config[key] for key in ("id", "url", "token") if key in config}
+    if "authentication" in config:
+        given = config["authentication"]
+        written["authentication"] = {"schemes": [given["scheme"]]}
+        if "credentials" in given:
+            written["authentication"]["credentials"] = given["credentials"]
+    return written

@@ -1,0 +1,114 @@
+// The official JavaScript SDK's client, told to do what clients do; run by Node where it is
+// installed. Usage: node client.mjs SPEECH URL TRANSPORT, where SPEECH is 1.0 or 0.3.
+// It prints what it saw, as one JSON object; the states are in the words of 1.0.
+import { randomUUID } from "node:crypto";
+import { argv, stdout } from "node:process";
+import * as types from "@a2a-js/sdk";
+import * as sdk from "@a2a-js/sdk/client";
+
+const [speech, url, transport] = argv.slice(2);
+const NOBODYS = "00000000-0000-7000-8000-000000000000";
+
+// How each version of the SDK writes a message, and where it keeps what has come.
+const speeches = {
+  "1.0": {
+    said: (text, more) => ({
+      tenant: "",
+      message: {
+        messageId: randomUUID(), contextId: "", taskId: "", role: 1, extensions: [],
+        parts: [{ content: { $case: "text", value: text }, filename: "", mediaType: "" }],
+        referenceTaskIds: [], ...more,
+      },
+      configuration: { acceptedOutputModes: [], returnImmediately: false },
+    }),
+    at_once: { returnImmediately: true },
+    opened: (event) => event.payload.value,
+    chunk: (part) => part.content.value,
+    state: (status) => types.TaskState[status.state].replace("TASK_STATE_", ""),
+  },
+  "0.3": {
+    said: (text, more) => ({
+      message: {
+        kind: "message", messageId: randomUUID(), role: "user",
+        parts: [{ kind: "text", text }], ...more,
+      },
+      configuration: { blocking: true },
+    }),
+    at_once: { blocking: false },
+    opened: (event) => event,
+    chunk: (part) => part.text,
+    state: (status) => status.state.toUpperCase().replace("-", "_"),
+  },
+}[speech];
+
+const factory = new sdk.ClientFactory(
+  sdk.ClientFactoryOptions.createFrom(sdk.ClientFactoryOptions.default, {
+    transports: [new sdk.JsonRpcTransportFactory(), new sdk.RestTransportFactory()],
+    preferredTransports: [transport],
+  }),
+);
+
+const connected = (agent) => factory.createFromUrl(`${url}/a2a/${agent}/`);
+const numbers = (artifacts) =>
+  artifacts.flatMap((each) => each.parts.map((part) => parseInt(speeches.chunk(part))));
+
+async function sent(client) {
+  const task = await client.sendMessage(speeches.said(JSON.stringify({ chunks: 3 })));
+  const found = await client.getTask({ tenant: "", id: task.id });
+  return { state: speeches.state(found.status), chunks: numbers(found.artifacts) };
+}
+
+async function streamed(client) {
+  const seen = { states: [], chunks: [] };
+  const asked = speeches.said(JSON.stringify({ chunks: 3 }));
+  for await (const event of client.sendMessageStream(asked)) {
+    const { status, artifact } = speeches.opened(event);
+    if (status) seen.states.push(speeches.state(status));
+    if (artifact) seen.chunks.push(...numbers([artifact]));
+  }
+  return seen;
+}
+
+async function resubscribed(client) {
+  const asked = speeches.said(JSON.stringify({ end: "hang" }));
+  Object.assign(asked.configuration, speeches.at_once);
+  const task = await client.sendMessage(asked);
+  const states = [];
+  for await (const event of client.resubscribeTask({ tenant: "", id: task.id })) {
+    const { status } = speeches.opened(event);
+    if (states.length === 0) await client.cancelTask({ tenant: "", id: task.id });
+    if (status) states.push(speeches.state(status));
+  }
+  return states.at(-1);
+}
+
+async function conversed(client) {
+  const states = [];
+  let more = {};
+  for (const text of ["Plan a trip", "Lisbon", "2"]) {
+    const task = await client.sendMessage(speeches.said(text, more));
+    states.push(speeches.state(task.status));
+    more = { taskId: task.id, contextId: task.contextId };
+  }
+  return states;
+}
+
+async function refused(client) {
+  try {
+    await client.getTask({ tenant: "", id: NOBODYS });
+  } catch (error) {
+    return error.constructor.name;
+  }
+}
+
+const client = await connected("load");
+stdout.write(
+  JSON.stringify({
+    spoken: client.transport?.constructor.name,
+    sent: await sent(client),
+    streamed: await streamed(client),
+    resubscribed: await resubscribed(client),
+    conversed: await conversed(await connected("travel-desk")),
+    refused: await refused(client),
+  }),
+);

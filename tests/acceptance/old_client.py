@@ -1,0 +1,137 @@
+"""The official SDK's client of 0.3, told to do all that it can; run by a Python that has it.
+
+Usage: old_client.py URL TRANSPORT. It prints what it saw, as one JSON object.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from a2a.client import A2ACardResolver, Client, ClientConfig, ClientFactory
+from a2a.client.errors import A2AClientHTTPError, A2AClientJSONRPCError
+from a2a.types import Message, Role, TaskIdParams, TaskQueryParams, TextPart
+
+SECONDS = 20.0
+NOBODYS = "00000000-0000-7000-8000-000000000000"
+
+
+def told(task_id: str | None = None, **load: Any) -> Message:
+    """Make a message to the load agent."""
+    return said(json.dumps(load), task_id)
+
+
+def said(text: str, task_id: str | None = None) -> Message:
+    """Make a message of the user's."""
+    parts = [TextPart(text=text)]
+    return Message(message_id=str(uuid4()), role=Role.user, parts=parts, task_id=task_id)
+
+
+def shown(found: Any) -> dict[str, Any]:
+    """Give an object as the SDK read it."""
+    read: dict[str, Any] = found.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return read
+
+
+class Report:
+    """What the client saw, by the name of what was asked."""
+
+    def __init__(self, base_url: str, transport: str) -> None:
+        self.base_url = base_url
+        self.transport = transport
+        self.http = httpx.AsyncClient(timeout=SECONDS, verify=False)
+
+    async def client(self, agent: str, *, streaming: bool, polling: bool = False) -> Client:
+        """Make a client of an agent from its card."""
+        card = await A2ACardResolver(self.http, f"{self.base_url}/a2a/{agent}").get_agent_card()
+        config = ClientConfig(
+            httpx_client=self.http,
+            supported_transports=[self.transport],
+            streaming=streaming,
+            polling=polling,
+        )
+        return ClientFactory(config).create(card)
+
+    async def write(self) -> dict[str, Any]:
+        """Do everything, and give what was seen."""
+        return {
+            "card": await self.card(),
+            "sent": await self.sent(),
+            "streamed": await self.streamed(),
+            "conversation": await self.conversation(),
+            "resubscribed and canceled": await self.resubscribed(),
+            "errors": await self.errors(),
+        }
+
+    async def card(self) -> dict[str, Any]:
+        """Read the card of the site, where clients of 0.3 looked at first."""
+        resolver = A2ACardResolver(self.http, self.base_url, "/.well-known/agent.json")
+        return shown(await resolver.get_agent_card())
+
+    async def sent(self) -> dict[str, Any]:
+        """Send a message, wait for the answer, and get the task."""
+        client = await self.client("load", streaming=False)
+        [(task, _)] = [item async for item in client.send_message(told(chunks=2))]
+        found = await client.get_task(TaskQueryParams(id=task.id))
+        brief = await client.get_task(TaskQueryParams(id=task.id, history_length=0))
+        return {"sent": shown(task), "found": shown(found), "brief": shown(brief)}
+
+    async def streamed(self) -> list[dict[str, Any]]:
+        """Send a message and stream what becomes of it."""
+        client = await self.client("load", streaming=True)
+        return [shown(update or task) async for task, update in client.send_message(told(chunks=3))]
+
+    async def conversation(self) -> list[str]:
+        """Answer what the agent asks."""
+        client = await self.client("travel-desk", streaming=True)
+        states, task_id, state = [], None, ""
+        for text in ("Plan a trip", "Lisbon", "2"):
+            async for task, _ in client.send_message(said(text, task_id)):
+                task_id, state = task.id, task.status.state.value
+            states.append(state)
+        return states
+
+    async def resubscribed(self) -> dict[str, Any]:
+        """Begin a task, come back to its stream, and cancel it."""
+        starter = await self.client("load", streaming=False, polling=True)
+        [(begun, _)] = [item async for item in starter.send_message(told(end="hang"))]
+        client = await self.client("load", streaming=True)
+        events: AsyncIterator[Any] = client.resubscribe(TaskIdParams(id=begun.id))
+        first = shown((await anext(events))[0])
+        canceled = await client.cancel_task(TaskIdParams(id=begun.id))
+        rest = [shown(update) async for _, update in events if update]
+        return {
+            "begun": begun.status.state.value,
+            "first": first,
+            "canceled": shown(canceled),
+            "last": rest[-1],
+        }
+
+    async def errors(self) -> dict[str, Any]:
+        """Ask for what is refused, and give each error as the client reads it."""
+        client = await self.client("load", streaming=True)
+        asked = {
+            "getting": client.get_task(TaskQueryParams(id=NOBODYS)),
+            "canceling": client.cancel_task(TaskIdParams(id=NOBODYS)),
+        }
+        seen: dict[str, Any] = {}
+        for name, call in asked.items():
+            try:
+                await call
+            except A2AClientJSONRPCError as error:
+                seen[name] = error.error.code
+            except A2AClientHTTPError as error:
+                seen[name] = error.status_code
+        return seen
+
+
+async def main(base_url: str, transport: str) -> None:
+    async with asyncio.timeout(4 * SECONDS):
+        report = await Report(base_url, transport).write()
+    sys.stdout.write(json.dumps(report))
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""What servers refuse the official SDK's client, and the exception that it makes of that."""
+
+import pytest
+
+from tests.acceptance.official import CALLS, MESSAGES, RPC_CALLS, Connect, both_ways, connected
+
+
+@pytest.mark.parametrize("what", RPC_CALLS)
+async def test_what_json_rpc_alone_can_be_asked_for_is_refused(url: str, what: str) -> None:
+    (error, text), call = RPC_CALLS[what]
+    async with connected(url, "JSONRPC") as client:
+        with pytest.raises(error, match=text):
+            await call(client)
+
+
+@pytest.mark.parametrize("what", CALLS)
+async def test_what_is_refused_is_read_as_the_exception_that_says_why(
+    connect: Connect, what: str
+) -> None:
+    (error, text), call = CALLS[what]
+    async with connect(extended=True) as client:
+        with pytest.raises(error, match=text):
+            await call(client)
+
+
+@both_ways
+@pytest.mark.parametrize("what", MESSAGES)
+async def test_a_bad_message_is_refused_both_ways(
+    connect: Connect, what: str, streaming: bool
+) -> None:
+    (error, text), message, more = MESSAGES[what]
+    async with connect(streaming=streaming) as client:
+        with pytest.raises(error, match=text):
+            await client.stream(message, **more)

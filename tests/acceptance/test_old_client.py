@@ -1,0 +1,84 @@
+"""The official SDK's client of 0.3 against a real server, over both bindings of 0.3."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance import installed
+from tests.acceptance.official import served
+from tests.servers import ROOT, Process
+
+SDK = "a2a-sdk==0.3.*"
+SECONDS = 90
+CLIENT = ROOT / "tests" / "acceptance" / "old_client.py"
+Report = dict[str, Any]
+
+# The first run of all installs the SDK.
+pytestmark = pytest.mark.timeout(installed.SECONDS + SECONDS)
+
+
+def chunk_numbers(parts: list[dict[str, Any]]) -> list[int]:
+    return [int(part["text"].split()[0]) for part in parts]
+
+
+@pytest.fixture(scope="module")
+def old_server() -> Iterator[Process]:
+    with served("sqlite", "daphne") as process:
+        yield process
+
+
+@pytest.fixture(scope="module", params=["JSONRPC", "HTTP+JSON"])
+def report(old_server: Process, request: pytest.FixtureRequest) -> Report:
+    """Let the client do all that it can, and give what it saw."""
+    command = [installed.python_with(SDK), CLIENT, old_server.url, request.param]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr + old_server.output()
+    seen: Report = json.loads(done.stdout)
+    return seen
+
+
+def test_the_old_place_of_the_card_has_one_that_it_reads(report: Report) -> None:
+    card = report["card"]
+    assert (card["name"], card["protocolVersion"]) == ("Echo", "0.3.0")
+    transports = [each["transport"] for each in card["additionalInterfaces"]]
+    assert transports == ["JSONRPC", "HTTP+JSON"]
+
+
+def test_it_sends_a_message_and_gets_the_task(report: Report) -> None:
+    sent, found = report["sent"]["sent"], report["sent"]["found"]
+    assert sent == found
+    assert sent["status"]["state"] == "completed"
+    assert [said["role"] for said in sent["history"]] == ["user"]
+    [artifact] = sent["artifacts"]
+    assert chunk_numbers(artifact["parts"]) == [0, 1]
+    assert not report["sent"]["brief"].get("history")
+
+
+def test_it_streams_every_event_once_and_in_order(report: Report) -> None:
+    first, *updates, last = report["streamed"]
+    assert (first["kind"], first["status"]["state"]) == ("task", "submitted")
+    chunks = [each["artifact"]["parts"] for each in updates if "artifact" in each]
+    assert [number for parts in chunks for number in chunk_numbers(parts)] == [0, 1, 2]
+    assert (last["status"]["state"], last["final"]) == ("completed", True)
+
+
+def test_it_answers_what_the_agent_asks(report: Report) -> None:
+    assert report["conversation"] == ["input-required", "input-required", "completed"]
+
+
+def test_it_comes_back_to_a_stream_and_cancels_the_task(report: Report) -> None:
+    seen = report["resubscribed and canceled"]
+    assert seen["begun"] in ("submitted", "working")
+    assert seen["first"]["kind"] == "task"
+    assert seen["canceled"]["status"]["state"] == "canceled"
+    assert (seen["last"]["status"]["state"], seen["last"]["final"]) == ("canceled", True)
+
+
+def test_it_reads_what_is_refused_as_an_error(report: Report) -> None:
+    assert report["errors"] in (
+        {"getting": -32001, "canceling": -32001},
+        {"getting": 404, "canceling": 404},
+    )

@@ -1,0 +1,63 @@
+"""Forms: what a stream that breaks off says at its end, when its status has gone out."""
+
+import json
+from typing import Any
+
+import pytest
+from django.http import StreamingHttpResponse
+from django.test import RequestFactory
+
+from a2a_app.agents.registry import make_agent
+from a2a_app.bindings.dialects import CURRENT
+from a2a_app.bindings.forms import Form
+from a2a_app.bindings.jsonrpc import Envelope
+from a2a_app.bindings.rest import Plain
+from a2a_app.bindings.v03 import PLAIN_METHODS
+from a2a_app.operations import Call, Operation
+from a2a_app.operations.call import Caller
+from a2a_app.operations.streams import Stream, StreamItem
+from a2a_app.protocol import Model
+
+FIRST = StreamItem(1, json.dumps({"task": {"id": "1", "status": {"state": "TASK_STATE_WORKING"}}}))
+
+
+async def breaks_off(call: Call, params: Model) -> Stream:
+    yield [FIRST]
+    raise RuntimeError("the password is hunter2")
+
+
+async def last_frame(form: Form, caplog: pytest.LogCaptureFixture) -> list[str]:
+    call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
+    operation = Operation("Broken", Model, streaming=breaks_off)
+    response = await form.perform(operation, call, {})
+    assert isinstance(response, StreamingHttpResponse)
+    frames = [bytes(frame).decode() async for frame in response]
+    assert len(frames) == 2
+    assert "hunter2" in caplog.text and "hunter2" not in frames[-1]
+    return frames[-1].strip().split("\n")
+
+
+def plain(dialect: Any = CURRENT) -> Plain:
+    return Plain(RequestFactory().get("/"), dialect)
+
+
+async def test_in_json_rpc_it_is_an_envelope_with_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    [data] = await last_frame(Envelope(), caplog)
+    assert json.loads(data.removeprefix("data: "))["error"]["code"] == -32603
+
+
+async def test_in_http_json_it_is_an_event_of_the_type_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    event, data = await last_frame(plain(), caplog)
+    assert event == "event: error"
+    assert json.loads(data.removeprefix("data: "))["error"]["code"] == 500
+
+
+async def test_in_0_3_it_has_the_code_of_json_rpc(caplog: pytest.LogCaptureFixture) -> None:
+    dialect = PLAIN_METHODS["SubscribeToTask"].dialect
+    event, data = await last_frame(plain(dialect), caplog)
+    assert event == "event: error"
+    assert json.loads(data.removeprefix("data: "))["code"] == -32603

@@ -1,0 +1,95 @@
+"""Version 0.3 over HTTP+JSON: the routes below /v1, which speak as its proto does."""
+
+from typing import Any
+
+import pytest
+
+from tests.bindings.conftest import Rpc, events_of
+from tests.bindings.old import NOBODY, message, plain, plain_message
+from tests.bindings.rest import json_of
+
+
+async def test_the_routes_of_0_3_speak_as_its_proto_does(rpc: Rpc) -> None:
+    sent = await plain().result("POST", "/v1/message:send", {"message": plain_message()})
+    task = sent["task"]
+    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert "kind" not in task
+    assert task["history"][0]["content"] == [{"text": "{}"}]
+    response = await plain().get(f"/v1/tasks/{task['id']}")
+    assert response["Content-Type"] == "application/json"
+    assert json_of(response) == task
+    refusal = await plain().post(f"/v1/tasks/{task['id']}:cancel", {"name": f"tasks/{task['id']}"})
+    assert (refusal.status_code, json_of(refusal)["code"]) == (400, -32002)
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+async def test_a_plain_stream_names_each_event_by_its_member(rpc: Rpc, verb: str) -> None:
+    said = {"message": plain_message('{"end": "input-required", "delay": 0.2}')}
+    events = await events_of(await plain().post("/v1/message:stream", said))
+    assert all(len(event) == 1 for event in events)
+    assert events[-1]["statusUpdate"]["final"] is True
+    task_id = events[0]["task"]["id"]
+    response = await plain().ask(verb, f"/v1/tasks/{task_id}:subscribe")
+    canceled = await plain().result("POST", f"/v1/tasks/{task_id}:cancel")
+    assert canceled["status"]["state"] == "TASK_STATE_CANCELLED"
+    [first, last] = await events_of(response)
+    assert first["task"]["id"] == task_id
+    assert last["statusUpdate"]["status"]["state"] == "TASK_STATE_CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("body", "at_once"),
+    [
+        ({}, False),
+        ({"configuration": {"blocking": True}}, False),
+        ({"configuration": {"blocking": False}}, True),
+        ({"configuration": {}}, True),
+    ],
+)
+async def test_a_plain_configuration_without_blocking_does_not_block(
+    rpc: Rpc, body: dict[str, Any], at_once: bool
+) -> None:
+    said = plain_message('{"delay": 0.2, "chunks": 3}')
+    sent = await plain().result("POST", "/v1/message:send", {"message": said, **body})
+    assert (sent["task"]["status"]["state"] != "TASK_STATE_COMPLETED") == at_once
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"message": plain_message()},
+        {"message": message()},
+        {"request": {"message_id": "1", "role": "ROLE_USER", "content": [{"text": "{}"}]}},
+    ],
+)
+async def test_a_plain_body_may_be_spelt_as_the_schema_and_the_proto_spell_it(
+    rpc: Rpc, said: dict[str, Any]
+) -> None:
+    sent = await plain().result("POST", "/v1/message:send", said)
+    assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def test_a_plain_error_is_that_of_json_rpc_with_an_http_status(rpc: Rpc) -> None:
+    response = await plain().get(f"/v1/tasks/{NOBODY}")
+    assert response.status_code == 404
+    error = json_of(response)
+    assert error["code"] == -32001
+    assert error["data"][0]["reason"] == "TASK_NOT_FOUND"
+    said = plain_message(content=[{"file": {"fileWithBytes": "*"}}])
+    bad = json_of(await plain().post("/v1/message:send", {"message": said}))
+    [violation] = bad["data"][0]["fieldViolations"]
+    assert violation["field"] == "message.content[0].file.fileWithBytes"
+
+
+async def test_the_routes_of_push_and_of_the_card_lead_to_their_operations(rpc: Rpc) -> None:
+    path = f"/v1/tasks/{NOBODY}/pushNotificationConfigs"
+    config = {"pushNotificationConfig": {"url": "https://192.0.43.10/hook"}}
+    for response in (
+        await plain().post(path, config),
+        await plain().get(path),
+        await plain().get(f"{path}/1"),
+        await plain().ask("DELETE", f"{path}/1"),
+    ):
+        assert (response.status_code, json_of(response)["code"]) == (404, -32001)
+    card = await plain().get("/v1/card")
+    assert (card.status_code, json_of(card)["code"]) == (400, -32004)
