@@ -2,8 +2,10 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+# A file's tests share its servers, so they stay together.
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
-ON_BOTH := tests/store tests/feed tests/runners tests/bindings tests/test_admin.py tests/test_admin_api_keys.py
+ON_BOTH := tests/store tests/feed tests/runners tests/push tests/bindings tests/test_admin.py tests/test_admin_api_keys.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster worker test lint format clean
@@ -26,8 +28,8 @@ worker: $(VENV)/run.stamp ## Run one more worker, with the DATABASE_URL and REDI
 	@A2A_RUNNER=procrastinate exec $(BIN)/python manage.py a2a_worker
 
 test: $(VENV)/dev.stamp ## Run every test: on SQLite, then what meets the database on PostgreSQL
-	$(BIN)/python -m pytest
-	A2A_TEST_DATABASE=postgresql $(BIN)/python -m pytest $(ON_BOTH)
+	$(PYTEST)
+	A2A_TEST_DATABASE=postgresql $(PYTEST) $(ON_BOTH)
 
 lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
