@@ -51,7 +51,7 @@ async def test_cancelling_stops_the_agent_on_a_worker_at_once(
         async with asyncio.timeout(SECONDS), Client(server.url) as client:
             task_id = await working(client, end="hang")
             await client.result("CancelTask", id=task_id)
-            await worker.says("is stopped", seconds=1)
+            await worker.says("is stopped")
 
 
 @pytest.mark.parametrize("agent", ["load", "stubborn"])
