@@ -29,6 +29,9 @@ QUEUE = "a2a"
 JOB = "a2a_app.answer"
 # How long a worker waits before it connects again, once the queue's database has gone away.
 RETRY_SECONDS = 1.0
+# How often a worker with places looks for jobs unasked. It hears of new ones, but not of those that
+# come between its first look and the moment from which it listens.
+POLL_SECONDS = 1.0
 
 
 class ProcrastinateRunner(QueuedRunner):
@@ -91,7 +94,7 @@ class ProcrastinateRunner(QueuedRunner):
                 queues=[QUEUE],
                 name=self.worker.name,
                 concurrency=conf.current().max_runs,
-                fetch_job_polling_interval=conf.current().sweep_seconds,
+                fetch_job_polling_interval=POLL_SECONDS,
                 delete_jobs=DeleteJobCondition.ALWAYS,
                 install_signal_handlers=False,
                 # The jobs only wait for their turns, which get their own time to end.
