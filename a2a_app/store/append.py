@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
-from a2a_app.store import rows
+from a2a_app.store import rows, statements
 from a2a_app.store.database import alias, atomic
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
@@ -102,14 +102,14 @@ def _is_committed(change: Change) -> bool:
 
 def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
     if change.before.seq == 0:
-        models.Task.objects.create(**rows.task(change))
+        statements.insert([rows.task(change)])
         rows.insert_messages(change)
     else:
         # The messages first: the task's row points to one of them.
         rows.insert_messages(change)
         _move_task(change)
-    models.Event.objects.bulk_create(rows.events(change))
-    models.Run.objects.bulk_create(rows.runs(change))
+    statements.insert(rows.events(change))
+    statements.insert(rows.runs(change))
     if change.turns:
         order(change.head.task_id)
     for _, _, received in change.turns:
@@ -125,12 +125,16 @@ def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
 def _move_task(change: Change) -> None:
     """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
     before = change.before
-    held = models.Task.objects.filter(
-        pk=before.task_id, seq=before.seq, answered=before.answered, pushed=before.pushed
+    moved = statements.update(
+        models.Task,
+        rows.task_changes(change),
+        pk=before.task_id,
+        seq=before.seq,
+        answered=before.answered,
+        pushed=before.pushed,
+        **({} if change.run is None else {"run": change.run.id}),
     )
-    if change.run is not None:
-        held = held.filter(run=change.run.id)
-    if not held.update(**rows.task_changes(change)):
+    if not moved:
         raise _MovedError
     change.head = rows.head_after(change)
 
@@ -145,11 +149,10 @@ def _write_artifacts(change: Change) -> None:
     begun = [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins]
     if begun:
         targeted = connections[alias()].features.supports_update_conflicts_with_target
-        models.Artifact.objects.bulk_create(
+        statements.insert(
             begun,
-            update_conflicts=True,
-            update_fields=rows.ARTIFACT_FIELDS,
-            unique_fields=["task", "artifact_id"] if targeted else None,
+            overwrite=rows.ARTIFACT_FIELDS,
+            unique=("task", "artifact_id") if targeted else (),
         )
     for key, changed in change.artifacts.items():
         if changed.last_seq is not None and not changed.begins:
@@ -159,10 +162,13 @@ def _write_artifacts(change: Change) -> None:
 def _save_state(change: Change) -> None:
     if change.saved is None:
         return
-    context = models.Context.objects.filter(
-        pk=change.head.context_key, version=change.saved.version
-    )
-    if not context.update(state=change.saved.state, version=change.saved.version + 1):
+    saved = change.saved
+    if not statements.update(
+        models.Context,
+        {"state": saved.state, "version": saved.version + 1},
+        pk=change.head.context_key,
+        version=saved.version,
+    ):
         raise ContextChangedError(change.head.context_id)
 
 

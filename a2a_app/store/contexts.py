@@ -4,7 +4,7 @@ from uuid import UUID
 
 from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
-from a2a_app.store import rows
+from a2a_app.store import rows, statements
 from a2a_app.store.read import Scope
 
 
@@ -19,9 +19,7 @@ def open_context(scope: Scope, context_id: str) -> models.Context:
 def record(scope: Scope, context_id: str, said: list[protocol.Message]) -> None:
     """Keep messages that belong to a conversation but to no task."""
     context = open_context(scope, context_id)
-    models.Message.objects.bulk_create(
-        [rows.message(each, key=new_key(), context=context.pk) for each in said]
-    )
+    statements.insert([rows.message(each, key=new_key(), context=context.pk) for each in said])
 
 
 def new_context_id() -> str:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
+from a2a_app.store import statements
 from a2a_app.store.append import append, no_order
 from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
@@ -173,15 +174,18 @@ def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
 
 def _take(row: models.Run, worker: str, lease: timedelta) -> bool:
     with atomic():
-        free = models.Task.objects.filter(pk=row.task_id, run=None)
-        if not free.update(run=row.pk):
+        if not statements.update(models.Task, {"run": row.pk}, pk=row.task_id, run=None):
             return False
-        taken = models.Run.objects.filter(pk=row.pk, worker="", ended_at=None).update(
-            worker=worker, lease_until=from_now(lease), started_at=timezone.now()
+        taken = statements.update(
+            models.Run,
+            {"worker": worker, "lease_until": from_now(lease), "started_at": timezone.now()},
+            pk=row.pk,
+            worker="",
+            ended_at=None,
         )
         if not taken:
             # Whoever ended or took the run did not hold the task, so it is free again.
-            models.Task.objects.filter(pk=row.task_id, run=row.pk).update(run=None)
+            statements.update(models.Task, {"run": None}, pk=row.task_id, run=row.pk)
         return bool(taken)
 
 
