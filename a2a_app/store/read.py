@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, Window
+from django.db.models import Window
 from django.db.models.functions import RowNumber
 
 from a2a_app import models, protocol
+from a2a_app.store import statements
 from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
 
@@ -23,6 +24,13 @@ class Scope:
     def tasks(self) -> models.task.TaskQuerySet:
         """Give the one queryset that every read for a caller begins with."""
         return models.Task.objects.visible_to(agent=self.agent, owner=self.owner)
+
+    def find(self, task_id: UUID, *related: str) -> models.Task | None:
+        """Find one of those tasks by its key, with rows that it points to."""
+        found = statements.select(
+            models.Task, related=related, pk=task_id, agent=self.agent, owner=self.owner
+        )
+        return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,12 @@ class Snapshot:
 def find(scope: Scope, task_id: str) -> models.Task:
     """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
     try:
-        return scope.tasks().select_related("context", "status_message").get(pk=UUID(task_id))
-    except (ValueError, models.Task.DoesNotExist):
-        raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
+        found = scope.find(UUID(task_id), "context", "status_message")
+    except ValueError:
+        found = None
+    if found is None:
+        raise protocol.TaskNotFoundError(task_id=task_id[:100])
+    return found
 
 
 def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
@@ -111,12 +122,17 @@ def positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
 
 def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
     """Read the log after a number, at most `limit` events, in order."""
-    found = models.Event.objects.filter(task=task_id, seq__gt=seq).order_by("seq")[:limit]
+    found = statements.select_values(
+        models.Event,
+        ("seq", "turn", "state", "body", "artifact_id"),
+        order_by=("seq",),
+        limit=limit,
+        task=task_id,
+        seq__gt=seq,
+    )
     return [
         Event(number, turn, protocol.TaskState(state), body, artifact_id)
-        for number, turn, state, body, artifact_id in found.values_list(
-            "seq", "turn", "state", "body", "artifact_id"
-        )
+        for number, turn, state, body, artifact_id in found
     ]
 
 
@@ -184,8 +200,13 @@ def _history(
     return {key: newest_first[::-1] for key, newest_first in history.items()}
 
 
-def _newest_first(found: Sequence[models.Task], length: int | None) -> QuerySet[models.Message]:
+def _newest_first(found: Sequence[models.Task], length: int | None) -> Iterable[models.Message]:
     current = [row.status_message_id for row in found if row.status_message_id]
+    if len(found) == 1 and length is None:
+        known = statements.select(
+            models.Message, order_by=("-seq",), task=found[0].pk, seq__lte=found[0].seq
+        )
+        return [each for each in known if each.pk not in current]
     said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
     if len(found) == 1:
         return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
@@ -199,7 +220,7 @@ def _newest_first(found: Sequence[models.Task], length: int | None) -> QuerySet[
 def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifact]]:
     """Read the artifacts of many tasks, each as it was at its task's number."""
     numbers = {row.pk: row.seq for row in found}
-    known = models.Artifact.objects.filter(task__in=numbers).order_by("first_seq")
+    known = _known_artifacts(found)
     begun = [each for each in known if each.first_seq <= numbers[each.task_id]]
     growing = [each for each in begun if _is_open(each, numbers[each.task_id])]
     chunks = _chunks(growing, numbers)
@@ -209,6 +230,14 @@ def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifac
         whole = assemble(logged) if logged else _columns(each)
         artifacts.setdefault(each.task_id, []).append(_artifact(each.artifact_id, whole))
     return artifacts
+
+
+def _known_artifacts(found: Sequence[models.Task]) -> Iterable[models.Artifact]:
+    # A task's first event is its message: until there is another it has no artifact.
+    tasks = [row.pk for row in found if row.seq > 1]
+    if len(tasks) == 1:
+        return statements.select(models.Artifact, order_by=("first_seq",), task=tasks[0])
+    return models.Artifact.objects.filter(task__in=tasks).order_by("first_seq")
 
 
 def _is_open(row: models.Artifact, seq: int) -> bool:
