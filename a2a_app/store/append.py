@@ -11,6 +11,7 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
 from a2a_app.store import rows, statements
+from a2a_app.store.claims import Claim, Claimant, first_claim
 from a2a_app.store.database import alias, atomic
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
@@ -41,6 +42,7 @@ def append(
     *,
     run: RunKey | None = None,
     order: Callable[[UUID], None] = no_order,
+    claimant: Claimant | None = None,
     at: datetime | None = None,
     again: bool = False,
 ) -> Flush:
@@ -51,6 +53,7 @@ def append(
         updates: What happened, in order.
         run: In whose name; its writes are refused once it no longer holds the task.
         order: The runner's, told of the task in the same transaction where there is a turn to do.
+        claimant: Whose that turn is from the start, if it may begin at once: it is not ordered.
         at: When it happened, from `now`; None: now.
         again: Whether the same was asked before, with the same `at`, and the connection broke
             before the answer came: what was committed then is not committed twice.
@@ -67,14 +70,21 @@ def append(
         return Flush(rows.head_after(change), tuple(change.events))
     try:
         with atomic():
-            return _write(change, order)
+            return _write(change, order, claimant)
     except _MovedError:
         pass
     with atomic():
-        # Changes nothing, and holds the row, so that nobody is quicker a second time: on every
-        # database, where SQLite has no other way.
-        models.Task.objects.filter(pk=head.task_id).update(seq=F("seq"))
-        return _write(_projected(read_head(head.task_id), updates, run, at), order)
+        change = _projected(_held_head(head.task_id), updates, run, at)
+        return _write(change, order, claimant)
+
+
+def _held_head(task_id: UUID) -> Head:
+    """Read a task that nobody is quicker with a second time, on any database.
+
+    The statement changes nothing, and holds the row: SQLite has no other way.
+    """
+    models.Task.objects.filter(pk=task_id).update(seq=F("seq"))
+    return read_head(task_id)
 
 
 def now() -> datetime:
@@ -100,8 +110,10 @@ def _is_committed(change: Change) -> bool:
     return bool(wanted) and list(logged.values_list("seq", "body")) == wanted
 
 
-def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
+def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | None) -> Flush:
     if change.before.seq == 0:
+        if change.head.begins_context:
+            statements.insert([rows.context(change)])
         statements.insert([rows.task(change)])
         rows.insert_messages(change)
     else:
@@ -109,8 +121,8 @@ def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
         rows.insert_messages(change)
         _move_task(change)
     statements.insert(rows.events(change))
-    statements.insert(rows.runs(change))
-    if change.turns:
+    claim = _insert_runs(change, claimant)
+    if change.turns and claim is None:
         order(change.head.task_id)
     for _, _, received in change.turns:
         if received.webhook is not None:
@@ -119,7 +131,21 @@ def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
     _save_state(change)
     if change.head.pushed:
         announce(change.head.task_id, change.head.seq)
-    return Flush(change.head, tuple(change.events), _end_runs(change))
+    return Flush(change.head, tuple(change.events), _end_runs(change), claim)
+
+
+def _insert_runs(change: Change, claimant: Claimant | None) -> Claim | None:
+    """Store the turns to do; gives the claim of the one that begins at once, if there is one."""
+    if claimant is None or not change.turns or not change.before.is_idle:
+        statements.insert(rows.runs(change))
+        return None
+    [run] = rows.runs(change, claimant)
+    statements.insert([run])
+    # The run's row first: where a database checks at once, the task's must not point to nothing.
+    if not statements.update(models.Task, {"run": run.pk}, pk=change.head.task_id, run=None):
+        raise _MovedError
+    [(_, turn, received)] = change.turns
+    return first_claim(change.head, RunKey(run.pk, turn), claimant.worker, received)
 
 
 def _move_task(change: Change) -> None:

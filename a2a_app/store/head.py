@@ -33,6 +33,8 @@ class Head:
     answered: int = 0
     run_id: UUID | None = None
     pushed: bool = False
+    begins_context: bool = False
+    """Whether the context is new, and stored with the task."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, int] = field(default_factory=dict)
     """The open artifacts, which may get more chunks: each id with the event that began it."""

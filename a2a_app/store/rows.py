@@ -11,6 +11,8 @@ from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
 from a2a_app.store import statements
 from a2a_app.store.chunks import assemble, logged_chunks
+from a2a_app.store.claims import Claimant
+from a2a_app.store.clock import from_now
 from a2a_app.store.head import Head
 from a2a_app.store.projection import Change
 
@@ -109,8 +111,23 @@ def message(
     )
 
 
-def runs(change: Change) -> list[models.Run]:
+def context(change: Change) -> models.Context:
+    """Make the row of the conversation that a new task begins."""
+    head = change.head
+    return models.Context(
+        pk=head.context_key, context_id=head.context_id, agent=head.agent, owner=head.owner
+    )
+
+
+def runs(change: Change, claimant: Claimant | None = None) -> list[models.Run]:
     """Make the rows of the turns to do: the order to run them, stored with the message (R6)."""
+    claimed: dict[str, Any] = {"lease_until": timezone.now()}
+    if claimant is not None:
+        claimed = {
+            "worker": claimant.worker,
+            "lease_until": from_now(claimant.lease),
+            "started_at": timezone.now(),
+        }
     return [
         models.Run(
             task_id=change.head.task_id,
@@ -119,7 +136,7 @@ def runs(change: Change) -> list[models.Run]:
             metadata=received.metadata,
             accepted_output_modes=list(received.accepted_output_modes),
             extensions=list(received.extensions),
-            lease_until=timezone.now(),
+            **claimed,
         )
         for key, turn, received in change.turns
     ]
