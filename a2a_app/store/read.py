@@ -13,6 +13,9 @@ from a2a_app.store import statements
 from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
 
+WITH_TASKS = ("context", "status_message")
+"""What is read with the row of a task that is to be shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -21,16 +24,9 @@ class Scope:
     agent: str
     owner: str
 
-    def tasks(self) -> models.task.TaskQuerySet:
-        """Give the one queryset that every read for a caller begins with."""
-        return models.Task.objects.visible_to(agent=self.agent, owner=self.owner)
-
-    def find(self, task_id: UUID, *related: str) -> models.Task | None:
-        """Find one of those tasks by its key, with rows that it points to."""
-        found = statements.select(
-            models.Task, related=related, pk=task_id, agent=self.agent, owner=self.owner
-        )
-        return found[0] if found else None
+    def tasks(self) -> dict[str, str]:
+        """Give the conditions on tasks that every read for a caller begins with."""
+        return {"agent": self.agent, "owner": self.owner}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +56,10 @@ class Snapshot:
 def find(scope: Scope, task_id: str) -> models.Task:
     """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
     try:
-        found = scope.find(UUID(task_id), "context", "status_message")
+        where: dict[str, Any] = {"pk": UUID(task_id), **scope.tasks()}
+        [found] = statements.select(models.Task, related=WITH_TASKS, **where)
     except ValueError:
-        found = None
-    if found is None:
-        raise protocol.TaskNotFoundError(task_id=task_id[:100])
+        raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
     return found
 
 
@@ -161,7 +156,7 @@ def message(row: models.Message, *, context_id: str) -> protocol.Message:
         context_id=context_id,
         task_id=str(row.task_id) if row.task_id else "",
         role=protocol.Role(row.role),
-        parts=[protocol.Part.from_dict(part) for part in row.parts],
+        parts=[protocol.Part.known_good(part) for part in row.parts],
         metadata=row.metadata,
         extensions=row.extensions,
         reference_task_ids=row.reference_task_ids,
@@ -172,11 +167,12 @@ def _task(
     row: models.Task, history: list[protocol.Message], artifacts: list[protocol.Artifact]
 ) -> protocol.Task:
     context_id = row.context.context_id
-    said = row.status_message and message(row.status_message, context_id=context_id)
-    return protocol.Task(
+    status_message = row.status_message
+    said = message(status_message, context_id=context_id) if status_message else None
+    return protocol.Task.model_construct(
         id=str(row.pk),
         context_id=context_id,
-        status=protocol.TaskStatus(
+        status=protocol.TaskStatus.model_construct(
             state=protocol.TaskState(row.state), message=said, timestamp=row.status_at
         ),
         artifacts=artifacts,
@@ -201,18 +197,21 @@ def _history(
 
 
 def _newest_first(found: Sequence[models.Task], length: int | None) -> Iterable[models.Message]:
-    current = [row.status_message_id for row in found if row.status_message_id]
+    current = {row.status_message_id for row in found if row.status_message_id}
     if len(found) == 1 and length is None:
+        # What is newer than the task's number came after it was read.
         known = statements.select(
             models.Message, order_by=("-seq",), task=found[0].pk, seq__lte=found[0].seq
         )
+        return [each for each in known if each.pk not in current]
+    if length is None:
+        tasks = [row.pk for row in found]
+        known = statements.select(models.Message, order_by=("-seq",), task__pk__in=tasks)
         return [each for each in known if each.pk not in current]
     said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
     if len(found) == 1:
         return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
     said = said.filter(task__in=[row.pk for row in found])
-    if length is None:
-        return said
     place = Window(RowNumber(), partition_by="task", order_by="-seq")
     return said.annotate(place=place).filter(place__lte=length)
 
@@ -235,9 +234,9 @@ def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifac
 def _known_artifacts(found: Sequence[models.Task]) -> Iterable[models.Artifact]:
     # A task's first event is its message: until there is another it has no artifact.
     tasks = [row.pk for row in found if row.seq > 1]
-    if len(tasks) == 1:
-        return statements.select(models.Artifact, order_by=("first_seq",), task=tasks[0])
-    return models.Artifact.objects.filter(task__in=tasks).order_by("first_seq")
+    if not tasks:
+        return []
+    return statements.select(models.Artifact, order_by=("first_seq",), task__pk__in=tasks)
 
 
 def _is_open(row: models.Artifact, seq: int) -> bool:
@@ -275,5 +274,5 @@ def _columns(row: models.Artifact) -> dict[str, Any]:
 
 
 def _artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
-    parts = [protocol.Part.from_dict(part) for part in columns["parts"]]
+    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
     return protocol.Artifact.model_construct(artifact_id=artifact_id, **{**columns, "parts": parts})

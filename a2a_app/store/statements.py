@@ -6,12 +6,14 @@ under these conditions. So a shape is compiled the first time, on each connectio
 only its values change. The SQL is what a queryset would have sent, on every database.
 """
 
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import BaseExpression, Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
@@ -64,20 +66,28 @@ class Statement:
             return list(self._compiler.apply_converters(cursor.fetchall(), self._converters))
 
 
-def select(model: type[M], *, related: Fields = (), order_by: Fields = (), **where: Any) -> list[M]:
+def select(
+    model: type[M],
+    *,
+    related: Fields = (),
+    order_by: Fields = (),
+    limit: int | None = None,
+    **where: Any,
+) -> list[M]:
     """Read the rows that meet the conditions, which are written as for `filter`.
 
     Args:
         model: Whose rows.
         related: Foreign keys whose rows are read with them, as by `select_related`.
         order_by: As the queryset's.
+        limit: How many at the most. It is part of the shape.
         where: The conditions.
     """
     names = _columns(model)
     others: list[Any] = [model._meta.get_field(name) for name in related]
     wanted = (*names, *(f"{o.name}__{name}" for o in others for name in _columns(o.related_model)))
     made = []
-    for row in select_values(model, wanted, order_by=order_by, **where):
+    for row in select_values(model, wanted, order_by=order_by, limit=limit, **where):
         one = model.from_db(alias(), names, row[: len(names)])
         start = len(names)
         for other in others:
@@ -94,7 +104,7 @@ def select(model: type[M], *, related: Fields = (), order_by: Fields = (), **whe
 def select_values(
     model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> list[Any]:
-    """Read fields of the rows that meet the conditions. The limit is part of the shape."""
+    """Read fields of the rows that meet the conditions. See `select`."""
     statement = _known(
         (model, "values", fields, order_by, limit, *_shape(where)),
         lambda: (
@@ -104,7 +114,21 @@ def select_values(
             .query
         ),
     )
-    return statement.fetch(list(where.values()))
+    return statement.fetch(_given(where))
+
+
+def count(model: Model, **where: Any) -> int:
+    """Count the rows that meet the conditions."""
+
+    def query() -> Any:
+        counted = model._base_manager.filter(**_conditions(model, where)).query
+        # As `get_aggregation` does: no column of the model's, and so no groups.
+        counted.default_cols = False
+        counted.add_annotation(Count("*"), "number")
+        return counted
+
+    statement = _known((model, "count", *_shape(where)), query)
+    return int(statement.fetch(_given(where))[0][0])
 
 
 def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
@@ -121,7 +145,7 @@ def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
         changed.add_update_values(
             {
                 name: _place(model._meta.get_field(name), value, number)
-                for number, (name, value) in enumerate(values.items(), len(where))
+                for number, (name, value) in enumerate(values.items(), len(_given(where)))
             }
         )
         return changed
@@ -129,7 +153,7 @@ def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
     fixed = _expressions(values.values())
     statement = _known((model, "update", *values, *fixed, *_shape(where)), query)
     with connections[alias()].cursor() as cursor:
-        cursor.execute(statement.sql, statement.params([*where.values(), *values.values()]))
+        cursor.execute(statement.sql, statement.params([*_given(where), *values.values()]))
         return int(cursor.rowcount)
 
 
@@ -184,10 +208,22 @@ def _columns(model: Model) -> Fields:
 
 
 def _conditions(model: Model, where: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if value is None else Place(number, _field(model, name).get_db_prep_value)
-        for number, (name, value) in enumerate(where.items())
-    }
+    numbers = itertools.count()
+    conditions: dict[str, Any] = {}
+    for name, value in where.items():
+        places = [Place(next(numbers), _field(model, name).get_db_prep_value) for _ in _each(value)]
+        conditions[name] = (
+            places if isinstance(value, list) else None if value is None else places[0]
+        )
+    return conditions
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _given(where: Mapping[str, Any]) -> list[Any]:
+    return [each for value in where.values() for each in _each(value)]
 
 
 def _place(field: Any, value: Any, number: int) -> Any:
@@ -206,8 +242,11 @@ def _field(model: Model, name: str) -> Any:
 
 
 def _shape(where: Mapping[str, Any]) -> list[Hashable]:
-    # To compare with NULL is other SQL.
-    return [(name, value is None) for name, value in where.items()]
+    # To compare with NULL is other SQL, and so are more values or fewer after IN.
+    return [
+        (name, len(value) if isinstance(value, list) else value is None)
+        for name, value in where.items()
+    ]
 
 
 def _expressions(values: Iterable[Any]) -> list[Any]:

@@ -64,6 +64,16 @@ def test_a_condition_on_null_is_another_statement() -> None:
     assert models.Task.objects.get().run is None
 
 
+def test_rows_are_found_by_any_of_some_values_and_counted() -> None:
+    keys = [begin().head.task_id for _ in range(4)]
+    for some in (keys[:2], keys[1:]):
+        found = statements.select(models.Task, order_by=("id",), pk__in=some, agent="load")
+        assert [task.pk for task in found] == some
+        assert statements.count(models.Task, agent="load", pk__in=some) == len(some)
+    assert statements.count(models.Message, task__pk__in=keys, context__owner="") == 4
+    assert statements.count(models.Task, agent="other") == 0
+
+
 def test_more_rows_than_one_statement_may_have_values_for_are_all_inserted() -> None:
     begin()
     statements.insert([event(seq) for seq in range(2, 402)])
