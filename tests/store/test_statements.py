@@ -84,6 +84,25 @@ def test_more_rows_than_one_statement_may_have_values_for_are_all_inserted() -> 
     assert [tuple(row) for row in read] == [(399, '"399"'), (398, '"398"')]
 
 
+def test_many_rows_come_out_as_they_went_in() -> None:
+    task_id = begin().head.task_id
+    context = models.Context.objects.get()
+    rows = [
+        models.Message(
+            context=context,
+            task_id=task,
+            message_id=f"'{{{number}}}'",
+            role="ROLE_AGENT",
+            parts=[{"text": "%s"}, {"data": number}],
+            metadata={"number": number},
+        )
+        for number, task in enumerate([None, task_id, task_id])
+    ]
+    statements.insert(rows)
+    known = {row.pk: row for row in models.Message.objects.all()}
+    assert [columns(known[row.pk]) for row in rows] == [columns(row) for row in rows]
+
+
 def test_a_row_that_is_there_is_overwritten_where_that_is_asked_for() -> None:
     task_id = begin().head.task_id
     unique = (
