@@ -18,7 +18,10 @@ class EmbeddedRunner(Runner):
 
     async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
         """Work on the task's next turn on this event loop."""
-        self.worker.start(task_id, claim)
+        if claim is not None:
+            await self.worker.take(claim)
+        else:
+            self.worker.start(task_id)
 
     async def unbegun(self) -> list[UUID]:
         """Find as many turns as there are places here, the oldest first."""

@@ -68,16 +68,21 @@ class Worker:
             self._kept -= 1
             self._place_left.set()
 
-    def start(self, task_id: UUID, claim: Claim | None = None) -> None:
-        """Work on the task's next turn, now or when there is a place; may be told twice.
+    async def take(self, claim: Claim) -> None:
+        """Work on a turn that was stored as this worker's, in the place that was kept for it.
 
-        A turn that is claimed already has its place.
+        Call it within `place`: a worker that closes meanwhile waits until the turn is put back.
         """
-        if claim is not None:
-            self._begin(task_id, claim)
-        elif self.closing:
+        if self.closing:
+            await database.run(runs.put_back, claim)
+        else:
+            self._begin(claim.head.task_id, claim)
+
+    def start(self, task_id: UUID) -> None:
+        """Work on the task's next turn, now or when there is a place; may be told twice."""
+        if self.closing:
             return
-        elif self.free > 0:
+        if self.free > 0:
             self._begin(task_id)
         elif len(self._waiting) < WAITING:
             self._waiting[task_id] = None
@@ -135,10 +140,8 @@ class Worker:
 
     async def _work(self, task_id: UUID, claim: Claim | None) -> None:
         """Answer the task's messages, one after the other, for as long as there are any."""
-        if self.closing and claim is not None:
-            await database.run(runs.put_back, claim)
         await self._listen()
-        while not self.closing:
+        while claim is not None or not self.closing:
             claim = claim or await database.run(
                 runs.claim, task_id, self.name, agents=registry.slugs(), lease=lease()
             )
