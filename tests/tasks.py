@@ -31,7 +31,12 @@ def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False)
 
 
 def begin(
-    text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "", **options: Any
+    text: str = "hello",
+    *,
+    message: Message | None = None,
+    scope: Scope = SCOPE,
+    context_id: str = "",
+    **options: Any,
 ) -> Flush:
     """Store a new task with its first message."""
     context_id = context_id or contexts.new_context_id()
@@ -42,7 +47,7 @@ def begin(
         agent=scope.agent,
         owner=scope.owner,
     )
-    return append(head, [MessageReceived(said(text))], **options)
+    return append(head, [MessageReceived(message or said(text))], **options)
 
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:

@@ -51,15 +51,19 @@ async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stre
         yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
         return
     head, received = await _prepare(call, params, message)
-    task_id, length = str(head.task_id), configuration.history_length
+    length = configuration.history_length
     # A stream lives for hours: it must not keep what it no longer needs.
     del params, message, configuration
     async with Follower(head.task_id) as follower:
-        turn = (await _accept(head, received)).head.turn
-        found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
+        flush = await _accept(head, received)
+        if head.seq == 0:
+            found = read.first_snapshot(flush, received.message, history_length=length)
+        else:
+            task_id = str(head.task_id)
+            found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
         yield [task_item(found)]
-        position = found.position
-        del call, head, received, found
+        position, turn = found.position, flush.head.turn
+        del call, head, received, flush, found
         async for events in follower.follow(position, Until(turn)):
             yield [StreamItem(event.seq, event.body) for event in events]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Window
 from django.db.models.functions import RowNumber
+from pydantic_core import from_json
 
 from a2a_app import models, protocol
 from a2a_app.store import statements
@@ -75,6 +76,29 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     return Snapshot(
         task=_task(row, history, _artifacts([row]).get(row.pk, [])),
         position=_newest_position(row),
+    )
+
+
+def first_snapshot(
+    flush: Flush, said: protocol.Message, *, history_length: int | None = None
+) -> Snapshot:
+    """Give a new task as it was stored, with the message that began it: nothing is read.
+
+    So a stream begins with the first event, however quick the agent is.
+    """
+    head = flush.head
+    ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
+    logged = protocol.StreamResponse.from_dict(from_json(flush.events[0].body))
+    assert logged.status_update is not None  # what a message logs
+    return Snapshot(
+        task=protocol.Task(
+            id=str(head.task_id),
+            context_id=head.context_id,
+            status=logged.status_update.status,
+            history=[] if history_length == 0 else [said.model_copy(update=ids)],
+            metadata=dict(head.metadata),
+        ),
+        position=position_after(flush),
     )
 
 
