@@ -8,7 +8,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 ON_BOTH := tests/store tests/feed tests/runners tests/push tests/bindings tests/test_admin.py tests/test_admin_api_keys.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster worker test lint format clean
+.PHONY: help run cluster worker test lint format bench clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,11 @@ lint: $(VENV)/dev.stamp ## Check style and types
 format: $(VENV)/dev.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp ## Measure for an hour, and write docs/performance.md
+	$(BIN)/python -m benchmarks.chunk_cost
+	$(BIN)/python -m benchmarks.layers
+	$(BIN)/python -m benchmarks.peers --write
 
 clean: ## Remove what the commands have made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info db.sqlite3*

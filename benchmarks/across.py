@@ -77,7 +77,7 @@ def sdk(stack: ExitStack) -> Site:
     url = urlsplit(stack.enter_context(fresh_database("postgresql")))
     assert url.hostname
     database_url = f"postgresql+asyncpg://postgres@{url.path}?host={unquote(url.hostname)}"
-    here, there = sdk_server(database_url), sdk_server(database_url)
+    here, there = (sdk_server(database_url, alone=False) for _ in range(2))
     for server in (here, there):
         stack.callback(server.kill)
         server.start()

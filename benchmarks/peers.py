@@ -1,122 +1,173 @@
-"""The same work given to this app and to the official SDK with its store in memory.
+"""The same work given to this app and to the official SDK with each of its stores.
 
-    python -m benchmarks.peers [rounds]
+    python -m benchmarks.peers [--rounds 9] [--tasks 10000] [--write]
 
-All on uvicorn, the servers in turn. The SDK stores nothing that a restart would leave.
+The servers take turns, each on the first core, with the load on another. PostgreSQL commits to its
+disk. `--write` puts the table into docs/performance.md.
 """
 
+import argparse
 import asyncio
-import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from statistics import median, quantiles
 
-from benchmarks.wire import answer
-from tests.rpc import told
-from tests.servers import Process, free_port, fresh_database, web_server
+import psutil
+import psycopg
 
-ROUNDS = 9
-ROUND_SECONDS = 120.0
-CLIENTS = 10
-SENDS, STREAM_CHUNKS = 300, 500
-EVENT = re.compile(rb"^data: ", re.MULTILINE)
+from benchmarks.work import WORK, Figure, Peer, measured, nothing
+from tests.servers import ROOT, Process, free_port, fresh_database, postgresql, web_server
 
-
-@dataclass(frozen=True)
-class Peer:
-    """A server, and where its load agent is."""
-
-    name: str
-    process: Process
-    path: str
-
-    async def ask(self, method: str, chunks: int) -> bytes:
-        """Make a request and give all of the answer."""
-        request = answer(self.process, self.path, method, message=told(chunks=chunks))
-        async with request as reader:
-            said = await reader.read()
-        assert b"TASK_STATE_COMPLETED" in said, said[-1000:]
-        return said
+ROUNDS, TASKS = 9, 10_000
+ROUND_SECONDS = 300.0
+COMMITS = 500
+PAGE = ROOT / "docs" / "performance.md"
+# To which of the servers the others are compared.
+MEASURES = ("SDK, in memory", "SDK, PostgreSQL")
+BEGIN, END = "<!-- measured: benchmarks/peers.py -->", "<!-- end -->"
 
 
-async def sends(peer: Peer) -> float:
-    """Give the blocking SendMessage calls per second of a few clients."""
-
-    async def client() -> None:
-        for _ in range(SENDS // CLIENTS):
-            await peer.ask("SendMessage", chunks=1)
-
-    begin = time.perf_counter()
-    await asyncio.gather(*[client() for _ in range(CLIENTS)])
-    return SENDS / (time.perf_counter() - begin)
-
-
-async def streams(peer: Peer) -> float:
-    """Give the events per second that a few streams receive at the same time."""
-    begin = time.perf_counter()
-    asked = [peer.ask("SendStreamingMessage", chunks=STREAM_CHUNKS) for _ in range(CLIENTS)]
-    events = sum([len(EVENT.findall(said)) for said in await asyncio.gather(*asked)])
-    assert events >= CLIENTS * STREAM_CHUNKS
-    return events / (time.perf_counter() - begin)
-
-
-WORK: dict[str, Callable[[Peer], Awaitable[float]]] = {
-    f"blocking SendMessage a second, {CLIENTS} clients": sends,
-    f"events a second, {CLIENTS} streams": streams,
-}
-
-
-def sdk_server(database_url: str = "") -> Process:
-    """Make, and do not start, a server of the SDK; with a database, one in its cluster mode."""
+def sdk_server(database_url: str = "", *, alone: bool = True) -> Process:
+    """Make, and do not start, a server of the SDK, alone or in its cluster mode."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]
-    env = {"SDK_DATABASE_URL": database_url}
+    env = {"SDK_DATABASE_URL": database_url, "SDK_ALONE": "1" if alone else ""}
     return Process([*command, "benchmarks.sdk_server:application"], env, port)
 
 
+def sdk_url(url: str) -> str:
+    """Give the URL of a database as SQLAlchemy's asynchronous drivers take it."""
+    if url.startswith("sqlite"):
+        return url.replace("sqlite://", "sqlite+aiosqlite://", 1)
+    place, _, name = url.partition("@")[2].rpartition("/")
+    folder = psycopg.conninfo.conninfo_to_dict(url).get("host", place)
+    return f"postgresql+asyncpg://postgres@/{name}?host={folder}"
+
+
 def peers(stack: ExitStack) -> list[Peer]:
-    """Start all servers, the SDK's first."""
+    """Start all servers, the SDK's first and the floor last."""
     found = [Peer("SDK, in memory", sdk_server(), "/")]
-    for database in ("sqlite", "postgresql"):
-        url = stack.enter_context(fresh_database(database))
-        server = web_server("uvicorn", database_url=url)
-        server.command += ["--log-level", "warning"]
-        found.append(Peer(f"a2a_app, {database}", server, "/a2a/load/"))
+    for title, database in (("SQLite", "sqlite"), ("PostgreSQL", "postgresql")):
+        url = stack.enter_context(fresh_database(database))  # type: ignore[arg-type]  # one of them
+        found.append(Peer(f"SDK, {title}", sdk_server(sdk_url(url)), "/"))
+    for kind, title, database in (
+        ("uvicorn", "SQLite", "sqlite"),
+        ("uvicorn", "PostgreSQL", "postgresql"),
+        ("daphne", "PostgreSQL", "postgresql"),
+    ):
+        url = stack.enter_context(fresh_database(database))  # type: ignore[arg-type]  # as above
+        server = web_server(kind, database_url=url)  # type: ignore[arg-type]  # one of them
+        found.append(Peer(f"a2a_app, {title}, {kind}", server, "/a2a/load/"))
+    for kind in ("uvicorn", "daphne"):
+        url = stack.enter_context(fresh_database("sqlite"))
+        server = web_server(kind, database_url=url, settings_module="benchmarks.floor_settings")  # type: ignore[arg-type]  # one of them
+        found.append(Peer(f"the floor, {kind}", server, "/"))
     for peer in found:
+        if "uvicorn" in peer.process.command:
+            peer.process.command += ["--log-level", "warning"]
         stack.callback(peer.process.kill)
         peer.process.start()
     return found
 
 
+def spread_over_cores(found: list[Peer]) -> None:
+    """Give all servers, which work in turn, one core, and the load another."""
+    cores = psutil.Process().cpu_affinity() or [0]
+    psutil.Process().cpu_affinity(cores[1:2] or cores)
+    for peer in found:
+        psutil.Process(peer.process.pid).cpu_affinity(cores[:1])
+
+
 async def measure(
-    found: list[Peer], work: Callable[[Peer], Awaitable[float]], rounds: int
-) -> dict[str, list[float]]:
+    found: list[Peer], work: Callable[[Peer], Awaitable[int]], rounds: int
+) -> dict[str, list[Figure]]:
     """Let the servers do the work in turn, after one round that does not count."""
-    figures: dict[str, list[float]] = {peer.name: [] for peer in found}
+    figures: dict[str, list[Figure]] = {peer.name: [] for peer in found}
     for number in range(rounds + 1):
         for peer in found:
             async with asyncio.timeout(ROUND_SECONDS):
-                figure = await work(peer)
+                figure = await measured(work, peer)
             if number:
                 figures[peer.name].append(figure)
     return figures
 
 
-def main(rounds: int) -> None:
-    """Measure and print the tables."""
+def table(title: str, figures: dict[str, list[Figure]]) -> str:
+    """Make the table of one work, with ratios to the SDK in memory and to that on PostgreSQL."""
+    lines = [
+        f"### {title}",
+        "",
+        "| server | a second | middle half | CPU ms | to SDK, in memory | to SDK, PostgreSQL |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, each in figures.items():
+        low, middle, high = quantiles([one.rate for one in each], n=4, method="inclusive")
+        ratios = " | ".join(_ratio(middle, figures.get(other, [])) for other in MEASURES)
+        cpu = median(one.cpu for one in each)
+        lines.append(f"| {name} | {middle:,.0f} | {low:,.0f}-{high:,.0f} | {cpu:.2f} | {ratios} |")
+    return "\n".join([*lines, ""])
+
+
+def _ratio(rate: float, others: list[Figure]) -> str:
+    return f"{rate / median(one.rate for one in others):.2f}" if others else ""
+
+
+def durable() -> None:
+    """Have PostgreSQL wait for its disk, which the tests do not need."""
+    with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = on")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def commits() -> float:
+    """Give the transactions a second of one connection that inserts one row in each."""
+    with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE a_row (text text)")
+        begun = time.perf_counter()
+        for _ in range(COMMITS):
+            connection.execute("INSERT INTO a_row VALUES ('x')")
+        seconds = time.perf_counter() - begun
+        connection.execute("DROP TABLE a_row")
+    return COMMITS / seconds
+
+
+def report(rounds: int, tasks: int) -> str:
+    """Measure everything; gives the tables."""
+    durable()
     with ExitStack() as stack:
         found = peers(stack)
+        spread_over_cores(found)
+        filled = [peer for peer in found if not peer.name.startswith("the floor")]
+        for peer in filled:
+            asyncio.run(peer.fill(tasks))
+        parts = [f"{rounds} rounds, {tasks:,} tasks in each server.\n"]
         for title, work in WORK.items():
-            figures = asyncio.run(measure(found, work, rounds))
-            first = median(figures[found[0].name])
-            print(f"\n{title}; {rounds} rounds")
-            for name, each in figures.items():
-                low, middle, high = quantiles(each, n=4, method="inclusive")
-                print(f"{name:<22} {middle:>8,.0f} ({low:,.0f}-{high:,.0f})  {middle / first:.2f}")
+            parts.append(table(title, asyncio.run(measure(filled, work, rounds))))
+            print(parts[-1], flush=True)
+        floors = [peer for peer in found if peer not in filled]
+        parts.append(
+            table("a view that does nothing", asyncio.run(measure(floors, nothing, rounds)))
+        )
+        parts.append(f"One connection to PostgreSQL commits {commits():,.0f} rows a second.\n")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--tasks", type=int, default=TASKS)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    found = report(asked.rounds, asked.tasks)
+    print(found)
+    if asked.write:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n\n{found}\n{END}{after}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)
+    main()

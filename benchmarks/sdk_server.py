@@ -1,7 +1,7 @@
 """The load agent of the reference project, served by the official SDK.
 
 Its store is in memory, or where SDK_DATABASE_URL is set, in a database that several servers share:
-the SDK's cluster mode.
+the SDK's cluster mode. With SDK_ALONE set too, it is the SDK's plain store for one server.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from a2a.server.cluster import DatabaseTaskEventStream, VersionedDatabaseTaskSto
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_jsonrpc_routes
-from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
+from a2a.server.tasks import DatabaseTaskStore, InMemoryTaskStore, TaskUpdater
 from a2a.types import AgentCapabilities, AgentCard, AgentInterface, Part, TaskState
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
@@ -42,7 +42,7 @@ class Load(AgentExecutor):
         chunks = told.get("chunks", 1)
         for index in range(chunks):
             await updater.add_artifact(
-                [Part(text=f"{index} {time.time():.6f} ".ljust(32, "."))],
+                [Part(text=f"{index} {time.time():.6f} ".ljust(told.get("size", 32), "."))],
                 artifact_id="load",
                 name="load",
                 append=index > 0,
@@ -62,6 +62,8 @@ def stores() -> dict[str, Any]:
     if not url:
         return {"task_store": InMemoryTaskStore()}
     engine = create_async_engine(url)
+    if os.environ.get("SDK_ALONE"):
+        return {"task_store": DatabaseTaskStore(engine)}
     return {
         "task_store": VersionedDatabaseTaskStore(engine),
         "event_stream": DatabaseTaskEventStream(engine),

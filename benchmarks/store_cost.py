@@ -31,17 +31,17 @@ class Log:
     """One task's log, written from its beginning."""
 
     def __init__(self) -> None:
-        context = contexts.open_context(Scope("load", ""), contexts.new_context_id())
+        context_id = contexts.new_context_id()
         head = Head(
             task_id=contexts.new_task_id(),
-            context_key=context.pk,
-            context_id=context.context_id,
+            context_key=contexts.open_context(Scope("load", ""), context_id),
+            context_id=context_id,
             agent="load",
             owner="",
         )
         said = protocol.Message(
             message_id="benchmark",
-            context_id=context.context_id,
+            context_id=context_id,
             role=protocol.Role.USER,
             parts=[protocol.Part(text="Go on.")],
         )

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import contexts, runs
 from a2a_app.store.append import append
+from a2a_app.store.claims import Claim
 from a2a_app.store.head import Head
 from a2a_app.store.log import Flush
 from a2a_app.store.read import Scope
-from a2a_app.store.runs import Claim
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
 
 SCOPE = Scope("load", "")
@@ -31,18 +31,23 @@ def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False)
 
 
 def begin(
-    text: str = "hello", *, scope: Scope = SCOPE, context_id: str = "", **options: Any
+    text: str = "hello",
+    *,
+    message: Message | None = None,
+    scope: Scope = SCOPE,
+    context_id: str = "",
+    **options: Any,
 ) -> Flush:
     """Store a new task with its first message."""
-    context = contexts.open_context(scope, context_id or contexts.new_context_id())
+    context_id = context_id or contexts.new_context_id()
     head = Head(
         task_id=contexts.new_task_id(),
-        context_key=context.pk,
-        context_id=context.context_id,
+        context_key=contexts.open_context(scope, context_id),
+        context_id=context_id,
         agent=scope.agent,
         owner=scope.owner,
     )
-    return append(head, [MessageReceived(said(text))], **options)
+    return append(head, [MessageReceived(message or said(text))], **options)
 
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from a2a_app.protocol import Message
 from a2a_app.store import database, read
-from a2a_app.store.runs import Claim
+from a2a_app.store.claims import Claim
 from a2a_app.store.updates import StateSaved, Update
 
 

@@ -11,7 +11,7 @@ from a2a_app.agents.content import Content, agent_message
 from a2a_app.agents.context import ContextState
 from a2a_app.protocol import Message, TaskState
 from a2a_app.store import database, read
-from a2a_app.store.runs import Claim
+from a2a_app.store.claims import Claim
 from a2a_app.store.updates import StatusUpdate, Update
 from a2a_app.store.writer import Writer
 

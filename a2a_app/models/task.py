@@ -1,21 +1,11 @@
 """Task: the unit of work."""
 
-from typing import Self
-
 from django.conf import settings
 from django.db import models
 
 from a2a_app.models.context import Context
 from a2a_app.models.keys import new_key
 from a2a_app.protocol import TaskState
-
-
-class TaskQuerySet(models.QuerySet["Task"]):
-    """Tasks, and who may see which."""
-
-    def visible_to(self, *, agent: str, owner: str) -> Self:
-        """Only what this owner has with this agent: every read for a caller begins here (R11)."""
-        return self.filter(agent=agent, owner=owner)
 
 
 class Task(models.Model):
@@ -47,8 +37,6 @@ class Task(models.Model):
     )
     pushed = models.BooleanField(default=False, help_text="Whether webhooks may wait for events.")
     created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = TaskQuerySet.as_manager()
 
     class Meta:
         indexes = [

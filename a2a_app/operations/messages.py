@@ -51,15 +51,19 @@ async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stre
         yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
         return
     head, received = await _prepare(call, params, message)
-    task_id, length = str(head.task_id), configuration.history_length
+    length = configuration.history_length
     # A stream lives for hours: it must not keep what it no longer needs.
     del params, message, configuration
     async with Follower(head.task_id) as follower:
-        turn = (await _accept(head, received)).head.turn
-        found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
+        flush = await _accept(head, received)
+        if head.seq == 0:
+            found = read.first_snapshot(flush, received.message, history_length=length)
+        else:
+            task_id = str(head.task_id)
+            found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
         yield [task_item(found)]
-        position = found.position
-        del call, head, received, found
+        position, turn = found.position, flush.head.turn
+        del call, head, received, flush, found
         async for events in follower.follow(position, Until(turn)):
             yield [StreamItem(event.seq, event.body) for event in events]
 
@@ -92,7 +96,7 @@ async def _prepare(
     """Find the task that the message is for, or make a new one, not stored yet."""
     configuration = params.configuration or protocol.SendMessageConfiguration()
     webhook = await _webhook(call, configuration.task_push_notification_config)
-    head = await database.run(_head_of_existing if message.task_id else _head_of_new, call, message)
+    head = await _head(call, message, begins_context=not params.message.context_id)
     received = MessageReceived(
         message=message,
         metadata=params.metadata,
@@ -127,9 +131,28 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
 
 async def _store_and_start(head: Head, received: MessageReceived) -> Flush:
     runner = runners.current()
-    flush = await write(head, received, order=runner.order)
-    await runner.start(head.task_id)
+    with runner.place() as claimant:
+        flush = await write(head, received, order=runner.order, claimant=claimant)
+        await runner.start(head.task_id, flush.claim)
     return flush
+
+
+async def _head(call: Call, message: Message, *, begins_context: bool) -> Head:
+    if message.task_id:
+        return await database.run(_head_of_existing, call, message)
+    # A contextId that was made just now is nobody's yet: its context is stored with the task.
+    key = None
+    if not begins_context:
+        key = await database.run(contexts.open_context, call.scope, message.context_id)
+    return Head(
+        task_id=contexts.new_task_id(),
+        context_key=key or contexts.new_context_key(),
+        context_id=message.context_id,
+        agent=call.agent.slug,
+        owner=call.caller.owner,
+        user_id=call.caller.user_id,
+        begins_context=begins_context,
+    )
 
 
 def _head_of_existing(call: Call, message: Message) -> Head:
@@ -137,15 +160,3 @@ def _head_of_existing(call: Call, message: Message) -> Head:
     if message.context_id and message.context_id != row.context.context_id:
         raise InvalidParamsError.of("message.contextId", "is not the context of the task")
     return head_of(row)
-
-
-def _head_of_new(call: Call, message: Message) -> Head:
-    context = contexts.open_context(call.scope, message.context_id)
-    return Head(
-        task_id=contexts.new_task_id(),
-        context_key=context.pk,
-        context_id=context.context_id,
-        agent=call.agent.slug,
-        owner=call.caller.owner,
-        user_id=call.caller.user_id,
-    )

@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from a2a_app.runners.reap import reap
 from a2a_app.runners.sweep import sweep_for_ever
 from a2a_app.runners.worker import Worker
 from a2a_app.store.append import no_order
+from a2a_app.store.claims import Claim, Claimant
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,19 @@ class Runner(ABC):
         """
         no_order(task_id)
 
+    def place(self) -> AbstractContextManager[Claimant | None]:
+        """Keep a place for a turn that is about to be stored, where turns run on this event loop.
+
+        Whoever this gives has the turn from the start; None: the turn is to be ordered.
+        """
+        return nullcontext()
+
     @abstractmethod
-    async def start(self, task_id: UUID) -> None:
+    async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
         """See that the task's next turn runs soon; does not wait for it, and may be told twice.
 
-        Called once the turn is stored. Raises nothing: what was not started, the sweep finds.
+        Called once the turn is stored, with its claim where `place` had a place for it.
+        Raises nothing: what was not started, the sweep finds.
         """
 
     @abstractmethod

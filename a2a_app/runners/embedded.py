@@ -1,18 +1,27 @@
 """The embedded runner: turns run in the process that serves, as tasks of its event loop."""
 
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
 from a2a_app.store import database, runs
+from a2a_app.store.claims import Claim, Claimant
 
 
 class EmbeddedRunner(Runner):
     """One worker in each event loop that serves; needs nothing but the database."""
 
-    async def start(self, task_id: UUID) -> None:
+    def place(self) -> AbstractContextManager[Claimant | None]:
+        """Keep one of this event loop's places, if one is free."""
+        return self.worker.place()
+
+    async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
         """Work on the task's next turn on this event loop."""
-        self.worker.start(task_id)
+        if claim is not None:
+            await self.worker.take(claim)
+        else:
+            self.worker.start(task_id)
 
     async def unbegun(self) -> list[UUID]:
         """Find as many turns as there are places here, the oldest first."""

@@ -10,8 +10,8 @@ from a2a_app.agents.turn import Turn
 from a2a_app.protocol import TaskState
 from a2a_app.runners.drive import drive
 from a2a_app.runners.limits import TimeLimitError, wait_within_limits
+from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
-from a2a_app.store.runs import Claim
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writer import Writer, write
 
@@ -56,7 +56,7 @@ class Execution:
         Raises only what the database raises; then the lease runs out, and the run counts as lost.
         """
         # A task of its own, so that stopping the agent does not stop the writing of the end.
-        self._agent_task = asyncio.create_task(drive(self._agent, self._turn))
+        self._agent_task = asyncio.create_task(self._answer())
         try:
             broken = await wait_within_limits(self._agent_task, self._agent, self._writer)
         except asyncio.CancelledError:
@@ -71,6 +71,17 @@ class Execution:
         if failure is not None and not self._stopped:
             await self._fail(failure)
 
+    async def _answer(self) -> None:
+        await drive(self._agent, self._turn)
+        if self._writer.ends_task:
+            return
+        unsaved = self._turn.context.unsaved()
+        if unsaved:
+            # A state that cannot be saved must not take with it what was said before.
+            await self._writer.flushed()
+        # At once: so the end goes into the same commit as the agent's last words.
+        self._writer.accept(*unsaved, Returned())
+
     @staticmethod
     async def _let_clean_up(agent_task: "asyncio.Task[None]") -> None:
         # An agent that does not end when it is cancelled must not hold up what comes after it.
@@ -80,8 +91,6 @@ class Execution:
         """Commit what the agent has said, and its return; gives what went wrong, if anything."""
         try:
             await self._writer.flushed()
-            if failure is None and not self._writer.head.state.is_terminal:
-                await self._writer.put(*self._turn.context.unsaved(), Returned())
         except (TaskEndedError, RunLostError) as loss:
             logger.info("Run %s of task %s: %s", self.claim.run.id, self._turn.task_id, loss)
             self._stopped = True

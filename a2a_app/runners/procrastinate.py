@@ -54,7 +54,7 @@ class ProcrastinateRunner(QueuedRunner):
         except AlreadyEnqueued:
             pass
 
-    async def start(self, task_id: UUID) -> None:
+    async def start(self, task_id: UUID, claim: object = None) -> None:
         """Do nothing: the job was stored with the turn, and wakes a worker itself."""
 
     async def remind(self, task_id: UUID) -> None:

@@ -43,7 +43,7 @@ class TasksRunner(QueuedRunner):
     the sweep enqueues again.
     """
 
-    async def start(self, task_id: UUID) -> None:
+    async def start(self, task_id: UUID, claim: object = None) -> None:
         """Enqueue the task's next turn."""
         try:
             await self.remind(task_id)

@@ -7,6 +7,8 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +17,7 @@ from a2a_app import conf, live
 from a2a_app.agents import registry
 from a2a_app.runners.execute import Execution
 from a2a_app.store import database, news, runs
+from a2a_app.store.claims import Claim, Claimant
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ class Worker:
         self._executions: dict[UUID, Execution] = {}
         self._waiting: dict[UUID, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._kept = 0
+        self._place_left = asyncio.Event()
         self._listening = False
         self._heartbeat: threading.Thread | None = None
         self.closing = False
@@ -48,7 +53,30 @@ class Worker:
     @property
     def free(self) -> int:
         """How many more turns it takes now."""
-        return conf.current().max_runs - len(self._tasks)
+        return conf.current().max_runs - len(self._tasks) - self._kept
+
+    @contextmanager
+    def place(self) -> Iterator[Claimant | None]:
+        """Keep a place for a turn that is about to be stored as claimed; None if there is none."""
+        if self.closing or self.free <= 0:
+            yield None
+            return
+        self._kept += 1
+        try:
+            yield Claimant(self.name, lease())
+        finally:
+            self._kept -= 1
+            self._place_left.set()
+
+    async def take(self, claim: Claim) -> None:
+        """Work on a turn that was stored as this worker's, in the place that was kept for it.
+
+        Call it within `place`: a worker that closes meanwhile waits until the turn is put back.
+        """
+        if self.closing:
+            await database.run(runs.put_back, claim)
+        else:
+            self._begin(claim.head.task_id, claim)
 
     def start(self, task_id: UUID) -> None:
         """Work on the task's next turn, now or when there is a place; may be told twice."""
@@ -67,9 +95,9 @@ class Worker:
         if not self.closing:
             await asyncio.wait([self._begin(task_id)])
 
-    def _begin(self, task_id: UUID) -> "asyncio.Task[None]":
+    def _begin(self, task_id: UUID, claim: Claim | None = None) -> "asyncio.Task[None]":
         # A fresh context: the request's would tie its agent to that request's thread and user.
-        task = self._loop.create_task(self._work(task_id), context=contextvars.Context())
+        task = self._loop.create_task(self._work(task_id, claim), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -78,6 +106,10 @@ class Worker:
         """Take no more turns, give those under way SHUTDOWN_SECONDS, and give up the others."""
         self.closing = True
         self._waiting.clear()
+        while self._kept:
+            # A turn that is being stored as ours: it must not be given up before it is put back.
+            self._place_left.clear()
+            await self._place_left.wait()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=conf.current().shutdown_seconds)
         for task in self._tasks:
@@ -106,11 +138,11 @@ class Worker:
             del self._waiting[longest]
             self.start(longest)
 
-    async def _work(self, task_id: UUID) -> None:
+    async def _work(self, task_id: UUID, claim: Claim | None) -> None:
         """Answer the task's messages, one after the other, for as long as there are any."""
         await self._listen()
-        while not self.closing:
-            claim = await database.run(
+        while claim is not None or not self.closing:
+            claim = claim or await database.run(
                 runs.claim, task_id, self.name, agents=registry.slugs(), lease=lease()
             )
             if claim is None:
@@ -123,6 +155,7 @@ class Worker:
                 del self._executions[claim.run.id]
             if not execution.more_to_do:
                 return
+            claim = None
 
     async def _listen(self) -> None:
         if not self._listening:
@@ -165,8 +198,10 @@ class Worker:
                 logger.warning("Could not renew the leases of %d runs.", len(held), exc_info=True)
             database.close_connection()
             return False
-        for run_id in lost:
-            self._loop.call_soon_threadsafe(self._stop, run_id)
+        # A loop that has ended meanwhile has nobody left to stop.
+        with suppress(RuntimeError):
+            for run_id in lost:
+                self._loop.call_soon_threadsafe(self._stop, run_id)
         return True
 
 

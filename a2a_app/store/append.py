@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
-from a2a_app.store import rows
+from a2a_app.store import rows, statements
+from a2a_app.store.claims import Claim, Claimant, first_claim
 from a2a_app.store.database import alias, atomic
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
@@ -41,6 +42,7 @@ def append(
     *,
     run: RunKey | None = None,
     order: Callable[[UUID], None] = no_order,
+    claimant: Claimant | None = None,
     at: datetime | None = None,
     again: bool = False,
 ) -> Flush:
@@ -51,6 +53,7 @@ def append(
         updates: What happened, in order.
         run: In whose name; its writes are refused once it no longer holds the task.
         order: The runner's, told of the task in the same transaction where there is a turn to do.
+        claimant: Whose that turn is from the start, if it may begin at once: it is not ordered.
         at: When it happened, from `now`; None: now.
         again: Whether the same was asked before, with the same `at`, and the connection broke
             before the answer came: what was committed then is not committed twice.
@@ -67,14 +70,21 @@ def append(
         return Flush(rows.head_after(change), tuple(change.events))
     try:
         with atomic():
-            return _write(change, order)
+            return _write(change, order, claimant)
     except _MovedError:
         pass
     with atomic():
-        # Changes nothing, and holds the row, so that nobody is quicker a second time: on every
-        # database, where SQLite has no other way.
-        models.Task.objects.filter(pk=head.task_id).update(seq=F("seq"))
-        return _write(_projected(read_head(head.task_id), updates, run, at), order)
+        change = _projected(_held_head(head.task_id), updates, run, at)
+        return _write(change, order, claimant)
+
+
+def _held_head(task_id: UUID) -> Head:
+    """Read a task that nobody is quicker with a second time, on any database.
+
+    The statement changes nothing, and holds the row: SQLite has no other way.
+    """
+    models.Task.objects.filter(pk=task_id).update(seq=F("seq"))
+    return read_head(task_id)
 
 
 def now() -> datetime:
@@ -100,17 +110,19 @@ def _is_committed(change: Change) -> bool:
     return bool(wanted) and list(logged.values_list("seq", "body")) == wanted
 
 
-def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
+def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | None) -> Flush:
     if change.before.seq == 0:
-        models.Task.objects.create(**rows.task(change))
+        if change.head.begins_context:
+            statements.insert([rows.context(change)])
+        statements.insert([rows.task(change)])
         rows.insert_messages(change)
     else:
         # The messages first: the task's row points to one of them.
         rows.insert_messages(change)
         _move_task(change)
-    models.Event.objects.bulk_create(rows.events(change))
-    models.Run.objects.bulk_create(rows.runs(change))
-    if change.turns:
+    statements.insert(rows.events(change))
+    claim = _insert_runs(change, claimant)
+    if change.turns and claim is None:
         order(change.head.task_id)
     for _, _, received in change.turns:
         if received.webhook is not None:
@@ -119,18 +131,36 @@ def _write(change: Change, order: Callable[[UUID], None]) -> Flush:
     _save_state(change)
     if change.head.pushed:
         announce(change.head.task_id, change.head.seq)
-    return Flush(change.head, tuple(change.events), _end_runs(change))
+    return Flush(change.head, tuple(change.events), _end_runs(change), claim)
+
+
+def _insert_runs(change: Change, claimant: Claimant | None) -> Claim | None:
+    """Store the turns to do; gives the claim of the one that begins at once, if there is one."""
+    if claimant is None or not change.turns or not change.before.is_idle:
+        statements.insert(rows.runs(change))
+        return None
+    [run] = rows.runs(change, claimant)
+    statements.insert([run])
+    # The run's row first: where a database checks at once, the task's must not point to nothing.
+    if not statements.update(models.Task, {"run": run.pk}, pk=change.head.task_id, run=None):
+        raise _MovedError
+    [(_, turn, received)] = change.turns
+    return first_claim(change.head, RunKey(run.pk, turn), claimant.worker, received)
 
 
 def _move_task(change: Change) -> None:
     """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
     before = change.before
-    held = models.Task.objects.filter(
-        pk=before.task_id, seq=before.seq, answered=before.answered, pushed=before.pushed
+    moved = statements.update(
+        models.Task,
+        rows.task_changes(change),
+        pk=before.task_id,
+        seq=before.seq,
+        answered=before.answered,
+        pushed=before.pushed,
+        **({} if change.run is None else {"run": change.run.id}),
     )
-    if change.run is not None:
-        held = held.filter(run=change.run.id)
-    if not held.update(**rows.task_changes(change)):
+    if not moved:
         raise _MovedError
     change.head = rows.head_after(change)
 
@@ -145,11 +175,10 @@ def _write_artifacts(change: Change) -> None:
     begun = [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins]
     if begun:
         targeted = connections[alias()].features.supports_update_conflicts_with_target
-        models.Artifact.objects.bulk_create(
+        statements.insert(
             begun,
-            update_conflicts=True,
-            update_fields=rows.ARTIFACT_FIELDS,
-            unique_fields=["task", "artifact_id"] if targeted else None,
+            overwrite=rows.ARTIFACT_FIELDS,
+            unique=("task", "artifact_id") if targeted else (),
         )
     for key, changed in change.artifacts.items():
         if changed.last_seq is not None and not changed.begins:
@@ -159,10 +188,13 @@ def _write_artifacts(change: Change) -> None:
 def _save_state(change: Change) -> None:
     if change.saved is None:
         return
-    context = models.Context.objects.filter(
-        pk=change.head.context_key, version=change.saved.version
-    )
-    if not context.update(state=change.saved.state, version=change.saved.version + 1):
+    saved = change.saved
+    if not statements.update(
+        models.Context,
+        {"state": saved.state, "version": saved.version + 1},
+        pk=change.head.context_key,
+        version=saved.version,
+    ):
         raise ContextChangedError(change.head.context_id)
 
 

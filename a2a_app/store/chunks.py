@@ -11,14 +11,21 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from a2a_app import models
+from a2a_app.store import statements
 
 
 def logged_chunks(task_id: UUID, artifact_id: str, first: int, last: int) -> list[dict[str, Any]]:
     """Read an artifact's chunks from the log, those between two numbers, both included."""
-    bodies = models.Event.objects.filter(
-        task=task_id, seq__gte=first, seq__lte=last, artifact_id=artifact_id
-    ).order_by("seq")
-    return [chunk_of(body) for body in bodies.values_list("body", flat=True)]
+    bodies = statements.select_values(
+        models.Event,
+        ("body",),
+        order_by=("seq",),
+        task=task_id,
+        seq__gte=first,
+        seq__lte=last,
+        artifact_id=artifact_id,
+    )
+    return [chunk_of(body) for (body,) in bodies]
 
 
 def chunk_of(body: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from a2a_app import models, protocol
+from a2a_app.store import statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Head:
     answered: int = 0
     run_id: UUID | None = None
     pushed: bool = False
+    begins_context: bool = False
+    """Whether the context is new, and stored with the task."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, int] = field(default_factory=dict)
     """The open artifacts, which may get more chunks: each id with the event that began it."""
@@ -44,12 +47,17 @@ class Head:
 
 def read_head(task_id: UUID) -> Head:
     """Read a task's head as it is now; raises models.Task.DoesNotExist."""
-    return head_of(models.Task.objects.select_related("context").get(pk=task_id))
+    found = statements.select(models.Task, related=("context",), pk=task_id)
+    if not found:
+        raise models.Task.DoesNotExist
+    return head_of(found[0])
 
 
 def head_of(task: models.Task) -> Head:
     """Make the head of a row (with its context) that was just read."""
-    still_open = models.Artifact.objects.filter(task_id=task.pk, last_seq=None)
+    still_open = statements.select_values(
+        models.Artifact, ("artifact_id", "first_seq"), task=task.pk, last_seq=None
+    )
     return Head(
         task_id=task.pk,
         context_key=task.context_id,
@@ -64,5 +72,5 @@ def head_of(task: models.Task) -> Head:
         run_id=task.run_id,
         pushed=task.pushed,
         metadata=task.metadata,
-        artifacts=dict(still_open.values_list("artifact_id", "first_seq")),
+        artifacts=dict(still_open),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from a2a_app import protocol
+from a2a_app.store.claims import Claim
 from a2a_app.store.head import Head
 
 
@@ -29,3 +30,5 @@ class Flush:
     events: tuple[Event, ...]
     stopped: tuple[tuple[UUID, str], ...] = ()
     """The runs that it ended in other hands: each run and its worker."""
+    claim: Claim | None = None
+    """The turn that it began in the claimant's hands."""

@@ -2,16 +2,17 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.db.models import Q
 
-from a2a_app import protocol
-from a2a_app.models.task import TaskQuerySet
-from a2a_app.store.read import Scope, with_details
+from a2a_app import models, protocol
+from a2a_app.store import statements
+from a2a_app.store.read import WITH_TASKS, Scope, with_details
 
 DEFAULT_PAGE_SIZE = 50
 
@@ -49,9 +50,8 @@ def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListT
     """
     matching = _matching(scope, params)
     size = params.page_size or DEFAULT_PAGE_SIZE
-    newest_first = _after(matching, params.page_token).order_by("-status_at", "-id")
     # One more than asked for tells whether there is another page.
-    found = list(newest_first.select_related("context", "status_message")[: size + 1])
+    found = _newest_first(matching, params.page_token, limit=size + 1)
     shown = found[:size]
     more = len(found) > size
     tasks = with_details(
@@ -63,25 +63,30 @@ def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListT
         tasks=tasks,
         next_page_token=str(Cursor(shown[-1].status_at, shown[-1].pk)) if more else "",
         page_size=size,
-        total_size=matching.count(),
+        total_size=statements.count(models.Task, **matching),
     )
 
 
-def _matching(scope: Scope, params: protocol.ListTasksRequest) -> TaskQuerySet:
-    tasks = scope.tasks()
+def _matching(scope: Scope, params: protocol.ListTasksRequest) -> dict[str, Any]:
+    where: dict[str, Any] = dict(scope.tasks())
     if params.context_id:
-        tasks = tasks.filter(context__context_id=params.context_id)
+        where["context__context_id"] = params.context_id
     if params.status is not protocol.TaskState.UNSPECIFIED:
-        tasks = tasks.filter(state=params.status.value)
+        where["state"] = params.status.value
     if params.status_timestamp_after is not None:
-        tasks = tasks.filter(status_at__gte=params.status_timestamp_after)
-    return tasks
+        where["status_at__gte"] = params.status_timestamp_after
+    return where
 
 
-def _after(tasks: TaskQuerySet, token: str) -> TaskQuerySet:
+def _newest_first(where: Mapping[str, Any], token: str, *, limit: int) -> list[models.Task]:
+    order = ("-status_at", "-id")
     if not token:
-        return tasks
+        return statements.select(
+            models.Task, related=WITH_TASKS, order_by=order, limit=limit, **where
+        )
     last = Cursor.parse(token)
     same_time = Q(status_at=last.status_at, id__lt=last.task_id)
     # The first condition alone would skip equals; it is there for the index.
-    return tasks.filter(Q(status_at__lt=last.status_at) | same_time, status_at__lte=last.status_at)
+    older = Q(status_at__lt=last.status_at) | same_time
+    tasks = models.Task.objects.filter(older, status_at__lte=last.status_at, **where)
+    return list(tasks.select_related(*WITH_TASKS).order_by(*order)[:limit])

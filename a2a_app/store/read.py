@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, Window
+from django.db.models import Window
 from django.db.models.functions import RowNumber
+from pydantic_core import from_json
 
 from a2a_app import models, protocol
+from a2a_app.store import statements
 from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
+
+WITH_TASKS = ("context", "status_message")
+"""What is read with the row of a task that is to be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +25,9 @@ class Scope:
     agent: str
     owner: str
 
-    def tasks(self) -> models.task.TaskQuerySet:
-        """Give the one queryset that every read for a caller begins with."""
-        return models.Task.objects.visible_to(agent=self.agent, owner=self.owner)
+    def tasks(self) -> dict[str, str]:
+        """Give the conditions on tasks that every read for a caller begins with."""
+        return {"agent": self.agent, "owner": self.owner}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,11 @@ class Snapshot:
 def find(scope: Scope, task_id: str) -> models.Task:
     """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
     try:
-        return scope.tasks().select_related("context", "status_message").get(pk=UUID(task_id))
-    except (ValueError, models.Task.DoesNotExist):
+        where: dict[str, Any] = {"pk": UUID(task_id), **scope.tasks()}
+        [found] = statements.select(models.Task, related=WITH_TASKS, **where)
+    except ValueError:
         raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
+    return found
 
 
 def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
@@ -69,6 +76,29 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     return Snapshot(
         task=_task(row, history, _artifacts([row]).get(row.pk, [])),
         position=_newest_position(row),
+    )
+
+
+def first_snapshot(
+    flush: Flush, said: protocol.Message, *, history_length: int | None = None
+) -> Snapshot:
+    """Give a new task as it was stored, with the message that began it: nothing is read.
+
+    So a stream begins with the first event, however quick the agent is.
+    """
+    head = flush.head
+    ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
+    logged = protocol.StreamResponse.from_dict(from_json(flush.events[0].body))
+    assert logged.status_update is not None  # what a message logs
+    return Snapshot(
+        task=protocol.Task(
+            id=str(head.task_id),
+            context_id=head.context_id,
+            status=logged.status_update.status,
+            history=[] if history_length == 0 else [said.model_copy(update=ids)],
+            metadata=dict(head.metadata),
+        ),
+        position=position_after(flush),
     )
 
 
@@ -111,12 +141,17 @@ def positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
 
 def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
     """Read the log after a number, at most `limit` events, in order."""
-    found = models.Event.objects.filter(task=task_id, seq__gt=seq).order_by("seq")[:limit]
+    found = statements.select_values(
+        models.Event,
+        ("seq", "turn", "state", "body", "artifact_id"),
+        order_by=("seq",),
+        limit=limit,
+        task=task_id,
+        seq__gt=seq,
+    )
     return [
         Event(number, turn, protocol.TaskState(state), body, artifact_id)
-        for number, turn, state, body, artifact_id in found.values_list(
-            "seq", "turn", "state", "body", "artifact_id"
-        )
+        for number, turn, state, body, artifact_id in found
     ]
 
 
@@ -145,7 +180,7 @@ def message(row: models.Message, *, context_id: str) -> protocol.Message:
         context_id=context_id,
         task_id=str(row.task_id) if row.task_id else "",
         role=protocol.Role(row.role),
-        parts=[protocol.Part.from_dict(part) for part in row.parts],
+        parts=[protocol.Part.known_good(part) for part in row.parts],
         metadata=row.metadata,
         extensions=row.extensions,
         reference_task_ids=row.reference_task_ids,
@@ -156,11 +191,12 @@ def _task(
     row: models.Task, history: list[protocol.Message], artifacts: list[protocol.Artifact]
 ) -> protocol.Task:
     context_id = row.context.context_id
-    said = row.status_message and message(row.status_message, context_id=context_id)
-    return protocol.Task(
+    status_message = row.status_message
+    said = message(status_message, context_id=context_id) if status_message else None
+    return protocol.Task.model_construct(
         id=str(row.pk),
         context_id=context_id,
-        status=protocol.TaskStatus(
+        status=protocol.TaskStatus.model_construct(
             state=protocol.TaskState(row.state), message=said, timestamp=row.status_at
         ),
         artifacts=artifacts,
@@ -184,14 +220,22 @@ def _history(
     return {key: newest_first[::-1] for key, newest_first in history.items()}
 
 
-def _newest_first(found: Sequence[models.Task], length: int | None) -> QuerySet[models.Message]:
-    current = [row.status_message_id for row in found if row.status_message_id]
+def _newest_first(found: Sequence[models.Task], length: int | None) -> Iterable[models.Message]:
+    current = {row.status_message_id for row in found if row.status_message_id}
+    if len(found) == 1 and length is None:
+        # What is newer than the task's number came after it was read.
+        known = statements.select(
+            models.Message, order_by=("-seq",), task=found[0].pk, seq__lte=found[0].seq
+        )
+        return [each for each in known if each.pk not in current]
+    if length is None:
+        tasks = [row.pk for row in found]
+        known = statements.select(models.Message, order_by=("-seq",), task__pk__in=tasks)
+        return [each for each in known if each.pk not in current]
     said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
     if len(found) == 1:
         return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
     said = said.filter(task__in=[row.pk for row in found])
-    if length is None:
-        return said
     place = Window(RowNumber(), partition_by="task", order_by="-seq")
     return said.annotate(place=place).filter(place__lte=length)
 
@@ -199,7 +243,7 @@ def _newest_first(found: Sequence[models.Task], length: int | None) -> QuerySet[
 def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifact]]:
     """Read the artifacts of many tasks, each as it was at its task's number."""
     numbers = {row.pk: row.seq for row in found}
-    known = models.Artifact.objects.filter(task__in=numbers).order_by("first_seq")
+    known = _known_artifacts(found)
     begun = [each for each in known if each.first_seq <= numbers[each.task_id]]
     growing = [each for each in begun if _is_open(each, numbers[each.task_id])]
     chunks = _chunks(growing, numbers)
@@ -209,6 +253,14 @@ def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifac
         whole = assemble(logged) if logged else _columns(each)
         artifacts.setdefault(each.task_id, []).append(_artifact(each.artifact_id, whole))
     return artifacts
+
+
+def _known_artifacts(found: Sequence[models.Task]) -> Iterable[models.Artifact]:
+    # A task's first event is its message: until there is another it has no artifact.
+    tasks = [row.pk for row in found if row.seq > 1]
+    if not tasks:
+        return []
+    return statements.select(models.Artifact, order_by=("first_seq",), task__pk__in=tasks)
 
 
 def _is_open(row: models.Artifact, seq: int) -> bool:
@@ -246,5 +298,5 @@ def _columns(row: models.Artifact) -> dict[str, Any]:
 
 
 def _artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
-    parts = [protocol.Part.from_dict(part) for part in columns["parts"]]
+    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
     return protocol.Artifact.model_construct(artifact_id=artifact_id, **{**columns, "parts": parts})

@@ -9,13 +9,16 @@ from django.utils import timezone
 
 from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
+from a2a_app.store import statements
 from a2a_app.store.chunks import assemble, logged_chunks
+from a2a_app.store.claims import Claimant
+from a2a_app.store.clock import from_now
 from a2a_app.store.head import Head
 from a2a_app.store.projection import Change
 
-ARTIFACT_FIELDS = [
+ARTIFACT_FIELDS = (
     "name", "description", "parts", "metadata", "extensions", "first_seq", "last_seq",
-]  # fmt: skip  # one line says what an artifact that begins again overwrites
+)  # fmt: skip  # one line says what an artifact that begins again overwrites
 
 
 def task_changes(change: Change) -> dict[str, Any]:
@@ -43,22 +46,22 @@ def head_after(change: Change) -> Head:
     return change.head
 
 
-def task(change: Change) -> dict[str, Any]:
-    """Give all columns of a new task's row."""
+def task(change: Change) -> models.Task:
+    """Make the row of a new task."""
     head = change.head
-    return {
-        "pk": head.task_id,
-        "context_id": head.context_key,
-        "agent": head.agent,
-        "owner": head.owner,
-        "user_id": head.user_id,
-        "state": head.state.value,
-        "status_at": change.at,
-        "metadata": dict(head.metadata),
-        "seq": head.seq,
-        "turn": head.turn,
-        "pushed": head.pushed,
-    }
+    return models.Task(
+        pk=head.task_id,
+        context_id=head.context_key,
+        agent=head.agent,
+        owner=head.owner,
+        user_id=head.user_id,
+        state=head.state.value,
+        status_at=change.at,
+        metadata=dict(head.metadata),
+        seq=head.seq,
+        turn=head.turn,
+        pushed=head.pushed,
+    )
 
 
 def events(change: Change) -> list[models.Event]:
@@ -79,7 +82,7 @@ def events(change: Change) -> list[models.Event]:
 
 def insert_messages(change: Change) -> None:
     """Insert the messages that came with the change."""
-    models.Message.objects.bulk_create(
+    statements.insert(
         [
             message(
                 said, key=key, context=change.head.context_key, task=change.head.task_id, seq=seq
@@ -108,8 +111,23 @@ def message(
     )
 
 
-def runs(change: Change) -> list[models.Run]:
+def context(change: Change) -> models.Context:
+    """Make the row of the conversation that a new task begins."""
+    head = change.head
+    return models.Context(
+        pk=head.context_key, context_id=head.context_id, agent=head.agent, owner=head.owner
+    )
+
+
+def runs(change: Change, claimant: Claimant | None = None) -> list[models.Run]:
     """Make the rows of the turns to do: the order to run them, stored with the message (R6)."""
+    claimed: dict[str, Any] = {"lease_until": timezone.now()}
+    if claimant is not None:
+        claimed = {
+            "worker": claimant.worker,
+            "lease_until": from_now(claimant.lease),
+            "started_at": timezone.now(),
+        }
     return [
         models.Run(
             task_id=change.head.task_id,
@@ -118,7 +136,7 @@ def runs(change: Change) -> list[models.Run]:
             metadata=received.metadata,
             accepted_output_modes=list(received.accepted_output_modes),
             extensions=list(received.extensions),
-            lease_until=timezone.now(),
+            **claimed,
         )
         for key, turn, received in change.turns
     ]
@@ -126,11 +144,9 @@ def runs(change: Change) -> list[models.Run]:
 
 def end_runs(keys: Iterable[UUID], outcome: Outcome, error: str = "") -> None:
     """Write the end of runs into their rows."""
-    keys = list(keys)
-    if keys:
-        models.Run.objects.filter(pk__in=keys).update(
-            ended_at=timezone.now(), lease_until=None, outcome=outcome, error=error
-        )
+    ended = {"ended_at": timezone.now(), "lease_until": None, "outcome": outcome, "error": error}
+    for key in keys:
+        statements.update(models.Run, ended, pk=key)
 
 
 def artifact(change: Change, artifact_id: str) -> models.Artifact:
@@ -154,6 +170,9 @@ def close_artifact(change: Change, artifact_id: str) -> None:
     changed = change.artifacts[artifact_id]
     task_id, last = change.head.task_id, change.head.seq
     whole = assemble(logged_chunks(task_id, artifact_id, changed.first_seq, last))
-    models.Artifact.objects.filter(task=task_id, artifact_id=artifact_id).update(
-        last_seq=changed.last_seq, **whole
+    statements.update(
+        models.Artifact,
+        {"last_seq": changed.last_seq, **whole},
+        task=task_id,
+        artifact_id=artifact_id,
     )

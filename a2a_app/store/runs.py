@@ -6,41 +6,23 @@ Leases are counted on the database's clock, the one clock that all processes sha
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from a2a_app import models, protocol
+from a2a_app import models
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
+from a2a_app.store import statements
 from a2a_app.store.append import append, no_order
+from a2a_app.store.claims import Claim
 from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
-from a2a_app.store.head import Head, RunKey, head_of, read_head
+from a2a_app.store.head import RunKey, head_of, read_head
 from a2a_app.store.log import Flush
 from a2a_app.store.read import message
 from a2a_app.store.updates import StatusUpdate
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A turn that a worker may now work on, with all that the agent is told of it."""
-
-    run: RunKey
-    worker: str
-    attempt: int
-    head: Head
-    message: protocol.Message
-    metadata: dict[str, Any]
-    """The request's metadata."""
-    accepted_output_modes: list[str]
-    extensions: list[str]
-    user: Any
-    """The Django user whose task it is, if any."""
-    context_state: dict[str, Any]
-    context_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +69,15 @@ def claim(task_id: UUID, worker: str, *, agents: Collection[str], lease: timedel
         context_state=task.context.state,
         context_version=task.context.version,
     )
+
+
+def put_back(claim: Claim) -> None:
+    """Undo a claim whose turn was not begun: whoever comes next may take it."""
+    with atomic():
+        if statements.update(models.Task, {"run": None}, pk=claim.head.task_id, run=claim.run.id):
+            models.Run.objects.filter(pk=claim.run.id, worker=claim.worker, ended_at=None).update(
+                worker="", lease_until=timezone.now(), started_at=None
+            )
 
 
 def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UUID]:
@@ -173,15 +164,18 @@ def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
 
 def _take(row: models.Run, worker: str, lease: timedelta) -> bool:
     with atomic():
-        free = models.Task.objects.filter(pk=row.task_id, run=None)
-        if not free.update(run=row.pk):
+        if not statements.update(models.Task, {"run": row.pk}, pk=row.task_id, run=None):
             return False
-        taken = models.Run.objects.filter(pk=row.pk, worker="", ended_at=None).update(
-            worker=worker, lease_until=from_now(lease), started_at=timezone.now()
+        taken = statements.update(
+            models.Run,
+            {"worker": worker, "lease_until": from_now(lease), "started_at": timezone.now()},
+            pk=row.pk,
+            worker="",
+            ended_at=None,
         )
         if not taken:
             # Whoever ended or took the run did not hold the task, so it is free again.
-            models.Task.objects.filter(pk=row.task_id, run=row.pk).update(run=None)
+            statements.update(models.Task, {"run": None}, pk=row.task_id, run=row.pk)
         return bool(taken)
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from a2a_app import conf
 from a2a_app.store import database, news
 from a2a_app.store.append import append, no_order, now
+from a2a_app.store.claims import Claimant
 from a2a_app.store.head import Head, RunKey
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import check
@@ -48,6 +50,15 @@ class Writer:
         Returns once there is room for more; after a terminal or interrupted status, and after the
         end of the turn, once all is committed. Raises Refused where the rules forbid an update.
         """
+        self.accept(*updates)
+        if any(_rests(update) for update in updates):
+            await self.flushed()
+        while len(self._waiting) >= BATCH:
+            await self._next_commit()
+        self._raise_failure()
+
+    def accept(self, *updates: Update) -> None:
+        """Accept updates as `put` does, and wait for nothing: they are committed soon."""
         self._raise_failure()
         checked = self._checked
         for update in updates:
@@ -57,11 +68,11 @@ class Writer:
         self._waiting.extend(updates)
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
-        if any(_rests(update) for update in updates):
-            await self.flushed()
-        while len(self._waiting) >= BATCH:
-            await self._next_commit()
-        self._raise_failure()
+
+    @property
+    def ends_task(self) -> bool:
+        """Whether what was accepted ends the task."""
+        return self._checked.state.is_terminal
 
     def refuse(self) -> None:
         """Refuse whatever comes from now on: the run is known to have lost its task."""
@@ -131,17 +142,16 @@ async def write(
     *,
     run: RunKey | None = None,
     order: Callable[[UUID], None] = no_order,
+    claimant: Claimant | None = None,
 ) -> Flush:
     """Append one update outside any writer (a client's message, a cancel), and tell of it.
 
     Commit and telling belong together: they go on to their end even if the caller is cancelled.
     """
-    return await asyncio.shield(_write(head, update, run, order))
+    return await asyncio.shield(_write(head, update, run=run, order=order, claimant=claimant))
 
 
-async def _write(
-    head: Head, update: Update, run: RunKey | None, order: Callable[[UUID], None]
-) -> Flush:
-    flush = await database.run(append, head, [update], run=run, order=order)
+async def _write(head: Head, update: Update, **options: Any) -> Flush:
+    flush = await database.run(append, head, [update], **options)
     await news.tell(flush)
     return flush

@@ -19,6 +19,22 @@ def test_a_copy_of_a_part_is_the_same_part(part: Part) -> None:
         assert same.to_json() == part.to_json()
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        Part(text="x", metadata={"a": None}, media_type="text/plain"),
+        Part(data=None),
+        Part(data={"a": [1]}, filename="a.json"),
+        Part(raw=b"\xff\x00"),
+        Part(url="u"),
+    ],
+)
+def test_a_part_that_is_known_to_be_good_is_made_as_by_a_check(part: Part) -> None:
+    known = Part.known_good(part.to_dict())
+    assert known == part
+    assert known.to_json() == part.to_json()
+
+
 def test_a_bad_value_in_a_map_is_named_by_its_key_as_it_came() -> None:
     scheme = {"oauth2SecurityScheme": {"flows": {"implicit": {"scopes": {"read_all": 1}}}}}
     assert faults(SecurityScheme, scheme) == {

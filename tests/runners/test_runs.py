@@ -11,10 +11,12 @@ from a2a_app import models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskNotCancelableError, TaskState
+from a2a_app.runners.worker import Worker, lease
 from a2a_app.store import database
+from a2a_app.store.claims import Claimant
 from tests.calls import client_of
 from tests.rpc import state
-from tests.tasks import SCOPE, begin, claimed
+from tests.tasks import SCOPE, begin, claim_of, claimed
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -47,6 +49,31 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Setting
         tasks = await asyncio.gather(*(client.send() for _ in range(12)))
     assert {task.status.state for task in tasks} == {TaskState.COMPLETED}
     assert most == 3
+
+
+async def test_a_place_that_is_kept_is_taken_whether_its_turn_is_stored_or_not() -> None:
+    worker = Worker()
+    free = worker.free
+    with pytest.raises(RuntimeError, match="refused"), worker.place() as claimant:
+        assert claimant == Claimant(worker.name, lease())
+        assert worker.free == free - 1
+        raise RuntimeError("refused")
+    assert worker.free == free
+
+
+async def test_a_turn_that_is_stored_while_its_worker_closes_is_left_to_others() -> None:
+    worker = Worker()
+    with worker.place() as claimant:
+        flush = await database.run(begin, claimant=claimant)
+        closing = asyncio.create_task(worker.close())
+        await asyncio.sleep(0)
+        assert worker.closing and not closing.done()
+        assert flush.claim is not None
+        await worker.take(flush.claim)
+    await asyncio.wait_for(closing, SECONDS)
+    again = await database.run(claim_of, flush.head.task_id, "two")
+    assert again is not None
+    assert (again.run, again.attempt) == (flush.claim.run, 1)
 
 
 async def test_cancelling_stops_the_agents_code_and_ends_its_streams() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -11,14 +12,18 @@ from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
 from a2a_app.store import runs
 from a2a_app.store.append import append
+from a2a_app.store.claims import Claim, Claimant
 from a2a_app.store.clock import from_now
+from a2a_app.store.head import read_head
 from a2a_app.store.refusals import RunLostError
+from a2a_app.store.updates import MessageReceived, Returned, StateSaved
 from tests.store.test_append import at_once
-from tests.tasks import LEASE, begin, chunk, claim_of, claimed, status
+from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
 
 OVER = timedelta(seconds=-1)
+CLAIMANT = Claimant("one", LEASE)
 
 
 def test_a_claim_tells_all_that_the_agent_needs() -> None:
@@ -44,12 +49,66 @@ def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> 
     assert runs.claim(task_id, "one", agents=["echo"], lease=LEASE) is None
 
 
+def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
+    ordered: list[UUID] = []
+    first = begin("do it", claimant=CLAIMANT, order=ordered.append).claim
+    assert first is not None
+    assert not ordered
+    by_hand = claimed(text="do it")
+    for name in ("worker", "attempt", "metadata", "accepted_output_modes", "extensions", "user"):
+        assert getattr(first, name) == getattr(by_hand, name)
+    assert (first.context_state, first.context_version) == ({}, 0)
+    assert first.message.text == by_hand.message.text
+    assert (first.message.task_id, first.message.context_id) == (
+        str(first.head.task_id), first.head.context_id,
+    )  # fmt: skip  # the two halves of one comparison
+    assert first.head == read_head(first.head.task_id)
+    rows = {each.pk: each for each in models.Run.objects.all()}
+    early, late = rows[first.run.id], rows[by_hand.run.id]
+    assert (early.worker, early.attempt, early.turn) == (late.worker, late.attempt, late.turn)
+    assert early.started_at is not None and early.lease_until is not None
+    assert abs(early.lease_until - timezone.now() - LEASE) < timedelta(seconds=10)
+    assert claim_of(first.head.task_id, "two") is None
+
+
+def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_remembers() -> None:
+    claim = claimed()
+    remembered = StateSaved({"step": 1}, claim.context_version)
+    asked = status(TaskState.INPUT_REQUIRED)
+    head = append(claim.head, [remembered, asked, Returned()], run=claim.run).head
+    again = append(head, [MessageReceived(said("more"))], claimant=CLAIMANT).claim
+    assert again is not None
+    assert (again.run.turn, again.context_state, again.context_version) == (2, {"step": 1}, 1)
+    assert append(again.head, [Returned()], run=again.run).head.state is TaskState.COMPLETED
+
+
+def test_a_turn_that_has_to_wait_for_another_is_ordered_and_not_claimed() -> None:
+    ordered: list[UUID] = []
+    head = claimed().head
+    flush = append(head, [MessageReceived(said("more"))], claimant=CLAIMANT, order=ordered.append)
+    assert flush.claim is None
+    assert ordered == [head.task_id]
+    assert models.Run.objects.get(turn=2).worker == ""
+
+
+def test_a_claim_that_is_put_back_is_anybodys() -> None:
+    first = begin(claimant=CLAIMANT).claim
+    assert first is not None
+    runs.put_back(first)
+    assert runs.waiting(agents=[SCOPE.agent], limit=10) == [first.head.task_id]
+    again = claim_of(first.head.task_id, "two")
+    assert again is not None
+    assert (again.run, again.attempt) == (first.run, 1)
+    runs.put_back(first)
+    assert claim_of(first.head.task_id, "three") is None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_processes_that_claim_at_once_one_gets_the_turn() -> None:
     for _ in range(10):
         task_id = begin().head.task_id
         claims = at_once(*(partial(claim_of, task_id, name) for name in "abcd"))
-        assert sum(isinstance(claim, runs.Claim) for claim in claims) == 1
+        assert sum(isinstance(claim, Claim) for claim in claims) == 1
         assert sum(claim is None for claim in claims) == 3
 
 

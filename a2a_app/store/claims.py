@@ -1,0 +1,70 @@
+"""Claims: a turn in a worker's hands, and the worker that has a place for one."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from a2a_app import models, protocol
+from a2a_app.store import statements
+from a2a_app.store.head import Head, RunKey
+from a2a_app.store.updates import MessageReceived
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A worker that has a place free: a turn which may begin at once can be stored as its own."""
+
+    worker: str
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that a worker may now work on, with all that the agent is told of it."""
+
+    run: RunKey
+    worker: str
+    attempt: int
+    head: Head
+    message: protocol.Message
+    metadata: dict[str, Any]
+    """The request's metadata."""
+    accepted_output_modes: list[str]
+    extensions: list[str]
+    user: Any
+    """The Django user whose task it is, if any."""
+    context_state: dict[str, Any]
+    context_version: int
+
+
+def first_claim(head: Head, run: RunKey, worker: str, received: MessageReceived) -> Claim:
+    """Make the claim of a turn that was stored as claimed, of what has just been stored."""
+    ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
+    state, version = _context_state(head)
+    user = None
+    if head.user_id is not None:
+        user = get_user_model()._base_manager.filter(pk=head.user_id).first()
+    return Claim(
+        run=run,
+        worker=worker,
+        attempt=1,
+        head=replace(head, run_id=run.id, begins_context=False),
+        message=received.message.model_copy(update=ids),
+        metadata=received.metadata,
+        accepted_output_modes=list(received.accepted_output_modes),
+        extensions=list(received.extensions),
+        user=user,
+        context_state=state,
+        context_version=version,
+    )
+
+
+def _context_state(head: Head) -> tuple[dict[str, Any], int]:
+    if head.begins_context:
+        return {}, 0
+    [(state, version)] = statements.select_values(
+        models.Context, ("state", "version"), pk=head.context_key
+    )
+    return state, version

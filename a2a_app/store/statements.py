@@ -1,0 +1,276 @@
+"""Statements: the SQL of Django's own compiler, made once for each shape and run with new values.
+
+To write a statement takes Django several times as long as the database takes to run it. What is
+done for each message and each event is always of the same few shapes: these fields of this model,
+under these conditions. So a shape is compiled the first time, on each connection, and after that
+only its values change. The SQL is what a queryset would have sent, on every database.
+"""
+
+import itertools
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import BaseExpression, Expression
+from django.db.models.sql import InsertQuery, UpdateQuery
+
+from a2a_app.store.database import alias
+
+Model: TypeAlias = type[models.Model]
+Fields: TypeAlias = tuple[str, ...]
+M = TypeVar("M", bound=models.Model)
+
+# Where a database names no limit to the values of one statement.
+MOST_VALUES = 30_000
+
+
+class Place(Expression):
+    """Where a value goes that is not known when the statement is compiled."""
+
+    def __init__(self, number: int, prepare: Callable[..., Any]) -> None:
+        super().__init__()
+        self.number = number
+        self.prepare = prepare
+        """The field's way to make its values into what the database takes."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Give a placeholder, and this place as what stands there."""
+        return "%s", [self]
+
+
+class Statement:
+    """What a compiler has made of one shape, for the connection that it was made on."""
+
+    def __init__(self, compiler: Any, sql: str, params: Iterable[Any]) -> None:
+        self.sql = sql
+        self._params = tuple(params)
+        self._compiler = compiler
+        self._converters = compiler.get_converters([shown[0] for shown in compiler.select or ()])
+
+    def params(self, values: Sequence[Any]) -> list[Any]:
+        """Put values in their places, as the database takes them."""
+        connection = self._compiler.connection
+        return [
+            each.prepare(values[each.number], connection) if isinstance(each, Place) else each
+            for each in self._params
+        ]
+
+    def fetch(self, values: Sequence[Any]) -> list[Any]:
+        """Read with these values; gives rows of what the models' fields hold."""
+        with self._compiler.connection.cursor() as cursor:
+            cursor.execute(self.sql, self.params(values))
+            return list(self._compiler.apply_converters(cursor.fetchall(), self._converters))
+
+
+def select(
+    model: type[M],
+    *,
+    related: Fields = (),
+    order_by: Fields = (),
+    limit: int | None = None,
+    **where: Any,
+) -> list[M]:
+    """Read the rows that meet the conditions, which are written as for `filter`.
+
+    Args:
+        model: Whose rows.
+        related: Foreign keys whose rows are read with them, as by `select_related`.
+        order_by: As the queryset's.
+        limit: How many at the most. It is part of the shape.
+        where: The conditions.
+    """
+    names = _columns(model)
+    others: list[Any] = [model._meta.get_field(name) for name in related]
+    wanted = (*names, *(f"{o.name}__{name}" for o in others for name in _columns(o.related_model)))
+    made = []
+    for row in select_values(model, wanted, order_by=order_by, limit=limit, **where):
+        one = model.from_db(alias(), names, row[: len(names)])
+        start = len(names)
+        for other in others:
+            columns = _columns(other.related_model)
+            values = row[start : (start := start + len(columns))]
+            known = getattr(one, other.attname) is not None
+            other.set_cached_value(
+                one, other.related_model.from_db(alias(), columns, values) if known else None
+            )
+        made.append(one)
+    return made
+
+
+def select_values(
+    model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
+) -> list[Any]:
+    """Read fields of the rows that meet the conditions. See `select`."""
+    statement = _known(
+        (model, "values", fields, order_by, limit, *_shape(where)),
+        lambda: (
+            model._base_manager.filter(**_conditions(model, where))
+            .order_by(*order_by)
+            .values_list(*fields)[:limit]
+            .query
+        ),
+    )
+    return statement.fetch(_given(where))
+
+
+def count(model: Model, **where: Any) -> int:
+    """Count the rows that meet the conditions."""
+
+    def query() -> Any:
+        counted = model._base_manager.filter(**_conditions(model, where)).query
+        # As `get_aggregation` does: no column of the model's, and so no groups.
+        counted.default_cols = False
+        counted.add_annotation(Count("*"), "number")
+        return counted
+
+    statement = _known((model, "count", *_shape(where)), query)
+    return int(statement.fetch(_given(where))[0][0])
+
+
+def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
+    """Change fields of the rows that meet the conditions; gives how many rows those were.
+
+    A value may be an expression, such as `Now()`. It is part of the shape, so it should be one that
+    comes again.
+    """
+
+    def query() -> Any:
+        changed: Any = model._base_manager.filter(**_conditions(model, where)).query.chain(
+            UpdateQuery
+        )
+        changed.add_update_values(
+            {
+                name: _place(model._meta.get_field(name), value, number)
+                for number, (name, value) in enumerate(values.items(), len(_given(where)))
+            }
+        )
+        return changed
+
+    fixed = _expressions(values.values())
+    statement = _known((model, "update", *values, *fixed, *_shape(where)), query)
+    with connections[alias()].cursor() as cursor:
+        cursor.execute(statement.sql, statement.params([*_given(where), *values.values()]))
+        return int(cursor.rowcount)
+
+
+def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()) -> None:
+    """Insert rows of one model, in as few statements as the database allows; sends no signals.
+
+    Args:
+        rows: The rows. An expression may be a value where there is one row only.
+        overwrite: The fields to change instead, where the row is there already.
+        unique: The fields by which that is seen.
+    """
+    if not rows:
+        return
+    model = type(rows[0])
+    fields = [field for field in model._meta.concrete_fields if not field.generated]
+    given = [[field.pre_save(row, True) for field in fields] for row in rows]
+
+    def query() -> Any:
+        inserted = InsertQuery(
+            model,
+            on_conflict=OnConflict.UPDATE if overwrite else None,
+            update_fields=[model._meta.get_field(name) for name in overwrite],
+            unique_fields=[model._meta.get_field(name) for name in unique],
+        )
+        places = {f.attname: _place(f, given[0][n], n) for n, f in enumerate(fields)}
+        inserted.insert_values(fields, [model(**places)], raw=True)
+        return inserted
+
+    statement = _known((model, "insert", overwrite, *_expressions(given[0])), query)
+    for sql, params in _insertions(statement, fields, [statement.params(each) for each in given]):
+        with connections[alias()].cursor() as cursor:
+            cursor.execute(sql, params)
+
+
+def _insertions(
+    statement: Statement, fields: Sequence[Any], rows: Sequence[list[Any]]
+) -> Iterator[tuple[str, list[Any]]]:
+    """Make the SQL that inserts one row insert all of them."""
+    if len(rows) == 1:
+        yield statement.sql, rows[0]
+        return
+    connection = connections[alias()]
+    group = f"({', '.join(['%s'] * len(fields))})"
+    before, after = statement.sql.split(f"VALUES {group}")
+    if connection.vendor == "postgresql":
+        # A list for each column, as Django does too: psycopg takes as long to read hundreds of
+        # placeholders as for a fifth of all that a stream costs.
+        arrays = [f"(%s)::{each.db_type(connection).partition('(')[0]}[]" for each in fields]
+        sql = f"{before}SELECT * FROM UNNEST({', '.join(arrays)}){after}"  # noqa: S608  # no values
+        yield sql, [list(column) for column in zip(*rows, strict=True)]
+        return
+    most = (connection.features.max_query_params or MOST_VALUES) // len(fields)
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        groups = ", ".join([group] * len(some))
+        yield f"{before}VALUES {groups}{after}", [value for row in some for value in row]
+
+
+@cache
+def _columns(model: Model) -> Fields:
+    return tuple(field.attname for field in model._meta.concrete_fields)
+
+
+def _conditions(model: Model, where: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = itertools.count()
+    conditions: dict[str, Any] = {}
+    for name, value in where.items():
+        places = [Place(next(numbers), _field(model, name).get_db_prep_value) for _ in _each(value)]
+        conditions[name] = (
+            places if isinstance(value, list) else None if value is None else places[0]
+        )
+    return conditions
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _given(where: Mapping[str, Any]) -> list[Any]:
+    return [each for value in where.values() for each in _each(value)]
+
+
+def _place(field: Any, value: Any, number: int) -> Any:
+    return value if isinstance(value, BaseExpression) else Place(number, field.get_db_prep_save)
+
+
+def _field(model: Model, name: str) -> Any:
+    """Find the field that a condition is about, such as another model's: `task__agent`."""
+    field: Any = None
+    for step in name.split("__"):
+        if field is not None and not field.is_relation:
+            break  # what is left names a lookup
+        options = field.related_model._meta if field else model._meta
+        field = options.pk if step == "pk" else options.get_field(step)
+    return field
+
+
+def _shape(where: Mapping[str, Any]) -> list[Hashable]:
+    # To compare with NULL is other SQL, and so are more values or fewer after IN.
+    return [
+        (name, len(value) if isinstance(value, list) else value is None)
+        for name, value in where.items()
+    ]
+
+
+def _expressions(values: Iterable[Any]) -> list[Any]:
+    return [value if isinstance(value, BaseExpression) else None for value in values]
+
+
+def _known(shape: Hashable, query: Callable[[], Any]) -> Statement:
+    """Give the statement of a shape; the first time it is compiled of the query."""
+    connection: BaseDatabaseWrapper = connections[alias()]
+    # Kept on the connection's object: it is one thread's, and goes with what was made for it.
+    known: dict[Hashable, Statement] = connection.__dict__.setdefault("_a2a_statements", {})
+    if shape not in known:
+        compiler = query().get_compiler(connection=connection)
+        compiled = compiler.as_sql()
+        [(sql, params)] = compiled if isinstance(compiled, list) else [compiled]
+        known[shape] = Statement(compiler, sql, params)
+    return known[shape]

@@ -1,0 +1,103 @@
+"""What operations cost: how many statements each unit of their database work is, on any database.
+
+A statement more is a round trip more for every message. Whoever needs one changes a number here,
+and knows it. A transaction is a savepoint here, as tests have one of their own.
+"""
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from a2a_app.protocol import ListTasksRequest, TaskState
+from a2a_app.store import contexts, pages, read
+from a2a_app.store.append import append
+from a2a_app.store.claims import Claimant
+from a2a_app.store.head import Head
+from a2a_app.store.updates import MessageReceived, Returned, Update
+from tests.tasks import LEASE, SCOPE, begin, chunk, claimed, said, status
+
+pytestmark = pytest.mark.django_db
+
+SAVEPOINT = 2
+
+
+def test_a_first_message_is_six_statements(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    head = Head(
+        task_id=contexts.new_task_id(),
+        context_key=contexts.new_context_key(),
+        context_id=contexts.new_context_id(),
+        agent=SCOPE.agent,
+        owner=SCOPE.owner,
+        begins_context=True,
+    )
+    with django_assert_num_queries(SAVEPOINT + 6):
+        # The context, the task, the message, the event, the run, and the task's run.
+        flush = append(head, [MessageReceived(said())], claimant=Claimant("one", LEASE))
+    assert flush.claim is not None
+
+
+def test_an_answer_given_at_once_is_four_statements(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    claim = claimed()
+    answer: list[Update] = [
+        status(TaskState.WORKING),
+        chunk("x", append=False, last=True),
+        Returned(),
+    ]
+    with django_assert_num_queries(SAVEPOINT + 4):
+        # The guarded task, its events, the artifact, the end of the run.
+        append(claim.head, answer, run=claim.run)
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_chunks_are_two_statements_however_many(
+    count: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    claim = claimed()
+    head = append(claim.head, [chunk("x", append=False)], run=claim.run).head
+    with django_assert_num_queries(SAVEPOINT + 2):
+        append(head, [chunk("x") for _ in range(count)], run=claim.run)
+
+
+def test_a_cancel_is_four_statements(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    head = claimed().head
+    with django_assert_num_queries(SAVEPOINT + 4):
+        # The guarded task, the event, the runs under way, the end of the one there is.
+        append(head, [status(TaskState.CANCELED)])
+
+
+def test_a_task_is_read_in_three_statements(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    claim = claimed()
+    end: list[Update] = [
+        status(TaskState.WORKING, "a"),
+        chunk("x", append=False, last=True),
+        Returned(),
+    ]
+    append(claim.head, end, run=claim.run)
+    with django_assert_num_queries(3):
+        # The task with its context and its status message, the messages, the artifacts.
+        read.snapshot(SCOPE, str(claim.head.task_id))
+
+
+def test_a_task_at_its_first_event_is_read_in_two_statements(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    task_id = begin().head.task_id
+    with django_assert_num_queries(2):
+        read.snapshot(SCOPE, str(task_id))
+
+
+@pytest.mark.parametrize("tasks", [1, 30])
+def test_a_page_is_three_statements_however_many_tasks_it_has(
+    tasks: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(tasks):
+        claim = claimed()
+        append(claim.head, [chunk("x", append=False, last=True), Returned()], run=claim.run)
+    with django_assert_num_queries(3):
+        # The tasks, their messages, how many there are in all.
+        pages.task_page(SCOPE, ListTasksRequest())
