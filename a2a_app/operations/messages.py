@@ -6,6 +6,7 @@ from a2a_app import protocol, runners
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
+from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
@@ -25,7 +26,7 @@ async def send_message(call: Call, params: SendMessageRequest) -> SendMessageRes
 
     Waits until the task has ended or waits for the client, unless `returnImmediately` is set.
     """
-    message = _checked(params)
+    message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
     if not message.task_id and (said := await answer(call, message)):
         return SendMessageResponse(message=said)
@@ -45,7 +46,7 @@ async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stre
     Yields the task and then its events, until it ends or waits for the client with this message's
     turn over; or nothing but the agent's message.
     """
-    message = _checked(params)
+    message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
     if not message.task_id and (said := await answer(call, message)):
         yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
@@ -73,7 +74,7 @@ async def _accept_and_wait(head: Head, received: MessageReceived) -> None:
             pass
 
 
-def _checked(params: SendMessageRequest) -> Message:
+def _checked(call: Call, params: SendMessageRequest) -> Message:
     """Refuse what would not be answered, and give the message with the contextId it belongs to."""
     message = params.message
     if message.role is not protocol.Role.USER:
@@ -81,6 +82,7 @@ def _checked(params: SendMessageRequest) -> Message:
     for name, value in (("messageId", message.message_id), ("contextId", message.context_id)):
         if len(value) > MAX_ID:
             raise InvalidParamsError.of(f"message.{name}", f"must not be longer than {MAX_ID}")
+    check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
     return message.model_copy(update={"context_id": contexts.new_context_id()})
