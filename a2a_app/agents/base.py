@@ -60,6 +60,8 @@ class Agent:
     """Whether clients may have a task's events sent to a webhook."""
     cancelable: bool = True
     """Whether a client may cancel its tasks."""
+    idempotent: bool = False
+    """Whether a message that is sent again, by its `messageId`, joins the first."""
     attempts: int = 1
     """How often a turn is begun in all, where the process that worked on it dies."""
 

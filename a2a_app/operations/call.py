@@ -38,6 +38,8 @@ class Call:
     """The agent's extensions that the client activated (section 4.6)."""
     last_event_id: str = ""
     """Where a stream that broke off is to go on: the number of the last event that was seen."""
+    idempotency_key: str = ""
+    """What a message is known by, so that it is not taken twice."""
     push_payload: str = ""
     """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
     served: Callable[[], Served] = Served

@@ -14,23 +14,26 @@ from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head, head_of
 from a2a_app.store.log import Flush
 from a2a_app.store.refusals import TaskEndedError
-from a2a_app.store.updates import MessageReceived, Webhook
+from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
 from a2a_app.store.writer import write
 
 MAX_ID = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
 
 
-async def send_message(call: Call, params: SendMessageRequest) -> SendMessageResponse:
+async def send_message(
+    call: Call, params: SendMessageRequest, key: SendingKey | None = None
+) -> SendMessageResponse:
     """Send a message and give what became of it: the task, or the agent's message.
 
     Waits until the task has ended or waits for the client, unless `returnImmediately` is set.
+    Raises AlreadySentError where one was stored under the same key.
     """
     message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (said := await answer(call, message)):
+    if not message.task_id and (said := await answer(call, message, key)):
         return SendMessageResponse(message=said)
-    head, received = await _prepare(call, params, message)
+    head, received = await _prepare(call, params, message, key)
     if configuration.return_immediately:
         await _accept(head, received)
     else:
@@ -40,18 +43,21 @@ async def send_message(call: Call, params: SendMessageRequest) -> SendMessageRes
     return SendMessageResponse(task=found.task)
 
 
-async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stream:
+async def send_streaming_message(
+    call: Call, params: SendMessageRequest, key: SendingKey | None = None
+) -> Stream:
     """Send a message and stream what becomes of it.
 
     Yields the task and then its events, until it ends or waits for the client with this message's
-    turn over; or nothing but the agent's message.
+    turn over; or nothing but the agent's message. Raises AlreadySentError where one was stored
+    under the same key.
     """
     message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (said := await answer(call, message)):
+    if not message.task_id and (said := await answer(call, message, key)):
         yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
         return
-    head, received = await _prepare(call, params, message)
+    head, received = await _prepare(call, params, message, key)
     task_id, length = str(head.task_id), configuration.history_length
     # A stream lives for hours: it must not keep what it no longer needs.
     del params, message, configuration
@@ -89,7 +95,7 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
 
 
 async def _prepare(
-    call: Call, params: SendMessageRequest, message: Message
+    call: Call, params: SendMessageRequest, message: Message, key: SendingKey | None
 ) -> tuple[Head, MessageReceived]:
     """Find the task that the message is for, or make a new one, not stored yet."""
     configuration = params.configuration or protocol.SendMessageConfiguration()
@@ -101,6 +107,7 @@ async def _prepare(
         accepted_output_modes=tuple(configuration.accepted_output_modes),
         extensions=call.extensions,
         webhook=webhook,
+        key=key,
     )
     return head, received
 

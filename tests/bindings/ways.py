@@ -66,6 +66,7 @@ async def answers_of(response: HttpResponseBase) -> list[dict[str, Any]]:
 
 def task_id_of(answer: dict[str, Any]) -> str:
     """Give the id of the task that an answer is, in whichever version."""
+    assert "error" not in answer, answer
     return str(answer.get("task", answer)["id"])
 
 
