@@ -81,6 +81,9 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not count here."""
 
+    idempotency_seconds: float = Field(86400.0, gt=0)
+    """For how long a message that is sent again under the same key joins the first."""
+
     push_hosts: tuple[str, ...] = ()
     """Hosts that webhooks may have, `.example.com` for all below it; empty: any whose address is
     public. One that is named here may have any address."""

@@ -12,7 +12,7 @@ logger = logging.getLogger("a2a_app.tests")
 MIRROR_EXTENSION = "https://example.com/extensions/mirror"
 
 
-@agent(name="Mirror", extensions=[AgentExtension(uri=MIRROR_EXTENSION)])
+@agent(name="Mirror", input_modes=("*/*",), extensions=[AgentExtension(uri=MIRROR_EXTENSION)])
 async def mirror(turn: Turn) -> None:
     """Gives back what it was told, as data."""
     told = {

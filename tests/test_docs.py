@@ -27,7 +27,7 @@ from tests.conftest import Serve
 from tests.servers import ROOT, fresh_database
 from tests.sites import BLOCK, Site, named_blocks
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 

@@ -39,7 +39,7 @@ class Agent:
     extended_skills: Sequence[AgentSkill] = ()
     """More skills, for its extended card, which only known callers get (section 3.1.11)."""
     input_modes: Sequence[str] = ("text/plain",)
-    """Media types it reads."""
+    """Media types it takes, `image/*` for all of a kind and `*/*` for any; others are refused."""
     output_modes: Sequence[str] = ("text/plain",)
     """Media types it writes."""
     provider: AgentProvider | None = None
@@ -60,6 +60,8 @@ class Agent:
     """Whether clients may have a task's events sent to a webhook."""
     cancelable: bool = True
     """Whether a client may cancel its tasks."""
+    idempotent: bool = False
+    """Whether a message that is sent again, by its `messageId`, joins the first."""
     attempts: int = 1
     """How often a turn is begun in all, where the process that worked on it dies."""
 
@@ -132,7 +134,8 @@ class Agent:
             docstring: Its documentation, if any.
 
         Raises:
-            ValueError: The slug is not fit for a URL, or a number is too small to make sense.
+            ValueError: The slug is not fit for a URL, a mode is no media type, or a number is too
+                small to make sense.
         """
         self.name = self.name or default_name
         self.slug = self.slug or _slug(default_name)
@@ -148,6 +151,12 @@ class Agent:
                 f"slug {self.slug!r} of agent {self.name!r}: use lower-case letters, digits and "
                 "single hyphens, 100 at the most."
             )
+        for mode in (*self.input_modes, *self.output_modes):
+            if not re.fullmatch(r"[^/\s]+/[^/]+", mode):
+                raise ValueError(
+                    f"{mode!r} of agent {self.name!r} is no media type: text/plain is one, and "
+                    "image/* stands for all of a kind."
+                )
         if self.attempts < 1:
             raise ValueError(f"attempts of agent {self.name!r} is {self.attempts}; 1 is the least.")
         for limit in ("time_limit", "silence_limit"):

@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 
 from a2a_app import conf
 from a2a_app.agents.base import Agent
+from a2a_app.agents.extensions import declared_extensions
 from a2a_app.protocol import (
     AgentCapabilities,
     AgentCard,
@@ -101,7 +102,7 @@ def agent_card(agent: Agent, served: Served) -> AgentCard:
         capabilities=AgentCapabilities(
             streaming=agent.streaming,
             push_notifications=agent.push_notifications,
-            extensions=list(agent.extensions),
+            extensions=declared_extensions(agent),
             extended_agent_card=agent.has_extended_card,
         ),
         security_schemes={**served.security_schemes, **agent.security_schemes},

@@ -20,6 +20,7 @@ async def call_of(request: HttpRequest, agent: Agent, dialect: Dialect) -> Call:
         caller=await caller_of(request),
         extensions=activated_extensions(agent, asked_extensions(request.headers)),
         last_event_id=request.headers.get("Last-Event-ID", ""),
+        idempotency_key=request.headers.get(protocol.IDEMPOTENCY_HEADER, "").strip(),
         push_payload=dialect.push_payload,
         served=partial(served_by, request, agent),
     )

@@ -37,6 +37,11 @@ _HEADERS = [
     (protocol.VERSION_HEADER, "The version of the protocol.", protocol.VERSION),
     (protocol.EXTENSIONS_HEADER, "URIs of extensions to activate, with commas between.", None),
 ]
+_ONCE = (
+    protocol.IDEMPOTENCY_HEADER,
+    "A name for this message: sent again under it, the message is not taken twice.",
+    None,
+)
 _RESUME = ("Last-Event-ID", "The id of the last event that was seen; go on after it.", None)
 
 _TASK_ID = "01a20827-2a74-7d10-9c1e-5d0f6b7a8c9e"
@@ -200,8 +205,8 @@ def _result(operation: Operation) -> type[protocol.Model]:
 
 
 def _headers(operation: Operation) -> list[Json]:
-    resumes = operation.params is protocol.SubscribeToTaskRequest
-    return [_header(*header) for header in (*_HEADERS, *([_RESUME] if resumes else []))]
+    own = {protocol.SubscribeToTaskRequest: [_RESUME], protocol.SendMessageRequest: [_ONCE]}
+    return [_header(*header) for header in (*_HEADERS, *own.get(operation.params, []))]
 
 
 def _header(name: str, description: str, example: str | None) -> Json:

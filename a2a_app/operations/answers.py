@@ -10,15 +10,17 @@ from a2a_app.agents.content import agent_message
 from a2a_app.operations.call import Call
 from a2a_app.protocol import Message, Part
 from a2a_app.store import contexts, database
+from a2a_app.store.updates import SendingKey
 
 logger = logging.getLogger(__name__)
 
 
-async def answer(call: Call, message: Message) -> Message | None:
+async def answer(call: Call, message: Message, key: SendingKey | None = None) -> Message | None:
     """Ask the agent for an answer without a task; None where it wants a task.
 
     Both messages are kept in the conversation. Raises InternalError where the agent raised, and
-    InvalidAgentResponseError where what it gave is no message.
+    InvalidAgentResponseError where what it gave is no message, and AlreadySentError where another
+    was quicker to answer the message of this key.
     """
     if type(call.agent).answer is Agent.answer:
         return None
@@ -33,7 +35,7 @@ async def answer(call: Call, message: Message) -> Message | None:
     if given is None:
         return None
     said = _as_message(given, message.context_id)
-    await database.run(contexts.record, call.scope, message.context_id, [message, said])
+    await database.run(contexts.record, call.scope, message.context_id, message, said, key)
     return said
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import Served
+from a2a_app.agents.extensions import declared_extensions
 from a2a_app.store.read import Scope
 
 
@@ -37,6 +38,8 @@ class Call:
     """The agent's extensions that the client activated (section 4.6)."""
     last_event_id: str = ""
     """Where a stream that broke off is to go on: the number of the last event that was seen."""
+    idempotency_key: str = ""
+    """What a message is known by, so that it is not taken twice."""
     push_payload: str = ""
     """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
     served: Callable[[], Served] = Served
@@ -49,15 +52,16 @@ class Call:
 
 
 def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:
-    """Give those of the agent's extensions that the client asked for (section 4.6.3).
+    """Give those of the card's extensions that the client asked for (section 4.6.3).
 
     Raises ExtensionSupportRequiredError where one that the agent requires is missing.
     """
-    for extension in agent.extensions:
+    declared = declared_extensions(agent)
+    for extension in declared:
         if extension.required and extension.uri not in asked_for:
             raise protocol.ExtensionSupportRequiredError(
                 f"The agent requires the extension {extension.uri}: name it in the header "
                 f"{protocol.EXTENSIONS_HEADER}.",
                 uri=extension.uri,
             )
-    return tuple(each.uri for each in agent.extensions if each.uri in asked_for)
+    return tuple(each.uri for each in declared if each.uri in asked_for)

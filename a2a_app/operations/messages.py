@@ -6,6 +6,7 @@ from a2a_app import protocol, runners
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
+from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
@@ -13,23 +14,26 @@ from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head, head_of
 from a2a_app.store.log import Flush
 from a2a_app.store.refusals import TaskEndedError
-from a2a_app.store.updates import MessageReceived, Webhook
+from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
 from a2a_app.store.writer import write
 
 MAX_ID = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
 
 
-async def send_message(call: Call, params: SendMessageRequest) -> SendMessageResponse:
+async def send_message(
+    call: Call, params: SendMessageRequest, key: SendingKey | None = None
+) -> SendMessageResponse:
     """Send a message and give what became of it: the task, or the agent's message.
 
     Waits until the task has ended or waits for the client, unless `returnImmediately` is set.
+    Raises AlreadySentError where one was stored under the same key.
     """
-    message = _checked(params)
+    message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (said := await answer(call, message)):
+    if not message.task_id and (said := await answer(call, message, key)):
         return SendMessageResponse(message=said)
-    head, received = await _prepare(call, params, message)
+    head, received = await _prepare(call, params, message, key)
     if configuration.return_immediately:
         await _accept(head, received)
     else:
@@ -39,18 +43,21 @@ async def send_message(call: Call, params: SendMessageRequest) -> SendMessageRes
     return SendMessageResponse(task=found.task)
 
 
-async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stream:
+async def send_streaming_message(
+    call: Call, params: SendMessageRequest, key: SendingKey | None = None
+) -> Stream:
     """Send a message and stream what becomes of it.
 
     Yields the task and then its events, until it ends or waits for the client with this message's
-    turn over; or nothing but the agent's message.
+    turn over; or nothing but the agent's message. Raises AlreadySentError where one was stored
+    under the same key.
     """
-    message = _checked(params)
+    message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (said := await answer(call, message)):
+    if not message.task_id and (said := await answer(call, message, key)):
         yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
         return
-    head, received = await _prepare(call, params, message)
+    head, received = await _prepare(call, params, message, key)
     length = configuration.history_length
     # A stream lives for hours: it must not keep what it no longer needs.
     del params, message, configuration
@@ -77,7 +84,7 @@ async def _accept_and_wait(head: Head, received: MessageReceived) -> None:
             pass
 
 
-def _checked(params: SendMessageRequest) -> Message:
+def _checked(call: Call, params: SendMessageRequest) -> Message:
     """Refuse what would not be answered, and give the message with the contextId it belongs to."""
     message = params.message
     if message.role is not protocol.Role.USER:
@@ -85,13 +92,14 @@ def _checked(params: SendMessageRequest) -> Message:
     for name, value in (("messageId", message.message_id), ("contextId", message.context_id)):
         if len(value) > MAX_ID:
             raise InvalidParamsError.of(f"message.{name}", f"must not be longer than {MAX_ID}")
+    check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
     return message.model_copy(update={"context_id": contexts.new_context_id()})
 
 
 async def _prepare(
-    call: Call, params: SendMessageRequest, message: Message
+    call: Call, params: SendMessageRequest, message: Message, key: SendingKey | None
 ) -> tuple[Head, MessageReceived]:
     """Find the task that the message is for, or make a new one, not stored yet."""
     configuration = params.configuration or protocol.SendMessageConfiguration()
@@ -103,6 +111,7 @@ async def _prepare(
         accepted_output_modes=tuple(configuration.accepted_output_modes),
         extensions=call.extensions,
         webhook=webhook,
+        key=key,
     )
     return head, received
 

@@ -89,6 +89,7 @@ from a2a_app.protocol.tasks import (
 from a2a_app.protocol.versions import (
     EXTENSIONS_HEADER,
     EXTENSIONS_HEADER_03,
+    IDEMPOTENCY_HEADER,
     UNNAMED_VERSION,
     VERSION,
     VERSION_03,
@@ -99,6 +100,7 @@ from a2a_app.protocol.versions import (
 __all__ = [
     "EXTENSIONS_HEADER",
     "EXTENSIONS_HEADER_03",
+    "IDEMPOTENCY_HEADER",
     "INTERRUPTED_STATES",
     "TERMINAL_STATES",
     "UNNAMED_VERSION",

@@ -4,6 +4,9 @@ VERSION_HEADER = "A2A-Version"
 EXTENSIONS_HEADER = "A2A-Extensions"
 EXTENSIONS_HEADER_03 = "X-A2A-Extensions"
 
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+"""Not the protocol's own: see docs/extensions/idempotent-sending.md."""
+
 VERSION = "1.0"
 """The version whose objects these are."""
 

@@ -16,7 +16,9 @@ from a2a_app.store.database import alias, atomic
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
+from a2a_app.store.read import Scope
 from a2a_app.store.refusals import ContextChangedError
+from a2a_app.store.sendings import keep_sending
 from a2a_app.store.updates import Update
 from a2a_app.store.webhooks import announce, put_webhook
 
@@ -127,6 +129,7 @@ def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | N
     for _, _, received in change.turns:
         if received.webhook is not None:
             put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
+    _keep_sendings(change)
     _write_artifacts(change)
     _save_state(change)
     if change.head.pushed:
@@ -146,6 +149,13 @@ def _insert_runs(change: Change, claimant: Claimant | None) -> Claim | None:
         raise _MovedError
     [(_, turn, received)] = change.turns
     return first_claim(change.head, RunKey(run.pk, turn), claimant.worker, received)
+
+
+def _keep_sendings(change: Change) -> None:
+    scope = Scope(change.head.agent, change.head.owner)
+    for _, turn, received in change.turns:
+        if received.key is not None:
+            keep_sending(scope, received.key, task=change.head.task_id, turn=turn)
 
 
 def _move_task(change: Change) -> None:

@@ -6,7 +6,10 @@ from uuid import UUID
 from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.store import rows, statements
+from a2a_app.store.database import atomic
 from a2a_app.store.read import Scope
+from a2a_app.store.sendings import keep_sending
+from a2a_app.store.updates import SendingKey
 
 
 def open_context(scope: Scope, context_id: str) -> UUID:
@@ -20,10 +23,23 @@ def open_context(scope: Scope, context_id: str) -> UUID:
     return context.pk
 
 
-def record(scope: Scope, context_id: str, said: list[protocol.Message]) -> None:
-    """Keep messages that belong to a conversation but to no task."""
-    key = open_context(scope, context_id)
-    statements.insert([rows.message(each, key=new_key(), context=key) for each in said])
+def record(
+    scope: Scope,
+    context_id: str,
+    message: protocol.Message,
+    answer: protocol.Message,
+    key: SendingKey | None = None,
+) -> None:
+    """Keep a message and its answer, which belong to a conversation but to no task.
+
+    Raises AlreadySentError where another was quicker to answer the message of this key.
+    """
+    context = open_context(scope, context_id)
+    both = [rows.message(each, key=new_key(), context=context) for each in (message, answer)]
+    with atomic():
+        statements.insert(both)
+        if key is not None:
+            keep_sending(scope, key, answer=both[1].pk)
 
 
 def new_context_id() -> str:

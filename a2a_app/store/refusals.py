@@ -22,6 +22,20 @@ class RunLostError(Refused):
         super().__init__("The run no longer holds its task.")
 
 
+class AlreadySentError(Refused):
+    """A message was stored under this key before, or at the same moment (section 3.3.1)."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"A message was sent before under {key!r}.")
+
+
+class OtherContentError(Refused):
+    """The message that was sent before under this key was another."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Another message was sent before under {key!r}.")
+
+
 class UnknownArtifactError(Refused):
     """A chunk was to be appended to an artifact that the task does not have, or that is closed."""
 

@@ -18,6 +18,16 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class SendingKey:
+    """What a message is known by, so that it is not taken twice (section 3.3.1)."""
+
+    name: str
+    """The owner's own for this agent: where it is from, and what the client gave."""
+    digest: str
+    """Of what is said."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """The client sent a message: the task begins, or has one more turn to do."""
 
@@ -27,6 +37,8 @@ class MessageReceived:
     extensions: tuple[str, ...] = ()
     webhook: Webhook | None = None
     """Where the events after this one are to be sent."""
+    key: SendingKey | None = None
+    """What it is known by; None: it may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from a2a_app.agents import (
     Turn,
     registry,
 )
+from a2a_app.agents.extensions import IDEMPOTENT_SENDING, STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of
@@ -54,6 +55,7 @@ async def test_the_card_lists_exactly_what_is_served(rpc: Rpc) -> None:
         "streaming": True,
         "pushNotifications": True,
         "extendedAgentCard": False,
+        "extensions": [STREAM_RESUMPTION.to_dict(), IDEMPOTENT_SENDING.to_dict()],
     }
 
 
@@ -139,7 +141,11 @@ async def test_the_card_says_all_that_the_agent_declares(rpc: Rpc) -> None:
             "streaming": True,
             "pushNotifications": True,
             "extendedAgentCard": False,
-            "extensions": [{"uri": "https://example.com/ext", "description": "More."}],
+            "extensions": [
+                {"uri": "https://example.com/ext", "description": "More."},
+                STREAM_RESUMPTION.to_dict(),
+                IDEMPOTENT_SENDING.to_dict(),
+            ],
         },
         "defaultInputModes": ["text/plain", "application/json"],
         "defaultOutputModes": ["image/png"],

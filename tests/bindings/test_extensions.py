@@ -1,14 +1,18 @@
-"""Extensions over JSON-RPC (section 4.6): what is required, and what is activated."""
+"""Extensions (section 4.6): what is declared, what is required, and what is activated."""
 
 from typing import Any
 
 import pytest
 
 from a2a_app.agents import AgentExtension, Turn, registry
+from a2a_app.agents.extensions import STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
-from tests.bindings.conftest import Rpc, body_of, error_of, events_of
+from tests.bindings.conftest import Rpc, body_of, error_of, events_of, strict_json
+from tests.bindings.rest import Rest, json_of
+from tests.bindings.ways import WAYS, Way, answers_of, code_of
 from tests.rpc import envelope, message
+from tests.servers import ROOT
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 EXTENSION = (-32008, "EXTENSION_SUPPORT_REQUIRED")
@@ -59,3 +63,80 @@ async def test_activated_extensions_come_back_and_reach_the_agent(
     assert response.get("A2A-Extensions", "") == stream.get("A2A-Extensions", "") == activated
     (part,) = body_of(response)["result"]["task"]["status"]["message"]["parts"]
     assert part["text"] == (activated.replace(",", "") or "none")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+async def test_an_extension_is_activated_and_required_the_same_way_everywhere(
+    rpc: Rpc, way: Way
+) -> None:
+    params = {"message": message()}
+    with extended(required=True):
+        refused = await way.send(rpc, params, agent="extended")
+        [answer] = await answers_of(refused)
+        assert code_of(answer)[0] in (EXTENSION[0], EXTENSION[1])
+        assert URI in code_of(answer)[1]
+        assert way.extensions_header not in refused
+        # Each version has a header of its own, and either is understood.
+        for header in ("A2A_Extensions", "X_A2A_Extensions"):
+            sent = await way.send(rpc, params, agent="extended", **{header: f"{OTHER}, {URI}"})
+            answers = await answers_of(sent)
+            assert sent[way.extensions_header] == f"{URI}, {OTHER}"
+            assert f"{URI} {OTHER}" in str(answers[-1])
+
+
+async def test_extensions_in_several_headers_are_one_list(rpc: Rpc) -> None:
+    with extended(required=False):
+        response = await rpc.post(
+            envelope("SendMessage", {"message": message()}),
+            path="/a2a/extended/",
+            A2A_Extensions=URI,
+            X_A2A_Extensions=OTHER,
+        )
+    assert response["A2A-Extensions"] == f"{URI}, {OTHER}"
+
+
+async def test_a_refused_request_leaves_nothing_behind_where_an_extension_is_missing(
+    rpc: Rpc,
+) -> None:
+    with extended(required=True):
+        assert error_of(await rpc.call("SendMessage", {"message": message()}, agent="extended"))
+        listed = await rpc.call("ListTasks", {}, agent="extended", A2A_Extensions=URI)
+    assert listed["result"]["tasks"] == []
+
+
+async def test_every_agent_that_streams_declares_that_its_streams_can_be_resumed(
+    rpc: Rpc,
+) -> None:
+    streams = make_agent(says_its_extensions, slug="streams")
+    does_not = make_agent(says_its_extensions, slug="does-not", streaming=False)
+    with registry.registered(streams, does_not):
+        found = {}
+        for slug in ("streams", "does-not"):
+            card = json_of(await Rest(slug).get("/.well-known/agent-card.json"))
+            declared = card["capabilities"].get("extensions", [])
+            found[slug] = [each for each in declared if each["uri"] == STREAM_RESUMPTION.uri]
+    assert found == {"streams": [STREAM_RESUMPTION.to_dict()], "does-not": []}
+
+
+def test_the_page_on_an_extension_shows_what_cards_say() -> None:
+    page = (ROOT / "docs" / "extensions" / "stream-resumption.md").read_text()
+    declaration = page.partition("```json\n")[2].partition("```")[0]
+    assert strict_json(declaration) == STREAM_RESUMPTION.to_dict()
+    assert f"| `{STREAM_RESUMPTION.uri}` |" in page
+
+
+async def test_a_resumed_stream_may_name_the_extension_and_finds_it_in_the_answer(
+    rpc: Rpc,
+) -> None:
+    task = await rpc.task(chunks=3)
+    response = await rpc.post(
+        envelope("SubscribeToTask", {"id": task["id"]}),
+        A2A_Version="1.0",
+        A2A_Extensions=STREAM_RESUMPTION.uri,
+        Last_Event_ID="0",
+    )
+    assert response["A2A-Extensions"] == STREAM_RESUMPTION.uri
+    whole = await events_of(response)
+    resumed = envelope("SubscribeToTask", {"id": task["id"]})
+    rest = await events_of(await rpc.post(resumed, A2A_Version="1.0", Last_Event_ID="2"))
+    assert rest == whole[2:] and rest

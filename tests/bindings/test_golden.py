@@ -55,7 +55,9 @@ class Golden:
 @pytest.fixture
 async def agent(rpc: Rpc) -> AsyncIterator[Golden]:
     golden = Golden()
-    made = make_agent(golden.run, name="Golden", slug="golden")
+    made = make_agent(
+        golden.run, name="Golden", slug="golden", input_modes=("text/plain", "application/json")
+    )
     with registry.registered(made):
         yield golden
 

@@ -84,7 +84,7 @@ async def test_a_card_says_in_0_3_all_that_the_agent_declares(rpc: Rpc) -> None:
         declared["documentation_url"],
         declared["icon_url"],
     )
-    [extension] = old.capabilities.extensions or []
+    extension, *_ = old.capabilities.extensions or []
     assert (extension.uri, extension.required) == ("https://example.com/ext", True)
     [skill] = old.skills
     assert (skill.id, skill.tags, skill.examples) == ("s", ["t"], ["e"])
