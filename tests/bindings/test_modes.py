@@ -139,5 +139,11 @@ def test_an_agent_cannot_declare_what_is_no_media_type(mode: str, attribute: str
         make_agent(Listener().run, slug="odd", **{attribute: ("text/plain", mode)})
 
 
+@pytest.mark.parametrize("attribute", ["input_modes", "output_modes"])
+def test_an_agent_takes_and_gives_something(attribute: str) -> None:
+    with pytest.raises(ValueError, match=f"{attribute} of agent 'run' is empty"):
+        make_agent(Listener().run, slug="odd", **{attribute: ()})
+
+
 def test_what_a_part_says_of_itself_is_kept_short() -> None:
     assert len(media_type_of(Part(raw=b"", media_type="a" * 5000))) == 100
