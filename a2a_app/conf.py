@@ -108,6 +108,7 @@ class Settings(BaseModel):
 
     push_patience_seconds: float = Field(86400.0, ge=0)
     """For how long a webhook may fail before it is given up."""
+
     api_docs: bool = True
     """Whether there is a page about the API, with its description for tools."""
 

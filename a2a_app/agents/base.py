@@ -151,18 +151,25 @@ class Agent:
                 f"slug {self.slug!r} of agent {self.name!r}: use lower-case letters, digits and "
                 "single hyphens, 100 at the most."
             )
-        for mode in (*self.input_modes, *self.output_modes):
-            if not re.fullmatch(r"[^/\s]+/[^/]+", mode):
-                raise ValueError(
-                    f"{mode!r} of agent {self.name!r} is no media type: text/plain is one, and "
-                    "image/* stands for all of a kind."
-                )
+        self._check_modes()
         if self.attempts < 1:
             raise ValueError(f"attempts of agent {self.name!r} is {self.attempts}; 1 is the least.")
         for limit in ("time_limit", "silence_limit"):
             seconds = getattr(self, limit)
             if seconds is not None and seconds <= 0:
                 raise ValueError(f"{limit} of agent {self.name!r} must be above 0 seconds.")
+
+    def _check_modes(self) -> None:
+        for attribute in ("input_modes", "output_modes"):
+            modes = getattr(self, attribute)
+            if not modes:
+                raise ValueError(f"{attribute} of agent {self.name!r} is empty: a card has one.")
+            for mode in modes:
+                if not re.fullmatch(r"[^/\s]+/[^/]+", mode):
+                    raise ValueError(
+                        f"{mode!r} in {attribute} of agent {self.name!r} is no media type: "
+                        "text/plain is one, and image/* stands for all of a kind."
+                    )
 
 
 def is_synchronous(function: Callable[..., Any]) -> bool:

@@ -5,6 +5,9 @@ from itertools import chain
 from a2a_app.agents import Agent
 from a2a_app.protocol import ContentTypeNotSupportedError, Message, Part
 
+# Characters of a media type that an error repeats.
+SHOWN = 100
+
 
 def check_modes(agent: Agent, message: Message) -> None:
     """Refuse a message with a part that neither the agent nor any of its skills takes.
@@ -15,6 +18,7 @@ def check_modes(agent: Agent, message: Message) -> None:
         given = media_type_of(part)
         if given and not any(_fits(given, mode) for mode in _taken(agent)):
             taken = ", ".join(dict.fromkeys(_taken(agent)))
+            given = given[:SHOWN]
             raise ContentTypeNotSupportedError(
                 f"Part {index + 1} of the message is {given}; the agent takes {taken}.",
                 part_index=str(index),
@@ -30,7 +34,7 @@ def media_type_of(part: Part) -> str:
     nothing may be anything.
     """
     if part.media_type:
-        return part.media_type.partition(";")[0].strip().lower()[:100]
+        return part.media_type.partition(";")[0].strip().lower()
     if part.text is not None:
         return "text/plain"
     return "application/json" if part.has_data else ""

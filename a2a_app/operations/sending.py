@@ -1,6 +1,7 @@
 """Sending, once: a message under a key that was sent before joins the first (section 3.3.1)."""
 
 import json
+from contextlib import aclosing
 from hashlib import sha256
 
 from a2a_app import protocol
@@ -42,14 +43,21 @@ def send_streaming_message(call: Call, params: SendMessageRequest) -> Stream:
 async def _stream_once(call: Call, params: SendMessageRequest, key: SendingKey) -> Stream:
     sent = await _find(call, key)
     if sent is None:
+        stream = messages.send_streaming_message(call, params, key)
         try:
-            async for items in messages.send_streaming_message(call, params, key):
-                yield items
-            return
-        except AlreadySentError:  # before anything was yielded
+            first = await anext(stream)  # the message is stored before there is an item
+        except AlreadySentError:
             sent = await _found(call, key)
-    async for items in _stream_again(call, params, sent):
-        yield items
+    if sent is not None:
+        stream = _stream_again(call, params, sent)
+        first = await anext(stream)
+    # A stream lives for hours: it must not keep what it no longer needs.
+    del call, params, key, sent
+    async with aclosing(stream):
+        yield first
+        del first
+        async for items in stream:
+            yield items
 
 
 async def _give_again(call: Call, params: SendMessageRequest, sent: Sending) -> SendMessageResponse:

@@ -6,8 +6,6 @@ import pytest
 
 from a2a_app.agents import Agent, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
-from a2a_app.operations.modes import media_type_of
-from a2a_app.protocol import Part
 from tests.bindings.conftest import Rpc, error_of
 from tests.bindings.old import plain
 from tests.bindings.rest import Rest, json_of, refusal_of
@@ -139,5 +137,16 @@ def test_an_agent_cannot_declare_what_is_no_media_type(mode: str, attribute: str
         make_agent(Listener().run, slug="odd", **{attribute: ("text/plain", mode)})
 
 
-def test_what_a_part_says_of_itself_is_kept_short() -> None:
-    assert len(media_type_of(Part(raw=b"", media_type="a" * 5000))) == 100
+@pytest.mark.parametrize("attribute", ["input_modes", "output_modes"])
+def test_an_agent_takes_and_gives_something(attribute: str) -> None:
+    with pytest.raises(ValueError, match=f"{attribute} of agent 'run' is empty"):
+        make_agent(Listener().run, slug="odd", **{attribute: ()})
+
+
+async def test_of_a_long_media_type_the_error_shows_the_beginning(rpc: Rpc) -> None:
+    part = {"raw": "AAAA", "mediaType": "image/" + "a" * 5000}
+    with registry.registered(takes("text/plain")):
+        answer = await rpc.call("SendMessage", message_with(part), agent="takes")
+        assert len(answer["error"]["data"][0]["metadata"]["mediaType"]) == 100
+    with registry.registered(takes(part["mediaType"], "text/plain")):
+        assert "result" in await rpc.call("SendMessage", message_with(part), agent="takes")
