@@ -2,8 +2,9 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-# A file's tests share its servers, so they stay together.
-PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# More than there may be cores, since tests wait for processes. A file's share theirs, so they stay
+# together.
+PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := tests/store tests/feed tests/runners tests/push tests/bindings tests/test_admin.py tests/test_admin_api_keys.py
 

@@ -80,6 +80,7 @@ async def _end(turn: Turn, end: str) -> None:
             examples=["Plan a trip", "Plan a trip to Lisbon"],
         )
     ],
+    input_modes=["text/plain", "application/json"],
     output_modes=["text/plain", "text/calendar", "application/json"],
 )
 async def travel_desk(turn: Turn) -> None:

@@ -150,3 +150,9 @@ async def test_of_a_long_media_type_the_error_shows_the_beginning(rpc: Rpc) -> N
         assert len(answer["error"]["data"][0]["metadata"]["mediaType"]) == 100
     with registry.registered(takes(part["mediaType"], "text/plain")):
         assert "result" in await rpc.call("SendMessage", message_with(part), agent="takes")
+
+
+async def test_the_travel_desk_takes_its_destination_as_data(rpc: Rpc) -> None:
+    said = {**message(), "parts": [{"data": {"destination": "Oslo"}}]}
+    task = (await rpc.result("SendMessage", agent="travel-desk", message=said))["task"]
+    assert "Oslo" in task["status"]["message"]["parts"][0]["text"]
