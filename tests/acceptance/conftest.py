@@ -1,4 +1,4 @@
-"""What the tests with the official client share: servers of each kind, and clients of them."""
+"""What the tests with real processes share: servers, databases, and the official client."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from tests.acceptance.official import Connect, connected, served
-from tests.servers import Process
+from tests.servers import Process, fresh_database
 
 COMBINED = (["sqlite", "postgresql"], ["daphne", "uvicorn"])
 
@@ -30,3 +30,10 @@ def url(server: Process, request: pytest.FixtureRequest) -> Iterator[str]:
 def connect(url: str, request: pytest.FixtureRequest) -> Connect:
     """Make clients of one binding."""
     return partial(connected, url, request.param)
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """Give a database that is the test's own, on PostgreSQL."""
+    with fresh_database("postgresql") as url:
+        yield url

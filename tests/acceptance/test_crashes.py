@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.acceptance.persistent import PersistentClient, Seen
 from tests.acceptance.records import Record, message_tasks, records
 from tests.cluster import Cluster
 from tests.rpc import Client, state, text, told
-from tests.servers import Layer, Process, fresh_database
+from tests.servers import Layer, Process
 
 SECONDS = 100
 
@@ -25,12 +25,6 @@ TASKS = 200
 AT_ONCE = 60
 STEPS = json.dumps({"steps": 8, "delay": 0.15})
 AGENTS = ["steps-for-ever", "steps-for-ever", "steps-thrice", "steps"]
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    with fresh_database("postgresql") as url:
-        yield url
 
 
 @pytest.mark.parametrize("layer", LAYERS)

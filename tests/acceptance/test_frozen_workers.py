@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.records import records
 from tests.cluster import Cluster
 from tests.rpc import Client, state, text
-from tests.servers import Process, fresh_database
+from tests.servers import Process
 
 SECONDS = 60
 QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
@@ -25,12 +25,6 @@ HOLDS_A_ROW = """
     WHERE datname = current_database() AND state = 'idle in transaction'
     AND query LIKE '%"a2a_app_event"%'
 """
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    with fresh_database("postgresql") as url:
-        yield url
 
 
 @pytest.mark.parametrize("amid_a_transaction", [False, True])

@@ -3,26 +3,16 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
-
-import pytest
 
 from tests.acceptance.records import records
 from tests.cluster import Cluster
 from tests.rpc import Client, message, state
-from tests.servers import fresh_database
 
 SECONDS = 90
 RACES, AT_ONCE = 1000, 20
 NOT_CANCELABLE = -32002
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    with fresh_database("postgresql") as url:
-        yield url
 
 
 async def test_of_an_end_and_a_cancel_at_the_same_instant_one_wins_for_everybody(

@@ -11,7 +11,7 @@ from tests.acceptance.persistent import PersistentClient
 from tests.acceptance.records import records
 from tests.cluster import Cluster
 from tests.rpc import state
-from tests.servers import Layer, Process, fresh_database, new_redis
+from tests.servers import Layer, Process, new_redis
 
 SECONDS = 90
 # So long between polls that what is seen after the outage has come by Redis.
@@ -21,12 +21,6 @@ LAYERS: list[Layer] = ["redis", "redis-core"]
 STEPS = json.dumps({"steps": 40, "delay": 0.2})
 TASKS = 15
 AWAY, BACK = "The channel layer does not answer", "The channel layer answers again"
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    with fresh_database("postgresql") as url:
-        yield url
 
 
 @pytest.fixture

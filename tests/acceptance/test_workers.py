@@ -1,7 +1,6 @@
 """Workers: turns that a server accepts and another process works on, by each kind of queue."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -10,18 +9,12 @@ from django_tasks_db.models import DBTaskResult
 
 from tests.cluster import Cluster, Queue
 from tests.rpc import Client, state, text, told
-from tests.servers import Layer, fresh_database
+from tests.servers import Layer
 
 SECONDS = 60
 # So long that what comes soon came by the queue and by the layer, and not by a poll or a sweep.
 LONG = {"POLL_SECONDS": 600, "SWEEP_SECONDS": 600, "LEASE_SECONDS": 600}
 QUEUES: list[Queue] = ["procrastinate", "tasks"]
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    with fresh_database("postgresql") as url:
-        yield url
 
 
 @pytest.mark.parametrize("queue", QUEUES)
