@@ -5,9 +5,6 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
-
 from a2a_app.agents.artifacts import ArtifactWriter
 from a2a_app.agents.base import Agent
 from a2a_app.agents.turn import Turn
@@ -19,15 +16,11 @@ async def drive(agent: Agent, turn: Turn) -> None:
     if agent.is_synchronous:
         await run_in_thread(lambda: _drive_synchronous(agent, turn))
         return
-    try:
-        result = agent.run(turn)
-        if inspect.isasyncgen(result):
-            await _stream(result, turn.open_artifact())
-        else:
-            await _give(await result, turn)
-    finally:
-        # What a request's end does for a view: the agent's own queries may have left a connection.
-        await sync_to_async(close_old_connections)()
+    result = agent.run(turn)
+    if inspect.isasyncgen(result):
+        await _stream(result, turn.open_artifact())
+    else:
+        await _give(await result, turn)
 
 
 async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) -> None:

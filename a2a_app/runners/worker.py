@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from a2a_app import conf, live
 from a2a_app.agents import registry
+from a2a_app.runners.connections import Tidier
 from a2a_app.runners.execute import Execution
 from a2a_app.store import database, news, runs
 from a2a_app.store.claims import Claim, Claimant
@@ -42,6 +43,7 @@ class Worker:
         self._executions: dict[UUID, Execution] = {}
         self._waiting: dict[UUID, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tidier = Tidier()
         self._kept = 0
         self._place_left = asyncio.Event()
         self._listening = False
@@ -121,6 +123,7 @@ class Worker:
             self._silent.set()
             await asyncio.to_thread(self._heartbeat.join)
             await self._give_back()
+        await self._tidier.close()
 
     async def _give_back(self) -> None:
         # Last: a lease that is renewed after this would keep others waiting.
@@ -153,6 +156,7 @@ class Worker:
                 await execution.perform()
             finally:
                 del self._executions[claim.run.id]
+                self._tidier.tidy_soon()
             if not execution.more_to_do:
                 return
             claim = None

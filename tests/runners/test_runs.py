@@ -2,12 +2,16 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from a2a_app import models, runners
+from a2a_app import live, models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskNotCancelableError, TaskState
@@ -31,6 +35,35 @@ async def test_however_fast_the_agent_no_event_is_lost_between_storing_and_strea
         for _ in range(50):
             events = await client.stream()
             assert "task" in events[0] and state(events[-1]) == "COMPLETED"
+
+
+async def test_what_an_agent_says_last_and_its_return_are_one_commit() -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def agent(turn: Turn) -> None:
+        await live.listen(live.task_group(UUID(turn.task_id)), heard.append)
+        await turn.working()
+        await turn.artifact("All there is.")
+
+    with client_of(agent) as client:
+        events = await client.stream()
+    assert [state(event) for event in events[1:]] == ["WORKING", "", "COMPLETED"]
+    assert [len(news["events"]) for news in heard] == [3]
+
+
+async def test_connections_that_an_agents_own_queries_leave_are_closed_when_they_are_old() -> None:
+    @sync_to_async
+    def is_connected() -> bool:
+        return connections[database.alias()].connection is not None
+
+    async def agent(turn: Turn) -> None:
+        await models.Task.objects.acount()
+        assert await is_connected()
+
+    with client_of(agent) as client:
+        assert (await client.send()).status.state is TaskState.COMPLETED
+    await runners.current().close()
+    assert not await is_connected()
 
 
 async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Settings) -> None:
