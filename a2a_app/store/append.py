@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
@@ -10,7 +11,8 @@ from django.utils import timezone
 
 from a2a_app import models, protocol
 from a2a_app.models.run import Outcome
-from a2a_app.store import rows, statements
+from a2a_app.store import rows
+from a2a_app.store.batch import Batch
 from a2a_app.store.claims import Claim, Claimant, first_claim
 from a2a_app.store.database import alias, atomic
 from a2a_app.store.head import Head, RunKey, read_head
@@ -113,42 +115,95 @@ def _is_committed(change: Change) -> bool:
 
 
 def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | None) -> Flush:
+    run = _begun(change, claimant)
+    batch = Batch()
     if change.before.seq == 0:
-        if change.head.begins_context:
-            statements.insert([rows.context(change)])
-        statements.insert([rows.task(change)])
-        rows.insert_messages(change)
+        _add_task(batch, change, run)
     else:
-        # The messages first: the task's row points to one of them.
-        rows.insert_messages(change)
-        _move_task(change)
-    statements.insert(rows.events(change))
-    claim = _insert_runs(change, claimant)
-    if change.turns and claim is None:
+        # Rows before those that point to them, for databases that look at once.
+        batch.insert(rows.messages(change))
+        batch.insert([run] if run is not None else rows.runs(change))
+        _move_task(batch, change, run)
+    batch.insert(rows.events(change))
+    _add_artifacts(batch, change)
+    _add_state(batch, change)
+    if change.run is not None and change.ends_run:
+        outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
+        batch.update(models.Run, rows.run_end(outcome, change.error), pk=change.run.id)
+    batch.run()
+    if change.turns and run is None:
         order(change.head.task_id)
-    for _, _, received in change.turns:
-        if received.webhook is not None:
-            put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
+    _close_artifacts(change)
     _keep_sendings(change)
-    _write_artifacts(change)
-    _save_state(change)
-    if change.head.pushed:
-        announce(change.head.task_id, change.head.seq)
-    return Flush(change.head, tuple(change.events), _end_runs(change), claim)
+    _tell_webhooks(change)
+    claim = None if run is None else _claim_of(change, run)
+    return Flush(change.head, tuple(change.events), _end_others(change), claim)
 
 
-def _insert_runs(change: Change, claimant: Claimant | None) -> Claim | None:
-    """Store the turns to do; gives the claim of the one that begins at once, if there is one."""
+def _begun(change: Change, claimant: Claimant | None) -> models.Run | None:
+    """Make the row of the turn that may begin at once, if there is one and somebody to do it."""
     if claimant is None or not change.turns or not change.before.is_idle:
-        statements.insert(rows.runs(change))
         return None
     [run] = rows.runs(change, claimant)
-    statements.insert([run])
-    # The run's row first: where a database checks at once, the task's must not point to nothing.
-    if not statements.update(models.Task, {"run": run.pk}, pk=change.head.task_id, run=None):
-        raise _MovedError
+    return run
+
+
+def _claim_of(change: Change, run: models.Run) -> Claim:
     [(_, turn, received)] = change.turns
-    return first_claim(change.head, RunKey(run.pk, turn), claimant.worker, received)
+    return first_claim(change.head, RunKey(run.pk, turn), run.worker, received)
+
+
+def _add_task(batch: Batch, change: Change, run: models.Run | None) -> None:
+    if change.head.begins_context:
+        batch.insert([rows.context(change)])
+    # The task's row points to the run's, and the run's to the task's.
+    both = connections[alias()].features.can_defer_constraint_checks
+    batch.insert([rows.task(change, run.pk if run is not None and both else None)])
+    batch.insert(rows.messages(change))
+    batch.insert([run] if run is not None else rows.runs(change))
+    if run is not None and not both:
+        batch.update(models.Task, {"run": run.pk}, pk=change.head.task_id)
+
+
+def _move_task(batch: Batch, change: Change, run: models.Run | None) -> None:
+    """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
+    before = change.before
+    values = rows.task_changes(change)
+    held: dict[str, Any] = {} if change.run is None else {"run": change.run.id}
+    if run is not None:
+        values["run"], held["run"] = run.pk, None
+    batch.update(
+        models.Task,
+        values,
+        or_raise=_MovedError(),
+        pk=before.task_id,
+        seq=before.seq,
+        answered=before.answered,
+        pushed=before.pushed,
+        **held,
+    )
+    change.head = rows.head_after(change)
+
+
+def _add_artifacts(batch: Batch, change: Change) -> None:
+    """Write the artifacts that begin here: the chunks of others are in the log only."""
+    if change.ends_task:
+        for key, first_seq in change.head.artifacts.items():
+            open_ = ArtifactChange(first_seq=first_seq, begins=False)
+            changed = change.artifacts.setdefault(key, open_)
+            changed.last_seq = changed.last_seq or change.head.seq
+    targeted = connections[alias()].features.supports_update_conflicts_with_target
+    batch.insert(
+        [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins],
+        overwrite=rows.ARTIFACT_FIELDS,
+        unique=("task", "artifact_id") if targeted else (),
+    )
+
+
+def _close_artifacts(change: Change) -> None:
+    for key, changed in change.artifacts.items():
+        if changed.last_seq is not None and not changed.begins:
+            rows.close_artifact(change, key)
 
 
 def _keep_sendings(change: Change) -> None:
@@ -158,68 +213,38 @@ def _keep_sendings(change: Change) -> None:
             keep_sending(scope, received.key, task=change.head.task_id, turn=turn)
 
 
-def _move_task(change: Change) -> None:
-    """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
-    before = change.before
-    moved = statements.update(
-        models.Task,
-        rows.task_changes(change),
-        pk=before.task_id,
-        seq=before.seq,
-        answered=before.answered,
-        pushed=before.pushed,
-        **({} if change.run is None else {"run": change.run.id}),
-    )
-    if not moved:
-        raise _MovedError
-    change.head = rows.head_after(change)
+def _tell_webhooks(change: Change) -> None:
+    for _, _, received in change.turns:
+        if received.webhook is not None:
+            put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
+    if change.head.pushed:
+        announce(change.head.task_id, change.head.seq)
 
 
-def _write_artifacts(change: Change) -> None:
-    closing = dict(change.head.artifacts) if change.ends_task else {}
-    for key, first_seq in closing.items():
-        change.artifacts.setdefault(key, ArtifactChange(first_seq=first_seq, begins=False))
-    for changed in change.artifacts.values():
-        if change.ends_task and changed.last_seq is None:
-            changed.last_seq = change.head.seq
-    begun = [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins]
-    if begun:
-        targeted = connections[alias()].features.supports_update_conflicts_with_target
-        statements.insert(
-            begun,
-            overwrite=rows.ARTIFACT_FIELDS,
-            unique=("task", "artifact_id") if targeted else (),
+def _add_state(batch: Batch, change: Change) -> None:
+    if change.saved is not None:
+        batch.update(
+            models.Context,
+            {"state": change.saved.state, "version": change.saved.version + 1},
+            or_raise=ContextChangedError(change.head.context_id),
+            pk=change.head.context_key,
+            version=change.saved.version,
         )
-    for key, changed in change.artifacts.items():
-        if changed.last_seq is not None and not changed.begins:
-            rows.close_artifact(change, key)
 
 
-def _save_state(change: Change) -> None:
-    if change.saved is None:
-        return
-    saved = change.saved
-    if not statements.update(
-        models.Context,
-        {"state": saved.state, "version": saved.version + 1},
-        pk=change.head.context_key,
-        version=saved.version,
-    ):
-        raise ContextChangedError(change.head.context_id)
-
-
-def _end_runs(change: Change) -> tuple[tuple[UUID, str], ...]:
-    """End the run that wrote this, and with the task every run it still has."""
+def _end_others(change: Change) -> tuple[tuple[UUID, str], ...]:
+    """End with the task every run that it still has; gives those that somebody works on."""
     own = change.run
-    if own is not None and change.ends_run:
-        outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
-        rows.end_runs([own.id], outcome, change.error)
     if not change.ends_task or (own is not None and own.turn == change.head.turn):
         return ()
     left = models.Run.objects.filter(task=change.head.task_id, ended_at=None)
-    found = list(left.values_list("pk", "worker"))
-    rows.end_runs(
-        [key for key, worker in found if worker], OUTCOMES[change.head.state], change.error
-    )
-    rows.end_runs([key for key, worker in found if not worker], Outcome.DROPPED)
-    return tuple((key, worker) for key, worker in found if worker)
+    batch = Batch()
+    working = []
+    for key, worker in left.values_list("pk", "worker"):
+        outcome = OUTCOMES[change.head.state] if worker else Outcome.DROPPED
+        error = change.error if worker else ""
+        batch.update(models.Run, rows.run_end(outcome, error), pk=key)
+        if worker:
+            working.append((key, worker))
+    batch.run()
+    return tuple(working)

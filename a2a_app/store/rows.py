@@ -1,6 +1,5 @@
 """Rows: what a change of a task is in terms of tables."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -46,8 +45,8 @@ def head_after(change: Change) -> Head:
     return change.head
 
 
-def task(change: Change) -> models.Task:
-    """Make the row of a new task."""
+def task(change: Change, run: UUID | None) -> models.Task:
+    """Make the row of a new task, held by a run or by none."""
     head = change.head
     return models.Task(
         pk=head.task_id,
@@ -61,6 +60,7 @@ def task(change: Change) -> models.Task:
         seq=head.seq,
         turn=head.turn,
         pushed=head.pushed,
+        run_id=run,
     )
 
 
@@ -80,16 +80,13 @@ def events(change: Change) -> list[models.Event]:
     ]
 
 
-def insert_messages(change: Change) -> None:
-    """Insert the messages that came with the change."""
-    statements.insert(
-        [
-            message(
-                said, key=key, context=change.head.context_key, task=change.head.task_id, seq=seq
-            )
-            for key, seq, said in change.messages
-        ]
-    )
+def messages(change: Change) -> list[models.Message]:
+    """Make the rows of the messages that came with the change."""
+    context, task_id = change.head.context_key, change.head.task_id
+    return [
+        message(said, key=key, context=context, task=task_id, seq=seq)
+        for key, seq, said in change.messages
+    ]
 
 
 def message(
@@ -142,11 +139,9 @@ def runs(change: Change, claimant: Claimant | None = None) -> list[models.Run]:
     ]
 
 
-def end_runs(keys: Iterable[UUID], outcome: Outcome, error: str = "") -> None:
-    """Write the end of runs into their rows."""
-    ended = {"ended_at": timezone.now(), "lease_until": None, "outcome": outcome, "error": error}
-    for key in keys:
-        statements.update(models.Run, ended, pk=key)
+def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
+    """Give the columns of a run's row that its end sets."""
+    return {"ended_at": timezone.now(), "lease_until": None, "outcome": outcome, "error": error}
 
 
 def artifact(change: Change, artifact_id: str) -> models.Artifact:

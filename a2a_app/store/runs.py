@@ -76,7 +76,7 @@ def put_back(claim: Claim) -> None:
     with atomic():
         if statements.update(models.Task, {"run": None}, pk=claim.head.task_id, run=claim.run.id):
             models.Run.objects.filter(pk=claim.run.id, worker=claim.worker, ended_at=None).update(
-                worker="", lease_until=timezone.now(), started_at=None
+                worker="", lease_until=Now(), started_at=None
             )
 
 
@@ -96,7 +96,7 @@ def give_back(worker: str) -> int:
 def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
     """Find these agents' tasks with a turn that nobody has begun, the oldest first."""
     runs = models.Run.objects.filter(
-        worker="", lease_until__lt=Now(), task__run=None, task__agent__in=agents
+        worker="", lease_until__lte=Now(), task__run=None, task__agent__in=agents
     )
     return list(runs.order_by("lease_until").values_list("task", flat=True)[:limit])
 

@@ -7,7 +7,7 @@ only its values change. The SQL is what a queryset would have sent, on every dat
 """
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,6 +22,8 @@ from a2a_app.store.database import alias
 
 Model: TypeAlias = type[models.Model]
 Fields: TypeAlias = tuple[str, ...]
+Sql: TypeAlias = tuple[str, Sequence[Any]]
+"""The text of a statement, and the values in its places."""
 M = TypeVar("M", bound=models.Model)
 
 # Where a database names no limit to the values of one statement.
@@ -40,6 +42,23 @@ class Place(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Give a placeholder, and this place as what stands there."""
         return "%s", [self]
+
+
+class Constant(Expression):
+    """A value that stands in the SQL itself."""
+
+    def __init__(self, sql: str) -> None:
+        super().__init__()
+        self._sql = sql
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Give the value as SQL."""
+        return self._sql, []
+
+
+NULL, EMPTY = Constant("NULL"), Constant("''")
+# In a JSONField no text is not empty.
+TEXTS = ("CharField", "TextField")
 
 
 class Statement:
@@ -137,6 +156,13 @@ def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
     A value may be an expression, such as `Now()`. It is part of the shape, so it should be one that
     comes again.
     """
+    with connections[alias()].cursor() as cursor:
+        cursor.execute(*updating(model, values, **where))
+        return int(cursor.rowcount)
+
+
+def updating(model: Model, values: Mapping[str, Any], **where: Any) -> Sql:
+    """Give the statement of an `update`."""
 
     def query() -> Any:
         changed: Any = model._base_manager.filter(**_conditions(model, where)).query.chain(
@@ -152,9 +178,7 @@ def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
 
     fixed = _expressions(values.values())
     statement = _known((model, "update", *values, *fixed, *_shape(where)), query)
-    with connections[alias()].cursor() as cursor:
-        cursor.execute(statement.sql, statement.params([*_given(where), *values.values()]))
-        return int(cursor.rowcount)
+    return statement.sql, statement.params([*_given(where), *values.values()])
 
 
 def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()) -> None:
@@ -165,11 +189,23 @@ def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fiel
         overwrite: The fields to change instead, where the row is there already.
         unique: The fields by which that is seen.
     """
+    with connections[alias()].cursor() as cursor:
+        for sql, params in insertion(rows, overwrite=overwrite, unique=unique):
+            cursor.execute(sql, params)
+
+
+def insertion(
+    rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()
+) -> list[Sql]:
+    """Give the statements of an `insert`."""
     if not rows:
-        return
+        return []
     model = type(rows[0])
     fields = [field for field in model._meta.concrete_fields if not field.generated]
     given = [[field.pre_save(row, True) for field in fields] for row in rows]
+    fixed: list[Any] = [None] * len(fields)
+    if len(rows) == 1:
+        fixed = [_constant(*each) for each in zip(fields, given[0], strict=True)]
 
     def query() -> Any:
         inserted = InsertQuery(
@@ -178,23 +214,32 @@ def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fiel
             update_fields=[model._meta.get_field(name) for name in overwrite],
             unique_fields=[model._meta.get_field(name) for name in unique],
         )
-        places = {f.attname: _place(f, given[0][n], n) for n, f in enumerate(fields)}
+        places = {f.attname: fixed[n] or Place(n, f.get_db_prep_save) for n, f in enumerate(fields)}
         inserted.insert_values(fields, [model(**places)], raw=True)
         return inserted
 
-    statement = _known((model, "insert", overwrite, *_expressions(given[0])), query)
-    for sql, params in _insertions(statement, fields, [statement.params(each) for each in given]):
-        with connections[alias()].cursor() as cursor:
-            cursor.execute(sql, params)
+    statement = _known((model, "insert", overwrite, *fixed), query)
+    return _insertions(statement, fields, [statement.params(each) for each in given])
+
+
+def _constant(field: Any, value: Any) -> BaseExpression | None:
+    """Give what of a row is part of its shape: an expression, and no text.
+
+    psycopg reads a statement anew each time if it has more than 50 places.
+    """
+    if value is None:
+        return NULL
+    if isinstance(value, BaseExpression):
+        return value
+    return EMPTY if value == "" and field.get_internal_type() in TEXTS else None
 
 
 def _insertions(
     statement: Statement, fields: Sequence[Any], rows: Sequence[list[Any]]
-) -> Iterator[tuple[str, list[Any]]]:
+) -> list[Sql]:
     """Make the SQL that inserts one row insert all of them."""
     if len(rows) == 1:
-        yield statement.sql, rows[0]
-        return
+        return [(statement.sql, rows[0])]
     connection = connections[alias()]
     group = f"({', '.join(['%s'] * len(fields))})"
     before, after = statement.sql.split(f"VALUES {group}")
@@ -203,13 +248,14 @@ def _insertions(
         # placeholders as for a fifth of all that a stream costs.
         arrays = [f"(%s)::{each.db_type(connection).partition('(')[0]}[]" for each in fields]
         sql = f"{before}SELECT * FROM UNNEST({', '.join(arrays)}){after}"  # noqa: S608  # no values
-        yield sql, [list(column) for column in zip(*rows, strict=True)]
-        return
+        return [(sql, [list(column) for column in zip(*rows, strict=True)])]
     most = (connection.features.max_query_params or MOST_VALUES) // len(fields)
+    made: list[Sql] = []
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
         groups = ", ".join([group] * len(some))
-        yield f"{before}VALUES {groups}{after}", [value for row in some for value in row]
+        made.append((f"{before}VALUES {groups}{after}", [value for row in some for value in row]))
+    return made
 
 
 @cache

@@ -1,0 +1,60 @@
+"""Statements that run together do what they do one by one, or nothing."""
+
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from a2a_app import models
+from a2a_app.store.batch import Batch
+from tests.tasks import begin
+
+pytestmark = pytest.mark.django_db
+
+
+class TooLate(Exception):
+    """What the tests have raised."""
+
+
+def message(text: str = "x") -> models.Message:
+    return models.Message(
+        context=models.Context.objects.get(), message_id=text, role="ROLE_AGENT", parts=[]
+    )
+
+
+def test_inserts_and_updates_all_happen() -> None:
+    task_id = begin().head.task_id
+    batch = Batch()
+    batch.insert([message("100 % '%s'")])
+    batch.insert([])
+    batch.update(models.Task, {"turn": 7}, or_raise=TooLate(), pk=task_id, turn=1)
+    batch.update(models.Context, {"version": 3, "state": {"a": None}}, version=0)
+    batch.insert([message("one"), message("two")])
+    batch.run()
+    assert models.Task.objects.get().turn == 7
+    assert models.Context.objects.values_list("version", "state").get() == (3, {"a": None})
+    assert models.Message.objects.filter(message_id__in=["100 % '%s'", "one", "two"]).count() == 3
+    batch.run()
+    assert models.Message.objects.count() == 4
+
+
+def test_what_finds_no_row_that_it_must_find_raises_and_nothing_else_has_happened() -> None:
+    begin()
+    batch = Batch()
+    batch.insert([message()])
+    batch.update(models.Task, {"turn": 7}, or_raise=TooLate("Gone."), pk=uuid4())
+    batch.update(models.Context, {"version": 3})
+    with pytest.raises(TooLate, match=r"Gone\."), transaction.atomic():
+        batch.run()
+    assert models.Message.objects.count() == 1
+    assert models.Context.objects.get().version == 0
+
+
+def test_what_finds_no_row_and_need_not_is_no_error() -> None:
+    begin()
+    batch = Batch()
+    batch.update(models.Task, {"turn": 7}, pk=uuid4())
+    batch.insert([message()])
+    batch.run()
+    assert models.Message.objects.count() == 2
+    Batch().run()
