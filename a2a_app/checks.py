@@ -21,6 +21,8 @@ TAG = "a2a"
 DISTRIBUTION = "django-agent2agent"
 Finding = checks.CheckMessage
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
+BYPASS = "a2a_app.middleware.bypass"
+OF_USERS = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
 @checks.register(TAG)
@@ -84,6 +86,23 @@ def check_security(**_: Any) -> list[Finding]:
             id="a2a.W010",
         )
     ]
+
+
+@checks.register(TAG)
+def check_bypass(**_: Any) -> list[Finding]:
+    """a2a.E007: an authenticator asks for the session, and requests bypass its middleware."""
+    try:
+        keys = [scheme.api_key_security_scheme for scheme in declared_security().schemes.values()]
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
+    cookie = django_settings.SESSION_COOKIE_NAME
+    asked = any(key and (key.location, key.name) == ("cookie", cookie) for key in keys)
+    middleware = list(django_settings.MIDDLEWARE)
+    passed_by = middleware[middleware.index(BYPASS) :] if BYPASS in middleware else []
+    if not asked or OF_USERS not in passed_by:
+        return []
+    text = "An authenticator asks for the session, and requests bypass the middleware for it."
+    return [checks.Error(text, hint=f"Put {BYPASS} below {OF_USERS}.", id="a2a.E007")]
 
 
 @checks.register(TAG)

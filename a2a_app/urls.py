@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, include, path
 
-from a2a_app.bindings.api import api
+from a2a_app.bindings.api import PAGES, api
 
 View = Callable[..., Any]
 
@@ -38,7 +38,5 @@ def _open(pattern: URLPattern) -> URLPattern:
 _patterns, _app, _namespace = api.urls
 # Without ninja's view of "/", which answers 404: that page is the project's.
 _views = [p for p in _patterns if isinstance(p, URLPattern) and p.name != "api-root"]
-# The page about the API is for people: what the project asks of its pages, it asks of this one.
-_PAGES = ("openapi-view", "openapi-json")
-_opened = ([p if p.name in _PAGES else _open(p) for p in _views], _app)
+_opened = ([p if p.name in PAGES else _open(p) for p in _views], _app)
 urlpatterns = [path("", include(_opened, namespace=_namespace))]

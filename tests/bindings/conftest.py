@@ -14,7 +14,14 @@ from tests.bindings.mangling import Stored
 from tests.rpc import HEADERS, envelope, told
 
 SECONDS = 20.0
+BYPASS = "a2a_app.middleware.bypass"
 Settings = Callable[..., None]
+
+
+@pytest.fixture
+def whole_chain(settings: Any) -> None:
+    """Have requests meet all middleware, as in a project that did not think of the bypass."""
+    settings.MIDDLEWARE = [path for path in settings.MIDDLEWARE if path != BYPASS]
 
 
 class Rpc:

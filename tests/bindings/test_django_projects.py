@@ -5,11 +5,17 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.decorators import async_only_middleware
 
-from tests.bindings.conftest import Rpc, Settings, body_of, error_of, events_of
+from a2a_app.middleware import bypass
+from tests.bindings.conftest import BYPASS, Rpc, Settings, body_of, error_of, events_of
 from tests.bindings.rest import Rest
 from tests.conftest import Serve
 from tests.rpc import Client, envelope, message, state, told
+
+pytestmark = pytest.mark.usefixtures("whole_chain")
 
 LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 COMPLETED = "TASK_STATE_COMPLETED"
@@ -34,6 +40,16 @@ async def _works(rpc: Rpc) -> None:
         assert (await rpc.http.get(path)).status_code == 200
 
 
+@async_only_middleware
+def closed(_: Any) -> Any:
+    """Let nobody in: the project's own middleware, of which programs know nothing."""
+
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        return HttpResponse(status=503)
+
+    return middleware
+
+
 async def test_with_a_transaction_for_each_request(
     rpc: Rpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,6 +63,28 @@ async def test_with_a_login_required_for_every_page(settings: Any, rpc: Rpc) -> 
     for page in ("/admin/", "/a2a/openapi.html", "/a2a/openapi.json"):
         assert (await rpc.http.get(page)).status_code == 302
     await _works(rpc)
+
+
+async def test_past_the_middleware_below(settings: Any, rpc: Rpc) -> None:
+    below = [*settings.MIDDLEWARE, f"{__name__}.closed"]
+    settings.MIDDLEWARE = below
+    assert (await rpc.http.get("/a2a/load/.well-known/agent-card.json")).status_code == 503
+    rpc.http.handler.load_middleware(is_async=True)
+    settings.MIDDLEWARE = [BYPASS, *below]
+    rpc.http.handler.load_middleware(is_async=True)
+    await _works(rpc)
+    for none in ("/a2a/none/", "/a2a/none/.well-known/agent-card.json"):
+        assert (await rpc.http.get(none)).status_code in (404, 405)
+    # Pages for people, and whatever is not ours, go the whole way.
+    for page in ("/a2a/openapi.html", "/a2a/openapi.json", "/admin/", "/a2a/load/nothing/at/all"):
+        assert (await rpc.http.get(page)).status_code == 503
+
+
+async def test_past_nothing_where_requests_are_synchronous(settings: Any) -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    assert bypass(page) is page
 
 
 async def test_with_hardly_any_memory_for_uploads(settings: Any, rpc: Rpc) -> None:

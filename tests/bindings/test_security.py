@@ -60,6 +60,7 @@ async def card_of(rpc: Rpc, path: str = CARD) -> dict[str, Any]:
     return body_of(await rpc.http.get(path, headers=HEADERS))
 
 
+@pytest.mark.usefixtures("whole_chain")
 @pytest.mark.parametrize("name", SCHEMES)
 async def test_the_card_and_the_challenge_say_what_an_authenticator_asks_for(
     a2a: Settings, rpc: Rpc, name: str
@@ -153,6 +154,7 @@ async def test_a_bearer_is_known_beside_a_session_that_would_need_a_csrf_token(
     assert answered["result"]["totalSize"] == 0
 
 
+@pytest.mark.usefixtures("whole_chain")
 async def test_a_session_needs_its_csrf_token_and_the_refusal_says_so(
     a2a: Settings, rpc: Rpc
 ) -> None:

@@ -1,0 +1,54 @@
+"""Middleware: a way past the project's own, for requests that are not from people.
+
+Django runs the parts of each of its own middleware in a thread, before the view and after it, and
+programs with API keys need neither sessions nor messages nor a check against forged forms.
+"""
+
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, resolve
+from django.utils.decorators import sync_and_async_middleware
+
+from a2a_app.bindings.api import PAGES, api
+
+# What is in none of them is not looked up twice.
+FOLDERS = ("/a2a/", "/.well-known/")
+
+
+@sync_and_async_middleware
+def bypass(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Lead what agents and their clients ask straight to the view, past all middleware below this.
+
+    Put it into MIDDLEWARE below whatever such requests need too, and above
+    `AuthenticationMiddleware` only where no authenticator in A2A['AUTHENTICATION'] asks for the
+    session. Under WSGI nothing is bypassed.
+    """
+    if not iscoroutinefunction(get_response):
+        return get_response
+    onward: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
+
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        match = _match(request.path_info)
+        if match is None:
+            return await onward(request)
+        request.resolver_match = match
+        response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+        return response
+
+    return middleware
+
+
+def _match(path: str) -> ResolverMatch | None:
+    """Find our view of a path; None for the project's, and for our page that people look at."""
+    if not any(folder in path for folder in FOLDERS):
+        return None
+    try:
+        match = resolve(path)
+    except Resolver404:
+        return None
+    ours = match.namespaces[-1:] == [api.urls_namespace] and match.url_name not in PAGES
+    return match if ours else None
