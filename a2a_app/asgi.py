@@ -19,12 +19,19 @@ _beginnings: set["asyncio.Task[None]"] = set()
 def get_asgi_application() -> Any:
     """Give the project's ASGI application, with recovery from its first moment (R6)."""
     application = asgi.get_asgi_application()
+    # Loaded here: the app registry is not ready before.
+    from a2a_app.bindings.api import may_be_ours
+    from a2a_app.bindings.threads import kept_thread
+
     _begin_with_daphne()
     _begin_in_running_loop()
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif may_be_ours(scope.get("path", "")):
+            async with kept_thread():
+                await application(scope, receive, send)
         else:
             await application(scope, receive, send)
 

@@ -10,7 +10,8 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from contextvars import Context
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from channels.layers import BaseChannelLayer, get_channel_layer
@@ -19,6 +20,7 @@ from a2a_app.outages import Outage
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Message: TypeAlias = dict[str, Any]
 Listener: TypeAlias = Callable[[Message], None]
 
@@ -128,7 +130,7 @@ class Hub:
             await self._join(layer, group)
 
     async def _channel(self, layer: BaseChannelLayer) -> str:
-        opening = self._opening = self._opening or asyncio.create_task(self._open(layer))
+        opening = self._opening = self._opening or _background(self._open(layer))
         try:
             name = await asyncio.shield(opening)
         except Exception:
@@ -136,7 +138,7 @@ class Hub:
                 self._opening = None
             raise
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read(layer, name))
+            self._reader = _background(self._read(layer, name))
         return name
 
     @staticmethod
@@ -160,7 +162,7 @@ class Hub:
         if self._mending is None:
             # A layer that was restarted has forgotten every group.
             self._joined.clear()
-            self._mending = asyncio.create_task(self._mend(layer))
+            self._mending = _background(self._mend(layer))
         return self._mending
 
     async def _mend(self, layer: BaseChannelLayer) -> None:
@@ -192,6 +194,11 @@ class Hub:
                 listener(message)
             except Exception:  # one listener's fault must not deafen the others
                 logger.exception("A listener of %s failed.", message.get("group"))
+
+
+def _background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Begin what outlives the request that is served now: in a context, and a thread, not its."""
+    return asyncio.get_running_loop().create_task(work, context=Context())
 
 
 def _is_silence(error: Exception) -> bool:

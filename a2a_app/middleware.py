@@ -13,10 +13,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.decorators import sync_and_async_middleware
 
-from a2a_app.bindings.api import PAGES, api
-
-# What is in none of them is not looked up twice.
-FOLDERS = ("/a2a/", "/.well-known/")
+from a2a_app.bindings.api import PAGES, api, may_be_ours
 
 
 @sync_and_async_middleware
@@ -44,7 +41,7 @@ def bypass(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest]
 
 def _match(path: str) -> ResolverMatch | None:
     """Find our view of a path; None for the project's, and for our page that people look at."""
-    if not any(folder in path for folder in FOLDERS):
+    if not may_be_ours(path):
         return None
     try:
         match = resolve(path)

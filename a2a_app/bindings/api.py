@@ -44,6 +44,15 @@ api = Api(
 PAGES = ("openapi-view", "openapi-json")
 
 
+# Each of our URLs has one of these in it.
+_FOLDERS = ("/a2a/", "/.well-known/")
+
+
+def may_be_ours(path: str) -> bool:
+    """Tell whether a path may lead here; where it may not, nobody need look it up."""
+    return any(folder in path for folder in _FOLDERS)
+
+
 def _read(path: str, name: str, **shown: Any) -> Callable[[View], View]:
     """Serve a path by GET, and by HEAD, which needs no description of its own."""
 

@@ -4,6 +4,7 @@ import asyncio
 import weakref
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import Context
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -74,9 +75,10 @@ class Runner(ABC):
         loop = asyncio.get_running_loop()
         if loop not in self._loops and not self.worker.closing:
             deliverer = Deliverer(self.worker.name)
+            # Fresh contexts: these outlive the request that begins them, and its thread.
             self._loops[loop] = Background(
-                sweep=loop.create_task(sweep_for_ever(self.sweep)),
-                deliver=loop.create_task(deliverer.deliver_for_ever()),
+                sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
+                deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
                 deliverer=deliverer,
             )
 

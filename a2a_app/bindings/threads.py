@@ -1,0 +1,57 @@
+"""Threads: the one that Django wants for each request, kept from one of ours to the next.
+
+Django's signals at the beginning and the end of a request run in a thread that is the request's
+own, with its own connections. asgiref starts it anew each time, and another to wait for its end.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.db import connections
+
+# As many requests at once find a thread that is there; others get one of their own, as ever.
+KEPT = 8
+_free: list[Executor] = []
+_lent: set[Executor] = set()
+
+
+@asynccontextmanager
+async def kept_thread() -> AsyncIterator[None]:
+    """Serve a request with a thread that others have used before it, one at a time."""
+    thread = _free.pop() if _free else ThreadPoolExecutor(1, thread_name_prefix="a2a-request")
+    _lent.add(thread)
+    try:
+        async with ThreadSensitiveContext(executor=thread):
+            yield
+    finally:
+        _give_back(thread)
+
+
+async def hand_thread_back() -> None:
+    """Give up the thread of the request that is served, and its connections (R14).
+
+    It would be kept for as long as the response lasts. When something asks for it again, such as
+    the signal at the end, a new one is made.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    thread = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
+    if thread is not None:
+        await asyncio.get_running_loop().run_in_executor(thread, connections.close_all)
+        if thread in _lent:
+            _give_back(thread)
+        else:
+            thread.shutdown(wait=False)
+
+
+def _give_back(thread: Executor) -> None:
+    if thread not in _lent:
+        return  # It was handed back before the end.
+    _lent.remove(thread)
+    if len(_free) < KEPT:
+        _free.append(thread)
+    else:
+        thread.submit(connections.close_all)
+        thread.shutdown(wait=False)
