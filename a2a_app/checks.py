@@ -90,7 +90,7 @@ def check_security(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_bypass(**_: Any) -> list[Finding]:
-    """a2a.E007: an authenticator asks for the session, and requests bypass its middleware."""
+    """a2a.E008: an authenticator asks for the session, and requests bypass its middleware."""
     try:
         keys = [scheme.api_key_security_scheme for scheme in declared_security().schemes.values()]
     except (ImproperlyConfigured, ImportError):
@@ -102,7 +102,7 @@ def check_bypass(**_: Any) -> list[Finding]:
     if not asked or OF_USERS not in passed_by:
         return []
     text = "An authenticator asks for the session, and requests bypass the middleware for it."
-    return [checks.Error(text, hint=f"Put {BYPASS} below {OF_USERS}.", id="a2a.E007")]
+    return [checks.Error(text, hint=f"Put {BYPASS} below {OF_USERS}.", id="a2a.E008")]
 
 
 @checks.register(TAG)

@@ -219,7 +219,7 @@ def test_a_bypass_of_the_session_that_an_authenticator_asks_for_is_found_by_a_ch
     settings: Settings,
 ) -> None:
     settings.A2A = {**settings.A2A, "AUTHENTICATION": ["ninja.security.django_auth"]}
-    assert found() == {"a2a.E007"}
+    assert found() == {"a2a.E008"}
     bypass, *others = settings.MIDDLEWARE
     settings.MIDDLEWARE = [*others, bypass]
     assert found() == set()

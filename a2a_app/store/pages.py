@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from a2a_app import models, protocol
-from a2a_app.store import statements
-from a2a_app.store.read import WITH_TASKS, Scope, with_details
+from a2a_app.store import shown, statements
+from a2a_app.store.read import Scope, with_details
+from a2a_app.store.shown import TASK_FIELDS, TaskRow, task_row
 
 DEFAULT_PAGE_SIZE = 50
 
@@ -78,15 +79,13 @@ def _matching(scope: Scope, params: protocol.ListTasksRequest) -> dict[str, Any]
     return where
 
 
-def _newest_first(where: Mapping[str, Any], token: str, *, limit: int) -> list[models.Task]:
+def _newest_first(where: Mapping[str, Any], token: str, *, limit: int) -> list[TaskRow]:
     order = ("-status_at", "-id")
     if not token:
-        return statements.select(
-            models.Task, related=WITH_TASKS, order_by=order, limit=limit, **where
-        )
+        return shown.tasks(order_by=order, limit=limit, **where)
     last = Cursor.parse(token)
     same_time = Q(status_at=last.status_at, id__lt=last.task_id)
     # The first condition alone would skip equals; it is there for the index.
     older = Q(status_at__lt=last.status_at) | same_time
     tasks = models.Task.objects.filter(older, status_at__lte=last.status_at, **where)
-    return list(tasks.select_related(*WITH_TASKS).order_by(*order)[:limit])
+    return [task_row(row) for row in tasks.order_by(*order).values_list(*TASK_FIELDS)[:limit]]

@@ -10,12 +10,10 @@ from django.db.models.functions import RowNumber
 from pydantic_core import from_json
 
 from a2a_app import models, protocol
-from a2a_app.store import statements
+from a2a_app.store import shown, statements
 from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
-
-WITH_TASKS = ("context", "status_message")
-"""What is read with the row of a task that is to be shown."""
+from a2a_app.store.shown import ArtifactRow, MessageRow, TaskRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,16 @@ def find(scope: Scope, task_id: str) -> models.Task:
     """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
     try:
         where: dict[str, Any] = {"pk": UUID(task_id), **scope.tasks()}
-        [found] = statements.select(models.Task, related=WITH_TASKS, **where)
+        [found] = statements.select(models.Task, related=("context",), **where)
+    except ValueError:
+        raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
+    return found
+
+
+def _find(scope: Scope, task_id: str) -> TaskRow:
+    try:
+        where: dict[str, Any] = {"pk": UUID(task_id), **scope.tasks()}
+        [found] = shown.tasks(**where)
     except ValueError:
         raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
     return found
@@ -71,7 +78,7 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     number is left out, so that the whole is the task at exactly that number. (An artifact that was
     begun anew in between is left out too; the event that did so comes after the number.)
     """
-    row = find(scope, task_id)
+    row = _find(scope, task_id)
     history = _history([row], history_length).get(row.pk, [])
     return Snapshot(
         task=_task(row, history, _artifacts([row]).get(row.pk, [])),
@@ -107,7 +114,7 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
 
     Raises TaskNotFoundError, and ValueError where the log has no such number.
     """
-    row = find(scope, task_id)
+    row = _find(scope, task_id)
     if seq == 0:
         return Position(row.pk, 0, 0, protocol.TaskState.SUBMITTED, row.seq, row.answered)
     event = models.Event.objects.filter(task=row.pk, seq=seq).values_list("turn", "state").first()
@@ -123,7 +130,7 @@ def position_after(flush: Flush) -> Position:
     return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)
 
 
-def _newest_position(row: models.Task) -> Position:
+def _newest_position(row: TaskRow) -> Position:
     state = protocol.TaskState(row.state)
     turn = row.turn
     if state.is_interrupted and row.answered < row.turn:
@@ -165,7 +172,7 @@ def messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol.Mess
 
 
 def with_details(
-    found: Sequence[models.Task], *, history_length: int | None, include_artifacts: bool
+    found: Sequence[TaskRow], *, history_length: int | None, include_artifacts: bool
 ) -> list[protocol.Task]:
     """Make protocol tasks of many rows, with a fixed number of queries for all of them."""
     history = _history(found, history_length)
@@ -173,7 +180,7 @@ def with_details(
     return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
 
 
-def message(row: models.Message, *, context_id: str) -> protocol.Message:
+def message(row: models.Message | MessageRow, *, context_id: str) -> protocol.Message:
     """Make the protocol's message of a row."""
     return protocol.Message.model_construct(
         message_id=row.message_id,
@@ -188,16 +195,16 @@ def message(row: models.Message, *, context_id: str) -> protocol.Message:
 
 
 def _task(
-    row: models.Task, history: list[protocol.Message], artifacts: list[protocol.Artifact]
+    row: TaskRow, history: list[protocol.Message], artifacts: list[protocol.Artifact]
 ) -> protocol.Task:
-    context_id = row.context.context_id
-    status_message = row.status_message
-    said = message(status_message, context_id=context_id) if status_message else None
+    said = row.status_message
     return protocol.Task.model_construct(
         id=str(row.pk),
-        context_id=context_id,
+        context_id=row.context_id,
         status=protocol.TaskStatus.model_construct(
-            state=protocol.TaskState(row.state), message=said, timestamp=row.status_at
+            state=protocol.TaskState(row.state),
+            message=message(said, context_id=row.context_id) if said else None,
+            timestamp=row.status_at,
         ),
         artifacts=artifacts,
         history=history,
@@ -205,9 +212,7 @@ def _task(
     )
 
 
-def _history(
-    found: Sequence[models.Task], length: int | None
-) -> dict[UUID, list[protocol.Message]]:
+def _history(found: Sequence[TaskRow], length: int | None) -> dict[UUID, list[protocol.Message]]:
     """Read the newest `length` messages of each task, all if None (section 3.2.4)."""
     if length == 0 or not found:
         return {}
@@ -216,22 +221,16 @@ def _history(
     for said in _newest_first(found, length):
         assert said.task_id is not None
         row = by_key[said.task_id]
-        history[row.pk].append(message(said, context_id=row.context.context_id))
+        history[row.pk].append(message(said, context_id=row.context_id))
     return {key: newest_first[::-1] for key, newest_first in history.items()}
 
 
-def _newest_first(found: Sequence[models.Task], length: int | None) -> Iterable[models.Message]:
-    current = {row.status_message_id for row in found if row.status_message_id}
-    if len(found) == 1 and length is None:
-        # What is newer than the task's number came after it was read.
-        known = statements.select(
-            models.Message, order_by=("-seq",), task=found[0].pk, seq__lte=found[0].seq
-        )
-        return [each for each in known if each.pk not in current]
+def _newest_first(
+    found: Sequence[TaskRow], length: int | None
+) -> Iterable[models.Message | MessageRow]:
+    current = {row.status_message.pk for row in found if row.status_message}
     if length is None:
-        tasks = [row.pk for row in found]
-        known = statements.select(models.Message, order_by=("-seq",), task__pk__in=tasks)
-        return [each for each in known if each.pk not in current]
+        return [each for each in _all_messages(found) if each.pk not in current]
     said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
     if len(found) == 1:
         return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
@@ -240,7 +239,14 @@ def _newest_first(found: Sequence[models.Task], length: int | None) -> Iterable[
     return said.annotate(place=place).filter(place__lte=length)
 
 
-def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifact]]:
+def _all_messages(found: Sequence[TaskRow]) -> list[MessageRow]:
+    if len(found) == 1:
+        # What is newer than the task's number came after it was read.
+        return shown.messages(task=found[0].pk, seq__lte=found[0].seq)
+    return shown.messages(task__pk__in=[row.pk for row in found])
+
+
+def _artifacts(found: Sequence[TaskRow]) -> dict[UUID, list[protocol.Artifact]]:
     """Read the artifacts of many tasks, each as it was at its task's number."""
     numbers = {row.pk: row.seq for row in found}
     known = _known_artifacts(found)
@@ -255,20 +261,20 @@ def _artifacts(found: Sequence[models.Task]) -> dict[UUID, list[protocol.Artifac
     return artifacts
 
 
-def _known_artifacts(found: Sequence[models.Task]) -> Iterable[models.Artifact]:
+def _known_artifacts(found: Sequence[TaskRow]) -> list[ArtifactRow]:
     # A task's first event is its message: until there is another it has no artifact.
     tasks = [row.pk for row in found if row.seq > 1]
     if not tasks:
         return []
-    return statements.select(models.Artifact, order_by=("first_seq",), task__pk__in=tasks)
+    return shown.artifacts(task__pk__in=tasks)
 
 
-def _is_open(row: models.Artifact, seq: int) -> bool:
+def _is_open(row: ArtifactRow, seq: int) -> bool:
     return row.last_seq is None or row.last_seq > seq
 
 
 def _chunks(
-    growing: Sequence[models.Artifact], numbers: Mapping[UUID, int]
+    growing: Sequence[ArtifactRow], numbers: Mapping[UUID, int]
 ) -> dict[tuple[UUID, str], list[dict[str, Any]]]:
     """Read the chunks of artifacts whose parts are in the log only, in one query."""
     if not growing:
@@ -287,7 +293,7 @@ def _chunks(
     return chunks
 
 
-def _columns(row: models.Artifact) -> dict[str, Any]:
+def _columns(row: ArtifactRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "description": row.description,
