@@ -2,6 +2,7 @@
 
 from a2a_app.protocol.base import (
     Model,
+    Params,
 )
 from a2a_app.protocol.cards import (
     AgentCapabilities,
@@ -148,6 +149,7 @@ __all__ = [
     "OAuth2SecurityScheme",
     "OAuthFlows",
     "OpenIdConnectSecurityScheme",
+    "Params",
     "Part",
     "PasswordOAuthFlow",
     "PushNotificationNotSupportedError",
