@@ -158,7 +158,7 @@ async def _head(call: Call, message: Message, *, begins_context: bool) -> Head:
         context_key=key or contexts.new_context_key(),
         context_id=message.context_id,
         agent=call.agent.slug,
-        owner=call.caller.owner,
+        owner=call.scope.owner,
         user_id=call.caller.user_id,
         begins_context=begins_context,
     )
