@@ -59,7 +59,7 @@ class A2AError(Exception):
 
 
 class TaskNotFoundError(A2AError):
-    """There is no such task, or it is not yours."""
+    """Task not found"""
 
     code, reason, http_status, grpc_status = -32001, "TASK_NOT_FOUND", 404, "NOT_FOUND"
 
