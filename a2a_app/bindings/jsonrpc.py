@@ -34,7 +34,7 @@ class Envelope(Form):
 
     def status(self, error: protocol.A2AError) -> int:
         """Give 200: errors are answers. Only what HTTP itself must know has a status of its own."""
-        return error.http_status if error.http_status in (401, 413) else 200
+        return error.http_status if error.http_status in (401, 403, 413) else 200
 
 
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:

@@ -126,6 +126,13 @@ class UnauthenticatedError(A2AError):
     code, reason, http_status, grpc_status = -32050, "UNAUTHENTICATED", 401, "UNAUTHENTICATED"
 
 
+class PermissionDeniedError(A2AError):
+    """The caller is known, and may not do this."""
+
+    code, reason = -32051, "PERMISSION_DENIED"  # as that of UnauthenticatedError
+    http_status, grpc_status = 403, "PERMISSION_DENIED"
+
+
 class JSONParseError(A2AError):
     """Invalid JSON payload"""
 
