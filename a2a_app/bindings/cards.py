@@ -34,7 +34,8 @@ async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> 
         raise Http404("There are no tenants here.")
     caller = await identity_of(request)
     try:
-        answering, _ = await resolve(request, agent, tenant, caller)
+        named = protocol.Params.from_dict({"tenant": tenant}).tenant
+        answering, _ = await resolve(request, agent, named, caller)
     except protocol.InvalidParamsError as error:
         raise Http404(error.message) from None
     card = await card_for(answering, served_by(request, agent, tenant), caller)

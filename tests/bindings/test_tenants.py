@@ -295,6 +295,11 @@ async def test_the_card_of_a_tenant_is_that_of_the_agent_that_answers(
     }
 
 
+async def test_what_can_be_no_tenant_has_no_card(a2a: Settings, rpc: Rpc) -> None:
+    a2a(TENANT_RESOLVER=f"{OURS}.by_group")
+    assert (await rpc.http.get(f"/a2a/load/%00/{CARD}")).status_code == 404
+
+
 async def test_a_tenant_that_the_resolver_does_not_give_has_no_card(
     tenants: None, a2a: Settings, rpc: Rpc
 ) -> None:
