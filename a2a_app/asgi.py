@@ -19,9 +19,8 @@ _beginnings: set["asyncio.Task[None]"] = set()
 def get_asgi_application() -> Any:
     """Give the project's ASGI application, with recovery from its first moment (R6)."""
     application = asgi.get_asgi_application()
-    # Loaded here: the app registry is not ready before.
-    from a2a_app.bindings.api import may_be_ours
-    from a2a_app.bindings.threads import kept_thread
+    from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
+    from a2a_app.bindings.threads import kept_thread  # as above
 
     _begin_with_daphne()
     _begin_in_running_loop()

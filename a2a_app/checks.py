@@ -12,7 +12,7 @@ from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.cards import Served, agent_card
 from a2a_app.agents.faults import card_faults
-from a2a_app.bindings import callers
+from a2a_app.bindings import callers, tenants
 from a2a_app.bindings.security import declared_security
 from a2a_app.protocol import InvalidAgentResponseError
 from a2a_app.store import database
@@ -86,6 +86,21 @@ def check_security(**_: Any) -> list[Finding]:
             id="a2a.W010",
         )
     ]
+
+
+@checks.register(TAG)
+def check_tenants(**_: Any) -> list[Finding]:
+    """a2a.E007: TENANT_RESOLVER names nothing that can be called."""
+    try:
+        if not conf.current().tenant_resolver:
+            return []
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    try:
+        tenants.resolver()
+    except (ImproperlyConfigured, ImportError) as error:
+        return [checks.Error(str(error), id="a2a.E007")]
+    return []
 
 
 @checks.register(TAG)

@@ -36,6 +36,10 @@ class Settings(BaseModel):
     """Dotted paths of authenticators: callables that take the request and return the user,
     or None for "not mine"; django-ninja's own classes fit. The first answer counts."""
 
+    tenant_resolver: str = ""
+    """Dotted path of a callable that says which part of the server the `tenant` of a request is,
+    and which agent answers it; empty: tenants are ignored."""
+
     signing_key: str = Field("", repr=False)
     """The private key that signs cards, in PEM, or the dotted path of a callable that gives it;
     empty: cards are not signed."""

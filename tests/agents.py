@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 
-from a2a_app.agents import AgentExtension, Turn, agent
+from a2a_app.agents import AgentExtension, AgentSkill, Turn, agent
 from a2a_app.store.refusals import RunLostError
 
 logger = logging.getLogger("a2a_app.tests")
@@ -12,7 +12,21 @@ logger = logging.getLogger("a2a_app.tests")
 MIRROR_EXTENSION = "https://example.com/extensions/mirror"
 
 
-@agent(name="Mirror", input_modes=("*/*",), extensions=[AgentExtension(uri=MIRROR_EXTENSION)])
+@agent(
+    name="Mirror",
+    input_modes=("*/*",),
+    extensions=[AgentExtension(uri=MIRROR_EXTENSION)],
+    skills=[
+        AgentSkill(
+            id="mirror",
+            name="Mirror",
+            description="Gives back what it was told.",
+            tags=["test"],
+            input_modes=["*/*"],
+            output_modes=["application/json"],
+        )
+    ],
+)
 async def mirror(turn: Turn) -> None:
     """Gives back what it was told, as data."""
     told = {

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import contexts, runs
 from a2a_app.store.append import append
-from a2a_app.store.claims import Claim
+from a2a_app.store.claims import Claim, Claimant
 from a2a_app.store.head import Head
 from a2a_app.store.log import Flush
 from a2a_app.store.read import Scope
@@ -52,7 +52,7 @@ def begin(
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
     """Claim a task's next turn, for a worker that has its agent."""
-    return runs.claim(task_id, worker, agents=[SCOPE.agent], lease=LEASE)
+    return runs.claim(task_id, Claimant(worker, LEASE), agents=[SCOPE.agent])
 
 
 def claimed(worker: str = "one", **more: Any) -> Claim:

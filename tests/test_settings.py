@@ -13,7 +13,7 @@ from a2a_app import conf, protocol, runners
 from a2a_app.agents import AgentExtension, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.runners.embedded import EmbeddedRunner
-from tests.bindings import authenticators
+from tests.bindings import authenticators, resolvers
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +89,16 @@ def test_a_runner_that_is_none_is_found_by_a_check(settings: Settings, runner: s
 def test_an_authenticator_that_cannot_be_loaded_is_found_by_a_check(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "AUTHENTICATION": ["no.such.thing"]}
     assert found() == {"a2a.E001"}
+
+
+@pytest.mark.parametrize("name", ["no.such.resolver", f"{resolvers.__name__}.NOTHING", "nonsense"])
+def test_a_resolver_of_tenants_that_cannot_be_called_is_found_by_a_check(
+    settings: Settings, name: str
+) -> None:
+    settings.A2A = {**settings.A2A, "TENANT_RESOLVER": name}
+    assert found() == {"a2a.E007"}
+    settings.A2A = {**settings.A2A, "TENANT_RESOLVER": f"{resolvers.__name__}.by_name"}
+    assert found() == set()
 
 
 def test_a_key_that_cannot_sign_the_cards_is_found_by_a_check(settings: Settings) -> None:

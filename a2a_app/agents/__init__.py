@@ -4,6 +4,7 @@ from a2a_app.agents.artifacts import ArtifactWriter
 from a2a_app.agents.base import Agent
 from a2a_app.agents.context import ContextState
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
+from a2a_app.agents.tenants import Tenant
 from a2a_app.agents.turn import Turn
 from a2a_app.protocol import (
     AgentCard,
@@ -31,6 +32,7 @@ __all__ = [
     "Part",
     "Role",
     "TaskState",
+    "Tenant",
     "Turn",
     "agent",
     "registry",

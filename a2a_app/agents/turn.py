@@ -12,6 +12,7 @@ from a2a_app.agents.context import ContextState
 from a2a_app.protocol import Message, TaskState
 from a2a_app.store import database, read
 from a2a_app.store.claims import Claim
+from a2a_app.store.owners import tenant_of
 from a2a_app.store.updates import StatusUpdate, Update
 from a2a_app.store.writer import Writer
 
@@ -68,6 +69,11 @@ class Turn:
     def user(self) -> Any:
         """The Django user who sent the first message; None without authentication."""
         return self._claim.user
+
+    @property
+    def tenant(self) -> str:
+        """The key of the tenant whose task it is; empty: none."""
+        return tenant_of(self._claim.head.owner)
 
     @property
     def task_id(self) -> str:

@@ -12,9 +12,9 @@ import a2a_app
 from a2a_app import conf, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc, rest
-from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys
+from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys, serve_tenant_card
 from a2a_app.bindings.openapi import Api, describe_jsonrpc, describe_route, introduction
-from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT_ROUTES, Route
+from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -87,6 +87,18 @@ async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
 async def serve_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Give an agent's card (section 8.2)."""
     return await serve_card(request, _find(slug))
+
+
+@_read(
+    f"/a2a/{{slug}}{TENANT}/.well-known/agent-card.json",
+    "tenant_card",
+    include_in_schema=False,
+)
+async def serve_agent_card_of_tenant(
+    request: HttpRequest, slug: str, tenant: str
+) -> HttpResponseBase:
+    """Give the card of who answers for a tenant at an agent's URL (section 4.4.6)."""
+    return await serve_tenant_card(request, _find(slug), tenant)
 
 
 @_read(

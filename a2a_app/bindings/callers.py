@@ -1,11 +1,8 @@
 """Callers: who sent a request, by the project's own means of authentication (section 7)."""
 
-import inspect
 from functools import cache
-from hashlib import sha256
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.signals import setting_changed
 from django.db.models import Model
@@ -14,11 +11,10 @@ from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
+from a2a_app.bindings.hooks import ask
 from a2a_app.operations.call import Caller
 
 ANONYMOUS = Caller(owner="")
-
-MAX_OWNER = 255
 
 
 async def caller_of(request: HttpRequest) -> Caller:
@@ -61,7 +57,7 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
     refusals = []
     for authenticate in authenticators().values():
         try:
-            found = await _ask(authenticate, request)
+            found = await ask(authenticate, request)
         except HttpError as error:
             if error.status_code not in (401, 403):
                 raise
@@ -75,26 +71,13 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
     return None, "; ".join(refusals)
 
 
-async def _ask(authenticate: Any, request: HttpRequest) -> Any:
-    if inspect.iscoroutinefunction(authenticate) or inspect.iscoroutinefunction(
-        getattr(authenticate, "__call__", None)  # noqa: B004  # asks how it is called, not whether
-    ):
-        return await authenticate(request)
-    found = await sync_to_async(authenticate)(request)
-    return await found if inspect.isawaitable(found) else found
-
-
 def _caller(found: Any) -> Caller:
     if isinstance(found, get_user_model()):
         return Caller(owner=f"user:{found.pk}", user_id=found.pk, identity=found)
     if isinstance(found, Model):
         # A user may have the same key.
         return Caller(owner=f"{found._meta.label_lower}:{found.pk}", identity=found)
-    owner = f"name:{found}"
-    if len(owner) > MAX_OWNER:
-        # Cut short, two names could become one.
-        owner = f"digest:{sha256(owner.encode()).hexdigest()}"
-    return Caller(owner=owner, identity=found)
+    return Caller(owner=f"name:{found}", identity=found)
 
 
 def _forget(*, setting: str, **_: Any) -> None:

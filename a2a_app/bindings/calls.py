@@ -2,27 +2,45 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from django.http import HttpRequest
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import Dialect
 from a2a_app.bindings.interfaces import served_by
-from a2a_app.operations.call import Call, activated_extensions
+from a2a_app.bindings.tenants import resolve
+from a2a_app.operations.call import Call, Caller, activated_extensions
 
 
-async def call_of(request: HttpRequest, agent: Agent, dialect: Dialect) -> Call:
-    """Make the call of a request; raises A2AError where the agent cannot serve it."""
+async def call_of(
+    request: HttpRequest, agent: Agent, caller: Caller, dialect: Dialect, given: dict[str, Any]
+) -> Call:
+    """Make the call of a request; raises A2AError where the agent cannot serve it.
+
+    Args:
+        request: What came in.
+        agent: The one whose URL was asked; a tenant may have another.
+        caller: Who asks.
+        dialect: How the version asked for writes it.
+        given: The parameters in JSON of 1.0, not checked yet.
+    """
+    named, served, key = "", partial(served_by, request, agent), ""
+    if conf.current().tenant_resolver:
+        named = dialect.tenant(given)
+        served = partial(served, tenant=named)
+        agent, key = await resolve(request, agent, named, caller.identity)
     return Call(
         agent=agent,
-        caller=await caller_of(request),
+        caller=caller,
+        tenant=named,
+        tenant_key=key,
         extensions=activated_extensions(agent, asked_extensions(request.headers)),
         last_event_id=request.headers.get("Last-Event-ID", ""),
         idempotency_key=request.headers.get(protocol.IDEMPOTENCY_HEADER, "").strip(),
         push_payload=dialect.push_payload,
-        served=partial(served_by, request, agent),
+        served=served,
     )
 
 

@@ -14,16 +14,40 @@ from a2a_app.bindings.caching import private_answer, public_answer
 from a2a_app.bindings.callers import identity_of
 from a2a_app.bindings.calls import named_version
 from a2a_app.bindings.interfaces import base_url, served_by
+from a2a_app.bindings.tenants import resolve
 from a2a_app.bindings.v03 import card_with_03
 
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer with an agent's card, or with 304 where the client has it already."""
-    served = served_by(request, agent)
     caller = await identity_of(request) if agent.has_card_of_callers else None
-    card = await card_for(agent, served, caller)
+    card = await card_for(agent, served_by(request, agent), caller)
+    return _answer(request, card, is_private=agent.has_card_of_callers)
+
+
+async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> HttpResponseBase:
+    """Answer with the card of who answers for a tenant at an agent's URL, as `serve_card` does.
+
+    Raises Http404 where the project's resolver knows no such tenant, or none of this caller's.
+    """
+    if not conf.current().tenant_resolver:
+        raise Http404("There are no tenants here.")
+    caller = await identity_of(request)
+    try:
+        named = protocol.Params.from_dict({"tenant": tenant}).tenant
+        answering, _ = await resolve(request, agent, named, caller)
+    except protocol.InvalidParamsError as error:
+        raise Http404(error.message) from None
+    card = await card_for(answering, served_by(request, agent, tenant), caller)
+    # What the resolver goes by, nobody else knows.
+    return _answer(request, card, is_private=True)
+
+
+def _answer(
+    request: HttpRequest, card: protocol.AgentCard, *, is_private: bool
+) -> HttpResponseBase:
     body, same = card_json(request, card), card_json(request, _signed_content(card))
-    if agent.has_card_of_callers:
+    if is_private:
         response = private_answer(request, body, same_as=same)
     else:
         response = public_answer(request, body, same_as=same, changed_at=registry.changed_at)

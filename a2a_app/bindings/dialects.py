@@ -23,6 +23,10 @@ class Dialect:
         """Give the parameters as 1.0 writes them; raises InvalidParamsError."""
         return given
 
+    def tenant(self, given: dict[str, Any]) -> str:
+        """Give the tenant that parameters of 1.0 name; raises InvalidParamsError."""
+        return protocol.Params.from_dict(given).tenant
+
     def result(self, body: str) -> str:
         """Give a result, which is JSON of 1.0."""
         return body

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 from uuid import uuid4
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -45,6 +46,8 @@ class Form(ABC):
             return await work
         except protocol.A2AError as error:
             return self._refuse(error)
+        except PermissionDenied as error:  # of a hook of the project's, in Django's word for it
+            return self._refuse(protocol.PermissionDeniedError(str(error) or None))
         except Exception:  # no client gets a page of HTML, and none sees what is inside
             reference = uuid4()
             logger.exception("A request failed; reference %s.", reference)

@@ -9,23 +9,23 @@ from a2a_app.agents.cards import Served
 from a2a_app.bindings.security import declared_security
 
 
-def served_by(request: HttpRequest, agent: Agent) -> Served:
-    """Say how an agent is served to the client of a request."""
-    return served_at(base_url(request), agent)
+def served_by(request: HttpRequest, agent: Agent, tenant: str = "") -> Served:
+    """Say how an agent, or a tenant at its URL, is served to the client of a request."""
+    return served_at(base_url(request), agent, tenant)
 
 
-def served_at(base: str, agent: Agent) -> Served:
-    """Say how an agent is served to clients who reach the server at a base URL."""
+def served_at(base: str, agent: Agent, tenant: str = "") -> Served:
+    """Say how an agent, or a tenant at its URL, is served to clients who use a base URL."""
     security = declared_security()
     return Served(
-        interfaces=_interfaces(base, agent),
+        interfaces=_interfaces(base, agent, tenant),
         security_schemes=security.schemes,
         security_requirements=security.requirements,
         keys_url=base + reverse("a2a:jwks"),
     )
 
 
-def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
+def _interfaces(base: str, agent: Agent, tenant: str) -> list[protocol.AgentInterface]:
     # Clients of HTTP+JSON put a path after theirs, and not all of them mind a double slash.
     urls = {"JSONRPC": "a2a:jsonrpc", "HTTP+JSON": "a2a:jsonrpc_without_slash"}
     return [
@@ -33,8 +33,11 @@ def _interfaces(base: str, agent: Agent) -> list[protocol.AgentInterface]:
             url=base + reverse(name, args=[agent.slug]),
             protocol_binding=binding,
             protocol_version=version,
+            tenant=tenant,
         )
         for version in conf.current().protocol_versions
+        # Clients of 0.3 could not say whose it is that they want.
+        if not tenant or version != protocol.VERSION_03
         for binding, name in urls.items()
     ]
 

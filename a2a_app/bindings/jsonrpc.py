@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json
+from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.calls import call_of, version_of
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.forms import Form
@@ -33,7 +34,7 @@ class Envelope(Form):
 
     def status(self, error: protocol.A2AError) -> int:
         """Give 200: errors are answers. Only what HTTP itself must know has a status of its own."""
-        return error.http_status if error.http_status in (401, 413) else 200
+        return error.http_status if error.http_status in (401, 403, 413) else 200
 
 
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:
@@ -49,8 +50,10 @@ async def _serve(request: HttpRequest, agent: Agent, envelope: Envelope) -> Http
     envelope.dialect = method.dialect
     params = _params(body)
     del body
-    call = await call_of(request, agent, method.dialect)
-    return await envelope.perform(method.operation, call, method.dialect.params(params))
+    caller = await caller_of(request)
+    given = method.dialect.params(params)
+    call = await call_of(request, agent, caller, method.dialect, given)
+    return await envelope.perform(method.operation, call, given)
 
 
 def _id(body: Any) -> str:

@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json_object
+from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.calls import call_of, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.forms import Form
@@ -71,11 +72,13 @@ async def _serve(
         raise protocol.MethodNotFoundError(f"There is no such URL in version {version}.")
     operation, has_body = route.method.operation, request.method == "POST"
     body = read_json_object(request, MEDIA_TYPES) if has_body else {}
-    call = await call_of(request, agent, form.dialect)
+    caller = await caller_of(request)
     # A query has fields of the same names in all versions.
     given = form.dialect.params(body) if has_body else _from_query(request.GET, operation.params)
     del body
-    return await form.perform(operation, call, _with_fields(given, fields, operation.params))
+    given = _with_fields(given, fields, operation.params)
+    call = await call_of(request, agent, caller, form.dialect, given)
+    return await form.perform(operation, call, given)
 
 
 def _with_fields(

@@ -21,6 +21,8 @@ class TenantConverter(StringConverter):
 
 register_converter(TenantConverter, "a2a_tenant")
 
+TENANT = "/{a2a_tenant:tenant}"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -68,7 +70,7 @@ ROUTES = (
 )
 
 # To be tried after those: a tenant hides none of them.
-TENANT_ROUTES = tuple(replace(route, path="/{a2a_tenant:tenant}" + route.path) for route in ROUTES)
+TENANT_ROUTES = tuple(replace(route, path=TENANT + route.path) for route in ROUTES)
 
 # Those of 0.3 (section 3.5.6 of 0.3) have a step more, and another name for one.
 _PATHS_03 = {route.path: f"/v1{route.path}" for route in ROUTES} | {

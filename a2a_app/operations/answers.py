@@ -4,6 +4,8 @@ import logging
 from typing import Any
 from uuid import uuid4
 
+from django.core.exceptions import PermissionDenied
+
 from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.agents.content import agent_message
@@ -18,15 +20,15 @@ logger = logging.getLogger(__name__)
 async def answer(call: Call, message: Message, key: SendingKey | None = None) -> Message | None:
     """Ask the agent for an answer without a task; None where it wants a task.
 
-    Both messages are kept in the conversation. Raises InternalError where the agent raised, and
-    InvalidAgentResponseError where what it gave is no message, and AlreadySentError where another
-    was quicker to answer the message of this key.
+    Both messages are kept in the conversation. Raises InternalError where the agent raised,
+    PermissionDenied where that is what it raised, InvalidAgentResponseError where what it gave is
+    no message, and AlreadySentError where another was quicker to answer the message of this key.
     """
     if type(call.agent).answer is Agent.answer:
         return None
     try:
         given = await call.agent.answer(message)
-    except protocol.A2AError:
+    except (protocol.A2AError, PermissionDenied):
         raise
     except Exception:  # an agent may raise anything; the client gets no more than a reference
         reference = str(uuid4())

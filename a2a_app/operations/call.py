@@ -8,6 +8,7 @@ from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import Served
 from a2a_app.agents.extensions import declared_extensions
+from a2a_app.store.owners import owner_in
 from a2a_app.store.read import Scope
 
 
@@ -16,7 +17,7 @@ class Caller:
     """Who asks."""
 
     owner: str
-    """The key of all that is this caller's."""
+    """The caller's own name, of any length; empty: nobody known."""
     user_id: int | str | None = None
     """The Django user's primary key, where there is one."""
     identity: Any = field(default=None, compare=False)
@@ -34,6 +35,10 @@ class Call:
 
     agent: Agent
     caller: Caller
+    tenant: str = ""
+    """The tenant that the client named, where the project resolves them (section 4.4.6)."""
+    tenant_key: str = ""
+    """What keeps that tenant's tasks apart from all others'."""
     extensions: tuple[str, ...] = ()
     """The agent's extensions that the client activated (section 4.6)."""
     last_event_id: str = ""
@@ -48,7 +53,7 @@ class Call:
     @property
     def scope(self) -> Scope:
         """What the caller may see."""
-        return Scope(self.agent.slug, self.caller.owner)
+        return Scope(self.agent.slug, owner_in(self.tenant_key, self.caller.owner))
 
 
 def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:

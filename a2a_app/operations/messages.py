@@ -141,7 +141,13 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
 async def _store_and_start(head: Head, received: MessageReceived) -> Flush:
     runner = runners.current()
     with runner.place() as claimant:
-        flush = await write(head, received, order=runner.order, claimant=claimant)
+        try:
+            flush = await write(head, received, order=runner.order, claimant=claimant)
+        except database.AWAY:
+            if claimant is not None:
+                # The connection may have broken after the commit: then the turn is ours.
+                runner.take_up(head.task_id, claimant)
+            raise
         await runner.start(head.task_id, flush.claim)
     return flush
 
@@ -158,7 +164,7 @@ async def _head(call: Call, message: Message, *, begins_context: bool) -> Head:
         context_key=key or contexts.new_context_key(),
         context_id=message.context_id,
         agent=call.agent.slug,
-        owner=call.caller.owner,
+        owner=call.scope.owner,
         user_id=call.caller.user_id,
         begins_context=begins_context,
     )

@@ -20,21 +20,25 @@ async def create_push_config(
     if not params.task_id:
         raise InvalidParamsError.of("taskId", "is required")
     webhook = await checked_webhook(call, params)
-    return await database.run(webhooks.create, call.scope, webhook)
+    return _of_tenant(call, await database.run(webhooks.create, call.scope, webhook))
 
 
 async def get_push_config(
     call: Call, params: protocol.GetTaskPushNotificationConfigRequest
 ) -> TaskPushNotificationConfig:
     """Give a configuration, without its secrets."""
-    return await database.run(webhooks.get, call.scope, params.task_id, params.id)
+    found = await database.run(webhooks.get, call.scope, params.task_id, params.id)
+    return _of_tenant(call, found)
 
 
 async def list_push_configs(
     call: Call, params: protocol.ListTaskPushNotificationConfigsRequest
 ) -> protocol.ListTaskPushNotificationConfigsResponse:
     """Give a page of a task's configurations, without their secrets."""
-    return await database.run(webhooks.page, call.scope, params)
+    found = await database.run(webhooks.page, call.scope, params)
+    return found.model_copy(
+        update={"configs": [_of_tenant(call, config) for config in found.configs]}
+    )
 
 
 async def delete_push_config(
@@ -43,6 +47,11 @@ async def delete_push_config(
     """Send nothing more to a webhook; to delete what is not there changes nothing."""
     await database.run(webhooks.delete, call.scope, params.task_id, params.id)
     return protocol.Model()
+
+
+def _of_tenant(call: Call, config: TaskPushNotificationConfig) -> TaskPushNotificationConfig:
+    """Name the tenant as the client does, which has it from the card (section 4.3.1)."""
+    return config.model_copy(update={"tenant": call.tenant})
 
 
 async def checked_webhook(

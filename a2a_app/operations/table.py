@@ -16,7 +16,7 @@ class Operation:
 
     name: str
     """As the specification calls it, and JSON-RPC too (section 5.3)."""
-    params: type[protocol.Model]
+    params: type[protocol.Params]
     unary: Callable[[Call, Any], Awaitable[protocol.Model]] | None = None
     streaming: Callable[[Call, Any], Stream] | None = None
 

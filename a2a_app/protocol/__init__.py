@@ -2,6 +2,7 @@
 
 from a2a_app.protocol.base import (
     Model,
+    Params,
 )
 from a2a_app.protocol.cards import (
     AgentCapabilities,
@@ -24,6 +25,7 @@ from a2a_app.protocol.errors import (
     InvalidRequestError,
     JSONParseError,
     MethodNotFoundError,
+    PermissionDeniedError,
     PushNotificationNotSupportedError,
     TaskNotCancelableError,
     TaskNotFoundError,
@@ -148,8 +150,10 @@ __all__ = [
     "OAuth2SecurityScheme",
     "OAuthFlows",
     "OpenIdConnectSecurityScheme",
+    "Params",
     "Part",
     "PasswordOAuthFlow",
+    "PermissionDeniedError",
     "PushNotificationNotSupportedError",
     "Role",
     "SecurityRequirement",

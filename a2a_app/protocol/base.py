@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from a2a_app.protocol.errors import InvalidParamsError
+from a2a_app.protocol.scalars import Text
 
 
 class Model(BaseModel):
@@ -62,3 +63,9 @@ class Model(BaseModel):
             return cls.model_validate(value)
         except ValidationError as error:
             raise InvalidParamsError.from_validation(error) from None
+
+
+class Params(Model):
+    """What an operation takes: its tenant, as the agent's interface has it, and more."""
+
+    tenant: Text = ""

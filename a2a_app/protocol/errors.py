@@ -59,7 +59,7 @@ class A2AError(Exception):
 
 
 class TaskNotFoundError(A2AError):
-    """There is no such task, or it is not yours."""
+    """Task not found"""
 
     code, reason, http_status, grpc_status = -32001, "TASK_NOT_FOUND", 404, "NOT_FOUND"
 
@@ -124,6 +124,13 @@ class UnauthenticatedError(A2AError):
 
     # Section 3.3.2 leaves this code to the binding; the range is the protocol's own.
     code, reason, http_status, grpc_status = -32050, "UNAUTHENTICATED", 401, "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(A2AError):
+    """The caller is known, and may not do this."""
+
+    code, reason = -32051, "PERMISSION_DENIED"  # as that of UnauthenticatedError
+    http_status, grpc_status = 403, "PERMISSION_DENIED"
 
 
 class JSONParseError(A2AError):

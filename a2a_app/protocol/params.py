@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from a2a_app.protocol.base import Model
+from a2a_app.protocol.base import Model, Params
 from a2a_app.protocol.messages import Message
 from a2a_app.protocol.push import TaskPushNotificationConfig
 from a2a_app.protocol.scalars import (
@@ -31,27 +31,24 @@ class SendMessageConfiguration(Model):
     return_immediately: Flag = False
 
 
-class SendMessageRequest(Model):
+class SendMessageRequest(Params):
     """Parameters of SendMessage and SendStreamingMessage (section 3.2.1)."""
 
-    tenant: Text = ""
     message: Message
     configuration: SendMessageConfiguration | None = None
     metadata: Struct = Field(default_factory=dict)
 
 
-class GetTaskRequest(Model):
+class GetTaskRequest(Params):
     """Parameters of GetTask (section 3.1.3)."""
 
-    tenant: Text = ""
     id: Name
     history_length: Count | None = None
 
 
-class ListTasksRequest(Model):
+class ListTasksRequest(Params):
     """Parameters of ListTasks (section 3.1.4)."""
 
-    tenant: Text = ""
     context_id: Text = ""
     status: Annotated[TaskState, BeforeValidator(enum_reader(TaskState))] = TaskState.UNSPECIFIED
     page_size: Annotated[Int32, Field(ge=1, le=100)] | None = None
@@ -70,22 +67,18 @@ class ListTasksResponse(Model):
     total_size: Int32
 
 
-class CancelTaskRequest(Model):
+class CancelTaskRequest(Params):
     """Parameters of CancelTask (section 3.1.5)."""
 
-    tenant: Text = ""
     id: Name
     metadata: Struct = Field(default_factory=dict)
 
 
-class SubscribeToTaskRequest(Model):
+class SubscribeToTaskRequest(Params):
     """Parameters of SubscribeToTask (section 3.1.6)."""
 
-    tenant: Text = ""
     id: Name
 
 
-class GetExtendedAgentCardRequest(Model):
+class GetExtendedAgentCardRequest(Params):
     """Parameters of GetExtendedAgentCard (section 3.1.11)."""
-
-    tenant: Text = ""

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from a2a_app.protocol.base import Model
+from a2a_app.protocol.base import Model, Params
 from a2a_app.protocol.scalars import Count, Name, Text
 
 
@@ -13,10 +13,9 @@ class AuthenticationInfo(Model):
     credentials: Text = ""
 
 
-class TaskPushNotificationConfig(Model):
+class TaskPushNotificationConfig(Params):
     """Where to send a task's events (section 4.3.1)."""
 
-    tenant: Text = ""
     id: Text = ""
     task_id: Text = ""
     url: Name
@@ -24,10 +23,9 @@ class TaskPushNotificationConfig(Model):
     authentication: AuthenticationInfo | None = None
 
 
-class GetTaskPushNotificationConfigRequest(Model):
+class GetTaskPushNotificationConfigRequest(Params):
     """Parameters of GetTaskPushNotificationConfig (section 3.1.8)."""
 
-    tenant: Text = ""
     task_id: Name
     id: Name
 
@@ -36,10 +34,9 @@ class DeleteTaskPushNotificationConfigRequest(GetTaskPushNotificationConfigReque
     """Parameters of DeleteTaskPushNotificationConfig (section 3.1.10)."""
 
 
-class ListTaskPushNotificationConfigsRequest(Model):
+class ListTaskPushNotificationConfigsRequest(Params):
     """Parameters of ListTaskPushNotificationConfigs (section 3.1.9)."""
 
-    tenant: Text = ""
     task_id: Name
     page_size: Count = 0
     page_token: Text = ""

@@ -62,6 +62,10 @@ class Runner(ABC):
         Raises nothing: what was not started, the sweep finds.
         """
 
+    def take_up(self, task_id: UUID, missed: Claimant) -> None:
+        """See to a turn that may be stored as a claimant's of `place`, though storing it failed."""
+        self.worker.take_up(task_id, missed)
+
     @abstractmethod
     async def unbegun(self) -> list[UUID]:
         """Find tasks with a turn that nobody has begun, and that this process should see to."""

@@ -97,9 +97,20 @@ class Worker:
         if not self.closing:
             await asyncio.wait([self._begin(task_id)])
 
-    def _begin(self, task_id: UUID, claim: Claim | None = None) -> "asyncio.Task[None]":
+    def take_up(self, task_id: UUID, missed: Claimant) -> None:
+        """Work on the task's next turn, also where it was stored as a claimant's and nobody heard.
+
+        For a turn whose storing has failed with its connection: it may be there all the same.
+        """
+        if not self.closing:
+            self._begin(task_id, missed=missed)
+
+    def _begin(
+        self, task_id: UUID, claim: Claim | None = None, missed: Claimant | None = None
+    ) -> "asyncio.Task[None]":
+        work = self._work(task_id, claim, missed)
         # A fresh context: the request's would tie its agent to that request's thread and user.
-        task = self._loop.create_task(self._work(task_id, claim), context=contextvars.Context())
+        task = self._loop.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -141,13 +152,11 @@ class Worker:
             del self._waiting[longest]
             self.start(longest)
 
-    async def _work(self, task_id: UUID, claim: Claim | None) -> None:
+    async def _work(self, task_id: UUID, claim: Claim | None, missed: Claimant | None) -> None:
         """Answer the task's messages, one after the other, for as long as there are any."""
         await self._listen()
         while claim is not None or not self.closing:
-            claim = claim or await database.run(
-                runs.claim, task_id, self.name, agents=registry.slugs(), lease=lease()
-            )
+            claim = claim or await self._claim(task_id, missed)
             if claim is None:
                 return
             execution = self._executions[claim.run.id] = Execution(claim)
@@ -159,7 +168,24 @@ class Worker:
                 self._tidier.tidy_soon()
             if not execution.more_to_do:
                 return
-            claim = None
+            claim = missed = None
+
+    async def _claim(self, task_id: UUID, missed: Claimant | None) -> Claim | None:
+        """Claim the task's next turn, also where the claim was committed before and nobody heard.
+
+        None too where the database stays away for a lease: the sweep finds what nobody has begun.
+        """
+        tried = [] if missed is None else [missed]
+
+        def ask(**_: bool) -> Claim | None:
+            earlier = tuple(tried)
+            tried.append(Claimant(self.name, lease()))
+            return runs.claim(task_id, tried[-1], agents=registry.slugs(), earlier=earlier)
+
+        try:
+            return await database.insist(ask, unless=lambda: self.closing)
+        except database.AWAY:  # which is logged
+            return None
 
     async def _listen(self) -> None:
         if not self._listening:

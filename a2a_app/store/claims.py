@@ -1,10 +1,11 @@
 """Claims: a turn in a worker's hands, and the worker that has a place for one."""
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 
 from a2a_app import models, protocol
 from a2a_app.store import statements
@@ -14,10 +15,13 @@ from a2a_app.store.updates import MessageReceived
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """A worker that has a place free: a turn which may begin at once can be stored as its own."""
+    """A worker that has a place free, and takes a turn with it, or stores one as its own."""
 
     worker: str
     lease: timedelta
+    at: datetime = field(default_factory=timezone.now, compare=False)
+    """When: a run that has begun at this moment is this claimant's and not another of its worker's.
+    """
 
 
 @dataclass(frozen=True, slots=True)

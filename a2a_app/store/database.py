@@ -33,6 +33,9 @@ outage = Outage(logger, "The database")
 
 THREAD_NAME = "a2a-database"
 
+# How long to wait before the database is asked again, once it did not answer.
+RETRY_SECONDS = 0.5
+
 # How often a connection of ours was broken off, and how often that was when a thread last looked.
 _breaks = 0
 _thread = threading.local()
@@ -79,6 +82,26 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         raise
     outage.end()
     return result
+
+
+async def insist(work: Callable[..., T], *, unless: Callable[[], bool]) -> T:
+    """Do a unit of work as `run` does; while the database is away, again and again for a lease.
+
+    Args:
+        work: Told by `again` whether it was done before, and the connection broke off before the
+            answer came: what was committed then must not be committed twice.
+        unless: Whether there is no sense in it any more.
+    """
+    loop = asyncio.get_running_loop()
+    until, again = loop.time() + conf.current().lease_seconds, False
+    while True:
+        try:
+            return await run(work, again=again)
+        except AWAY:
+            if unless() or loop.time() >= until:
+                raise
+            again = True
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def close() -> None:

@@ -123,7 +123,7 @@ def runs(change: Change, claimant: Claimant | None = None) -> list[models.Run]:
         claimed = {
             "worker": claimant.worker,
             "lease_until": from_now(claimant.lease),
-            "started_at": timezone.now(),
+            "started_at": claimant.at,
         }
     return [
         models.Run(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -16,7 +17,7 @@ from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store import statements
 from a2a_app.store.append import append, no_order
-from a2a_app.store.claims import Claim
+from a2a_app.store.claims import Claim, Claimant
 from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
 from a2a_app.store.head import RunKey, head_of, read_head
@@ -39,36 +40,33 @@ class LostRun:
     """When its lease was over."""
 
 
-def claim(task_id: UUID, worker: str, *, agents: Collection[str], lease: timedelta) -> Claim | None:
+def claim(
+    task_id: UUID,
+    claimant: Claimant,
+    *,
+    agents: Collection[str],
+    earlier: Collection[Claimant] = (),
+) -> Claim | None:
     """Take the task's next turn for a worker.
 
-    None where there is none to take, another run holds the task, or the agent is not among them.
+    Args:
+        task_id: The task.
+        claimant: Who takes it.
+        agents: The slugs of those that the worker has.
+        earlier: The same worker's claimants whose connection broke before the answer came: what
+            one of them took is given now.
+
+    Returns:
+        The claim; None where there is no turn to take, or another run holds the task.
     """
-    ready = models.Run.objects.filter(
-        task=task_id, task__agent__in=agents, worker="", ended_at=None
-    )
-    row = (
-        ready.select_related("task__context", "task__user", "message")
-        .order_by("turn", "attempt")
-        .first()
-    )
-    if row is None or not _take(row, worker, lease):
-        return None
-    task = row.task
-    task.run_id = row.pk
-    return Claim(
-        run=RunKey(row.pk, row.turn),
-        worker=worker,
-        attempt=row.attempt,
-        head=head_of(task),
-        message=message(row.message, context_id=task.context.context_id),
-        metadata=row.metadata,
-        accepted_output_modes=row.accepted_output_modes,
-        extensions=row.extensions,
-        user=task.user,
-        context_state=task.context.state,
-        context_version=task.context.version,
-    )
+    ready = models.Run.objects.filter(task=task_id, task__agent__in=agents, ended_at=None)
+    ready = ready.select_related("task__context", "task__user", "message")
+    row = _taken(ready, claimant, earlier) if earlier else None
+    if row is None:
+        row = ready.filter(worker="").order_by("turn", "attempt").first()
+        if row is None or not _take(row, claimant):
+            return None
+    return _claim(row, claimant.worker)
 
 
 def put_back(claim: Claim) -> None:
@@ -162,13 +160,46 @@ def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
         return append(read_head(run.task_id), [update])
 
 
-def _take(row: models.Run, worker: str, lease: timedelta) -> bool:
+def _claim(row: models.Run, worker: str) -> Claim:
+    task = row.task
+    task.run_id = row.pk
+    return Claim(
+        run=RunKey(row.pk, row.turn),
+        worker=worker,
+        attempt=row.attempt,
+        head=head_of(task),
+        message=message(row.message, context_id=task.context.context_id),
+        metadata=row.metadata,
+        accepted_output_modes=row.accepted_output_modes,
+        extensions=row.extensions,
+        user=task.user,
+        context_state=task.context.state,
+        context_version=task.context.version,
+    )
+
+
+def _taken(
+    ready: "QuerySet[models.Run]", claimant: Claimant, earlier: Collection[Claimant]
+) -> models.Run | None:
+    """Find the run that an earlier claimant took, and renew its lease, if it has not lost it."""
+    moments = [each.at for each in earlier]
+    row = ready.filter(worker=claimant.worker, started_at__in=moments, task__run=F("pk")).first()
+    if row is None or renew(claimant.worker, [row.pk], lease=claimant.lease):
+        return None
+    return row
+
+
+def _take(row: models.Run, claimant: Claimant) -> bool:
     with atomic():
         if not statements.update(models.Task, {"run": row.pk}, pk=row.task_id, run=None):
             return False
         taken = statements.update(
             models.Run,
-            {"worker": worker, "lease_until": from_now(lease), "started_at": timezone.now()},
+            {
+                "worker": claimant.worker,
+                "lease_until": from_now(claimant.lease),
+                "started_at": claimant.at,
+            },
             pk=row.pk,
             worker="",
             ended_at=None,

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from a2a_app import conf
 from a2a_app.store import database, news
 from a2a_app.store.append import append, no_order, now
 from a2a_app.store.claims import Claimant
@@ -18,8 +18,6 @@ from a2a_app.store.updates import Returned, StatusUpdate, Update
 # How many updates one transaction takes, and so how many may wait: an agent that is faster than
 # the database waits for it, instead of filling the memory.
 BATCH = 128
-# How long to wait before the database is asked again, once it did not answer.
-RETRY_SECONDS = 0.5
 
 
 class Writer:
@@ -109,19 +107,8 @@ class Writer:
             self._committed.set()
 
     async def _commit(self, batch: list[Update]) -> Flush:
-        """Append a batch; while the database is away, ask again for as long as a lease lasts."""
-        loop = asyncio.get_running_loop()
-        until, at, again = loop.time() + conf.current().lease_seconds, now(), False
-        while True:
-            try:
-                return await database.run(
-                    append, self.head, batch, run=self._run, at=at, again=again
-                )
-            except database.AWAY:
-                if self._failure is not None or loop.time() >= until:
-                    raise
-                again = True
-                await asyncio.sleep(RETRY_SECONDS)
+        work = partial(append, self.head, batch, run=self._run, at=now())
+        return await database.insist(work, unless=lambda: self._failure is not None)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -210,7 +210,7 @@ def data_of(artifact: pb.Artifact) -> Any:
 
 Refused = tuple[type[errors.A2AError], str]
 
-_NO_TASK = (errors.TaskNotFoundError, "There is no such task")
+_NO_TASK = (errors.TaskNotFoundError, "Task not found")
 _NO_EXTENDED_CARD = (errors.UnsupportedOperationError, "The agent has no extended card")
 _INVALID = (errors.InvalidParamsError, "Invalid parameters")
 _NO_VERSION = (errors.VersionNotSupportedError, "Version '9.9' is not served")

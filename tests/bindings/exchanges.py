@@ -93,7 +93,8 @@ REQUESTS = {
     "ListTasks": _all(
         _rpc("ListTasks", {"pageSize": 5, "includeArtifacts": True}),
         _plain("GET", "/tasks?pageSize=5&includeArtifacts=true"),
-    ),
+    )
+    | {"http-json-0.3": _plain("GET", "/v1/tasks?pageSize=5&includeArtifacts=true")},
     "CancelTask": _all(
         _rpc("CancelTask", {**_ID, "metadata": {"why": "no need"}}),
         _plain("POST", f"/tasks/{TASK}:cancel", {"metadata": {"why": "no need"}}),

@@ -16,19 +16,19 @@ from a2a_app.bindings.v03 import PLAIN_METHODS
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.call import Caller
 from a2a_app.operations.streams import Stream, StreamItem
-from a2a_app.protocol import Model
+from a2a_app.protocol import Params
 
 FIRST = StreamItem(1, json.dumps({"task": {"id": "1", "status": {"state": "TASK_STATE_WORKING"}}}))
 
 
-async def breaks_off(call: Call, params: Model) -> Stream:
+async def breaks_off(call: Call, params: Params) -> Stream:
     yield [FIRST]
     raise RuntimeError("the password is hunter2")
 
 
 async def last_frame(form: Form, caplog: pytest.LogCaptureFixture) -> list[str]:
     call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
-    operation = Operation("Broken", Model, streaming=breaks_off)
+    operation = Operation("Broken", Params, streaming=breaks_off)
     response = await form.perform(operation, call, {})
     assert isinstance(response, StreamingHttpResponse)
     frames = [bytes(frame).decode() async for frame in response]

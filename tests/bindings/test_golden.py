@@ -65,7 +65,7 @@ async def agent(rpc: Rpc) -> AsyncIterator[Golden]:
 def test_every_operation_is_in_every_version_and_binding_that_has_it() -> None:
     assert set(OPERATIONS) <= set(REQUESTS)
     for name in OPERATIONS:
-        assert len(REQUESTS[name]) == (2 if name == "ListTasks" else 4)
+        assert len(REQUESTS[name]) == (3 if name == "ListTasks" else 4)
 
 
 def test_every_golden_file_is_that_of_an_exchange() -> None:

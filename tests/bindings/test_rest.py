@@ -281,7 +281,7 @@ async def test_an_error_is_a_status_with_the_reason_in_its_details(rest: Rest) -
         "error": {
             "code": 404,
             "status": "NOT_FOUND",
-            "message": "There is no such task, or it is not yours.",
+            "message": "Task not found",
             "details": [
                 {
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",

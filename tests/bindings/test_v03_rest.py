@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from django.http.response import HttpResponseBase
 
-from tests.bindings.conftest import Rpc, events_of
+from tests.bindings.conftest import Rpc, events_of, strict_json
 from tests.bindings.old import NOBODY, message, plain, plain_message
 from tests.bindings.rest import json_of
 
@@ -20,6 +21,30 @@ async def test_the_routes_of_0_3_speak_as_its_proto_does(rpc: Rpc) -> None:
     assert json_of(response) == task
     refusal = await plain().post(f"/v1/tasks/{task['id']}:cancel", {"name": f"tasks/{task['id']}"})
     assert (refusal.status_code, json_of(refusal)["code"]) == (400, -32002)
+
+
+async def test_tasks_are_listed_as_an_array_the_newest_first(rpc: Rpc) -> None:
+    sent = [
+        (await plain().result("POST", "/v1/message:send", {"message": plain_message()}))["task"]
+        for _ in range(3)
+    ]
+    response = await plain().get("/v1/tasks?includeArtifacts=true")
+    assert response["Content-Type"] == "application/json"
+    assert json_list(response) == sent[::-1]
+    assert json_list(await plain().get("/v1/tasks?pageSize=1&includeArtifacts=true")) == sent[-1:]
+    context_id = sent[0]["contextId"]
+    [brief] = json_list(await plain().get(f"/v1/tasks?contextId={context_id}"))
+    assert brief == {key: value for key, value in sent[0].items() if key != "artifacts"}
+    assert json_list(await plain().get("/v1/tasks?status=TASK_STATE_FAILED")) == []
+    bad = json_of(await plain().get("/v1/tasks?pageSize=0"))
+    assert bad["data"][0]["fieldViolations"][0]["field"] == "pageSize"
+
+
+def json_list(response: HttpResponseBase) -> list[dict[str, Any]]:
+    assert response.status_code == 200
+    found = strict_json(response.content)  # type: ignore[attr-defined]  # no stream, by its type
+    assert isinstance(found, list)
+    return found
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])

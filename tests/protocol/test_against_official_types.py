@@ -16,7 +16,7 @@ MODELS: dict[str, type[protocol.Model]] = {
     for name in protocol.__all__
     if isinstance(cls := getattr(protocol, name), type)
     and issubclass(cls, protocol.Model)
-    and cls is not protocol.Model
+    and cls not in (protocol.Model, protocol.Params)  # what others are made of
 }
 NAMES = sorted(MODELS)
 

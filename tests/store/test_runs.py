@@ -46,7 +46,7 @@ def test_a_task_that_has_ended_has_no_turn_to_claim() -> None:
 def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> None:
     task_id = begin().head.task_id
     assert runs.waiting(agents=["echo"], limit=10) == []
-    assert runs.claim(task_id, "one", agents=["echo"], lease=LEASE) is None
+    assert runs.claim(task_id, CLAIMANT, agents=["echo"]) is None
 
 
 def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
@@ -101,6 +101,37 @@ def test_a_claim_that_is_put_back_is_anybodys() -> None:
     assert (again.run, again.attempt) == (first.run, 1)
     runs.put_back(first)
     assert claim_of(first.head.task_id, "three") is None
+
+
+def test_what_an_earlier_claimant_of_the_worker_took_is_given_again_and_to_nobody_else() -> None:
+    task_id, first = begin().head.task_id, Claimant("one", LEASE)
+    take = partial(runs.claim, task_id, agents=[SCOPE.agent])
+    claim = take(first)
+    assert claim is not None
+    assert take(Claimant("one", LEASE)) is None
+    assert take(Claimant("one", LEASE), earlier=[Claimant("one", LEASE)]) is None
+    assert take(Claimant("two", LEASE), earlier=[Claimant("two", LEASE, at=first.at)]) is None
+    again = take(Claimant("one", LEASE), earlier=[first, Claimant("one", LEASE)])
+    assert again == claim
+    append(claim.head, [status(TaskState.COMPLETED)], run=claim.run)
+    assert take(Claimant("one", LEASE), earlier=[first]) is None
+
+
+def test_what_an_earlier_claimant_took_and_lost_is_taken_anew() -> None:
+    task_id, first = begin().head.task_id, Claimant("one", OVER)
+    assert runs.claim(task_id, first, agents=[SCOPE.agent]) is not None
+    [lost] = runs.lost(limit=10)
+    assert runs.retry(lost)
+    again = runs.claim(task_id, Claimant("one", LEASE), agents=[SCOPE.agent], earlier=[first])
+    assert again is not None
+    assert again.attempt == 2
+
+
+def test_a_claim_that_is_given_again_has_its_lease_from_then_on() -> None:
+    task_id, first = begin().head.task_id, Claimant("one", OVER)
+    runs.claim(task_id, first, agents=[SCOPE.agent])
+    assert runs.claim(task_id, Claimant("one", LEASE), agents=[SCOPE.agent], earlier=[first])
+    assert runs.lost(limit=10) == []
 
 
 @pytest.mark.django_db(transaction=True)

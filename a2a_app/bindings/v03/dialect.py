@@ -38,6 +38,10 @@ class Dialect03(Dialect):
         """Give the parameters as 1.0 writes them; raises InvalidParamsError."""
         return self.read(given)
 
+    def tenant(self, given: Json) -> str:
+        """Give none: 0.3 does not have them."""
+        return ""
+
     def result(self, body: str) -> str:
         """Write a result."""
         return _json(self.write(from_json(body)))

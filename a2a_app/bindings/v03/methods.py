@@ -88,6 +88,8 @@ PLAIN_METHODS = {
         _method("SendMessage", "SendMessage", _PLAIN_SEND),
         _method("SendStreamingMessage", "SendStreamingMessage", _PLAIN_SEND),
         _method("GetTask", "GetTask", _PLAIN_TASK),
+        # Of HTTP+JSON only: JSON-RPC has no such method (section 3.5.6 of 0.3).
+        _method("ListTask", "ListTasks", Dialect03(params.same, _PROTO.tasks)),
         _method("CancelTask", "CancelTask", _PLAIN_TASK),
         _method("TaskSubscription", "SubscribeToTask", Dialect03(params.same, _PROTO.event)),
         _method(

@@ -95,6 +95,10 @@ class Proto(Schema):
         """Write a Task."""
         return self._task(task)
 
+    def tasks(self, response: Json) -> Any:
+        """Write a page of tasks as an array, in which 0.3 has no room for the rest of the page."""
+        return [self.task(task) for task in response["tasks"]]
+
     def message(self, message: Json) -> Json:
         """Write a Message, whose parts the proto calls its content."""
         written = {**message, "content": self._parts(message["parts"])}

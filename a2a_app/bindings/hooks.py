@@ -1,0 +1,16 @@
+"""Hooks: callables of the project's that settings name, with or without `async`."""
+
+import inspect
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+
+async def ask(hook: Any, *given: Any) -> Any:
+    """Give what a callable gives; one that may block has the request's own thread."""
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(
+        getattr(hook, "__call__", None)  # noqa: B004  # asks how it is called, not whether
+    ):
+        return await hook(*given)
+    found = await sync_to_async(hook)(*given)
+    return await found if inspect.isawaitable(found) else found

@@ -1,0 +1,35 @@
+"""Owners: no two callers, in whatever tenants, have the same (R11)."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from a2a_app.store.owners import MAX_OWNER, owner_in, tenant_of
+
+# Few letters, so that what might be confused often meets.
+KEYS = st.text("a:", max_size=100)
+CALLERS = st.one_of(
+    st.just(""),
+    st.builds("user:{}".format, st.integers(0, 9)),
+    st.builds("name:{}".format, st.text("a:/t", max_size=300)),
+    st.builds("auth.group:{}".format, st.integers(0, 9)),
+)
+PAIRS = st.tuples(KEYS, CALLERS)
+
+
+@given(PAIRS, PAIRS)
+@example(("a", "name:a/b"), ("a", "name:b"))
+@example(("", "name:tenant:a/user:1"), ("a", "user:1"))
+@example(("a", ""), ("", ""))
+@example(("", "name:" + 300 * "x" + "a"), ("", "name:" + 300 * "x" + "b"))
+@example((100 * "a", "name:" + 200 * "x"), (100 * "a", "name:" + 201 * "x"))
+def test_no_two_pairs_of_tenant_and_caller_have_the_same_owner(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    assert (owner_in(*one) == owner_in(*other)) == (one == other)
+
+
+@given(KEYS, CALLERS)
+def test_an_owner_has_room_in_its_column_and_tells_its_tenant(tenant: str, caller: str) -> None:
+    owner = owner_in(tenant, caller)
+    assert len(owner) <= MAX_OWNER
+    assert tenant_of(owner) == tenant
