@@ -15,19 +15,21 @@ from django.db import connections
 # As many requests at once find a thread that is there; others get one of their own, as ever.
 KEPT = 8
 _free: list[Executor] = []
-_lent: set[Executor] = set()
+# By the request's context: one that has handed its thread back has no part in it any more.
+_lent: dict[ThreadSensitiveContext, Executor] = {}
 
 
 @asynccontextmanager
 async def kept_thread() -> AsyncIterator[None]:
     """Serve a request with a thread that others have used before it, one at a time."""
     thread = _free.pop() if _free else ThreadPoolExecutor(1, thread_name_prefix="a2a-request")
-    _lent.add(thread)
+    context = ThreadSensitiveContext(executor=thread)
+    _lent[context] = thread
     try:
-        async with ThreadSensitiveContext(executor=thread):
+        async with context:
             yield
     finally:
-        _give_back(thread)
+        _give_back(context)
 
 
 async def hand_thread_back() -> None:
@@ -38,18 +40,19 @@ async def hand_thread_back() -> None:
     """
     context = SyncToAsync.thread_sensitive_context.get(None)
     thread = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
-    if thread is not None:
-        await asyncio.get_running_loop().run_in_executor(thread, connections.close_all)
-        if thread in _lent:
-            _give_back(thread)
-        else:
-            thread.shutdown(wait=False)
+    if context is None or thread is None:
+        return
+    await asyncio.get_running_loop().run_in_executor(thread, connections.close_all)
+    if context in _lent:
+        _give_back(context)
+    else:
+        thread.shutdown(wait=False)
 
 
-def _give_back(thread: Executor) -> None:
-    if thread not in _lent:
-        return  # It was handed back before the end.
-    _lent.remove(thread)
+def _give_back(context: ThreadSensitiveContext) -> None:
+    thread = _lent.pop(context, None)
+    if thread is None:
+        return
     if len(_free) < KEPT:
         _free.append(thread)
     else:

@@ -81,6 +81,22 @@ async def test_an_open_stream_leaves_its_thread_to_the_next_request() -> None:
     assert len(seen) == 3 and len(set(seen)) == 1
 
 
+async def test_a_stream_that_ends_leaves_the_thread_to_whom_it_has_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    application = get_asgi_application()
+    async with asked(application, HANG) as body:
+        assert b"SUBMITTED" in await body()
+        assert b"WORKING" in await body()
+        # From now on each waits, in its thread, for the other one to be in another.
+        monkeypatch.setitem(globals(), "together", threading.Barrier(2))
+        one = asyncio.create_task(listed(application))
+    await listed(application)
+    await one
+    assert seen[0] in seen[1:]
+    assert len(set(seen)) == 2
+
+
 async def test_requests_at_the_same_time_have_a_thread_each_and_few_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
