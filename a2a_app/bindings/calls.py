@@ -9,7 +9,7 @@ from a2a_app import conf, protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import Dialect
-from a2a_app.bindings.interfaces import served_by
+from a2a_app.bindings.interfaces import base_url, served_by
 from a2a_app.operations.call import Call, activated_extensions
 
 
@@ -23,6 +23,7 @@ async def call_of(request: HttpRequest, agent: Agent, dialect: Dialect) -> Call:
         idempotency_key=request.headers.get(protocol.IDEMPOTENCY_HEADER, "").strip(),
         push_payload=dialect.push_payload,
         served=partial(served_by, request, agent),
+        base_url=partial(base_url, request),
     )
 
 

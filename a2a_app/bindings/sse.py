@@ -1,16 +1,13 @@
 """Server-Sent Events: how streams go out (sections 9.4.2 and 11.7)."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
 
-from asgiref.sync import SyncToAsync
-from django.db import connections
 from django.http import StreamingHttpResponse
 
 from a2a_app import protocol
+from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.operations.streams import Stream, StreamItem
 
 logger = logging.getLogger(__name__)
@@ -61,7 +58,7 @@ async def _frames(
     async with aclosing(stream):
         yield _batch(first, wrap) if first else KEEPALIVE
         del first
-        await _hand_thread_back()
+        await hand_thread_back()
         try:
             async for batch in stream:
                 yield _batch(batch, wrap) if batch else KEEPALIVE
@@ -86,16 +83,3 @@ def _one_line(text: str) -> str:
         for end, escaped in LINE_ENDS.items():
             text = text.replace(end, escaped)
     return text
-
-
-async def _hand_thread_back() -> None:
-    """Give up the thread, and its connections, that Django keeps for the request (R14).
-
-    Django's request signals start one for each request, and it lives as long as the response. When
-    something asks for it again, such as the signal at the end, a new one is made.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor: Any = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
-    if executor is not None:
-        await asyncio.get_running_loop().run_in_executor(executor, connections.close_all)
-        executor.shutdown(wait=False)

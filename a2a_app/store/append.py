@@ -13,6 +13,7 @@ from a2a_app.models.run import Outcome
 from a2a_app.store import rows, statements
 from a2a_app.store.claims import Claim, Claimant, first_claim
 from a2a_app.store.database import alias, atomic
+from a2a_app.store.files import take
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
@@ -129,12 +130,15 @@ def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | N
     for _, _, received in change.turns:
         if received.webhook is not None:
             put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
+    if change.files:
+        take(change.files, context=change.head.context_key, task=change.head.task_id)
     _keep_sendings(change)
     _write_artifacts(change)
     _save_state(change)
     if change.head.pushed:
         announce(change.head.task_id, change.head.seq)
-    return Flush(change.head, tuple(change.events), _end_runs(change), claim)
+    said = change.turns[0][2].message if change.turns else None
+    return Flush(change.head, tuple(change.events), _end_runs(change), claim, said)
 
 
 def _insert_runs(change: Change, claimant: Claimant | None) -> Claim | None:

@@ -1,8 +1,9 @@
 """The writer: how one run appends. What comes during a commit goes into the next one."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from a2a_app import conf
@@ -10,10 +11,14 @@ from a2a_app.store import database, news
 from a2a_app.store.append import append, no_order, now
 from a2a_app.store.claims import Claimant
 from a2a_app.store.head import Head, RunKey
+from a2a_app.store.keeping import Kept, with_files
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import check
 from a2a_app.store.refusals import RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate, Update
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # How many updates one transaction takes, and so how many may wait: an agent that is faster than
 # the database waits for it, instead of filling the memory.
@@ -109,18 +114,25 @@ class Writer:
             self._committed.set()
 
     async def _commit(self, batch: list[Update]) -> Flush:
-        """Append a batch; while the database is away, ask again for as long as a lease lasts."""
+        """Append a batch, whose files are stored before it."""
+        head, at, tries = self.head, now(), itertools.count()
+        kept = Kept(batch, owner=head.owner, task_id=head.task_id, run=self._persist)
+        async with kept:
+            updates = with_files(kept)
+            return await self._persist(
+                lambda: append(head, updates, run=self._run, at=at, again=next(tries) > 0)
+            )
+
+    async def _persist(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do a unit of work; while the database is away, again for as long as a lease lasts."""
         loop = asyncio.get_running_loop()
-        until, at, again = loop.time() + conf.current().lease_seconds, now(), False
+        until = loop.time() + conf.current().lease_seconds
         while True:
             try:
-                return await database.run(
-                    append, self.head, batch, run=self._run, at=at, again=again
-                )
+                return await database.run(work, *args, **kwargs)
             except database.AWAY:
                 if self._failure is not None or loop.time() >= until:
                     raise
-                again = True
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _raise_failure(self) -> None:
@@ -152,6 +164,7 @@ async def write(
 
 
 async def _write(head: Head, update: Update, **options: Any) -> Flush:
-    flush = await database.run(append, head, [update], **options)
+    async with Kept([update], owner=head.owner, task_id=head.task_id) as kept:
+        flush = await database.run(append, head, with_files(kept), **options)
     await news.tell(flush)
     return flush
