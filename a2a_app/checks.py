@@ -1,11 +1,13 @@
 """System checks: what `manage.py check` finds before a request does."""
 
+from pathlib import Path
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage
 from django.db import connections
 
 from a2a_app import conf, runners
@@ -16,6 +18,7 @@ from a2a_app.bindings import callers, tenants
 from a2a_app.bindings.security import declared_security
 from a2a_app.protocol import InvalidAgentResponseError
 from a2a_app.store import database
+from a2a_app.store.storage import FOLDER, storage_of
 
 TAG = "a2a"
 DISTRIBUTION = "django-agent2agent"
@@ -32,9 +35,31 @@ def check_settings(**_: Any) -> list[Finding]:
         conf.current()
         runners.current()
         declared_security()
+        storage_of(conf.current().storage)
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
     return []
+
+
+@checks.register(TAG)
+def check_storage(**_: Any) -> list[Finding]:
+    """a2a.W012: files are kept in MEDIA_ROOT, which a project serves to everybody."""
+    try:
+        storage = storage_of(conf.current().storage)
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    media = django_settings.MEDIA_ROOT
+    if not media or not isinstance(storage, FileSystemStorage):
+        return []
+    if not Path(storage.location).is_relative_to(Path(media).absolute()):
+        return []
+    return [
+        checks.Warning(
+            f"Files of tasks are kept in {storage.location}, and so in MEDIA_ROOT.",
+            hint="Name in A2A['STORAGE'] an alias of STORAGES that is not public.",
+            id="a2a.W012",
+        )
+    ]
 
 
 @checks.register(TAG)
@@ -45,6 +70,24 @@ def check_runner(**_: Any) -> list[Finding]:
     except ImproperlyConfigured:
         return []  # a2a.E001 says so
     return [checks.Error(text, id="a2a.E005") for text in lacking]
+
+
+@checks.register(TAG, deploy=True)
+def check_storage_is_shared(**_: Any) -> list[Finding]:
+    """a2a.W013: files are kept where other machines do not find them."""
+    try:
+        current = conf.current()
+    except ImproperlyConfigured:
+        return []  # a2a.E001 says so
+    if current.storage or not current.raw_limit:
+        return []
+    return [
+        checks.Warning(
+            f"Files of tasks are kept in the folder {FOLDER} of this machine.",
+            hint="Name in A2A['STORAGE'] an alias of STORAGES that all servers and workers share.",
+            id="a2a.W013",
+        )
+    ]
 
 
 @checks.register(TAG)

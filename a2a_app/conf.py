@@ -85,6 +85,17 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not count here."""
 
+    raw_limit: int = Field(64 * 1024, ge=0)
+    """How many bytes a part may have and stay in its message; more become a file. 0: any number.
+    So many, in base64, still fit into one message of a channel layer."""
+
+    storage: str = ""
+    """Alias in STORAGES of where files are kept, which must not be public; empty: the folder
+    `a2a_files` in the project's BASE_DIR."""
+
+    link_seconds: float = Field(3600.0, gt=0)
+    """For how long the link to a file is good."""
+
     idempotency_seconds: float = Field(86400.0, gt=0)
     """For how long a message that is sent again under the same key joins the first."""
 

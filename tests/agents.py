@@ -3,8 +3,9 @@
 import asyncio
 import json
 import logging
+from hashlib import sha256
 
-from a2a_app.agents import AgentExtension, AgentSkill, Turn, agent
+from a2a_app.agents import AgentExtension, AgentSkill, Part, Turn, agent
 from a2a_app.store.refusals import RunLostError
 
 logger = logging.getLogger("a2a_app.tests")
@@ -62,3 +63,18 @@ async def steps(turn: Turn) -> None:
     for step in range(told["steps"]):
         await artifact.write(f"{turn.attempt} {step}", last=step == told["steps"] - 1)
         await asyncio.sleep(told["delay"])
+
+
+@agent(name="Courier", input_modes=("*/*",))
+async def courier(turn: Turn) -> None:
+    """Says what the files are that it is given, and passes them on; or gives one of some size."""
+    for part in turn.message.parts:
+        if part.text is not None:
+            told = json.loads(part.text)
+            content = bytes([told["fill"]]) * told["size"]
+            await turn.artifact(Part(raw=content, filename="made.bin"), name="made")
+        else:
+            content = await turn.read(part)
+            seen = {"size": len(content), "sha256": sha256(content).hexdigest()}
+            await turn.artifact(seen, name="seen")
+            await turn.artifact(part, name="passed on")

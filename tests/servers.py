@@ -105,8 +105,9 @@ def fresh_database(kind: Database) -> Iterator[str]:
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    """Give another process's environment; its database is its own, whatever ours is."""
-    return {**os.environ, "A2A_TEST_DATABASE": "", **more}
+    """Give another process's environment: its database is its own, its files are where ours are."""
+    ours = {"A2A_TEST_DATABASE": "", "A2A_TEST_FILES": str(folder() / "files")}
+    return {**os.environ, **ours, **more}
 
 
 class Process:

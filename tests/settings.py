@@ -2,6 +2,8 @@
 
 import os
 
+from django.conf import global_settings
+
 from tests.servers import folder, postgresql_url
 
 if os.environ.get("A2A_TEST_DATABASE") == "postgresql":
@@ -11,7 +13,16 @@ from project.settings import *  # noqa: F403  # after the line that chooses the 
 from project.settings import A2A, DATABASES, INSTALLED_APPS
 
 # No test waits for agents that hang; those that are about the wait ask for one.
-A2A = {"SHUTDOWN_SECONDS": 0, **A2A}
+A2A = {"SHUTDOWN_SECONDS": 0, "STORAGE": "files", **A2A}
+STORAGES = {
+    **global_settings.STORAGES,
+    "files": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": os.environ.get("A2A_TEST_FILES") or folder() / "files"},
+    },
+    # It has no paths and no other process sees it, as one that is far away.
+    "memory": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+}
 DEBUG = False
 SECRET_KEY = "for-tests-only"
 ALLOWED_HOSTS = ["*"]

@@ -122,8 +122,8 @@ def test_a_task_takes_as_many_queries_however_much_happened(many: int) -> None:
     someone = browser()
     with CaptureQueriesContext(connection) as queries:
         text_of(page_of(claim.head.task_id))(someone)
-    # The task; its messages, artifacts, runs and events.
-    assert _reads_of_the_page(queries) == 5
+    # The task; its messages, artifacts, files, runs and events.
+    assert _reads_of_the_page(queries) == 6
 
 
 def _reads_of_the_page(queries: CaptureQueriesContext) -> int:

@@ -210,6 +210,15 @@ def test_the_quick_start_makes_a_project_whose_agent_counts_down(tmp_path: Path)
     assert said.split() == ["Counting…", "3…", "2…", "1…", "done."]
 
 
+def test_the_page_on_files_makes_a_project_whose_files_come_back(tmp_path: Path) -> None:
+    files = named_blocks("docs/quick-start.md")
+    for name, blocks in named_blocks("docs/files.md").items():
+        files[name] = [*files[name], *blocks] if name.endswith("settings.py") else blocks
+    said = Site(tmp_path, files).talk()
+    assert said.splitlines() == ["photo.bin 200000", "twice.bin 400000"]
+    assert len([path for path in (tmp_path / "kept").rglob("*") if path.is_file()]) == 2
+
+
 async def test_every_agent_of_the_pages_answers(runtime: None) -> None:
     # The first of the README's has the name of one of the project's, and is served above.
     blocks = BLOCK.findall((ROOT / "docs" / "agents.md").read_text())

@@ -1,11 +1,13 @@
 """The A2A dict and the system checks: what is wrong is found before a request finds it."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from joserfc.jwk import ECKey
 from pytest_django import Settings
 
@@ -213,6 +215,27 @@ def test_what_is_unsafe_in_production_is_found_by_the_deployment_checks(
         "PUBLIC_URL": "https://example.com",
     }
     assert found(deploy=True) == set()
+
+
+def test_files_in_a_folder_of_this_machine_are_found_by_the_deployment_checks(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "STORAGE": ""}
+    assert "a2a.W013" in found(deploy=True)
+    settings.A2A = {**settings.A2A, "RAW_LIMIT": 0}
+    assert "a2a.W013" not in found(deploy=True)
+
+
+def test_files_that_everybody_may_read_are_found_by_a_check(settings: Settings) -> None:
+    location = storages["files"].path("")
+    for media_root, ids in ((Path(location).parent, {"a2a.W012"}), (f"{location}-not", set())):
+        settings.MEDIA_ROOT = media_root
+        assert found() == ids
+
+
+def test_a_storage_that_is_not_there_is_found_by_a_check(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "STORAGE": "nowhere"}
+    assert found() == {"a2a.E001"}
 
 
 def test_cards_that_do_not_say_how_to_authenticate_are_found_by_a_check(

@@ -11,6 +11,7 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Left, Length
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -20,12 +21,16 @@ from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
 from a2a_app.protocol import TaskState
+from a2a_app.store.links import SCHEME
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     AnyPaginator = Paginator[Any]
 else:
     ModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
+
+FILE_URL = "a2a_app_file_content"
+"""The name of the URL at which the admin gives a file's bytes."""
 
 # Rows of each kind on a task's page, and characters of one text: a page must open for any task.
 SHOWN = 200
@@ -111,10 +116,13 @@ class TaskAdmin(ReadOnlyAdmin):
         ("Whose", {"fields": ("owner", "user", "context")}),
         ("History", {"fields": ("history",)}),
         ("Artifacts", {"fields": ("artifacts",)}),
+        ("Files", {"fields": ("files",)}),
         ("Runs", {"fields": ("runs",)}),
         ("Log", {"fields": ("seq", "turn", "answered", "created_at", "timeline")}),
     )
-    readonly_fields = ("state_words", "status_text", "history", "artifacts", "runs", "timeline")
+    readonly_fields = (
+        "state_words", "status_text", "history", "artifacts", "files", "runs", "timeline",
+    )  # fmt: skip  # read as two lines it is one list
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Task]:
         """Read with each task what every view of it shows."""
@@ -165,6 +173,13 @@ class TaskAdmin(ReadOnlyAdmin):
         found = list(task.artifacts.order_by("first_seq")[: SHOWN + 1])
         lines = [(row, _texts(row.parts)) for row in found[:SHOWN]]
         return _section("artifacts", lines=lines, more=len(found) > SHOWN)
+
+    @admin.display(description="files")
+    def files(self, task: models.Task) -> SafeString:
+        """The bytes that are too large to stand in the rows above."""
+        found = list(task.files.order_by("id")[: SHOWN + 1])
+        lines = [(row, reverse(f"admin:{FILE_URL}", args=[row.pk])) for row in found[:SHOWN]]
+        return _section("files", lines=lines, more=len(found) > SHOWN)
 
     @admin.display(description="runs")
     def runs(self, task: models.Task) -> SafeString:
@@ -269,6 +284,8 @@ def _text(part: dict[str, Any]) -> str:
         return (
             f"{name} ({part.get('mediaType', 'unknown type')}, {len(part['raw']) * 3 // 4} bytes)"
         )
+    if part.get("url", "").startswith(SCHEME):
+        return f"{part.get('filename', 'a file')} ({part.get('mediaType', 'unknown type')}, a file)"
     return str(part["url"]) if "url" in part else json.dumps(part.get("data"), ensure_ascii=False)
 
 

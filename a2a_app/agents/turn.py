@@ -9,10 +9,11 @@ from a2a_app import protocol
 from a2a_app.agents.artifacts import ArtifactWriter
 from a2a_app.agents.content import Content, agent_message
 from a2a_app.agents.context import ContextState
-from a2a_app.protocol import Message, TaskState
-from a2a_app.store import database, read
+from a2a_app.protocol import Message, Part, TaskState
+from a2a_app.store import database, files, read
 from a2a_app.store.claims import Claim
 from a2a_app.store.owners import tenant_of
+from a2a_app.store.read import Scope
 from a2a_app.store.updates import StatusUpdate, Update
 from a2a_app.store.writer import Writer
 
@@ -119,6 +120,18 @@ class Turn:
             found.append(snapshot.task)
         return found
 
+    async def read(self, part: Part) -> bytes:
+        """Give the bytes of a part, also where they are too many to stand in it.
+
+        Raises ValueError for a part that has none of its own: text, data, or a URL of elsewhere.
+        """
+        if part.raw is not None:
+            return part.raw
+        try:
+            return await files.read(self._scope.owner, part.url or "")
+        except LookupError:
+            raise ValueError(f"The part has no bytes: {part.url or 'no raw, no url'}") from None
+
     def wait(self, reading: Coroutine[Any, Any, T]) -> T:
         """Give the result of a reading to an agent that cannot await."""
         return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
@@ -207,8 +220,8 @@ class Turn:
         self._canceled = True
 
     @property
-    def _scope(self) -> read.Scope:
-        return read.Scope(self._claim.head.agent, self._claim.head.owner)
+    def _scope(self) -> Scope:
+        return Scope(self._claim.head.agent, self._claim.head.owner)
 
     async def _snapshot(self, history_length: int | None) -> protocol.Task:
         # What this turn has written counts as read only once it is committed.

@@ -13,7 +13,14 @@ from a2a_app import conf, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings import jsonrpc, rest
 from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys, serve_tenant_card
-from a2a_app.bindings.openapi import Api, describe_jsonrpc, describe_route, introduction
+from a2a_app.bindings.files import serve_file
+from a2a_app.bindings.openapi import (
+    Api,
+    describe_file,
+    describe_jsonrpc,
+    describe_route,
+    introduction,
+)
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -130,6 +137,18 @@ async def give_catalogue(request: HttpRequest) -> HttpResponseBase:
 async def give_keys(request: HttpRequest) -> HttpResponseBase:
     """Give the keys that signatures of cards are checked with (section 8.4.2)."""
     return serve_keys(request)
+
+
+@_read(
+    "/a2a/files/{a2a_link:token}",
+    "file",
+    summary="A file of the caller's",
+    tags=["Files"],
+    openapi_extra=describe_file(),
+)
+async def give_file(request: HttpRequest, token: str) -> HttpResponseBase:
+    """Give the bytes of a part that is too large to hold them: what its URL leads to."""
+    return await serve_file(request, token)
 
 
 @_read(

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.dialects import Dialect
-from a2a_app.bindings.interfaces import served_by
+from a2a_app.bindings.interfaces import base_url, served_by
 from a2a_app.bindings.tenants import resolve
 from a2a_app.operations.call import Call, Caller, activated_extensions
 
@@ -41,6 +41,7 @@ async def call_of(
         idempotency_key=request.headers.get(protocol.IDEMPOTENCY_HEADER, "").strip(),
         push_payload=dialect.push_payload,
         served=served,
+        base_url=partial(base_url, request),
     )
 
 

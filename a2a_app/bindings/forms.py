@@ -15,6 +15,7 @@ from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream
 from a2a_app.operations import Call, Operation
+from a2a_app.operations.streams import linked
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Form(ABC):
         self, operation: Operation, call: Call, params: protocol.Model
     ) -> HttpResponseBase:
         if operation.streaming is not None:
-            stream = self.dialect.stream(operation.streaming(call, params))
+            stream = self.dialect.stream(linked(operation.streaming(call, params), call.links))
             return await event_stream(
                 stream,
                 wrap=self.wrap,
@@ -84,7 +85,8 @@ class Form(ABC):
             )
         assert operation.unary is not None  # one of the two it is
         result = await operation.unary(call, params)
-        return self._response(self.wrap(self.dialect.result(result.to_json())))
+        body = call.links.in_json(result.to_json())
+        return self._response(self.wrap(self.dialect.result(body)))
 
     def _refuse(self, error: protocol.A2AError) -> HttpResponse:
         body = self.wrap_error(self.dialect.error(error))

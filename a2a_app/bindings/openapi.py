@@ -189,6 +189,12 @@ def describe_jsonrpc() -> Json:
     }
 
 
+def describe_file() -> Json:
+    """Describe where files are: their bytes, of whatever media type."""
+    whole = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    return {"responses": {200: {"description": "The file.", "content": whole}, "default": _ERROR}}
+
+
 def _answer(operation: Operation) -> Json:
     if operation.streaming is not None:
         content = _content(["text/event-stream"], _ref(protocol.StreamResponse))

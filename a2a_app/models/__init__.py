@@ -4,6 +4,7 @@ from a2a_app.models.api_key import ApiKey
 from a2a_app.models.artifact import Artifact
 from a2a_app.models.context import Context
 from a2a_app.models.event import Event
+from a2a_app.models.file import File
 from a2a_app.models.idempotency_key import IdempotencyKey
 from a2a_app.models.message import Message
 from a2a_app.models.push import PushNotificationConfig
@@ -15,6 +16,7 @@ __all__ = [
     "Artifact",
     "Context",
     "Event",
+    "File",
     "IdempotencyKey",
     "Message",
     "PushNotificationConfig",

@@ -23,6 +23,9 @@ class PushNotificationConfig(models.Model):
     )
     secrets = models.TextField(blank=True, help_text="Token and credentials, encrypted.")
     payload = models.CharField(max_length=32, blank=True, help_text="What is sent; empty: events.")
+    base_url = models.TextField(
+        blank=True, help_text="Where links lead: the scheme and host that its client reached."
+    )
     delivered = models.PositiveBigIntegerField(help_text="The newest event that was delivered.")
     announced = models.PositiveBigIntegerField(help_text="The newest event to deliver.")
     due_at = models.DateTimeField(

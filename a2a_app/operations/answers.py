@@ -1,5 +1,6 @@
 """Answers: what agents say at once, without a task (section 3.1.1)."""
 
+import asyncio
 import logging
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,11 @@ from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.agents.content import agent_message
 from a2a_app.operations.call import Call
+from a2a_app.operations.files import no_such_file
 from a2a_app.protocol import Message, Part
 from a2a_app.store import contexts, database
+from a2a_app.store.keeping import Kept
+from a2a_app.store.refusals import UnknownFileError
 from a2a_app.store.updates import SendingKey
 
 logger = logging.getLogger(__name__)
@@ -37,8 +41,29 @@ async def answer(call: Call, message: Message, key: SendingKey | None = None) ->
     if given is None:
         return None
     said = _as_message(given, message.context_id)
-    await database.run(contexts.record, call.scope, message.context_id, message, said, key)
-    return said
+    # Shielded: of what is kept half, the other half would be left behind.
+    return await asyncio.shield(_keep(call, message, said, key))
+
+
+async def _keep(call: Call, message: Message, said: Message, key: SendingKey | None) -> Message:
+    """Keep both messages; gives the answer as it is kept."""
+    try:
+        async with Kept([message, said], owner=call.scope.owner) as kept:
+            received, answered = kept.items
+            await database.run(
+                contexts.record,
+                call.scope,
+                message.context_id,
+                received,
+                answered,
+                key=key,
+                files=kept.keys,
+            )
+    except UnknownFileError as unknown:
+        if unknown.item is message:
+            raise no_such_file(unknown) from None
+        raise protocol.InvalidAgentResponseError(str(unknown)) from None
+    return answered
 
 
 def _as_message(given: Any, context_id: str) -> Message:

@@ -8,6 +8,7 @@ from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import Served
 from a2a_app.agents.extensions import declared_extensions
+from a2a_app.store.links import Links
 from a2a_app.store.owners import owner_in
 from a2a_app.store.read import Scope
 
@@ -49,6 +50,14 @@ class Call:
     """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
     served: Callable[[], Served] = Served
     """Gives how the agent is served, for its card; few operations ask."""
+
+    base_url: Callable[[], str] = str
+    """Gives the scheme and host that the client reaches, for the links to files."""
+
+    @property
+    def links(self) -> Links:
+        """What puts links to the caller's files into what goes out."""
+        return Links(self.scope.owner, self.base_url)
 
     @property
     def scope(self) -> Scope:

@@ -6,6 +6,7 @@ from a2a_app import protocol, runners
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
+from a2a_app.operations.files import no_such_file
 from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import Stream, StreamItem, task_item
@@ -13,7 +14,7 @@ from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, Se
 from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head, head_of
 from a2a_app.store.log import Flush
-from a2a_app.store.refusals import TaskEndedError
+from a2a_app.store.refusals import TaskEndedError, UnknownFileError
 from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
 from a2a_app.store.writer import write
 
@@ -64,7 +65,7 @@ async def send_streaming_message(
     async with Follower(head.task_id) as follower:
         flush = await _accept(head, received)
         if head.seq == 0:
-            found = read.first_snapshot(flush, received.message, history_length=length)
+            found = read.first_snapshot(flush, history_length=length)
         else:
             task_id = str(head.task_id)
             found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
@@ -136,6 +137,8 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
         raise protocol.UnsupportedOperationError(
             f"{ended} It takes no more messages.", task_id=str(head.task_id)
         ) from None
+    except UnknownFileError as unknown:
+        raise no_such_file(unknown) from None
 
 
 async def _store_and_start(head: Head, received: MessageReceived) -> Flush:

@@ -85,4 +85,9 @@ async def checked_webhook(
         await resolve(parts)
     except TargetError as error:
         raise InvalidParamsError.of(f"{path}url", str(error)) from None
-    return Webhook(config, host=parts.hostname or "", payload=call.push_payload)
+    return Webhook(
+        config,
+        host=parts.hostname or "",
+        payload=call.push_payload,
+        base_url=call.base_url(),
+    )

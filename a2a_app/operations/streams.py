@@ -1,10 +1,12 @@
 """Streams: what the streaming operations give."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from a2a_app.protocol import StreamResponse
+from a2a_app.store.links import Links
 from a2a_app.store.read import Snapshot
 
 
@@ -24,3 +26,13 @@ Stream: TypeAlias = AsyncGenerator[list[StreamItem], None]
 def task_item(found: Snapshot) -> StreamItem:
     """Make the first item of a stream: the task, at its number."""
     return StreamItem(found.position.seq, StreamResponse(task=found.task).to_json())
+
+
+async def linked(stream: Stream, links: Links) -> Stream:
+    """Give a stream with links to files where the log has references."""
+    async with aclosing(stream):
+        async for items in stream:
+            # Few have any: those that have none are passed on as they are.
+            if any(links.are_in(item.body) for item in items):
+                items = [StreamItem(item.seq, links.in_json(item.body)) for item in items]
+            yield items

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from a2a_app import conf
 from a2a_app.store import database, read
+from a2a_app.store.links import Links
 from a2a_app.store.webhooks import Delivery
 
 # Events read from the log at once.
@@ -37,11 +38,11 @@ Payload: TypeAlias = Callable[[Delivery, int], Awaitable[Batch]]
 async def events(delivery: Delivery, after: int) -> Batch:
     """Send each event as streams show it; without chunks where PUSH_CHUNKS is off."""
     found = await database.run(read.events_after, delivery.task_id, after, limit=READ_LIMIT)
-    chunks = conf.current().push_chunks
+    chunks, links = conf.current().push_chunks, _links(delivery)
     wanted = [event for event in found if chunks or not event.artifact_id]
     return Batch(
         seq=found[-1].seq if found else after,
-        notifications=tuple(Notification(event.seq, event.body) for event in wanted),
+        notifications=tuple(Notification(event.seq, links.in_json(event.body)) for event in wanted),
     )
 
 
@@ -60,10 +61,16 @@ def whole_tasks(write: Callable[[dict[str, Any]], str], *, media_type: str) -> P
         if all(event.artifact_id for event in found):
             return Batch(found[-1].seq if found else after)
         snapshot = await database.run(read.snapshot, delivery.scope, str(delivery.task_id))
-        seq, body = snapshot.position.seq, write(snapshot.task.to_dict())
+        task = _links(delivery).in_values(snapshot.task.to_dict())
+        seq, body = snapshot.position.seq, write(task)
         return Batch(seq, (Notification(seq, body, media_type),))
 
     return tasks
+
+
+def _links(delivery: Delivery) -> Links:
+    """Make links as the client that asked for the notifications would get them."""
+    return Links(delivery.scope.owner, lambda: conf.current().public_url or delivery.base_url)
 
 
 PAYLOADS: dict[str, Payload] = {"": events}

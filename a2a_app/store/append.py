@@ -15,6 +15,7 @@ from a2a_app.store import rows
 from a2a_app.store.batch import Batch
 from a2a_app.store.claims import Claim, Claimant, first_claim
 from a2a_app.store.database import alias, atomic
+from a2a_app.store.files import take
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
@@ -117,14 +118,7 @@ def _is_committed(change: Change) -> bool:
 def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | None) -> Flush:
     run = _begun(change, claimant)
     batch = Batch()
-    if change.before.seq == 0:
-        _add_task(batch, change, run)
-    else:
-        # Rows before those that point to them, for databases that look at once.
-        batch.insert(rows.messages(change))
-        batch.insert([run] if run is not None else rows.runs(change))
-        _move_task(batch, change, run)
-    batch.insert(rows.events(change))
+    _add_task(batch, change, run)
     _add_artifacts(batch, change)
     _add_state(batch, change)
     if change.run is not None and change.ends_run:
@@ -133,11 +127,14 @@ def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | N
     batch.run()
     if change.turns and run is None:
         order(change.head.task_id)
+    if change.files:
+        take(change.files, context=change.head.context_key, task=change.head.task_id)
     _close_artifacts(change)
     _keep_sendings(change)
     _tell_webhooks(change)
     claim = None if run is None else _claim_of(change, run)
-    return Flush(change.head, tuple(change.events), _end_others(change), claim)
+    said = change.turns[0][2].message if change.turns else None
+    return Flush(change.head, tuple(change.events), _end_others(change), claim, said)
 
 
 def _begun(change: Change, claimant: Claimant | None) -> models.Run | None:
@@ -154,24 +151,31 @@ def _claim_of(change: Change, run: models.Run) -> Claim:
 
 
 def _add_task(batch: Batch, change: Change, run: models.Run | None) -> None:
-    if change.head.begins_context:
-        batch.insert([rows.context(change)])
     # The task's row points to the run's, and the run's to the task's.
     both = connections[alias()].features.can_defer_constraint_checks
-    batch.insert([rows.task(change, run.pk if run is not None and both else None)])
-    batch.insert(rows.messages(change))
+    holder = run.pk if run is not None and both else None
+    if change.before.seq == 0:
+        if change.head.begins_context:
+            batch.insert([rows.context(change)])
+        batch.insert([rows.task(change, holder)])
+        batch.insert(rows.messages(change))
+    else:
+        # The messages first: the task's row points to one of them.
+        batch.insert(rows.messages(change))
+        _move_task(batch, change, holder)
+    batch.insert(rows.events(change))
     batch.insert([run] if run is not None else rows.runs(change))
     if run is not None and not both:
         batch.update(models.Task, {"run": run.pk}, pk=change.head.task_id)
 
 
-def _move_task(batch: Batch, change: Change, run: models.Run | None) -> None:
+def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
     """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
     before = change.before
     values = rows.task_changes(change)
     held: dict[str, Any] = {} if change.run is None else {"run": change.run.id}
-    if run is not None:
-        values["run"], held["run"] = run.pk, None
+    if holder is not None:
+        values["run"], held["run"] = holder, None
     batch.update(
         models.Task,
         values,

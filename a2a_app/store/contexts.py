@@ -1,5 +1,6 @@
 """Contexts: where conversations begin, and what is said in them outside any task."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.store import rows, statements
 from a2a_app.store.database import atomic
+from a2a_app.store.files import take
 from a2a_app.store.read import Scope
 from a2a_app.store.sendings import keep_sending
 from a2a_app.store.updates import SendingKey
@@ -29,8 +31,11 @@ def record(
     message: protocol.Message,
     answer: protocol.Message,
     key: SendingKey | None = None,
+    files: Collection[UUID] = (),
 ) -> None:
     """Keep a message and its answer, which belong to a conversation but to no task.
+
+    With them their files are taken.
 
     Raises AlreadySentError where another was quicker to answer the message of this key.
     """
@@ -38,6 +43,8 @@ def record(
     both = [rows.message(each, key=new_key(), context=context) for each in (message, answer)]
     with atomic():
         statements.insert(both)
+        if files:
+            take(files, context=context)
         if key is not None:
             keep_sending(scope, key, answer=both[1].pk)
 

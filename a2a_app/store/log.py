@@ -32,3 +32,5 @@ class Flush:
     """The runs that it ended in other hands: each run and its worker."""
     claim: Claim | None = None
     """The turn that it began in the claimant's hands."""
+    said: protocol.Message | None = None
+    """The client's message that it stored, as it is stored."""

@@ -14,7 +14,11 @@ def owner_in(tenant: str, caller: str) -> str:
     Args:
         tenant: The tenant's key, which has no slash; empty: none.
         caller: The caller's own name; empty: nobody known.
+
+    Raises ValueError for a key with a slash, which could make another pair's owner.
     """
+    if "/" in tenant:
+        raise ValueError("The key of a tenant must have no slash.")
     place = f"{_TENANT}{tenant}/" if tenant else ""
     if len(place) + len(caller) > MAX_OWNER:
         # Cut short, two names could become one.

@@ -16,6 +16,7 @@ from a2a_app.store.log import Event
 from a2a_app.store.refusals import RunLostError, TaskEndedError, UnknownArtifactError
 from a2a_app.store.updates import (
     ArtifactUpdate,
+    FilesKept,
     MessageReceived,
     Returned,
     StateSaved,
@@ -52,6 +53,7 @@ class Change:
     returned: bool = False
     error: str = ""
     saved: StateSaved | None = None
+    files: tuple[UUID, ...] = ()
 
     @property
     def ends_task(self) -> bool:
@@ -79,8 +81,8 @@ def project(head: Head, updates: Sequence[Update], *, run: RunKey | None, at: da
                 _receive(change, update)
             case Returned():
                 _return(change)
-            case StateSaved():
-                change.saved = update
+            case StateSaved() | FilesKept():
+                _note(change, update)
     return change
 
 
@@ -178,6 +180,13 @@ def _return(change: Change) -> None:
     assert change.run is not None  # only a run returns
     if head.turn == change.run.turn:
         _set_status(change, StatusUpdate(protocol.TaskState.COMPLETED))
+
+
+def _note(change: Change, update: StateSaved | FilesKept) -> None:
+    if isinstance(update, StateSaved):
+        change.saved = update
+    else:
+        change.files += update.keys
 
 
 def _log(change: Change, response: protocol.StreamResponse, artifact_id: str = "") -> None:

@@ -86,9 +86,7 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     )
 
 
-def first_snapshot(
-    flush: Flush, said: protocol.Message, *, history_length: int | None = None
-) -> Snapshot:
+def first_snapshot(flush: Flush, *, history_length: int | None = None) -> Snapshot:
     """Give a new task as it was stored, with the message that began it: nothing is read.
 
     So a stream begins with the first event, however quick the agent is.
@@ -96,13 +94,13 @@ def first_snapshot(
     head = flush.head
     ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
     logged = protocol.StreamResponse.from_dict(from_json(flush.events[0].body))
-    assert logged.status_update is not None  # what a message logs
+    assert logged.status_update is not None and flush.said is not None  # what a message logs
     return Snapshot(
         task=protocol.Task(
             id=str(head.task_id),
             context_id=head.context_id,
             status=logged.status_update.status,
-            history=[] if history_length == 0 else [said.model_copy(update=ids)],
+            history=[] if history_length == 0 else [flush.said.model_copy(update=ids)],
             metadata=dict(head.metadata),
         ),
         position=position_after(flush),

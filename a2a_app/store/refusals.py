@@ -44,6 +44,16 @@ class UnknownArtifactError(Refused):
         self.artifact_id = artifact_id
 
 
+class UnknownFileError(Refused):
+    """A part names a file that is not there, or is another owner's."""
+
+    def __init__(self, item: object, part_index: int) -> None:
+        super().__init__(f"Part {part_index + 1} names a file that there is not, or is another's.")
+        self.item = item
+        """What has the part: a message or an update."""
+        self.part_index = part_index
+
+
 class ContextChangedError(Refused):
     """Another turn wrote the context's state since this one read it."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from a2a_app import protocol
 
@@ -15,6 +16,8 @@ class Webhook:
     """The URL's."""
     payload: str = ""
     """The name of what is sent: see `push.payloads`."""
+    base_url: str = ""
+    """The scheme and host that its client reaches, for links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +79,13 @@ class StateSaved:
     """The version it was read at."""
 
 
-Update: TypeAlias = MessageReceived | StatusUpdate | ArtifactUpdate | Returned | StateSaved
+@dataclass(frozen=True, slots=True)
+class FilesKept:
+    """Parts of the updates that come with this are in files, which are now the task's."""
+
+    keys: tuple[UUID, ...]
+
+
+Update: TypeAlias = (
+    MessageReceived | StatusUpdate | ArtifactUpdate | Returned | StateSaved | FilesKept
+)

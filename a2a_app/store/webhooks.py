@@ -40,6 +40,7 @@ class Delivery:
     secrets: str
     """As they were sealed."""
     payload: str
+    base_url: str
     delivered: int
     failures: int
 
@@ -79,6 +80,7 @@ def put_webhook(task_id: UUID, webhook: Webhook, *, after: int) -> models.PushNo
             "scheme": asked.scheme,
             "secrets": seal({name: value for name, value in secrets.items() if value}),
             "payload": webhook.payload,
+            "base_url": webhook.base_url,
             "delivered": after,
             "announced": after,
             "due_at": None,
@@ -222,6 +224,7 @@ def _delivery(row: models.PushNotificationConfig, worker: str) -> Delivery:
         scheme=row.scheme,
         secrets=row.secrets,
         payload=row.payload,
+        base_url=row.base_url,
         delivered=row.delivered,
         failures=row.failures,
     )

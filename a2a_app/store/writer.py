@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from a2a_app.store import database, news
 from a2a_app.store.append import append, no_order, now
 from a2a_app.store.claims import Claimant
 from a2a_app.store.head import Head, RunKey
+from a2a_app.store.keeping import Kept, with_files
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import check
 from a2a_app.store.refusals import RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate, Update
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # How many updates one transaction takes, and so how many may wait: an agent that is faster than
 # the database waits for it, instead of filling the memory.
@@ -107,7 +111,17 @@ class Writer:
             self._committed.set()
 
     async def _commit(self, batch: list[Update]) -> Flush:
-        work = partial(append, self.head, batch, run=self._run, at=now())
+        """Append a batch, whose files are stored before it."""
+        head, at = self.head, now()
+        kept = Kept(batch, owner=head.owner, task_id=head.task_id, run=self._persist)
+        async with kept:
+            return await self._insist(partial(append, head, with_files(kept), run=self._run, at=at))
+
+    async def _persist(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do a unit of work that may be done twice, while the database is away."""
+        return await self._insist(lambda **_: work(*args, **kwargs))
+
+    async def _insist(self, work: Callable[..., T]) -> T:
         return await database.insist(work, unless=lambda: self._failure is not None)
 
     def _raise_failure(self) -> None:
@@ -139,6 +153,7 @@ async def write(
 
 
 async def _write(head: Head, update: Update, **options: Any) -> Flush:
-    flush = await database.run(append, head, [update], **options)
+    async with Kept([update], owner=head.owner, task_id=head.task_id) as kept:
+        flush = await database.run(append, head, with_files(kept), **options)
     await news.tell(flush)
     return flush

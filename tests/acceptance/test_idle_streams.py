@@ -72,9 +72,9 @@ async def test_an_idle_stream_does_not_keep_its_request(serve: Serve, server: st
         large = {**request, "padding": "." * size}
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
             await _open(served, request, FEW, stack)
-            before = _usage(served, url)
+            before = usage_of(served, url)
             await _open(served, large, FEW, stack, together=1)
-            after = _usage(served, url)
+            after = usage_of(served, url)
     # Half of what was sent: the one request that is under way takes memory too.
     assert after.memory - before.memory < FEW * size / 2
 
@@ -90,9 +90,9 @@ async def _measure(
 ) -> tuple[Usage, Usage]:
     async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
         await _open(served, request, FEW, stack)
-        few = _usage(served, database_url)
+        few = usage_of(served, database_url)
         await _open(served, request, MANY - FEW, stack)
-        many = _usage(served, database_url)
+        many = usage_of(served, database_url)
         return few, many
 
 
@@ -141,7 +141,8 @@ async def _stream(served: Process, request: dict[str, Any]) -> AsyncIterator[asy
         writer.close()
 
 
-def _usage(served: Process, database_url: str) -> Usage:
+def usage_of(served: Process, database_url: str) -> Usage:
+    """Measure what a server holds."""
     process = psutil.Process(served.pid)
     return Usage(
         threads=process.num_threads(),

@@ -15,6 +15,7 @@ from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
 from a2a_app.store import read
 from a2a_app.store.append import append, now
+from a2a_app.store.claims import Claimant
 from a2a_app.store.head import read_head
 from a2a_app.store.refusals import (
     ContextChangedError,
@@ -23,7 +24,7 @@ from a2a_app.store.refusals import (
     UnknownArtifactError,
 )
 from a2a_app.store.updates import MessageReceived, Returned, StateSaved, Update
-from tests.tasks import SCOPE, begin, chunk, claim_of, claimed, said, status
+from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
 
@@ -145,6 +146,17 @@ def test_a_message_to_a_busy_task_waits_and_changes_no_state() -> None:
     assert flush.head.state is TaskState.WORKING
     assert flush.events[0].turn == 1
     assert claim_of(head.task_id, "two") is None
+
+
+def test_messages_of_two_who_have_seen_the_same_are_two_turns() -> None:
+    claim = claimed()
+    asked: list[Update] = [status(TaskState.INPUT_REQUIRED), Returned()]
+    head = append(claim.head, asked, run=claim.run).head
+    for turn in (2, 3):
+        said_again = [MessageReceived(said(str(turn)))]
+        flush = append(head, said_again, claimant=Claimant("two", LEASE))
+        assert (flush.head.turn, flush.claim is not None) == (turn, turn == 2)
+    assert models.Run.objects.filter(turn__gt=1).count() == 2
 
 
 def test_returning_completes_the_task_unless_another_message_waits() -> None:

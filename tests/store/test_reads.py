@@ -45,7 +45,7 @@ def test_a_task_of_another_owner_or_agent_is_not_found(scope: Scope) -> None:
 def test_a_new_task_is_given_without_a_read_as_it_would_be_read(length: int | None) -> None:
     message = said("hello", metadata={"a": 1})
     flush = begin(message=message)
-    given = read.first_snapshot(flush, message, history_length=length)
+    given = read.first_snapshot(flush, history_length=length)
     found = read.snapshot(SCOPE, str(flush.head.task_id), history_length=length)
     assert given.task.to_json() == found.task.to_json()
     assert given.position == found.position

@@ -1,0 +1,51 @@
+"""Files in the admin: what they are, and their bytes for those who may see them."""
+
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from a2a_app import models
+from a2a_app.admin.tasks import FILE_URL, ReadOnlyAdmin
+from a2a_app.bindings.files import FileAnswer
+from a2a_app.store.files import open_row
+
+
+@admin.register(models.File)
+class FileAdmin(ReadOnlyAdmin):
+    """Files, newest first; those who may view them may have them."""
+
+    list_display = ("__str__", "task", "media_type", "size", "created_at")
+    list_select_related = ("task",)
+    ordering = ("-id",)
+    fields = (
+        "download", "filename", "media_type", "size", "task", "context", "storage", "name",
+        "created_at",
+    )  # fmt: skip  # read as two lines it is one list
+    readonly_fields = ("download",)
+
+    @admin.display(description="content")
+    def download(self, row: models.File) -> SafeString:
+        """A link to its bytes."""
+        return format_html('<a href="{}">Download</a>', reverse(f"admin:{FILE_URL}", args=[row.pk]))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Serve the bytes too."""
+        content = self.admin_site.admin_view(self.content)
+        return [path("<uuid:key>/content/", content, name=FILE_URL), *super().get_urls()]
+
+    def content(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
+        """Answer with a file, whoever's it is."""
+        row = get_object_or_404(models.File, pk=key)
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        try:
+            return FileAnswer(open_row(row))
+        except LookupError:
+            raise Http404("The storage has lost the file.") from None
