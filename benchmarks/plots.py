@@ -33,7 +33,9 @@ def of(section: str, found: Found, folder: Path) -> list[str]:
     draw, title = DRAWN[section]
     with matplotlib.rc_context(STYLE):
         picture = Picture(figsize=(7, 3.6), layout="constrained")
-        draw(picture.add_subplot(), found)
+        axes = picture.add_subplot()
+        draw(axes, found)
+        picture.legend(loc="outside upper center", ncols=3, frameon=False)
         folder.mkdir(exist_ok=True)
         picture.savefig(folder / f"{section}.svg", metadata={"Date": None, "Creator": None})
     return [f"![{title}](plots/{section}.svg)", ""]
@@ -51,29 +53,29 @@ def _lengths(axes: Axes, found: Found) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
     axes.set(xscale="log", yscale="log", xlabel="chunks in the stream", ylabel="ms a chunk")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks(lengths.LENGTHS, [f"{chunks:,}" for chunks in lengths.LENGTHS])
     axes.minorticks_off()
-    axes.legend(fontsize=8)
 
 
 def _ratios(axes: Axes, found: Found) -> None:
-    """Draw bars: how many times as much as the SDK on PostgreSQL."""
+    """Draw bars from 1 to how many times as many as the SDK on PostgreSQL a server does."""
     height = 0.8 / len(COLOURS)
     for index, (name, colour) in enumerate(COLOURS.items()):
-        ratios = [_ratio(cells, name) for cells in found.values()]
+        widths = [_ratio(cells, name) - 1 for cells in found.values()]
         places = [place + index * height for place in range(len(found))]
-        axes.barh(places, ratios, height, color=colour, label=name)
+        axes.barh(places, widths, height, left=1, color=colour, label=name)
     axes.set_yticks([place + 0.4 - height / 2 for place in range(len(found))], list(found))
     axes.invert_yaxis()
     axes.axvline(1, color="#555555", linewidth=0.8)
     axes.set(xscale="log", xlabel=f"times as many as {SDK_POSTGRESQL.name}")
-    axes.legend(fontsize=8)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _ratio(cells: Mapping[str, Cell], name: str) -> float:
     ours, theirs = _rounds(cells, name), _rounds(cells, SDK_POSTGRESQL.name)
     if not (ours and theirs):
-        return 0.0
+        return 1.0
     column = next(iter(ours[0]))
     return middle(ours, column) / middle(theirs, column)
 
