@@ -24,7 +24,7 @@ from benchmarks.servers import (
 )
 from benchmarks.workload import Workload
 
-CHUNKS, DELAY = 30, 0.1
+CHUNKS, DELAY = 24, 0.1
 WRITTEN = re.compile(rb'"text":\s*"(\d+) (\d+\.\d+) ')
 OWN_ONLY = "never: its streams see their own process"
 
@@ -77,6 +77,7 @@ def _workload(name: str, watched: Watched, servers: tuple[Server, ...]) -> Workl
         if watched.front
         else {},
         start={"fronts": 2} if watched.front else None,
+        at_once=True,
         less=True,
     )
 

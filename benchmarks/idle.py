@@ -11,7 +11,7 @@ from benchmarks.workload import Workload
 
 # Some first, so that what the first streams load is not counted.
 FEW, MANY = 30, 300
-SETTLE_SECONDS, WATCH_SECONDS = 1.0, 4.0
+SETTLE_SECONDS, WATCH_SECONDS = 1.0, 3.0
 
 
 async def idle(peer: Peer, *, front: int) -> Figure:

@@ -17,7 +17,7 @@ from benchmarks.servers import QUIET
 from tests.servers import fresh_database, web_server
 
 Http = Literal["daphne", "uvicorn"]
-SECONDS = 0.8
+SECONDS = 0.6
 ABSENT = "00000000-0000-7000-8000-000000000000"
 
 

@@ -7,7 +7,7 @@ from benchmarks.peer import Peer, for_a_while
 from benchmarks.servers import FASTA2A
 from benchmarks.workload import Workload
 
-CLIENTS, SECONDS = 10, 1.0
+CLIENTS, SECONDS = 10, 0.8
 PAGE_SIZE = 50
 
 

@@ -11,13 +11,7 @@ import psycopg
 from benchmarks import cores
 from benchmarks.peer import Peer, Product
 from tests.cluster import WORKERS
-from tests.servers import (
-    Database,
-    Process,
-    free_port,
-    fresh_database,
-    web_server,
-)
+from tests.servers import Database, Process, free_port, fresh_database, web_server
 
 Store = Literal["memory", "SQLite", "PostgreSQL"]
 DATABASES: dict[Store, Database] = {"SQLite": "sqlite", "PostgreSQL": "postgresql"}

@@ -41,13 +41,13 @@ async def _stream(peer: Peer, chunks: int) -> tuple[float, int]:
 WORKLOADS = (
     Workload("10 streams of 100 chunks", partial(at_once, streams=10, chunks=100)),
     Workload(
-        "100 streams of 20 chunks",
-        partial(at_once, streams=100, chunks=20),
+        "100 streams of 10 chunks",
+        partial(at_once, streams=100, chunks=10),
         servers=(*SOME, OURS_WORKERS),
     ),
     Workload(
-        "1,000 streams of 5 chunks",
-        partial(at_once, streams=1000, chunks=5),
+        "1,000 streams of 2 chunks",
+        partial(at_once, streams=1000, chunks=2),
         servers=tuple(each for each in (*SOME, OURS_WORKERS) if each != OURS_UVICORN),
         one_in=3,
     ),

@@ -30,24 +30,25 @@ class Workload:
     start: Mapping[str, Any] | None = None
     """How servers are started for this work alone; None: it is done by those that run anyway."""
     afresh: bool = False
-    """Whether each round takes servers that have done nothing yet."""
+    """Whether each round takes servers that have done nothing yet, so that all of them count."""
+    at_once: bool = False
+    """Whether the first round counts too, since the work itself leaves out its beginning."""
     one_in: int = 1
-    """Of how many rounds it has one: more than one, where it takes long."""
+    """Of how many rounds it has one: more than one, where it takes long. All of these count."""
     less: bool = False
     """Whether less is better."""
 
     def compare(self, running: Running, rounds: int) -> dict[str, Cell]:
         """Let the servers do the work in turn.
 
-        Where they are not started afresh, nor the work too long for it, there is one round before
-        that does not count. A server that fails gets no more turns, and its cell says why.
+        A server that fails gets no more turns, and its cell says why.
         """
         cells: dict[Server, Cell] = {
             server: self.undone.get(server, [])
             for server in self.servers
             if server in running.servers
         }
-        unseen = 0 if self.afresh or self.one_in > 1 else 1
+        unseen = 0 if self.afresh or self.at_once or self.one_in > 1 else 1
         with ExitStack() as stack:
             own: dict[Server, Peer] = {}
             for number in range(unseen + -(-rounds // self.one_in)):

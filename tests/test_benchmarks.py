@@ -1,18 +1,30 @@
 """The benchmarks: what they tell, and where; what they measure is not for tests to say."""
 
+import asyncio
+import json
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import page, plots
 from benchmarks.figures import Cell, Figure, table
+from benchmarks.fill import fill
 from benchmarks.lengths import LENGTHS, column
 from benchmarks.peer import Peer
 from benchmarks.running import Running
 from benchmarks.sections import COMPARED, NAMES
-from benchmarks.servers import FASTA2A, OURS, SDK_MEMORY, SDK_POSTGRESQL, SERVERS, Server
+from benchmarks.servers import (
+    FASTA2A,
+    OURS,
+    OURS_SQLITE,
+    SDK_MEMORY,
+    SDK_POSTGRESQL,
+    SERVERS,
+    Server,
+)
 from benchmarks.workload import NotDoneError, Workload
 
 
@@ -85,6 +97,24 @@ def test_a_ratio_above_one_is_better_whichever_way_the_unit_goes(less: bool, rat
     assert theirs == "| theirs | 5.00 | 4.50 to 5.50 |  | 1.00 |"
     assert ours == f"| ours | 2.50 | 2.50 to 2.50 | 3.00 | {ratio} |"
     assert other == "| another's | not supported |  |  |  |"
+
+
+@pytest.mark.parametrize("server", [SDK_MEMORY, OURS_SQLITE, OURS], ids=lambda server: server.name)
+def test_a_server_is_filled_with_copies_that_are_whole_tasks(server: Server) -> None:
+    with ExitStack() as stack:
+        peer = server.start(stack)
+        asyncio.run(fill(peer, 300))
+        page = _result(peer, "ListTasks", pageSize=10)
+        assert page["totalSize"] == 302
+        *_, first, second = page["tasks"]
+        assert first["id"] != second["id"]
+        [artifact] = _result(peer, "GetTask", id=second["id"])["artifacts"]
+        assert artifact["parts"][0]["text"].startswith("0 ")
+
+
+def _result(peer: Peer, method: str, **params: Any) -> Any:
+    said = asyncio.run(peer.ask(method, **params))
+    return json.loads(said.partition(b"\r\n\r\n")[2])["result"]
 
 
 def test_a_picture_is_the_same_where_the_figures_are(tmp_path: Path) -> None:
