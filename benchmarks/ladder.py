@@ -117,13 +117,14 @@ def measure(rounds: int) -> str:
 
 def _table(figures: dict[str, list[Figure]]) -> str:
     lines = [
-        "| up to and with | ms | middle half | more than before | CPU ms |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| up to and with | CPU ms | more than before | ms | more than before | middle half |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    before = 0.0
+    before = dict.fromkeys(("CPU ms", "ms"), 0.0)
     for name, rounds in figures.items():
-        took = middle(rounds, "ms")
-        cells = [number(took), spread([each["ms"] for each in rounds]), f"{took - before:+.2f}"]
-        lines.append(f"| {name} | {' | '.join(cells)} | {number(middle(rounds, 'CPU ms'))} |")
-        before = took
+        now = {column: middle(rounds, column) for column in before}
+        cells = [f"{number(now[each])} | {now[each] - before[each]:+.2f}" for each in before]
+        half = spread([each["ms"] for each in rounds])
+        lines.append(f"| {name} | {' | '.join(cells)} | {half} |")
+        before = now
     return "\n".join([*lines, ""])

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+import sysconfig
 from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -14,27 +15,28 @@ from benchmarks.figures import number
 from benchmarks.peer import Peer
 from benchmarks.servers import OURS
 from tests.rpc import told
-from tests.servers import folder
+from tests.servers import ROOT, folder
 
 SECONDS, CLIENTS, SENDS = 6, 10, 100
+STDLIB, PACKAGES = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
 # Whose code it is, by where it lies: of a stack, the frame nearest to its end that is in the list.
 PARTS = {
-    "/a2a_app/store/": "this app: the store",
-    "/a2a_app/bindings/": "this app: the bindings",
-    "/a2a_app/runners/": "this app: the runners",
-    "/a2a_app/": "this app: the rest",
-    "/project/": "the agent",
-    "/psycopg/": "psycopg",
-    "/django/db/": "Django: the ORM",
-    "/django/": "Django: the handler and the middleware",
-    "/ninja/": "django-ninja",
-    "/pydantic/": "pydantic",
-    "/asgiref/": "asgiref: from coroutines to threads and back",
-    "/daphne/": "daphne",
-    "/twisted/": "Twisted, beneath daphne",
-    "/asyncio/": "the event loop",
-    "/concurrent/": "threads",
-    "/threading.py": "threads",
+    f"{ROOT}/a2a_app/store/": "this app: the store",
+    f"{ROOT}/a2a_app/bindings/": "this app: the bindings",
+    f"{ROOT}/a2a_app/runners/": "this app: the runners",
+    f"{ROOT}/a2a_app/": "this app: the rest",
+    f"{ROOT}/project/": "the agent",
+    f"{PACKAGES}/psycopg/": "psycopg",
+    f"{PACKAGES}/django/db/": "Django: the ORM",
+    f"{PACKAGES}/django/": "Django: the handler and the middleware",
+    f"{PACKAGES}/ninja/": "django-ninja",
+    f"{PACKAGES}/pydantic/": "pydantic",
+    f"{PACKAGES}/asgiref/": "asgiref: from coroutines to threads and back",
+    f"{PACKAGES}/daphne/": "daphne",
+    f"{PACKAGES}/twisted/": "Twisted, beneath daphne",
+    f"{STDLIB}/asyncio/": "the event loop",
+    f"{STDLIB}/concurrent/": "threads",
+    f"{STDLIB}/threading.py": "threads",
 }
 DURATION = re.compile(r"duration: ([\d.]+) ms  (?:(parse|bind|execute) [^:]*|statement): (.+)")
 TABLE = re.compile(r'(?:INTO|FROM|UPDATE) "?(\w+)"?')
