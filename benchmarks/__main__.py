@@ -10,7 +10,7 @@ import argparse
 
 from benchmarks import cores, page, postgresql
 from benchmarks.sections import NAMES, Plan
-from benchmarks.servers import SERVERS
+from benchmarks.servers import OURS_WORKERS, SERVERS, SOME
 from tests.servers import redis
 
 ROUNDS, TASKS = 9, 100_000
@@ -24,14 +24,15 @@ def asked() -> tuple[Plan, bool]:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="one round, and fewer tasks")
+    parser.add_argument("--quick", action="store_true", help="one round, fewer tasks and servers")
     parser.add_argument("--rounds", type=int, help=f"{ROUNDS}; with --quick {QUICK_ROUNDS}")
     parser.add_argument("--tasks", type=int, help=f"in each server: {TASKS}, or {QUICK_TASKS}")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these sections")
     parser.add_argument("--servers", nargs="+", default=[""], help="whose name has one of these")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = parser.parse_args()
-    servers = [each for each in SERVERS if any(part in each.name for part in given.servers)]
+    candidates = (*SOME, OURS_WORKERS) if given.quick else SERVERS
+    servers = [each for each in candidates if any(part in each.name for part in given.servers)]
     rounds = given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS)
     tasks = given.tasks or (QUICK_TASKS if given.quick else TASKS)
     folder = page.PLOTS if given.write else None

@@ -11,7 +11,7 @@ from benchmarks.peer import Peer
 from benchmarks.running import Running
 from benchmarks.servers import SERVERS, Server
 
-SECONDS = 120.0
+SECONDS = 60.0
 
 
 class NotDoneError(Exception):
