@@ -42,9 +42,9 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp ## Measure for an hour, and write docs/performance.md
-	$(BIN)/python -m benchmarks.chunk_cost
-	$(BIN)/python -m benchmarks.layers
-	$(BIN)/python -m benchmarks.peers --write
+	$(BIN)/python -m benchmarks --write
+	$(BIN)/python -m benchmarks.chunk_cost 9
+	$(BIN)/python -m benchmarks.layers 3
 
 clean: ## Remove what the commands have made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info db.sqlite3*

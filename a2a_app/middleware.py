@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.decorators import sync_and_async_middleware
@@ -34,6 +34,9 @@ def bypass(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest]
             return await onward(request)
         request.resolver_match = match
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+        if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
+            # CommonMiddleware does so for others: without it the body goes out in chunks.
+            response["Content-Length"] = str(len(response.content))
         return response
 
     return middleware

@@ -1,7 +1,7 @@
 """The load agent of the reference project, served by the official SDK.
 
-Its store is in memory, or where SDK_DATABASE_URL is set, in a database that several servers share:
-the SDK's cluster mode. With SDK_ALONE set too, it is the SDK's plain store for one server.
+Its store is in memory, or where SDK_DATABASE_URL is set, in a database. With SDK_CLUSTER several
+servers share that, in the SDK's cluster mode. With SDK_PUSH it sends to webhooks.
 """
 
 import asyncio
@@ -11,17 +11,39 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
+import httpx
 from a2a.helpers import new_task
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.cluster import DatabaseTaskEventStream, VersionedDatabaseTaskStore
+from a2a.server.context import ServerCallContext
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_jsonrpc_routes
-from a2a.server.tasks import DatabaseTaskStore, InMemoryTaskStore, TaskUpdater
-from a2a.types import AgentCapabilities, AgentCard, AgentInterface, Part, TaskState
+from a2a.server.tasks import (
+    BasePushNotificationSender,
+    DatabasePushNotificationConfigStore,
+    DatabaseTaskStore,
+    InMemoryPushNotificationConfigStore,
+    InMemoryTaskStore,
+    PushNotificationConfigStore,
+    TaskUpdater,
+)
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    ListTasksRequest,
+    Part,
+    Task,
+    TaskState,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 
 class Load(AgentExecutor):
@@ -50,19 +72,23 @@ class Load(AgentExecutor):
             )
             if "delay" in told:
                 await asyncio.sleep(told["delay"])
+        if told.get("end") == "hang":
+            await asyncio.Event().wait()
         await updater.complete()
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
         raise NotImplementedError
 
 
+url = os.environ.get("SDK_DATABASE_URL")
+engine = create_async_engine(url) if url else None
+
+
 def stores() -> dict[str, Any]:
     """Give what the handler keeps tasks in, and what tells other servers of them."""
-    url = os.environ.get("SDK_DATABASE_URL")
-    if not url:
+    if engine is None:
         return {"task_store": InMemoryTaskStore()}
-    engine = create_async_engine(url)
-    if os.environ.get("SDK_ALONE"):
+    if not os.environ.get("SDK_CLUSTER"):
         return {"task_store": DatabaseTaskStore(engine)}
     return {
         "task_store": VersionedDatabaseTaskStore(engine),
@@ -70,7 +96,33 @@ def stores() -> dict[str, Any]:
     }
 
 
-kept = stores()
+def webhooks() -> dict[str, Any]:
+    """Give what sends to webhooks; without it, no event is looked up for one."""
+    if not os.environ.get("SDK_PUSH"):
+        return {}
+    configs: PushNotificationConfigStore = (
+        InMemoryPushNotificationConfigStore()
+        if engine is None
+        else DatabasePushNotificationConfigStore(engine)
+    )
+    sender = BasePushNotificationSender(httpx.AsyncClient(), configs)
+    return {"push_config_store": configs, "push_sender": sender}
+
+
+async def copy(request: Request) -> Response:
+    """Copy the newest tasks in memory, so many times."""
+    store, context = kept["task_store"], ServerCallContext()
+    asked = ListTasksRequest(page_size=100, include_artifacts=True)
+    for task in (await store.list(asked, context)).tasks:
+        for _ in range(int(request.query_params["times"])):
+            one = Task()
+            one.CopyFrom(task)
+            one.id = str(uuid4())
+            await store.save(one, context)
+    return Response()
+
+
+kept = stores() | webhooks()
 
 
 @asynccontextmanager
@@ -86,7 +138,7 @@ card = AgentCard(
     name="Load",
     description="Does as much work as it is told.",
     version="1.0.0",
-    capabilities=AgentCapabilities(streaming=True),
+    capabilities=AgentCapabilities(streaming=True, push_notifications=True),
     default_input_modes=["text/plain"],
     default_output_modes=["text/plain"],
     supported_interfaces=[
@@ -94,4 +146,5 @@ card = AgentCard(
     ],
 )
 handler = DefaultRequestHandler(agent_executor=Load(), agent_card=card, **kept)
-application = Starlette(routes=create_jsonrpc_routes(handler, "/"), lifespan=lifespan)
+routes = [*create_jsonrpc_routes(handler, "/"), Route("/copy", copy, methods=["POST"])]
+application = Starlette(routes=routes, lifespan=lifespan)

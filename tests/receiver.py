@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,9 @@ async def receiving(
         task = asyncio.current_task()
         assert task is not None
         connections.add(task)
-        await receiver.serve(reader, writer)
+        # At the end; asyncio would print the trace of a connection that was cancelled.
+        with suppress(asyncio.CancelledError):
+            await receiver.serve(reader, writer)
 
     server = await asyncio.start_server(connected, "127.0.0.1", port)
     receiver.port = server.sockets[0].getsockname()[1]

@@ -73,6 +73,10 @@ async def test_past_the_middleware_below(settings: Any, rpc: Rpc) -> None:
     settings.MIDDLEWARE = [BYPASS, *below]
     rpc.http.handler.load_middleware(is_async=True)
     await _works(rpc)
+    answered = await rpc.post(envelope("ListTasks", {}))
+    assert answered["Content-Length"] == str(
+        len(json.dumps(body_of(answered), separators=(",", ":")))
+    )
     for none in ("/a2a/none/", "/a2a/none/.well-known/agent-card.json"):
         assert (await rpc.http.get(none)).status_code in (404, 405)
     # Pages for people, and whatever is not ours, go the whole way.

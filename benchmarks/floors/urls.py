@@ -1,15 +1,18 @@
-"""The floor: a django-ninja view that does nothing, in place of all of the project's URLs."""
+"""Views that do nothing, Django's and django-ninja's, in place of all of the project's URLs."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
 api = NinjaAPI(urls_namespace="floor", docs_url=None, openapi_url=None)
 
 
-@api.post("/")
+@csrf_exempt
 async def nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse(b"{}", content_type="application/json")
 
 
-urlpatterns = [path("", api.urls)]
+api.post("/")(nothing)
+
+urlpatterns = [path("django/", nothing), path("ninja/", api.urls)]

@@ -1,0 +1,102 @@
+"""Fill: give a server as many tasks as it would have after years, in seconds.
+
+A hundred tasks are sent. The others are copies of these, each row of them, made where they are
+kept: by the database, or in the server's memory.
+"""
+
+import asyncio
+import sqlite3
+from hashlib import md5
+from typing import Any
+
+import psycopg
+
+from benchmarks.peer import Peer, Product
+
+SEED = 100
+MEGABYTE = 1_000_000
+# The tables that a task has rows in, and which of their columns are of the copy alone.
+TABLES: dict[Product, dict[str, set[str]]] = {
+    "a2a_app": {
+        "a2a_app_context": {"id", "context_id"},
+        "a2a_app_task": {"id", "context_id", "status_message_id", "run_id"},
+        "a2a_app_message": {"id", "context_id", "task_id"},
+        "a2a_app_artifact": {"id", "task_id"},
+        "a2a_app_event": {"task_id"},
+        "a2a_app_run": {"id", "task_id", "message_id"},
+    },
+    "SDK": {"tasks": {"id"}},
+}
+COPIED = """
+CREATE FUNCTION copied(anyelement, int) RETURNS uuid IMMUTABLE STRICT LANGUAGE sql
+AS 'SELECT md5($1::text || $2)::uuid'
+"""
+
+
+async def fill(peer: Peer, tasks: int) -> None:
+    """Let it have so many tasks, and then a small and a large one; FastA2A has only these two."""
+    if tasks and peer.product != "FastA2A":
+        await asyncio.gather(*[peer.send() for _ in range(min(tasks, SEED))])
+        await _copy(peer, tasks // SEED - 1)
+    peer.small, peer.large = [await _task(peer, size) for size in (32, MEGABYTE)]
+
+
+async def _task(peer: Peer, size: int) -> str:
+    made = await peer.begin(size=size)
+    await peer.ended(made)
+    return made
+
+
+async def _copy(peer: Peer, times: int) -> None:
+    if times < 1:
+        return
+    if not peer.database_url:
+        await peer.ask("Copy", path=f"/copy?times={times}", expect=b"200 OK")
+    elif peer.database_url.startswith("sqlite"):
+        _in_sqlite(peer, times)
+    else:
+        _in_postgresql(peer, times)
+
+
+def _in_sqlite(peer: Peer, times: int) -> None:
+    connection = sqlite3.connect(peer.database_url.removeprefix("sqlite:///"), timeout=20)
+    # All of it in memory, and no wait for the disk: a million rows, whose keys are in no order.
+    connection.execute("PRAGMA cache_size = -1000000")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.create_function("copied", 2, _copied, deterministic=True)
+    with connection:
+        for table, own in TABLES[peer.product].items():
+            columns = [each[0] for each in _described(connection, table)]
+            connection.execute(_statement(table, columns, own), (times,))
+    connection.execute("ANALYZE")
+    connection.close()
+
+
+def _copied(key: str | None, number: int) -> str | None:
+    return key and md5(f"{key}{number}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _in_postgresql(peer: Peer, times: int) -> None:
+    with psycopg.connect(peer.database_url, autocommit=True) as connection:
+        connection.execute(COPIED)
+        # What copies name is copied too, and to check that takes longer than the copying.
+        connection.execute("SET session_replication_role = replica")
+        for table, own in TABLES[peer.product].items():
+            columns = [each[0] for each in _described(connection, table)]
+            statement = _statement(table, columns, own).replace("?", "%s")
+            connection.execute(statement, (times,))
+        connection.execute("ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def _described(connection: Any, table: str) -> Any:
+    return connection.execute(f"SELECT * FROM {table} LIMIT 0").description
+
+
+def _statement(table: str, columns: list[str], own: set[str]) -> str:
+    names = ", ".join(f'"{column}"' for column in columns)
+    values = ", ".join(f'copied("{c}", n)' if c in own else f'"{c}"' for c in columns)
+    return (
+        "WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < ?) "
+        f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}, copies"
+    )

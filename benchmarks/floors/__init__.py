@@ -1,0 +1,1 @@
+"""Floors: servers that do nothing, for what a request costs before this app has its turn."""

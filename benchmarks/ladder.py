@@ -1,0 +1,130 @@
+"""The ladder: what a request costs, a step at a time, from a bare ASGI application to a send.
+
+Each rung does what the one before does, and one thing more: the difference is what that costs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks import cores
+from benchmarks.figures import Figure, middle, number, spread
+from benchmarks.fill import fill
+from benchmarks.peer import Peer, for_a_while
+from benchmarks.servers import QUIET
+from tests.servers import fresh_database, web_server
+
+Http = Literal["daphne", "uvicorn"]
+SECONDS = 0.6
+ABSENT = "00000000-0000-7000-8000-000000000000"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A request, who answers it, and what it has more than the rung before."""
+
+    name: str
+    site: str
+    ask: Callable[[Peer], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What answers some of the rungs, and how it is started."""
+
+    application: str = "project.asgi:application"
+    settings: str = "tests.settings"
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+SITES = {
+    "bare": Site(application="benchmarks.floors.bare:application"),
+    "plain": Site(settings="benchmarks.floors.without_middleware"),
+    "project": Site(settings="benchmarks.floors.settings"),
+    "a2a_app": Site(),
+    # What it commits is on the disk a moment later, as psycopg's libpq asks for.
+    "unsafe": Site(environment=(("PGOPTIONS", "-c synchronous_commit=off"),)),
+}
+
+
+def _nothing(path: str) -> Callable[[Peer], Awaitable[object]]:
+    return lambda peer: peer.ask("Nothing", path=path, expect=b"{}")
+
+
+def _refused(method: str, **params: object) -> Callable[[Peer], Awaitable[object]]:
+    return lambda peer: peer.ask(method, expect=b'"error"', **params)
+
+
+RUNGS = (
+    Rung("the HTTP server, and a bare ASGI application", "bare", _nothing("/")),
+    Rung("Django, a view without middleware", "plain", _nothing("/django/")),
+    Rung("the middleware of the reference project", "project", _nothing("/django/")),
+    Rung("django-ninja", "project", _nothing("/ninja/")),
+    Rung("this app: the envelope is read, its method refused", "a2a_app", _refused("Nothing")),
+    Rung("the caller, and the parameters by pydantic, refused", "a2a_app", _refused("GetTask")),
+    Rung("one look into the database, in vain", "a2a_app", _refused("GetTask", id=ABSENT)),
+    Rung(
+        "GetTask: a task is read and written out", "a2a_app", lambda p: p.ask("GetTask", id=p.small)
+    ),
+    Rung("SendMessage, without a wait for the disk", "unsafe", lambda peer: peer.send()),
+    Rung("SendMessage", "a2a_app", lambda peer: peer.send()),
+)
+
+
+def _start(stack: ExitStack, site: Site, http: Http) -> Peer:
+    url = stack.enter_context(fresh_database("postgresql"))
+    server = web_server(http, database_url=url, settings_module=site.settings)
+    server.command[-1] = site.application
+    server.command += QUIET[http]
+    server.env.update(site.environment)
+    stack.callback(server.kill)
+    with cores.of_servers():
+        server.start()
+    return Peer("a2a_app", url, (server,))
+
+
+async def _climb(peer: Peer, rung: Rung) -> Figure:
+    spent = await for_a_while(peer, lambda: rung.ask(peer), clients=1, seconds=SECONDS)
+    return {"ms": 1e3 / spent.rate, "CPU ms": spent.milliseconds}
+
+
+def measure(rounds: int) -> str:
+    """Climb the ladder on both HTTP servers, in turn; gives the tables."""
+    parts = []
+    found: dict[Http, dict[str, list[Figure]]] = {
+        http: {rung.name: [] for rung in RUNGS} for http in ("daphne", "uvicorn")
+    }
+    with ExitStack() as stack:
+        peers = {
+            (http, name): _start(stack, site, http)
+            for http in found for name, site in SITES.items()
+        }  # fmt: skip  # the two loops belong together
+        for (_, name), peer in peers.items():
+            if name in ("a2a_app", "unsafe"):
+                asyncio.run(fill(peer, 0))
+        for number_of_round in range(rounds + 1):
+            for http, figures in found.items():
+                for rung in RUNGS:
+                    figure = asyncio.run(_climb(peers[http, rung.site], rung))
+                    if number_of_round:
+                        figures[rung.name].append(figure)
+    for http, figures in found.items():
+        parts.append(f"On {http}:\n\n{_table(figures)}")
+    return "\n".join(parts)
+
+
+def _table(figures: dict[str, list[Figure]]) -> str:
+    lines = [
+        "| up to and with | CPU ms | more than before | ms | more than before | middle half |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    before = dict.fromkeys(("CPU ms", "ms"), 0.0)
+    for name, rounds in figures.items():
+        now = {column: middle(rounds, column) for column in before}
+        cells = [f"{number(now[each])} | {now[each] - before[each]:+.2f}" for each in before]
+        half = spread([each["ms"] for each in rounds])
+        lines.append(f"| {name} | {' | '.join(cells)} | {half} |")
+        before = now
+    return "\n".join([*lines, ""])

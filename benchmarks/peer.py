@@ -1,0 +1,135 @@
+"""Peer: a server that runs, and what its clients do."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psutil
+
+from benchmarks.wire import answer
+from tests.rpc import told
+from tests.servers import Process
+
+Product = Literal["SDK", "FastA2A", "a2a_app"]
+TASK_ID = re.compile(rb'"task": ?\{"id": ?"([^"]+)"')
+COMPLETED = b"TASK_STATE_COMPLETED"
+
+
+@dataclass
+class Peer:
+    """A server's processes, the first of which are asked, and two of its tasks."""
+
+    product: Product
+    database_url: str
+    processes: tuple[Process, ...]
+    started: float = 0.0
+    """How many seconds they took to start."""
+    small: str = ""
+    """A task with an artifact of 32 bytes."""
+    large: str = ""
+    """One with an artifact of a megabyte."""
+
+    @property
+    def path(self) -> str:
+        """The path of its load agent."""
+        return "/a2a/load/" if self.product == "a2a_app" else "/"
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, *, front: int = 0, path: str = "", **params: Any
+    ) -> AsyncIterator[asyncio.StreamReader]:
+        """Make a request, of the first process or of another, and give the answer to read."""
+        async with answer(self.processes[front], path or self.path, method, **params) as reader:
+            yield reader
+
+    async def ask(self, method: str, *, expect: bytes = b'"result"', **params: Any) -> bytes:
+        """Make a request and give all of the answer."""
+        async with self.open(method, **params) as reader:
+            said = await reader.read()
+        assert expect in said, said[-500:].decode(errors="replace")
+        return said
+
+    async def send(self, **load: Any) -> bytes:
+        """Send a message; gives the answer that has the completed task.
+
+        FastA2A's SendMessage does not wait for the end, so its client asks until it is there.
+        """
+        if self.product != "FastA2A":
+            return await self.ask("SendMessage", expect=COMPLETED, message=told(**load))
+        return await self.ended(await self.begin(**load))
+
+    async def begin(self, **load: Any) -> str:
+        """Send a message without waiting for the end; gives the task's id."""
+        configuration = {"returnImmediately": True}
+        said = await self.ask("SendMessage", message=told(**load), configuration=configuration)
+        return task_id(said)
+
+    async def ended(self, task_id: str) -> bytes:
+        """Ask for a task until it is completed, and give the last answer."""
+        while COMPLETED not in (said := await self.ask("GetTask", id=task_id)):
+            pass
+        return said
+
+    def cpu(self) -> float:
+        """Give the seconds that its processes have computed."""
+        each = [psutil.Process(process.pid).cpu_times() for process in self.processes]
+        return float(sum(times.user + times.system for times in each))
+
+    def memory(self) -> float:
+        """Give the megabytes that its processes hold."""
+        each = [psutil.Process(process.pid).memory_info().rss for process in self.processes]
+        return float(sum(each)) / 1e6
+
+
+async def first_event(reader: asyncio.StreamReader) -> bytes:
+    """Read a stream until its first event; fails with what came where there is none."""
+    try:
+        return await reader.readuntil(b"\ndata: ")
+    except asyncio.IncompleteReadError as error:
+        raise AssertionError(error.partial[-500:].decode(errors="replace")) from None
+
+
+def task_id(said: bytes) -> str:
+    """Give the id of the task in an answer."""
+    found = TASK_ID.search(said)
+    assert found is not None, said[-500:].decode(errors="replace")
+    return found[1].decode()
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What some units of work took."""
+
+    units: int
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return self.units / self.seconds
+
+    @property
+    def milliseconds(self) -> float:
+        """Of the server's CPU, for one unit."""
+        return self.cpu / self.units * 1e3
+
+
+async def for_a_while(
+    peer: Peer, ask: Callable[[], Awaitable[object]], *, clients: int, seconds: float
+) -> Spent:
+    """Let some clients ask, each again as soon as it is answered, and count the answers."""
+    units, cpu, begun = 0, peer.cpu(), time.perf_counter()
+
+    async def client() -> None:
+        nonlocal units
+        while time.perf_counter() - begun < seconds:
+            await ask()
+            units += 1
+
+    await asyncio.gather(*[client() for _ in range(clients)])
+    return Spent(units, time.perf_counter() - begun, peer.cpu() - cpu)

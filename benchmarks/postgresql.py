@@ -1,0 +1,63 @@
+"""PostgreSQL: that of the tests, made to wait for its disk, and what it says of itself."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from tests.servers import postgresql
+
+COMMITS, CONNECTIONS = 500, 500
+
+
+def _set(*statements: str) -> None:
+    with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(f"ALTER SYSTEM {statement}".encode())
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def make_ready() -> None:
+    """Have it wait for its disk, and take the connections of all servers; tests need neither."""
+    _set("SET fsync = on", f"SET max_connections = {CONNECTIONS}")
+    server = postgresql()
+    server.stop()
+    server.ensure_postgres_running()
+
+
+def commits() -> float:
+    """Give the transactions a second of one connection that inserts one row in each."""
+    with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE a_row (text text)")
+        begun = time.perf_counter()
+        for _ in range(COMMITS):
+            connection.execute("INSERT INTO a_row VALUES ('x')")
+        seconds = time.perf_counter() - begun
+        connection.execute("DROP TABLE a_row")
+    return COMMITS / seconds
+
+
+def version() -> str:
+    """Give its version."""
+    with psycopg.connect(postgresql().get_uri()) as connection:
+        return str(connection.info.parameter_status("server_version"))
+
+
+@contextmanager
+def logged(database_url: str) -> Iterator[Callable[[], list[str]]]:
+    """Have it log how long each statement takes; gives what gives a database's lines so far."""
+    log, name = Path(postgresql().log), database_url.rpartition("/")[2]
+    _set("SET log_min_duration_statement = 0", "SET log_line_prefix = '%d '")
+    begin = log.stat().st_size
+
+    def lines() -> list[str]:
+        with log.open(errors="replace") as file:
+            file.seek(begin)
+            return [line for line in file if line.startswith(f"{name} ")]
+
+    try:
+        yield lines
+    finally:
+        _set("RESET log_min_duration_statement", "RESET log_line_prefix")

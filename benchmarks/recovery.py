@@ -1,0 +1,87 @@
+"""Recovery: a process is killed with -9, and others live; how long until one works on its task."""
+
+import asyncio
+import time
+
+import psycopg
+
+from benchmarks.figures import Figure
+from benchmarks.peer import Peer, task_id
+from benchmarks.servers import (
+    FASTA2A,
+    OURS,
+    OURS_WORKERS,
+    SDK_CLUSTER,
+    SDK_MEMORY,
+    SDK_POSTGRESQL,
+    Server,
+)
+from benchmarks.workload import NotDoneError, Workload
+from tests.rpc import told
+from tests.servers import Process
+
+WATCH_SECONDS = 35.0
+# It may be tried again after a crash, as its author says.
+RETRIED = "/a2a/load-retry/"
+LOST = "never: it was in memory"
+NEVER = {SDK_MEMORY: LOST, FASTA2A: LOST, SDK_POSTGRESQL: "never: nobody else looks"}
+HOLDER = "SELECT worker FROM a2a_app_run WHERE task_id = %s"
+WORKING = b"TASK_STATE_WORKING"
+
+
+async def taken_over(peer: Peer) -> Figure:
+    """Kill the process that works on a task; on another, the task's stream shows what follows."""
+    path = RETRIED if peer.product == "a2a_app" else ""
+    load = told(chunks=0, end="hang")
+    configuration = {"returnImmediately": True}
+    said = await peer.ask("SendMessage", path=path, message=load, configuration=configuration)
+    task = task_id(said)
+    async with peer.open("SubscribeToTask", front=1, path=path, id=task) as reader:
+        # Once the stream has shown the first beginning, what it shows next is another.
+        await _working(reader)
+        holder = _holder(peer, task)
+        begun = time.perf_counter()
+        holder.kill()
+        try:
+            async with asyncio.timeout(WATCH_SECONDS):
+                await _working(reader)
+        except TimeoutError:
+            raise NotDoneError(f"never: still working after {WATCH_SECONDS:.0f} s") from None
+        return {"seconds": time.perf_counter() - begun}
+
+
+def _holder(peer: Peer, task: str) -> Process:
+    """Give the process that works on a task: with the SDK the one that was asked."""
+    if peer.product != "a2a_app":
+        return peer.processes[0]
+    with psycopg.connect(peer.database_url) as connection:
+        row = connection.execute(HOLDER, (task,)).fetchone()
+    assert row is not None
+    [process] = [each for each in peer.processes if f"-{each.pid}-" in row[0]]
+    return process
+
+
+async def _working(reader: asyncio.StreamReader) -> None:
+    """Return when a stream shows that somebody works on its task."""
+    while WORKING not in (line := await reader.readline()):
+        if not line:
+            raise NotDoneError("its stream ended")
+
+
+def _workload(name: str, *others: Server, **settings: float) -> Workload:
+    return Workload(
+        name,
+        taken_over,
+        servers=(*others, OURS, OURS_WORKERS),
+        undone={server: why for server, why in NEVER.items() if server in others},
+        start={"fronts": 2, "workers": 2, **settings},
+        afresh=True,
+        one_in=3,
+        less=True,
+    )
+
+
+WORKLOADS = (
+    _workload("Taken over after kill -9, a lease of 15 s as by default", *NEVER, SDK_CLUSTER),
+    _workload("Taken over after kill -9, a lease of 3 s", LEASE_SECONDS=3, SWEEP_SECONDS=1),
+)

@@ -1,0 +1,44 @@
+"""Requests: ten clients, each asking again as soon as it is answered, on a connection each time."""
+
+from collections.abc import Awaitable, Callable
+
+from benchmarks.figures import Figure
+from benchmarks.peer import Peer, for_a_while
+from benchmarks.servers import FASTA2A
+from benchmarks.workload import Workload
+
+CLIENTS, SECONDS = 10, 0.8
+PAGE_SIZE = 50
+
+
+async def sends(peer: Peer) -> Figure:
+    """Send messages, each client the next one as soon as it has its completed task."""
+    return await _asked(peer, peer.send)
+
+
+async def gets(peer: Peer) -> Figure:
+    """Get a small task."""
+    return await _asked(peer, lambda: peer.ask("GetTask", id=peer.small))
+
+
+async def large_gets(peer: Peer) -> Figure:
+    """Get a task with an artifact of a megabyte."""
+    return await _asked(peer, lambda: peer.ask("GetTask", id=peer.large))
+
+
+async def pages(peer: Peer) -> Figure:
+    """List the newest tasks of many."""
+    return await _asked(peer, lambda: peer.ask("ListTasks", pageSize=PAGE_SIZE))
+
+
+async def _asked(peer: Peer, ask: Callable[[], Awaitable[bytes]]) -> Figure:
+    spent = await for_a_while(peer, ask, clients=CLIENTS, seconds=SECONDS)
+    return {"a second": spent.rate, "CPU ms": spent.milliseconds}
+
+
+WORKLOADS = (
+    Workload("blocking SendMessage", sends),
+    Workload("GetTask, small", gets),
+    Workload("GetTask, 1 MB", large_gets),
+    Workload("ListTasks, 50 of {tasks:,}", pages, undone={FASTA2A: "not supported"}),
+)

@@ -1,0 +1,131 @@
+"""The benchmarks: what they tell, and where; what they measure is not for tests to say."""
+
+import asyncio
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import page, plots
+from benchmarks.figures import Cell, Figure, table
+from benchmarks.fill import fill
+from benchmarks.lengths import LENGTHS, column
+from benchmarks.peer import Peer
+from benchmarks.running import Running
+from benchmarks.sections import COMPARED, NAMES
+from benchmarks.servers import (
+    FASTA2A,
+    OURS,
+    OURS_SQLITE,
+    SDK_MEMORY,
+    SDK_POSTGRESQL,
+    SERVERS,
+    Server,
+)
+from benchmarks.workload import NotDoneError, Workload
+
+
+class Idle(Running):
+    """Servers that take part and do not run: the work of these tests asks them nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(ExitStack(), (SDK_MEMORY, FASTA2A, OURS), tasks=0)
+
+    def peer(self, server: Server) -> Peer:
+        return Peer(server.product, "", ())
+
+
+@pytest.mark.parametrize("section", NAMES)
+def test_each_section_has_its_place_in_the_page(section: str) -> None:
+    text = page.PAGE.read_text()
+    begin, end = page.marks(section)
+    assert text.count(begin) == text.count(end) == 1
+    assert text.index(begin) < text.index(end)
+
+
+def test_no_two_servers_have_the_same_name() -> None:
+    assert len({server.name for server in SERVERS}) == len(SERVERS)
+
+
+@pytest.mark.parametrize(
+    "work", [work for works in COMPARED.values() for work in works], ids=lambda work: work.name
+)
+def test_who_cannot_do_a_work_stands_in_its_table(work: Workload) -> None:
+    assert set(work.undone) <= set(work.servers) <= set(SERVERS)
+
+
+def test_the_first_round_does_not_count_unless_servers_start_afresh() -> None:
+    turns: list[str] = []
+
+    async def work(peer: Peer) -> Figure:
+        turns.append(peer.product)
+        return {"a second": len(turns)}
+
+    warm = Workload("work", work).compare(Idle(), 2)
+    assert turns == ["SDK", "FastA2A", "a2a_app"] * 3
+    assert warm[OURS.name] == [{"a second": 6}, {"a second": 9}]
+
+
+def test_a_server_that_fails_says_why_and_the_others_go_on() -> None:
+    async def work(peer: Peer) -> Figure:
+        if peer.product == "SDK":
+            raise NotDoneError("never: it was in memory")
+        if peer.product == "FastA2A":
+            raise RuntimeError("broken | off")
+        return {"a second": 1.0}
+
+    found = Workload("work", work).compare(Idle(), 1)
+    assert found == {
+        SDK_MEMORY.name: "never: it was in memory",
+        FASTA2A.name: "failed: RuntimeError 'broken / off'",
+        OURS.name: [{"a second": 1.0}],
+    }
+
+
+@pytest.mark.parametrize(("less", "ratio"), [(False, "0.50"), (True, "2.00")])
+def test_a_ratio_above_one_is_better_whichever_way_the_unit_goes(less: bool, ratio: str) -> None:
+    cells: dict[str, Cell] = {
+        "theirs": [{"ms": 4.0}, {"ms": 6.0}, {"ms": 5.0}],
+        "ours": [{"ms": 2.5, "MB": 3.0}] * 3,
+        "another's": "not supported",
+    }
+    head, _, theirs, ours, other = table(cells, ["theirs", "absent"], less=less).split("\n")[:5]
+    assert head == "| server | ms | middle half | MB | to theirs |"
+    assert theirs == "| theirs | 5.00 | 4.50 to 5.50 |  | 1.00 |"
+    assert ours == f"| ours | 2.50 | 2.50 to 2.50 | 3.00 | {ratio} |"
+    assert other == "| another's | not supported |  |  |  |"
+
+
+@pytest.mark.parametrize("server", [SDK_MEMORY, OURS_SQLITE, OURS], ids=lambda server: server.name)
+def test_a_server_is_filled_with_copies_that_are_whole_tasks(server: Server) -> None:
+    with ExitStack() as stack:
+        peer = server.start(stack)
+        asyncio.run(fill(peer, 300))
+        page = _result(peer, "ListTasks", pageSize=10)
+        assert page["totalSize"] == 302
+        *_, first, second = page["tasks"]
+        assert first["id"] != second["id"]
+        [artifact] = _result(peer, "GetTask", id=second["id"])["artifacts"]
+        assert artifact["parts"][0]["text"].startswith("0 ")
+
+
+def _result(peer: Peer, method: str, **params: Any) -> Any:
+    said = asyncio.run(peer.ask(method, **params))
+    return json.loads(said.partition(b"\r\n\r\n")[2])["result"]
+
+
+def test_a_picture_is_the_same_where_the_figures_are(tmp_path: Path) -> None:
+    growing = {column(chunks): chunks / 100 for chunks in LENGTHS}
+    found: dict[str, dict[str, Cell]] = {
+        "One stream": {OURS.name: [growing], SDK_POSTGRESQL.name: [growing], FASTA2A.name: "broken"}
+    }
+    pictures = []
+    for name in ("one", "other"):
+        [shown, _] = plots.of("lengths", found, tmp_path / name)
+        pictures.append((tmp_path / name / "lengths.svg").read_text())
+        assert shown.endswith("(plots/lengths.svg)")
+    assert pictures[0] == pictures[1]
+    assert OURS.name in "".join(ElementTree.fromstring(pictures[0]).itertext())
