@@ -149,6 +149,8 @@ class Process:
             except subprocess.TimeoutExpired:
                 if time.monotonic() < deadline:
                     continue
+            # Or what it has started already would be nobody's.
+            self.stop()
             raise RuntimeError(f"{' '.join(self.command)} did not start:\n{self.output()}")
 
     def _listens(self) -> bool:
