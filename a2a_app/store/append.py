@@ -74,8 +74,7 @@ def append(
     if again and _is_committed(change):
         return Flush(rows.head_after(change), tuple(change.events))
     try:
-        with atomic():
-            return _write(change, order, claimant)
+        return _write(change, order, claimant)
     except _MovedError:
         pass
     with atomic():
@@ -124,17 +123,35 @@ def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | N
     if change.run is not None and change.ends_run:
         outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
         batch.update(models.Run, rows.run_end(outcome, change.error), pk=change.run.id)
-    batch.run()
-    if change.turns and run is None:
-        order(change.head.task_id)
-    if change.files:
-        take(change.files, context=change.head.context_key, task=change.head.task_id)
-    _close_artifacts(change)
-    _keep_sendings(change)
-    _tell_webhooks(change)
+    stopped: list[tuple[UUID, str]] = []
+    later = _later(change, None if run is not None else order, stopped)
+    if batch.is_atomic and not later:
+        batch.run()
+    else:
+        with atomic():
+            batch.run()
+            for step in later:
+                step()
     claim = None if run is None else _claim_of(change, run)
     said = change.turns[0][2].message if change.turns else None
-    return Flush(change.head, tuple(change.events), _end_others(change), claim, said)
+    return Flush(change.head, tuple(change.events), tuple(stopped), claim, said)
+
+
+def _later(
+    change: Change, order: Callable[[UUID], None] | None, stopped: list[tuple[UUID, str]]
+) -> list[Callable[[], object]]:
+    """Give what is to be done in the same transaction, once the rows are there: mostly nothing."""
+    head, received = change.head, [each for _, _, each in change.turns]
+    steps: list[tuple[object, Callable[[], object]]] = [
+        (change.turns and order, lambda: order and order(head.task_id)),
+        (change.files, lambda: take(change.files, context=head.context_key, task=head.task_id)),
+        (_closing(change), lambda: _close_artifacts(change)),
+        (any(each.key for each in received), lambda: _keep_sendings(change)),
+        (any(each.webhook for each in received), lambda: _put_webhooks(change)),
+        (head.pushed, lambda: announce(head.task_id, head.seq)),
+        (_has_others(change), lambda: stopped.extend(_end_others(change))),
+    ]
+    return [step for needed, step in steps if needed]
 
 
 def _begun(change: Change, claimant: Claimant | None) -> models.Run | None:
@@ -204,10 +221,16 @@ def _add_artifacts(batch: Batch, change: Change) -> None:
     )
 
 
+def _closing(change: Change) -> list[str]:
+    """Give the artifacts that end here and began earlier."""
+    return [
+        key for key, it in change.artifacts.items() if it.last_seq is not None and not it.begins
+    ]
+
+
 def _close_artifacts(change: Change) -> None:
-    for key, changed in change.artifacts.items():
-        if changed.last_seq is not None and not changed.begins:
-            rows.close_artifact(change, key)
+    for key in _closing(change):
+        rows.close_artifact(change, key)
 
 
 def _keep_sendings(change: Change) -> None:
@@ -217,12 +240,10 @@ def _keep_sendings(change: Change) -> None:
             keep_sending(scope, received.key, task=change.head.task_id, turn=turn)
 
 
-def _tell_webhooks(change: Change) -> None:
+def _put_webhooks(change: Change) -> None:
     for _, _, received in change.turns:
         if received.webhook is not None:
             put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
-    if change.head.pushed:
-        announce(change.head.task_id, change.head.seq)
 
 
 def _add_state(batch: Batch, change: Change) -> None:
@@ -236,11 +257,13 @@ def _add_state(batch: Batch, change: Change) -> None:
         )
 
 
-def _end_others(change: Change) -> tuple[tuple[UUID, str], ...]:
+def _has_others(change: Change) -> bool:
+    """Whether the task that ends here may have runs besides the one that ends it."""
+    return change.ends_task and (change.run is None or change.run.turn != change.head.turn)
+
+
+def _end_others(change: Change) -> list[tuple[UUID, str]]:
     """End with the task every run that it still has; gives those that somebody works on."""
-    own = change.run
-    if not change.ends_task or (own is not None and own.turn == change.head.turn):
-        return ()
     left = models.Run.objects.filter(task=change.head.task_id, ended_at=None)
     batch = Batch()
     working = []
@@ -251,4 +274,4 @@ def _end_others(change: Change) -> tuple[tuple[UUID, str], ...]:
         if worker:
             working.append((key, worker))
     batch.run()
-    return tuple(working)
+    return working

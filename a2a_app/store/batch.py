@@ -12,7 +12,8 @@ from django.db import connections, models
 
 from a2a_app.store import statements
 from a2a_app.store.database import alias
-from a2a_app.store.statements import Fields, Model, Sql
+from a2a_app.store.sql import Sql
+from a2a_app.store.statements import Fields, Model
 
 
 class Batch:
@@ -47,26 +48,48 @@ class Batch:
         """
         self._parts.append((statements.updating(model, values, **where), or_raise))
 
+    @property
+    def is_atomic(self) -> bool:
+        """Whether all of it happens or nothing, without a transaction around it."""
+        guards = [error for _, error in self._parts if error is not None]
+        return _runs_together() and len(guards) <= 1
+
     def run(self) -> None:
         """Run what was collected, and forget it."""
         parts, self._parts = self._parts, []
-        if connections[alias()].vendor == "postgresql":
+        if _runs_together():
             parts = _together(parts)
         with connections[alias()].cursor() as cursor:
-            for (sql, params), error in parts:
-                cursor.execute(sql, params)
+            for sql, error in parts:
+                cursor.execute(sql.whole, sql.params)
                 if error is not None and not cursor.rowcount:
                     raise error
+
+
+def _runs_together() -> bool:
+    return connections[alias()].vendor == "postgresql"
 
 
 def _together(
     parts: Sequence[tuple[Sql, Exception | None]],
 ) -> list[tuple[Sql, Exception | None]]:
-    """Put those first whose rows must be there, and make one statement of the others."""
+    """Make one statement of all, and of what must find a row before others run one of its own.
+
+    The last of those is the first part of the one statement, and the rest does nothing without it.
+    """
     guards = [part for part in parts if part[1] is not None]
-    others = [part for part in parts if part[1] is None]
-    if len(others) < 2:
-        return [*guards, *others]
-    named = ", ".join([f"s{number} AS ({sql})" for number, ((sql, _), _) in enumerate(others)])
-    params = [value for (_, given), _ in others for value in given]
-    return [*guards, ((f"WITH {named} SELECT 1", params), None)]
+    others = [sql for sql, error in parts if error is None]
+    if not others:
+        return guards
+    if not guards:
+        return [(_with([(sql.whole, sql.params) for sql in others], "SELECT 1"), None)]
+    *first, (guard, error) = guards
+    found = "EXISTS (SELECT 1 FROM s0)"
+    guarded = [(sql.where(found), sql.params) for sql in others]
+    texts = [(f"{guard.whole} RETURNING 1", guard.params), *guarded]
+    return [*first, (_with(texts, "SELECT 1 FROM s0"), error)]
+
+
+def _with(parts: Sequence[tuple[str, Sequence[Any]]], last: str) -> Sql:
+    named = ", ".join([f"s{number} AS ({text})" for number, (text, _) in enumerate(parts)])
+    return Sql(f"WITH {named} {last}", [value for _, params in parts for value in params])

@@ -8,7 +8,7 @@ only its values change. The SQL is what a queryset would have sent, on every dat
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import connections, models
@@ -19,11 +19,10 @@ from django.db.models.expressions import BaseExpression, Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 from a2a_app.store.database import alias
+from a2a_app.store.sql import Sql
 
 Model: TypeAlias = type[models.Model]
 Fields: TypeAlias = tuple[str, ...]
-Sql: TypeAlias = tuple[str, Sequence[Any]]
-"""The text of a statement, and the values in its places."""
 M = TypeVar("M", bound=models.Model)
 
 # Where a database names no limit to the values of one statement.
@@ -156,8 +155,9 @@ def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
     A value may be an expression, such as `Now()`. It is part of the shape, so it should be one that
     comes again.
     """
+    sql = updating(model, values, **where)
     with connections[alias()].cursor() as cursor:
-        cursor.execute(*updating(model, values, **where))
+        cursor.execute(sql.whole, sql.params)
         return int(cursor.rowcount)
 
 
@@ -178,7 +178,7 @@ def updating(model: Model, values: Mapping[str, Any], **where: Any) -> Sql:
 
     fixed = _expressions(values.values())
     statement = _known((model, "update", *values, *fixed, *_shape(where)), query)
-    return statement.sql, statement.params([*_given(where), *values.values()])
+    return Sql(statement.sql, statement.params([*_given(where), *values.values()]))
 
 
 def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()) -> None:
@@ -190,8 +190,8 @@ def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fiel
         unique: The fields by which that is seen.
     """
     with connections[alias()].cursor() as cursor:
-        for sql, params in insertion(rows, overwrite=overwrite, unique=unique):
-            cursor.execute(sql, params)
+        for sql in insertion(rows, overwrite=overwrite, unique=unique):
+            cursor.execute(sql.whole, sql.params)
 
 
 def insertion(
@@ -238,24 +238,36 @@ def _insertions(
     statement: Statement, fields: Sequence[Any], rows: Sequence[list[Any]]
 ) -> list[Sql]:
     """Make the SQL that inserts one row insert all of them."""
-    if len(rows) == 1:
-        return [(statement.sql, rows[0])]
     connection = connections[alias()]
-    group = f"({', '.join(['%s'] * len(fields))})"
-    before, after = statement.sql.split(f"VALUES {group}")
+    before, values, after = _three(statement.sql)
+    if len(rows) == 1:
+        if connection.vendor == "postgresql":
+            return [Sql(f"{before}SELECT {values}", rows[0], after)]
+        return [Sql(statement.sql, rows[0])]
     if connection.vendor == "postgresql":
         # A list for each column, as Django does too: psycopg takes as long to read hundreds of
         # placeholders as for a fifth of all that a stream costs.
         arrays = [f"(%s)::{each.db_type(connection).partition('(')[0]}[]" for each in fields]
-        sql = f"{before}SELECT * FROM UNNEST({', '.join(arrays)}){after}"  # noqa: S608  # no values
-        return [(sql, [list(column) for column in zip(*rows, strict=True)])]
+        text = f"{before}SELECT * FROM UNNEST({', '.join(arrays)})"  # noqa: S608  # no values
+        return [Sql(text, [list(column) for column in zip(*rows, strict=True)], after)]
     most = (connection.features.max_query_params or MOST_VALUES) // len(fields)
     made: list[Sql] = []
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
-        groups = ", ".join([group] * len(some))
-        made.append((f"{before}VALUES {groups}{after}", [value for row in some for value in row]))
+        groups = ", ".join([f"({values})"] * len(some))
+        text = f"{before}VALUES {groups}{after}"
+        made.append(Sql(text, [value for row in some for value in row]))
     return made
+
+
+@lru_cache(maxsize=256)
+def _three(sql: str) -> tuple[str, str, str]:
+    """Part the SQL that inserts one row: what is before its values, they, and what is after."""
+    before, _, rest = sql.partition("VALUES (")
+    values, conflict, after = rest.partition(") ON CONFLICT")
+    if conflict:
+        return before, values, f" ON CONFLICT{after}"
+    return before, rest[: rest.rindex(")")], rest[rest.rindex(")") + 1 :]
 
 
 @cache

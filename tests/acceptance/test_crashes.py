@@ -120,7 +120,7 @@ async def _kill_now_and_then(
     kills = 0
     while True:
         try:
-            async with asyncio.timeout(chance.uniform(0.5, 4)):
+            async with asyncio.timeout(chance.uniform(0.2, 2)):
                 await done.wait()
             return kills
         except TimeoutError:

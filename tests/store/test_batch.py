@@ -1,5 +1,6 @@
 """Statements that run together do what they do one by one, or nothing."""
 
+from contextlib import nullcontext
 from uuid import uuid4
 
 import pytest
@@ -42,12 +43,27 @@ def test_what_finds_no_row_that_it_must_find_raises_and_nothing_else_has_happene
     begin()
     batch = Batch()
     batch.insert([message()])
+    batch.insert([message("one"), message("two")])
     batch.update(models.Task, {"turn": 7}, or_raise=TooLate("Gone."), pk=uuid4())
     batch.update(models.Context, {"version": 3})
-    with pytest.raises(TooLate, match=r"Gone\."), transaction.atomic():
+    around = nullcontext() if batch.is_atomic else transaction.atomic()
+    with pytest.raises(TooLate, match=r"Gone\."), around:
         batch.run()
     assert models.Message.objects.count() == 1
     assert models.Context.objects.get().version == 0
+
+
+def test_of_two_that_must_find_a_row_the_second_undoes_the_first() -> None:
+    task_id = begin().head.task_id
+    batch = Batch()
+    batch.update(models.Task, {"turn": 7}, or_raise=TooLate(), pk=task_id)
+    batch.insert([message()])
+    batch.update(models.Context, {"version": 3}, or_raise=TooLate("Gone."), pk=uuid4())
+    assert not batch.is_atomic
+    with pytest.raises(TooLate, match=r"Gone\."), transaction.atomic():
+        batch.run()
+    assert models.Message.objects.count() == 1
+    assert models.Task.objects.get().turn == 1
 
 
 def test_what_finds_no_row_and_need_not_is_no_error() -> None:
