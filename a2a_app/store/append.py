@@ -123,6 +123,8 @@ def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | N
     if change.run is not None and change.ends_run:
         outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
         batch.update(models.Run, rows.run_end(outcome, change.error), pk=change.run.id)
+    # Read before anything is stored: a turn that begins at once must not fail once it is there.
+    claim = None if run is None else _claim_of(change, run)
     stopped: list[tuple[UUID, str]] = []
     later = _later(change, None if run is not None else order, stopped)
     if batch.is_atomic and not later:
@@ -132,7 +134,6 @@ def _write(change: Change, order: Callable[[UUID], None], claimant: Claimant | N
             batch.run()
             for step in later:
                 step()
-    claim = None if run is None else _claim_of(change, run)
     said = change.turns[0][2].message if change.turns else None
     return Flush(change.head, tuple(change.events), tuple(stopped), claim, said)
 

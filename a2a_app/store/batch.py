@@ -42,8 +42,8 @@ class Batch:
         Args:
             model: Whose rows.
             values: What they get.
-            or_raise: Raised by `run` where there is no such row, and then the transaction is to be
-                given up. Where the others run as one, this runs before them.
+            or_raise: Raised by `run` where there is no such row. Then nothing has happened, or the
+                transaction is to be given up: see `is_atomic`.
             where: The conditions.
         """
         self._parts.append((statements.updating(model, values, **where), or_raise))

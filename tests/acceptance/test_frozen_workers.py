@@ -13,10 +13,15 @@ import pytest
 from tests.acceptance.records import records
 from tests.cluster import Cluster
 from tests.rpc import Client, state, text
-from tests.servers import Process
+from tests.servers import Process, free_port
 
 SECONDS = 60
-QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
+QUICK: dict[str, Any] = {
+    "LEASE_SECONDS": 1.5,
+    "SWEEP_SECONDS": 0.3,
+    "PUSH_HOSTS": ["127.0.0.1"],
+    "PUSH_ALLOW_HTTP": True,
+}
 # Small steps: it is often writing.
 STEPS = json.dumps({"steps": 300, "delay": 0.01})
 
@@ -34,7 +39,10 @@ async def test_a_frozen_worker_is_replaced_in_time_and_refused_when_it_goes_on(
     with Cluster(database_url=database_url, **QUICK) as site:
         server, worker = site.server(), site.worker()
         async with asyncio.timeout(SECONDS), Client(server.url, "steps-for-ever") as client:
-            task = await client.send(STEPS, returnImmediately=True)
+            # A write of a task with a webhook has two statements, and so a transaction.
+            webhook = {"url": f"http://127.0.0.1:{free_port()}/"}
+            configuration = {"taskPushNotificationConfig": webhook} if amid_a_transaction else {}
+            task = await client.send(STEPS, returnImmediately=True, **configuration)
             opened = client.open("SubscribeToTask", id=task["id"], last_event_id="1")
             async with opened as events:
                 await _step(events, "1 5")
