@@ -1,8 +1,9 @@
 """Reads: rows back into the protocol's objects. Nothing here changes anything (R10)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Window
@@ -14,6 +15,8 @@ from a2a_app.store import shown, statements
 from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
 from a2a_app.store.shown import ArtifactRow, MessageRow, TaskRow
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +57,12 @@ class Snapshot:
 
 def find(scope: Scope, task_id: str) -> models.Task:
     """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
-    try:
-        where: dict[str, Any] = {"pk": UUID(task_id), **scope.tasks()}
-        [found] = statements.select(models.Task, related=("context",), **where)
-    except ValueError:
-        raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
-    return found
+    return _only(partial(statements.select, models.Task, related=("context",)), scope, task_id)
 
 
-def _find(scope: Scope, task_id: str) -> TaskRow:
+def _only(select: Callable[..., list[Row]], scope: Scope, task_id: str) -> Row:
     try:
-        where: dict[str, Any] = {"pk": UUID(task_id), **scope.tasks()}
-        [found] = shown.tasks(**where)
+        [found] = select(pk=UUID(task_id), **scope.tasks())
     except ValueError:
         raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
     return found
@@ -78,7 +75,7 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     number is left out, so that the whole is the task at exactly that number. (An artifact that was
     begun anew in between is left out too; the event that did so comes after the number.)
     """
-    row = _find(scope, task_id)
+    row = _only(shown.tasks, scope, task_id)
     history = _history([row], history_length).get(row.pk, [])
     return Snapshot(
         task=_task(row, history, _artifacts([row]).get(row.pk, [])),
@@ -112,7 +109,7 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
 
     Raises TaskNotFoundError, and ValueError where the log has no such number.
     """
-    row = _find(scope, task_id)
+    row = _only(shown.tasks, scope, task_id)
     if seq == 0:
         return Position(row.pk, 0, 0, protocol.TaskState.SUBMITTED, row.seq, row.answered)
     event = models.Event.objects.filter(task=row.pk, seq=seq).values_list("turn", "state").first()

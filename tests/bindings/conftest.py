@@ -14,6 +14,7 @@ from tests.bindings.mangling import Stored
 from tests.rpc import HEADERS, envelope, told
 
 SECONDS = 20.0
+PUBLIC = "https://192.0.43.10/hook"
 BYPASS = "a2a_app.middleware.bypass"
 Settings = Callable[..., None]
 
@@ -67,6 +68,21 @@ class Rpc:
 def _with_version(headers: dict[str, str]) -> dict[str, str]:
     defaults = {name.replace("-", "_"): value for name, value in HEADERS.items()}
     return {**defaults, **headers}
+
+
+def calls_about(task_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """Give a call of each operation that names a task."""
+    return [
+        ("GetTask", {"id": task_id}),
+        ("CancelTask", {"id": task_id}),
+        ("SubscribeToTask", {"id": task_id}),
+        ("CreateTaskPushNotificationConfig", {"taskId": task_id, "url": PUBLIC}),
+        ("GetTaskPushNotificationConfig", {"taskId": task_id, "id": "x"}),
+        ("ListTaskPushNotificationConfigs", {"taskId": task_id}),
+        ("DeleteTaskPushNotificationConfig", {"taskId": task_id, "id": "x"}),
+        ("SendMessage", {"message": told() | {"taskId": task_id}}),
+        ("SendStreamingMessage", {"message": told() | {"taskId": task_id}}),
+    ]
 
 
 def body_of(response: HttpResponseBase) -> dict[str, Any]:

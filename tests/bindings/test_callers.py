@@ -9,10 +9,9 @@ from django.contrib.auth.models import Group, User
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import users
-from tests.bindings.conftest import Rpc, Settings, body_of, error_of, events_of
+from tests.bindings.conftest import Rpc, Settings, body_of, calls_about, error_of, events_of
 from tests.rpc import envelope, message, told
 
-PUBLIC = "https://192.0.43.10/hook"
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 WHO = users.__name__
 WAITS = {"end": "input-required"}
@@ -72,21 +71,8 @@ async def test_what_is_anothers_is_not_found_by_any_operation(
 ) -> None:
     await _two_users(a2a, authenticator)
     task = await _sent(rpc, "ann", told(**WAITS))
-    for method, params in (
-        ("GetTask", {"id": task["id"]}),
-        ("CancelTask", {"id": task["id"]}),
-        ("SubscribeToTask", {"id": task["id"]}),
-        ("CreateTaskPushNotificationConfig", {"taskId": task["id"], "url": PUBLIC}),
-        ("GetTaskPushNotificationConfig", {"taskId": task["id"], "id": "x"}),
-        ("ListTaskPushNotificationConfigs", {"taskId": task["id"]}),
-        ("DeleteTaskPushNotificationConfig", {"taskId": task["id"], "id": "x"}),
-        ("SendMessage", {"message": told() | {"taskId": task["id"]}}),
-        ("SendStreamingMessage", {"message": told() | {"taskId": task["id"]}}),
-        (
-            "SendMessage",
-            {"message": told() | {"taskId": task["id"], "contextId": task["contextId"]}},
-        ),
-    ):
+    named = told() | {"taskId": task["id"], "contextId": task["contextId"]}
+    for method, params in (*calls_about(task["id"]), ("SendMessage", {"message": named})):
         assert error_of(await _as(rpc, "bob", method, **params)) == NOT_FOUND, method
     resumed = await rpc.call("SubscribeToTask", {"id": task["id"]}, X_User="bob", Last_Event_ID="1")
     assert error_of(resumed) == NOT_FOUND

@@ -12,14 +12,22 @@ from a2a_app.agents import AgentSkill, Tenant, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
 from tests.bindings import resolvers, users
-from tests.bindings.conftest import Rpc, Settings, bad_fields, body_of, error_of, events_of
+from tests.bindings.conftest import (
+    PUBLIC,
+    Rpc,
+    Settings,
+    bad_fields,
+    body_of,
+    calls_about,
+    error_of,
+    events_of,
+)
 from tests.bindings.mangling import PARAMS
 from tests.bindings.rest import Rest, bad_fields_of
 from tests.rpc import HEADERS, envelope, message, told
 
 OURS = resolvers.__name__
 WHO = users.__name__
-PUBLIC = "https://192.0.43.10/hook"
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 INTERNAL = (-32603, "INTERNAL")
 CARD = ".well-known/agent-card.json"
@@ -42,17 +50,7 @@ async def test_what_is_another_tenants_is_not_found_by_any_operation(
     tenants: None, rpc: Rpc, other: str
 ) -> None:
     task = await task_of(rpc, "acme")
-    for method, params in (
-        ("GetTask", {"id": task["id"]}),
-        ("CancelTask", {"id": task["id"]}),
-        ("SubscribeToTask", {"id": task["id"]}),
-        ("CreateTaskPushNotificationConfig", {"taskId": task["id"], "url": PUBLIC}),
-        ("GetTaskPushNotificationConfig", {"taskId": task["id"], "id": "x"}),
-        ("ListTaskPushNotificationConfigs", {"taskId": task["id"]}),
-        ("DeleteTaskPushNotificationConfig", {"taskId": task["id"], "id": "x"}),
-        ("SendMessage", {"message": told() | {"taskId": task["id"]}}),
-        ("SendStreamingMessage", {"message": told() | {"taskId": task["id"]}}),
-    ):
+    for method, params in calls_about(task["id"]):
         answer = await rpc.call(method, {**params, "tenant": other})
         assert error_of(answer) == NOT_FOUND, method
     resumed = {"id": task["id"], "tenant": other}
