@@ -4,11 +4,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.db.models import Model
+
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import contexts, runs
 from a2a_app.store.append import append
 from a2a_app.store.claims import Claim, Claimant
 from a2a_app.store.head import Head
+from a2a_app.store.inserts import Row
 from a2a_app.store.log import Flush
 from a2a_app.store.read import Scope
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
@@ -28,6 +31,17 @@ def status(state: TaskState, text: str = "", **more: Any) -> StatusUpdate:
 def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False) -> ArtifactUpdate:
     artifact = Artifact(artifact_id=key, parts=[Part(text=text)])
     return ArtifactUpdate(artifact, append=append, last_chunk=last)
+
+
+def columns(row: Model) -> Row:
+    """Give a model's columns, as rows are inserted."""
+    return {field.attname: _value(row, field) for field in row._meta.concrete_fields}
+
+
+def _value(row: Model, field: Any) -> Any:
+    value = getattr(row, field.attname)
+    # A time that is set as a row is saved for the first time is kept in the model too.
+    return field.pre_save(row, True) if value is None and row._state.adding else value
 
 
 def begin(

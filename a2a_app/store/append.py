@@ -17,6 +17,7 @@ from a2a_app.store.claims import Claim, Claimant, first_claim
 from a2a_app.store.database import alias, atomic
 from a2a_app.store.files import take
 from a2a_app.store.head import Head, RunKey, read_head
+from a2a_app.store.inserts import Row
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
 from a2a_app.store.read import Scope
@@ -155,7 +156,7 @@ def _later(
     return [step for needed, step in steps if needed]
 
 
-def _begun(change: Change, claimant: Claimant | None) -> models.Run | None:
+def _begun(change: Change, claimant: Claimant | None) -> Row | None:
     """Make the row of the turn that may begin at once, if there is one and somebody to do it."""
     if claimant is None or not change.turns or not change.before.is_idle:
         return None
@@ -163,28 +164,28 @@ def _begun(change: Change, claimant: Claimant | None) -> models.Run | None:
     return run
 
 
-def _claim_of(change: Change, run: models.Run) -> Claim:
+def _claim_of(change: Change, run: Row) -> Claim:
     [(_, turn, received)] = change.turns
-    return first_claim(change.head, RunKey(run.pk, turn), run.worker, received)
+    return first_claim(change.head, RunKey(run["id"], turn), run["worker"], received)
 
 
-def _add_task(batch: Batch, change: Change, run: models.Run | None) -> None:
+def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
     # The task's row points to the run's, and the run's to the task's.
     both = connections[alias()].features.can_defer_constraint_checks
-    holder = run.pk if run is not None and both else None
+    holder = run["id"] if run is not None and both else None
     if change.before.seq == 0:
         if change.head.begins_context:
-            batch.insert([rows.context(change)])
-        batch.insert([rows.task(change, holder)])
-        batch.insert(rows.messages(change))
+            batch.insert(models.Context, [rows.context(change)])
+        batch.insert(models.Task, [rows.task(change, holder)])
+        batch.insert(models.Message, rows.messages(change))
     else:
         # The messages first: the task's row points to one of them.
-        batch.insert(rows.messages(change))
+        batch.insert(models.Message, rows.messages(change))
         _move_task(batch, change, holder)
-    batch.insert(rows.events(change))
-    batch.insert([run] if run is not None else rows.runs(change))
+    batch.insert(models.Event, rows.events(change))
+    batch.insert(models.Run, [run] if run is not None else rows.runs(change))
     if run is not None and not both:
-        batch.update(models.Task, {"run": run.pk}, pk=change.head.task_id)
+        batch.update(models.Task, {"run": run["id"]}, pk=change.head.task_id)
 
 
 def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
@@ -216,6 +217,7 @@ def _add_artifacts(batch: Batch, change: Change) -> None:
             changed.last_seq = changed.last_seq or change.head.seq
     targeted = connections[alias()].features.supports_update_conflicts_with_target
     batch.insert(
+        models.Artifact,
         [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins],
         overwrite=rows.ARTIFACT_FIELDS,
         unique=("task", "artifact_id") if targeted else (),

@@ -8,10 +8,11 @@ before, so none may change what another one has inserted or changed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import connections, models
+from django.db import connections
 
 from a2a_app.store import statements
 from a2a_app.store.database import alias
+from a2a_app.store.inserts import Row, insertion
 from a2a_app.store.sql import Sql
 from a2a_app.store.statements import Fields, Model
 
@@ -23,10 +24,10 @@ class Batch:
         self._parts: list[tuple[Sql, Exception | None]] = []
 
     def insert(
-        self, rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()
+        self, model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
     ) -> None:
-        """Insert rows of one model. See `statements.insert`."""
-        for sql in statements.insertion(rows, overwrite=overwrite, unique=unique):
+        """Insert rows. See `inserts.insert`."""
+        for sql in insertion(model, rows, overwrite=overwrite, unique=unique):
             self._parts.append((sql, None))
 
     def update(

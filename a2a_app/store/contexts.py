@@ -4,11 +4,14 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from a2a_app import models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.store import rows, statements
 from a2a_app.store.database import atomic
 from a2a_app.store.files import take
+from a2a_app.store.inserts import insert
 from a2a_app.store.read import Scope
 from a2a_app.store.sendings import keep_sending
 from a2a_app.store.updates import SendingKey
@@ -40,13 +43,14 @@ def record(
     Raises AlreadySentError where another was quicker to answer the message of this key.
     """
     context = open_context(scope, context_id)
-    both = [rows.message(each, key=new_key(), context=context) for each in (message, answer)]
+    at = timezone.now()
+    both = [rows.message(each, key=new_key(), context=context, at=at) for each in (message, answer)]
     with atomic():
-        statements.insert(both)
+        insert(models.Message, both)
         if files:
             take(files, context=context)
         if key is not None:
-            keep_sending(scope, key, answer=both[1].pk)
+            keep_sending(scope, key, answer=both[1]["id"])
 
 
 def new_context_id() -> str:

@@ -1,18 +1,21 @@
 """Rows: what a change of a task is in terms of tables."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from a2a_app import models, protocol
+from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store import statements
 from a2a_app.store.chunks import assemble, logged_chunks
 from a2a_app.store.claims import Claimant
 from a2a_app.store.clock import from_now
 from a2a_app.store.head import Head
+from a2a_app.store.inserts import Row
 from a2a_app.store.projection import Change
 
 ARTIFACT_FIELDS = (
@@ -45,119 +48,139 @@ def head_after(change: Change) -> Head:
     return change.head
 
 
-def task(change: Change, run: UUID | None) -> models.Task:
+def task(change: Change, run: UUID | None) -> Row:
     """Make the row of a new task, held by a run or by none."""
     head = change.head
-    return models.Task(
-        pk=head.task_id,
-        context_id=head.context_key,
-        agent=head.agent,
-        owner=head.owner,
-        user_id=head.user_id,
-        state=head.state.value,
-        status_at=change.at,
-        metadata=dict(head.metadata),
-        seq=head.seq,
-        turn=head.turn,
-        pushed=head.pushed,
-        run_id=run,
-    )
+    return {
+        "id": head.task_id,
+        "context_id": head.context_key,
+        "agent": head.agent,
+        "owner": head.owner,
+        "user_id": head.user_id,
+        "state": head.state.value,
+        "status_at": change.at,
+        "status_message_id": None,
+        "metadata": dict(head.metadata),
+        "seq": head.seq,
+        "turn": head.turn,
+        "answered": head.answered,
+        "run_id": run,
+        "pushed": head.pushed,
+        "created_at": change.at,
+    }
 
 
-def events(change: Change) -> list[models.Event]:
+def events(change: Change) -> list[Row]:
     """Make the rows of the log."""
     return [
-        models.Event(
-            task_id=change.head.task_id,
-            seq=event.seq,
-            turn=event.turn,
-            state=event.state.value,
-            artifact_id=event.artifact_id,
-            body=event.body,
-            created_at=change.at,
-        )
+        {
+            "task_id": change.head.task_id,
+            "seq": event.seq,
+            "turn": event.turn,
+            "state": event.state.value,
+            "artifact_id": event.artifact_id,
+            "body": event.body,
+            "created_at": change.at,
+        }
         for event in change.events
     ]
 
 
-def messages(change: Change) -> list[models.Message]:
+def messages(change: Change) -> list[Row]:
     """Make the rows of the messages that came with the change."""
-    context, task_id = change.head.context_key, change.head.task_id
+    context, task_id, at = change.head.context_key, change.head.task_id, change.at
     return [
-        message(said, key=key, context=context, task=task_id, seq=seq)
+        message(said, key=key, context=context, task=task_id, seq=seq, at=at)
         for key, seq, said in change.messages
     ]
 
 
 def message(
-    said: protocol.Message, *, key: UUID, context: UUID, task: UUID | None = None, seq: int = 0
-) -> models.Message:
+    said: protocol.Message,
+    *,
+    key: UUID,
+    context: UUID,
+    at: datetime,
+    task: UUID | None = None,
+    seq: int = 0,
+) -> Row:
     """Make the row of one message."""
-    body = said.to_dict()
-    return models.Message(
-        pk=key,
-        context_id=context,
-        task_id=task,
-        seq=seq,
-        message_id=said.message_id,
-        role=said.role.value,
-        parts=body["parts"],
-        metadata=said.metadata,
-        extensions=said.extensions,
-        reference_task_ids=said.reference_task_ids,
-    )
+    return {
+        "id": key,
+        "context_id": context,
+        "task_id": task,
+        "seq": seq,
+        "message_id": said.message_id,
+        "role": said.role.value,
+        "parts": [part.to_dict() for part in said.parts],
+        "metadata": said.metadata,
+        "extensions": said.extensions,
+        "reference_task_ids": said.reference_task_ids,
+        "created_at": at,
+    }
 
 
-def context(change: Change) -> models.Context:
+def context(change: Change) -> Row:
     """Make the row of the conversation that a new task begins."""
     head = change.head
-    return models.Context(
-        pk=head.context_key, context_id=head.context_id, agent=head.agent, owner=head.owner
-    )
+    return {
+        "id": head.context_key,
+        "context_id": head.context_id,
+        "agent": head.agent,
+        "owner": head.owner,
+        "state": {},
+        "version": 0,
+        "created_at": change.at,
+    }
 
 
-def runs(change: Change, claimant: Claimant | None = None) -> list[models.Run]:
+def runs(change: Change, claimant: Claimant | None = None) -> list[Row]:
     """Make the rows of the turns to do: the order to run them, stored with the message (R6)."""
-    claimed: dict[str, Any] = {"lease_until": timezone.now()}
-    if claimant is not None:
-        claimed = {
-            "worker": claimant.worker,
-            "lease_until": from_now(claimant.lease),
-            "started_at": claimant.at,
-        }
     return [
-        models.Run(
-            task_id=change.head.task_id,
-            message_id=key,
-            turn=turn,
-            metadata=received.metadata,
-            accepted_output_modes=list(received.accepted_output_modes),
-            extensions=list(received.extensions),
-            **claimed,
-        )
+        {
+            "id": new_key(),
+            "task_id": change.head.task_id,
+            "message_id": key,
+            "turn": turn,
+            "attempt": 1,
+            "metadata": received.metadata,
+            "accepted_output_modes": list(received.accepted_output_modes),
+            "extensions": list(received.extensions),
+            "worker": claimant.worker if claimant else "",
+            "lease_until": from_now(claimant.lease) if claimant else timezone.now(),
+            "outcome": "",
+            "error": "",
+            "created_at": change.at,
+            "started_at": claimant.at if claimant else None,
+            "ended_at": None,
+        }
         for key, turn, received in change.turns
     ]
 
 
 def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
     """Give the columns of a run's row that its end sets."""
-    return {"ended_at": timezone.now(), "lease_until": None, "outcome": outcome, "error": error}
+    return {
+        "ended_at": timezone.now(), "lease_until": None, "outcome": outcome.value, "error": error,
+    }  # fmt: skip  # one line says what an end is
 
 
-def artifact(change: Change, artifact_id: str) -> models.Artifact:
+def artifact(change: Change, artifact_id: str) -> Row:
     """Make the row of an artifact that begins in this change, closed or open."""
     changed = change.artifacts[artifact_id]
     closed = changed.last_seq is not None
     # Of one that is open the log has the parts, and whoever reads it puts them together.
     known = changed.chunks if closed else changed.chunks[:1]
     whole = assemble([chunk.to_dict() for chunk in known])
-    return models.Artifact(
-        task_id=change.head.task_id,
-        artifact_id=artifact_id,
-        first_seq=changed.first_seq,
-        last_seq=changed.last_seq,
-        **(whole if closed else {**whole, "parts": []}),
-    )
+    return {
+        "id": new_key(),
+        "task_id": change.head.task_id,
+        "artifact_id": artifact_id,
+        **whole,
+        "parts": whole["parts"] if closed else [],
+        "first_seq": changed.first_seq,
+        "last_seq": changed.last_seq,
+    }
 
 
 def close_artifact(change: Change, artifact_id: str) -> None:

@@ -8,15 +8,14 @@ only its values change. The SQL is what a queryset would have sent, on every dat
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count
-from django.db.models.constants import OnConflict
 from django.db.models.expressions import BaseExpression, Expression
-from django.db.models.sql import InsertQuery, UpdateQuery
+from django.db.models.sql import UpdateQuery
 
 from a2a_app.store.database import alias
 from a2a_app.store.sql import Sql
@@ -25,39 +24,41 @@ Model: TypeAlias = type[models.Model]
 Fields: TypeAlias = tuple[str, ...]
 M = TypeVar("M", bound=models.Model)
 
-# Where a database names no limit to the values of one statement.
-MOST_VALUES = 30_000
+# Fields whose values psycopg takes as they are.
+_AS_THEY_ARE = (
+    models.BooleanField,
+    models.CharField,
+    models.DateTimeField,
+    models.TextField,
+    models.UUIDField,
+)
 
 
 class Place(Expression):
     """Where a value goes that is not known when the statement is compiled."""
 
-    def __init__(self, number: int, prepare: Callable[..., Any]) -> None:
+    def __init__(self, key: int | str, field: Any, *, saved: bool) -> None:
+        """Make the place of one field's value.
+
+        Args:
+            key: What finds it among the values that the statement is run with.
+            field: The field.
+            saved: Whether the value is stored there, or compared with what is.
+        """
         super().__init__()
-        self.number = number
-        self.prepare = prepare
-        """The field's way to make its values into what the database takes."""
+        self.key = key
+        target = field
+        while target.is_relation:
+            target = target.target_field
+        # A field of the project's may prepare them in its own way: it is another type.
+        plain = type(target) in _AS_THEY_ARE and connections[alias()].vendor == "postgresql"
+        prepare = field.get_db_prep_save if saved else field.get_db_prep_value
+        self.prepare: Callable[..., Any] | None = None if plain else prepare
+        """The field's way to make its values into what the database takes; None: they are."""
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Give a placeholder, and this place as what stands there."""
         return "%s", [self]
-
-
-class Constant(Expression):
-    """A value that stands in the SQL itself."""
-
-    def __init__(self, sql: str) -> None:
-        super().__init__()
-        self._sql = sql
-
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        """Give the value as SQL."""
-        return self._sql, []
-
-
-NULL, EMPTY = Constant("NULL"), Constant("''")
-# In a JSONField no text is not empty.
-TEXTS = ("CharField", "TextField")
 
 
 class Statement:
@@ -69,13 +70,18 @@ class Statement:
         self._compiler = compiler
         self._converters = compiler.get_converters([shown[0] for shown in compiler.select or ()])
 
-    def params(self, values: Sequence[Any]) -> list[Any]:
-        """Put values in their places, as the database takes them."""
+    def params(self, values: Any) -> list[Any]:
+        """Put values, a sequence or a mapping, in their places, as the database takes them."""
         connection = self._compiler.connection
-        return [
-            each.prepare(values[each.number], connection) if isinstance(each, Place) else each
-            for each in self._params
-        ]
+        made = []
+        for each in self._params:
+            if not isinstance(each, Place):
+                made.append(each)
+            elif each.prepare is None:
+                made.append(values[each.key])
+            else:
+                made.append(each.prepare(values[each.key], connection))
+        return made
 
     def fetch(self, values: Sequence[Any]) -> list[Any]:
         """Read with these values; gives rows of what the models' fields hold."""
@@ -123,7 +129,7 @@ def select_values(
     model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> list[Any]:
     """Read fields of the rows that meet the conditions. See `select`."""
-    statement = _known(
+    statement = known(
         (model, "values", fields, order_by, limit, *_shape(where)),
         lambda: (
             model._base_manager.filter(**_conditions(model, where))
@@ -145,7 +151,7 @@ def count(model: Model, **where: Any) -> int:
         counted.add_annotation(Count("*"), "number")
         return counted
 
-    statement = _known((model, "count", *_shape(where)), query)
+    statement = known((model, "count", *_shape(where)), query)
     return int(statement.fetch(_given(where))[0][0])
 
 
@@ -177,97 +183,8 @@ def updating(model: Model, values: Mapping[str, Any], **where: Any) -> Sql:
         return changed
 
     fixed = _expressions(values.values())
-    statement = _known((model, "update", *values, *fixed, *_shape(where)), query)
+    statement = known((model, "update", *values, *fixed, *_shape(where)), query)
     return Sql(statement.sql, statement.params([*_given(where), *values.values()]))
-
-
-def insert(rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()) -> None:
-    """Insert rows of one model, in as few statements as the database allows; sends no signals.
-
-    Args:
-        rows: The rows. An expression may be a value where there is one row only.
-        overwrite: The fields to change instead, where the row is there already.
-        unique: The fields by which that is seen.
-    """
-    with connections[alias()].cursor() as cursor:
-        for sql in insertion(rows, overwrite=overwrite, unique=unique):
-            cursor.execute(sql.whole, sql.params)
-
-
-def insertion(
-    rows: Sequence[models.Model], *, overwrite: Fields = (), unique: Fields = ()
-) -> list[Sql]:
-    """Give the statements of an `insert`."""
-    if not rows:
-        return []
-    model = type(rows[0])
-    fields = [field for field in model._meta.concrete_fields if not field.generated]
-    given = [[field.pre_save(row, True) for field in fields] for row in rows]
-    fixed: list[Any] = [None] * len(fields)
-    if len(rows) == 1:
-        fixed = [_constant(*each) for each in zip(fields, given[0], strict=True)]
-
-    def query() -> Any:
-        inserted = InsertQuery(
-            model,
-            on_conflict=OnConflict.UPDATE if overwrite else None,
-            update_fields=[model._meta.get_field(name) for name in overwrite],
-            unique_fields=[model._meta.get_field(name) for name in unique],
-        )
-        places = {f.attname: fixed[n] or Place(n, f.get_db_prep_save) for n, f in enumerate(fields)}
-        inserted.insert_values(fields, [model(**places)], raw=True)
-        return inserted
-
-    statement = _known((model, "insert", overwrite, *fixed), query)
-    return _insertions(statement, fields, [statement.params(each) for each in given])
-
-
-def _constant(field: Any, value: Any) -> BaseExpression | None:
-    """Give what of a row is part of its shape: an expression, and no text.
-
-    psycopg reads a statement anew each time if it has more than 50 places.
-    """
-    if value is None:
-        return NULL
-    if isinstance(value, BaseExpression):
-        return value
-    return EMPTY if value == "" and field.get_internal_type() in TEXTS else None
-
-
-def _insertions(
-    statement: Statement, fields: Sequence[Any], rows: Sequence[list[Any]]
-) -> list[Sql]:
-    """Make the SQL that inserts one row insert all of them."""
-    connection = connections[alias()]
-    before, values, after = _three(statement.sql)
-    if len(rows) == 1:
-        if connection.vendor == "postgresql":
-            return [Sql(f"{before}SELECT {values}", rows[0], after)]
-        return [Sql(statement.sql, rows[0])]
-    if connection.vendor == "postgresql":
-        # A list for each column, as Django does too: psycopg takes as long to read hundreds of
-        # placeholders as for a fifth of all that a stream costs.
-        arrays = [f"(%s)::{each.db_type(connection).partition('(')[0]}[]" for each in fields]
-        text = f"{before}SELECT * FROM UNNEST({', '.join(arrays)})"  # noqa: S608  # no values
-        return [Sql(text, [list(column) for column in zip(*rows, strict=True)], after)]
-    most = (connection.features.max_query_params or MOST_VALUES) // len(fields)
-    made: list[Sql] = []
-    for start in range(0, len(rows), most):
-        some = rows[start : start + most]
-        groups = ", ".join([f"({values})"] * len(some))
-        text = f"{before}VALUES {groups}{after}"
-        made.append(Sql(text, [value for row in some for value in row]))
-    return made
-
-
-@lru_cache(maxsize=256)
-def _three(sql: str) -> tuple[str, str, str]:
-    """Part the SQL that inserts one row: what is before its values, they, and what is after."""
-    before, _, rest = sql.partition("VALUES (")
-    values, conflict, after = rest.partition(") ON CONFLICT")
-    if conflict:
-        return before, values, f" ON CONFLICT{after}"
-    return before, rest[: rest.rindex(")")], rest[rest.rindex(")") + 1 :]
 
 
 @cache
@@ -279,7 +196,8 @@ def _conditions(model: Model, where: Mapping[str, Any]) -> dict[str, Any]:
     numbers = itertools.count()
     conditions: dict[str, Any] = {}
     for name, value in where.items():
-        places = [Place(next(numbers), _field(model, name).get_db_prep_value) for _ in _each(value)]
+        field = _field(model, name)
+        places = [Place(next(numbers), field, saved=False) for _ in _each(value)]
         conditions[name] = (
             places if isinstance(value, list) else None if value is None else places[0]
         )
@@ -295,7 +213,7 @@ def _given(where: Mapping[str, Any]) -> list[Any]:
 
 
 def _place(field: Any, value: Any, number: int) -> Any:
-    return value if isinstance(value, BaseExpression) else Place(number, field.get_db_prep_save)
+    return value if isinstance(value, BaseExpression) else Place(number, field, saved=True)
 
 
 def _field(model: Model, name: str) -> Any:
@@ -321,7 +239,7 @@ def _expressions(values: Iterable[Any]) -> list[Any]:
     return [value if isinstance(value, BaseExpression) else None for value in values]
 
 
-def _known(shape: Hashable, query: Callable[[], Any]) -> Statement:
+def known(shape: Hashable, query: Callable[[], Any]) -> Statement:
     """Give the statement of a shape; the first time it is compiled of the query."""
     connection: BaseDatabaseWrapper = connections[alias()]
     # Kept on the connection's object: it is one thread's, and goes with what was made for it.

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from a2a_app import models
 from a2a_app.store.batch import Batch
-from tests.tasks import begin
+from a2a_app.store.inserts import Row
+from tests.tasks import begin, columns
 
 pytestmark = pytest.mark.django_db
 
@@ -17,20 +18,19 @@ class TooLate(Exception):
     """What the tests have raised."""
 
 
-def message(text: str = "x") -> models.Message:
-    return models.Message(
-        context=models.Context.objects.get(), message_id=text, role="ROLE_AGENT", parts=[]
-    )
+def message(text: str = "x") -> Row:
+    context = models.Context.objects.get()
+    return columns(models.Message(context=context, message_id=text, role="ROLE_AGENT", parts=[]))
 
 
 def test_inserts_and_updates_all_happen() -> None:
     task_id = begin().head.task_id
     batch = Batch()
-    batch.insert([message("100 % '%s'")])
-    batch.insert([])
+    batch.insert(models.Message, [message("100 % '%s'")])
+    batch.insert(models.Message, [])
     batch.update(models.Task, {"turn": 7}, or_raise=TooLate(), pk=task_id, turn=1)
     batch.update(models.Context, {"version": 3, "state": {"a": None}}, version=0)
-    batch.insert([message("one"), message("two")])
+    batch.insert(models.Message, [message("one"), message("two")])
     batch.run()
     assert models.Task.objects.get().turn == 7
     assert models.Context.objects.values_list("version", "state").get() == (3, {"a": None})
@@ -42,8 +42,8 @@ def test_inserts_and_updates_all_happen() -> None:
 def test_what_finds_no_row_that_it_must_find_raises_and_nothing_else_has_happened() -> None:
     begin()
     batch = Batch()
-    batch.insert([message()])
-    batch.insert([message("one"), message("two")])
+    batch.insert(models.Message, [message()])
+    batch.insert(models.Message, [message("one"), message("two")])
     batch.update(models.Task, {"turn": 7}, or_raise=TooLate("Gone."), pk=uuid4())
     batch.update(models.Context, {"version": 3})
     around = nullcontext() if batch.is_atomic else transaction.atomic()
@@ -57,7 +57,7 @@ def test_of_two_that_must_find_a_row_the_second_undoes_the_first() -> None:
     task_id = begin().head.task_id
     batch = Batch()
     batch.update(models.Task, {"turn": 7}, or_raise=TooLate(), pk=task_id)
-    batch.insert([message()])
+    batch.insert(models.Message, [message()])
     batch.update(models.Context, {"version": 3}, or_raise=TooLate("Gone."), pk=uuid4())
     assert not batch.is_atomic
     with pytest.raises(TooLate, match=r"Gone\."), transaction.atomic():
@@ -70,7 +70,7 @@ def test_what_finds_no_row_and_need_not_is_no_error() -> None:
     begin()
     batch = Batch()
     batch.update(models.Task, {"turn": 7}, pk=uuid4())
-    batch.insert([message()])
+    batch.insert(models.Message, [message()])
     batch.run()
     assert models.Message.objects.count() == 2
     Batch().run()

@@ -5,19 +5,17 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Model
+from django.db.models import CharField
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.store import statements
-from tests.tasks import begin
+from a2a_app.store.inserts import insert
+from a2a_app.store.statements import Place
+from tests.tasks import begin, columns
 
 pytestmark = pytest.mark.django_db
-
-
-def columns(row: Model) -> dict[str, Any]:
-    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
 def event(seq: int, **more: Any) -> models.Event:
@@ -36,7 +34,7 @@ def test_rows_come_out_as_they_went_in() -> None:
         parts=[{"data": None}, {"text": "%s"}],
         metadata={"deep": [1, 2.5, {"null": None}]},
     )
-    statements.insert([message])
+    insert(models.Message, [columns(message)])
     [found] = statements.select(models.Message, pk=message.pk)
     assert columns(found) == columns(models.Message.objects.get(pk=message.pk)) == columns(message)
 
@@ -76,7 +74,7 @@ def test_rows_are_found_by_any_of_some_values_and_counted() -> None:
 
 def test_more_rows_than_one_statement_may_have_values_for_are_all_inserted() -> None:
     begin()
-    statements.insert([event(seq) for seq in range(2, 402)])
+    insert(models.Event, [columns(event(seq)) for seq in range(2, 402)])
     assert models.Event.objects.count() == 401
     read = statements.select_values(
         models.Event, ("seq", "body"), order_by=("-seq",), limit=2, seq__lt=400
@@ -98,9 +96,47 @@ def test_many_rows_come_out_as_they_went_in() -> None:
         )
         for number, task in enumerate([None, task_id, task_id])
     ]
-    statements.insert(rows)
+    insert(models.Message, [columns(row) for row in rows])
     known = {row.pk: row for row in models.Message.objects.all()}
     assert [columns(known[row.pk]) for row in rows] == [columns(row) for row in rows]
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_rows_come_out_as_they_went_in_however_many(count: int) -> None:
+    task_id = begin().head.task_id
+    rows = [
+        models.Artifact(
+            task_id=task_id,
+            artifact_id=f"%s {number}",
+            name="" if number % 2 else "'",
+            parts=[{"text": "%s"}] * number,
+            metadata={"": None} if number % 2 else {},
+            first_seq=number,
+            last_seq=None if number % 2 else 0,
+        )
+        for number in range(count)
+    ]
+    insert(models.Artifact, [columns(row) for row in rows])
+    found = list(models.Artifact.objects.order_by("first_seq"))
+    assert [columns(row) for row in found] == [columns(row) for row in rows]
+
+
+@pytest.mark.parametrize("value", ["", [], {}, 0, False, "null"])
+def test_what_is_empty_comes_out_as_it_went_in(value: Any) -> None:
+    begin()
+    row = models.Context(context_id="empty", agent="load", owner="", state=value)
+    insert(models.Context, [columns(row)])
+    assert models.Context.objects.get(pk=row.pk).state == value
+
+
+def test_a_field_of_another_type_prepares_its_values_itself() -> None:
+    class Reversed(CharField[str, str]):
+        def get_prep_value(self, value: Any) -> Any:
+            return str(value)[::-1]
+
+    plain, own = (Place("it", field, saved=True) for field in (CharField[str, str](), Reversed()))
+    assert own.prepare is not None and own.prepare("abc", connection) == "cba"
+    assert plain.prepare is None or plain.prepare("abc", connection) == "abc"
 
 
 def test_a_row_that_is_there_is_overwritten_where_that_is_asked_for() -> None:
@@ -110,7 +146,7 @@ def test_a_row_that_is_there_is_overwritten_where_that_is_asked_for() -> None:
     )
     for parts in ([{"text": "one"}], [{"text": "two"}]):
         row = models.Artifact(task_id=task_id, artifact_id="a", first_seq=2, parts=parts)
-        statements.insert([row], overwrite=("parts",), unique=unique)
+        insert(models.Artifact, [columns(row)], overwrite=("parts",), unique=unique)
     assert [each.parts for each in models.Artifact.objects.all()] == [[{"text": "two"}]]
 
 
@@ -128,12 +164,12 @@ def test_a_shape_is_compiled_once_and_run_with_new_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begin()
-    statements.insert([event(2)])
+    insert(models.Event, [columns(event(2))])
     assert statements.select(models.Event, seq=2)
 
     def compiled_again(*_: Any) -> None:
         raise AssertionError("A known shape was compiled again.")
 
     monkeypatch.setattr(statements, "Statement", compiled_again)
-    statements.insert([event(3)])
+    insert(models.Event, [columns(event(3))])
     assert [row.seq for row in statements.select(models.Event, seq=3)] == [3]

@@ -1,0 +1,167 @@
+"""Inserts: rows into tables, in as few statements as the database allows.
+
+A row is the names of all its columns with their values: to make a model of what is only stored
+takes longer than to store it.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import NoneType
+from typing import Any, TypeAlias
+
+from django.db import connections
+from django.db.models import JSONField
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import BaseExpression
+from django.db.models.sql import InsertQuery
+
+from a2a_app.store.database import alias
+from a2a_app.store.sql import Sql
+from a2a_app.store.statements import Fields, Model, Place, Statement, known
+
+Row: TypeAlias = Mapping[str, Any]
+
+# Where a database names no limit to the values of one statement.
+MOST_VALUES = 30_000
+# PostgreSQL gets more rows than these by column: psycopg reads a statement anew each time if it
+# has more than 50 places, which then takes longer than all else.
+FEW = 3
+
+
+class Constant(BaseExpression):
+    """A value that stands in the SQL itself: it needs no place."""
+
+    def __init__(self, sql: str, of_json: str = "") -> None:
+        """Make a constant from how it is written, and how in a column of JSON."""
+        super().__init__()
+        self._sql = sql
+        self._of_json = of_json or sql
+
+    def in_field(self, field: Any) -> "Constant":
+        """Give it as one field has it."""
+        return Constant(self._of_json) if isinstance(field, JSONField) else self
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Give the value as SQL."""
+        return self._sql, []
+
+
+# What is empty mostly is. Each is one object: a shape is found by it.
+_CONSTANTS = {
+    NoneType: Constant("NULL"),
+    str: Constant("''", of_json="'\"\"'"),
+    list: Constant("'[]'"),
+    dict: Constant("'{}'"),
+}
+
+
+def insert(
+    model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
+) -> None:
+    """Insert rows; sends no signals.
+
+    Args:
+        model: Whose rows.
+        rows: The rows. An expression may be a value where there is one row only.
+        overwrite: The fields to change instead, where the row is there already.
+        unique: The fields by which that is seen.
+    """
+    with connections[alias()].cursor() as cursor:
+        for sql in insertion(model, rows, overwrite=overwrite, unique=unique):
+            cursor.execute(sql.whole, sql.params)
+
+
+def insertion(
+    model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
+) -> list[Sql]:
+    """Give the statements of an `insert`."""
+    if not rows:
+        return []
+    first = rows[0]
+    fixed = [_fixed(value) for value in first.values()] if len(rows) == 1 else [None] * len(first)
+    statement = known(
+        (model, "insert", overwrite, *first, *fixed),
+        lambda: _query(model, dict(zip(first, fixed, strict=True)), overwrite, unique),
+    )
+    params = [statement.params(row) for row in rows]
+    if connections[alias()].vendor == "postgresql":
+        return [_for_postgresql(statement, model, first, params)]
+    return _in_groups(statement, params)
+
+
+def _fixed(value: Any) -> BaseExpression | None:
+    """Give what of a value is part of the shape: nothing at all, or an expression."""
+    if not value:
+        return _CONSTANTS.get(type(value))
+    return value if isinstance(value, BaseExpression) else None
+
+
+def _query(
+    model: Model, fixed: Mapping[str, BaseExpression | None], overwrite: Fields, unique: Fields
+) -> InsertQuery:
+    fields: list[Any] = [model._meta.get_field(name) for name in fixed]
+    values = {}
+    for field, value in zip(fields, fixed.values(), strict=True):
+        of_field = value.in_field(field) if isinstance(value, Constant) else value
+        values[field.attname] = of_field or Place(field.attname, field, saved=True)
+    query = InsertQuery(
+        model,
+        on_conflict=OnConflict.UPDATE if overwrite else None,
+        update_fields=[model._meta.get_field(name) for name in overwrite],
+        unique_fields=[model._meta.get_field(name) for name in unique],
+    )
+    query.insert_values(fields, [model(**values)], raw=True)
+    return query
+
+
+def _for_postgresql(
+    statement: Statement, model: Model, names: Row, rows: Sequence[list[Any]]
+) -> Sql:
+    """Insert what is selected, so that a condition may follow: see `Sql.where`."""
+    before, values, after = _three(statement.sql)
+    if len(rows) == 1:
+        return Sql(f"{before}SELECT {values}", rows[0], after)
+    types = _types(model, tuple(names))
+    if len(rows) <= FEW:
+        typed = ", ".join([f"(%s)::{each}" for each in types])
+        groups = [f"({typed})", *[f"({values})"] * (len(rows) - 1)]
+        text = f"{before}SELECT * FROM (VALUES {', '.join(groups)}) AS given"  # noqa: S608  # no values
+        return Sql(text, [value for row in rows for value in row], after)
+    # A list for each column, as Django does too.
+    arrays = ", ".join([f"(%s)::{each}[]" for each in types])
+    text = f"{before}SELECT * FROM UNNEST({arrays})"  # noqa: S608  # as above
+    return Sql(text, [list(column) for column in zip(*rows, strict=True)], after)
+
+
+def _in_groups(statement: Statement, rows: Sequence[list[Any]]) -> list[Sql]:
+    """Make the SQL that inserts one row insert as many as the database takes values for."""
+    if len(rows) == 1:
+        return [Sql(statement.sql, rows[0])]
+    before, values, after = _three(statement.sql)
+    most = connections[alias()].features.max_query_params or MOST_VALUES
+    size = most // len(rows[0])
+    made: list[Sql] = []
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        groups = ", ".join([f"({values})"] * len(some))
+        text = f"{before}VALUES {groups}{after}"
+        made.append(Sql(text, [value for row in some for value in row]))
+    return made
+
+
+@lru_cache(maxsize=256)
+def _three(sql: str) -> tuple[str, str, str]:
+    """Part the SQL that inserts one row: what is before its values, they, and what is after."""
+    before, _, rest = sql.partition("VALUES (")
+    values, conflict, after = rest.partition(") ON CONFLICT")
+    if conflict:
+        return before, values, f" ON CONFLICT{after}"
+    return before, rest[: rest.rindex(")")], rest[rest.rindex(")") + 1 :]
+
+
+@lru_cache(maxsize=256)
+def _types(model: Model, names: Fields) -> tuple[str, ...]:
+    """Name PostgreSQL's types of some columns, without their lengths."""
+    connection = connections[alias()]
+    types = [str(model._meta.get_field(name).db_type(connection)) for name in names]
+    return tuple([each.partition("(")[0] for each in types])
