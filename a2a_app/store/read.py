@@ -1,8 +1,7 @@
 """Reads: rows back into the protocol's objects. Nothing here changes anything (R10)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,7 +25,7 @@ class Scope:
     agent: str
     owner: str
 
-    def tasks(self) -> dict[str, str]:
+    def tasks(self) -> dict[str, Any]:
         """Give the conditions on tasks that every read for a caller begins with."""
         return {"agent": self.agent, "owner": self.owner}
 
@@ -57,15 +56,26 @@ class Snapshot:
 
 def find(scope: Scope, task_id: str) -> models.Task:
     """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
-    return _only(partial(statements.select, models.Task, related=("context",)), scope, task_id)
+    where = scope.tasks()
+    found = statements.select(models.Task, related=("context",), pk=_key(task_id), **where)
+    return _only(found, task_id)
 
 
-def _only(select: Callable[..., list[Row]], scope: Scope, task_id: str) -> Row:
+def _key(task_id: str) -> UUID:
     try:
-        [found] = select(pk=UUID(task_id), **scope.tasks())
+        return UUID(task_id)
     except ValueError:
-        raise protocol.TaskNotFoundError(task_id=task_id[:100]) from None
-    return found
+        raise _not_found(task_id) from None
+
+
+def _only(found: Sequence[Row], task_id: str) -> Row:
+    if not found:
+        raise _not_found(task_id)
+    return found[0]
+
+
+def _not_found(task_id: str) -> protocol.TaskNotFoundError:
+    return protocol.TaskNotFoundError(task_id=task_id[:100])
 
 
 def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
@@ -75,10 +85,12 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     number is left out, so that the whole is the task at exactly that number. (An artifact that was
     begun anew in between is left out too; the event that did so comes after the number.)
     """
-    row = _only(shown.tasks, scope, task_id)
-    history = _history([row], history_length).get(row.pk, [])
+    all_messages = history_length is None
+    wholes = shown.wholes(messages=all_messages, pk=_key(task_id), **scope.tasks())
+    row, messages, artifacts = _only(wholes, task_id)
+    history = _oldest_first([row], messages) if all_messages else _history([row], history_length)
     return Snapshot(
-        task=_task(row, history, _artifacts([row]).get(row.pk, [])),
+        task=_task(row, history.get(row.pk, []), _artifacts([row], artifacts).get(row.pk, [])),
         position=_newest_position(row),
     )
 
@@ -109,7 +121,7 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
 
     Raises TaskNotFoundError, and ValueError where the log has no such number.
     """
-    row = _only(shown.tasks, scope, task_id)
+    row = _only(shown.tasks(pk=_key(task_id), **scope.tasks()), task_id)
     if seq == 0:
         return Position(row.pk, 0, 0, protocol.TaskState.SUBMITTED, row.seq, row.answered)
     event = models.Event.objects.filter(task=row.pk, seq=seq).values_list("turn", "state").first()
@@ -171,7 +183,7 @@ def with_details(
 ) -> list[protocol.Task]:
     """Make protocol tasks of many rows, with a fixed number of queries for all of them."""
     history = _history(found, history_length)
-    artifacts = _artifacts(found) if include_artifacts else {}
+    artifacts = _artifacts(found, shown.artifacts(_keys(found))) if include_artifacts else {}
     return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
 
 
@@ -211,40 +223,40 @@ def _history(found: Sequence[TaskRow], length: int | None) -> dict[UUID, list[pr
     """Read the newest `length` messages of each task, all if None (section 3.2.4)."""
     if length == 0 or not found:
         return {}
-    by_key = {row.pk: row for row in found}
-    history: dict[UUID, list[protocol.Message]] = {key: [] for key in by_key}
-    for said in _newest_first(found, length):
-        assert said.task_id is not None
-        row = by_key[said.task_id]
-        history[row.pk].append(message(said, context_id=row.context_id))
-    return {key: newest_first[::-1] for key, newest_first in history.items()}
-
-
-def _newest_first(
-    found: Sequence[TaskRow], length: int | None
-) -> Iterable[models.Message | MessageRow]:
-    current = {row.status_message.pk for row in found if row.status_message}
     if length is None:
-        return [each for each in _all_messages(found) if each.pk not in current]
+        return _oldest_first(found, shown.messages(_keys(found)))
+    return _oldest_first(found, _newest(found, length))
+
+
+def _newest(found: Sequence[TaskRow], length: int) -> Iterable[models.Message]:
+    current = [row.status_message.pk for row in found if row.status_message]
     said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
     if len(found) == 1:
         return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
-    said = said.filter(task__in=[row.pk for row in found])
     place = Window(RowNumber(), partition_by="task", order_by="-seq")
-    return said.annotate(place=place).filter(place__lte=length)
+    return said.filter(task__in=_keys(found)).annotate(place=place).filter(place__lte=length)
 
 
-def _all_messages(found: Sequence[TaskRow]) -> list[MessageRow]:
-    if len(found) == 1:
-        # What is newer than the task's number came after it was read.
-        return shown.messages(task=found[0].pk, seq__lte=found[0].seq)
-    return shown.messages(task__pk__in=[row.pk for row in found])
+def _oldest_first(
+    found: Sequence[TaskRow], newest_first: Iterable[models.Message | MessageRow]
+) -> dict[UUID, list[protocol.Message]]:
+    """Sort messages by their tasks; what is newer than a task's number, or its status, is not."""
+    by_key = {row.pk: row for row in found}
+    history: dict[UUID, list[protocol.Message]] = {key: [] for key in by_key}
+    for said in newest_first:
+        assert said.task_id is not None
+        row = by_key[said.task_id]
+        is_status = row.status_message is not None and row.status_message.pk == said.pk
+        if said.seq <= row.seq and not is_status:
+            history[row.pk].append(message(said, context_id=row.context_id))
+    return {key: messages[::-1] for key, messages in history.items()}
 
 
-def _artifacts(found: Sequence[TaskRow]) -> dict[UUID, list[protocol.Artifact]]:
-    """Read the artifacts of many tasks, each as it was at its task's number."""
+def _artifacts(
+    found: Sequence[TaskRow], known: Sequence[ArtifactRow]
+) -> dict[UUID, list[protocol.Artifact]]:
+    """Make the artifacts of many tasks, each as it was at its task's number."""
     numbers = {row.pk: row.seq for row in found}
-    known = _known_artifacts(found)
     begun = [each for each in known if each.first_seq <= numbers[each.task_id]]
     growing = [each for each in begun if _is_open(each, numbers[each.task_id])]
     chunks = _chunks(growing, numbers)
@@ -256,12 +268,8 @@ def _artifacts(found: Sequence[TaskRow]) -> dict[UUID, list[protocol.Artifact]]:
     return artifacts
 
 
-def _known_artifacts(found: Sequence[TaskRow]) -> list[ArtifactRow]:
-    # A task's first event is its message: until there is another it has no artifact.
-    tasks = [row.pk for row in found if row.seq > 1]
-    if not tasks:
-        return []
-    return shown.artifacts(task__pk__in=tasks)
+def _keys(found: Iterable[TaskRow]) -> list[UUID]:
+    return [row.pk for row in found]
 
 
 def _is_open(row: ArtifactRow, seq: int) -> bool:

@@ -1,13 +1,15 @@
 """What is shown of rows: these columns, and no models, which take long to make."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from a2a_app import models
 from a2a_app.store import statements
-from a2a_app.store.statements import Fields
+from a2a_app.store.statements import Fields, Reading
+
+Row = TypeVar("Row", bound=NamedTuple)
 
 
 class MessageRow(NamedTuple):
@@ -15,6 +17,7 @@ class MessageRow(NamedTuple):
 
     pk: UUID
     task_id: UUID | None
+    seq: int
     message_id: str
     role: str
     parts: list[dict[str, Any]]
@@ -62,6 +65,29 @@ def task_row(values: Sequence[Any]) -> TaskRow:
     return TaskRow._make([*values[: len(_OWN)], said if said.pk is not None else None])
 
 
+class Whole(NamedTuple):
+    """A task, with what belongs to it."""
+
+    task: TaskRow
+    messages: list[MessageRow]
+    """The newest first."""
+    artifacts: list[ArtifactRow]
+
+
+def wholes(*, pk: UUID, messages: bool, **where: Any) -> list[Whole]:
+    """Read a task, if it meets the conditions, with its artifacts and, if wanted, its messages.
+
+    Its row is read first: what is newer than its number came after it.
+    """
+    found, made, *said = statements.fetch(
+        statements.reading(models.Task, TASK_FIELDS, pk=pk, **where),
+        _artifacts(task=pk),
+        *([_messages(task=pk)] if messages else []),
+    )
+    parts = _made(MessageRow, *said), _made(ArtifactRow, made)
+    return [Whole(task_row(values), *parts) for values in found]
+
+
 def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> list[TaskRow]:
     """Read tasks. See `statements.select`."""
     found = statements.select_values(
@@ -70,17 +96,25 @@ def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> l
     return [task_row(values) for values in found]
 
 
-def messages(**where: Any) -> list[MessageRow]:
+def messages(tasks: Collection[UUID]) -> list[MessageRow]:
     """Read tasks' messages, the newest first."""
-    found = statements.select_values(
-        models.Message, MessageRow._fields, order_by=("-seq",), **where
-    )
-    return [MessageRow._make(values) for values in found]
+    return _made(MessageRow, *statements.fetch(_messages(task__pk__in=list(tasks))))
 
 
-def artifacts(**where: Any) -> list[ArtifactRow]:
+def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
     """Read tasks' artifacts, in the order in which they were begun."""
-    found = statements.select_values(
+    return _made(ArtifactRow, *statements.fetch(_artifacts(task__pk__in=list(tasks))))
+
+
+def _messages(**where: Any) -> Reading:
+    return statements.reading(models.Message, MessageRow._fields, order_by=("-seq",), **where)
+
+
+def _artifacts(**where: Any) -> Reading:
+    return statements.reading(
         models.Artifact, ArtifactRow._fields, order_by=("first_seq",), **where
     )
-    return [ArtifactRow._make(values) for values in found]
+
+
+def _made(row: type[Row], *found: list[Any]) -> list[Row]:
+    return [row(*values) for some in found for values in some]

@@ -9,7 +9,7 @@ only its values change. The SQL is what a queryset would have sent, on every dat
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -83,11 +83,39 @@ class Statement:
                 made.append(each.prepare(values[each.key], connection))
         return made
 
-    def fetch(self, values: Sequence[Any]) -> list[Any]:
-        """Read with these values; gives rows of what the models' fields hold."""
-        with self._compiler.connection.cursor() as cursor:
-            cursor.execute(self.sql, self.params(values))
-            return list(self._compiler.apply_converters(cursor.fetchall(), self._converters))
+    def rows(self, fetched: Sequence[Any]) -> list[Any]:
+        """Make rows of what the models' fields hold, of what the database gave."""
+        return list(self._compiler.apply_converters(fetched, self._converters))
+
+
+class Reading(NamedTuple):
+    """A SELECT with its values, before it is run."""
+
+    statement: Statement
+    values: Sequence[Any]
+
+
+def fetch(*readings: Reading) -> list[list[Any]]:
+    """Read, in one round trip where that works; gives each one's rows.
+
+    They do not see the same moment: what is stored meanwhile may be seen by the later ones only.
+    """
+    connection: Any = connections[alias()]
+    # PostgreSQL takes several statements at once, unless their values come apart from them.
+    at_once = connection.vendor == "postgresql" and not connection.features.uses_server_side_binding
+    found = []
+    with connection.cursor() as cursor:
+        if at_once:
+            sql = "; ".join([statement.sql for statement, _ in readings])
+            params = [each for statement, values in readings for each in statement.params(values)]
+            cursor.execute(sql, params)
+        for number, (statement, values) in enumerate(readings):
+            if not at_once:
+                cursor.execute(statement.sql, statement.params(values))
+            elif number:
+                cursor.nextset()
+            found.append(statement.rows(cursor.fetchall()))
+    return found
 
 
 def select(
@@ -129,6 +157,13 @@ def select_values(
     model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> list[Any]:
     """Read fields of the rows that meet the conditions. See `select`."""
+    return fetch(reading(model, fields, order_by=order_by, limit=limit, **where))[0]
+
+
+def reading(
+    model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
+) -> Reading:
+    """Give what a `select_values` reads, to be read together with others by `fetch`."""
     statement = known(
         (model, "values", fields, order_by, limit, *_shape(where)),
         lambda: (
@@ -138,7 +173,7 @@ def select_values(
             .query
         ),
     )
-    return statement.fetch(_given(where))
+    return Reading(statement, _given(where))
 
 
 def count(model: Model, **where: Any) -> int:
@@ -152,7 +187,8 @@ def count(model: Model, **where: Any) -> int:
         return counted
 
     statement = known((model, "count", *_shape(where)), query)
-    return int(statement.fetch(_given(where))[0][0])
+    [[(number,)]] = fetch(Reading(statement, _given(where)))
+    return int(number)
 
 
 def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
