@@ -88,6 +88,11 @@ class Follower:
             if events or quiet:
                 yield events
 
+    @property
+    def answered(self) -> int:
+        """The newest turn of the task that is known to be over."""
+        return self._topic.answered
+
     def offer(self, events: Sequence[Event]) -> None:
         """Take events. A buffer that is full is given up: the log has them all (R5)."""
         if self._behind or len(self._buffer) + len(events) > conf.current().stream_buffer:

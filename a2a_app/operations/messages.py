@@ -15,6 +15,7 @@ from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head, head_of
 from a2a_app.store.log import Flush
 from a2a_app.store.refusals import TaskEndedError, UnknownFileError
+from a2a_app.store.replay import Replay
 from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
 from a2a_app.store.writer import write
 
@@ -35,13 +36,17 @@ async def send_message(
     if not message.task_id and (said := await answer(call, message, key)):
         return SendMessageResponse(message=said)
     head, received = await _prepare(call, params, message, key)
+    length = configuration.history_length
     if configuration.return_immediately:
         await _accept(head, received)
+        task = None
     else:
-        await _accept_and_wait(head, received)
-    task_id, length = str(head.task_id), configuration.history_length
-    found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
-    return SendMessageResponse(task=found.task)
+        task = await _accept_and_wait(head, received, length)
+    if task is None:
+        task_id = str(head.task_id)
+        found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
+        task = found.task
+    return SendMessageResponse(task=task)
 
 
 async def send_streaming_message(
@@ -65,7 +70,10 @@ async def send_streaming_message(
     async with Follower(head.task_id) as follower:
         flush = await _accept(head, received)
         if head.seq == 0:
-            found = read.first_snapshot(flush, history_length=length)
+            # So a stream begins with the first event, however quick the agent is.
+            task = Replay(flush).task(history_length=length)
+            found = read.Snapshot(task, read.position_after(flush))
+            del task
         else:
             task_id = str(head.task_id)
             found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
@@ -76,13 +84,23 @@ async def send_streaming_message(
             yield [StreamItem(event.seq, event.body) for event in events]
 
 
-async def _accept_and_wait(head: Head, received: MessageReceived) -> None:
-    """Accept a message and wait for its answer; the follower listens before there is one."""
+async def _accept_and_wait(
+    head: Head, received: MessageReceived, history_length: int | None
+) -> protocol.Task | None:
+    """Accept a message and wait for its answer; the follower listens before there is one.
+
+    Gives the task, where all that is in it was heard meanwhile.
+    """
     async with Follower(head.task_id) as follower:
         flush = await _accept(head, received)
+        replay = Replay(flush) if head.seq == 0 else None
         until = Until(flush.head.turn, turn_over=False)
-        async for _ in follower.follow(read.position_after(flush), until):
-            pass
+        async for events in follower.follow(read.position_after(flush), until):
+            if replay is not None:
+                replay.add(events)
+        if replay is None:
+            return None
+        return replay.end(follower.answered, history_length=history_length)
 
 
 def _checked(call: Call, params: SendMessageRequest) -> Message:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db.models import Window
 from django.db.models.functions import RowNumber
-from pydantic_core import from_json
 
 from a2a_app import models, protocol
 from a2a_app.store import shown, statements
@@ -92,27 +91,6 @@ def snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -
     return Snapshot(
         task=_task(row, history.get(row.pk, []), _artifacts([row], artifacts).get(row.pk, [])),
         position=_newest_position(row),
-    )
-
-
-def first_snapshot(flush: Flush, *, history_length: int | None = None) -> Snapshot:
-    """Give a new task as it was stored, with the message that began it: nothing is read.
-
-    So a stream begins with the first event, however quick the agent is.
-    """
-    head = flush.head
-    ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
-    logged = protocol.StreamResponse.from_dict(from_json(flush.events[0].body))
-    assert logged.status_update is not None and flush.said is not None  # what a message logs
-    return Snapshot(
-        task=protocol.Task(
-            id=str(head.task_id),
-            context_id=head.context_id,
-            status=logged.status_update.status,
-            history=[] if history_length == 0 else [flush.said.model_copy(update=ids)],
-            metadata=dict(head.metadata),
-        ),
-        position=position_after(flush),
     )
 
 
@@ -264,7 +242,7 @@ def _artifacts(
     for each in begun:
         logged = chunks.get((each.task_id, each.artifact_id))
         whole = assemble(logged) if logged else _columns(each)
-        artifacts.setdefault(each.task_id, []).append(_artifact(each.artifact_id, whole))
+        artifacts.setdefault(each.task_id, []).append(artifact(each.artifact_id, whole))
     return artifacts
 
 
@@ -306,6 +284,7 @@ def _columns(row: ArtifactRow) -> dict[str, Any]:
     }
 
 
-def _artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
+def artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
+    """Make the protocol's artifact of its columns."""
     parts = [protocol.Part.known_good(part) for part in columns["parts"]]
     return protocol.Artifact.model_construct(artifact_id=artifact_id, **{**columns, "parts": parts})

@@ -1,6 +1,6 @@
 """What is shown of rows: these columns, and no models, which take long to make."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -98,12 +98,17 @@ def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> l
 
 def messages(tasks: Collection[UUID]) -> list[MessageRow]:
     """Read tasks' messages, the newest first."""
-    return _made(MessageRow, *statements.fetch(_messages(task__pk__in=list(tasks))))
+    return _made(MessageRow, *_of(tasks, _messages))
 
 
 def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
     """Read tasks' artifacts, in the order in which they were begun."""
-    return _made(ArtifactRow, *statements.fetch(_artifacts(task__pk__in=list(tasks))))
+    return _made(ArtifactRow, *_of(tasks, _artifacts))
+
+
+def _of(tasks: Collection[UUID], read: Callable[..., Reading]) -> list[list[Any]]:
+    # Django has no SQL for "one of none".
+    return statements.fetch(read(task__pk__in=list(tasks))) if tasks else []
 
 
 def _messages(**where: Any) -> Reading:

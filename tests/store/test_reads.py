@@ -16,7 +16,7 @@ from a2a_app.protocol import (
 from a2a_app.store import pages, read
 from a2a_app.store.append import append
 from a2a_app.store.read import Scope
-from tests.tasks import SCOPE, begin, chunk, said, status
+from tests.tasks import SCOPE, begin, chunk, status
 
 pytestmark = pytest.mark.django_db
 
@@ -39,16 +39,6 @@ def test_a_task_of_another_owner_or_agent_is_not_found(scope: Scope) -> None:
     with pytest.raises(TaskNotFoundError):
         read.snapshot(scope, str(head.task_id))
     assert everything(scope) == []
-
-
-@pytest.mark.parametrize("length", [None, 0, 1])
-def test_a_new_task_is_given_without_a_read_as_it_would_be_read(length: int | None) -> None:
-    message = said("hello", metadata={"a": 1})
-    flush = begin(message=message)
-    given = read.first_snapshot(flush, history_length=length)
-    found = read.snapshot(SCOPE, str(flush.head.task_id), history_length=length)
-    assert given.task.to_json() == found.task.to_json()
-    assert given.position == found.position
 
 
 @pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])

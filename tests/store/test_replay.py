@@ -1,0 +1,127 @@
+"""A task that was followed from its beginning is as it would be read, or is not given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from a2a_app.protocol import Artifact, Part, TaskState
+from a2a_app.store import read
+from a2a_app.store.append import append
+from a2a_app.store.log import Flush
+from a2a_app.store.replay import MAX_CHARACTERS, Replay
+from a2a_app.store.updates import ArtifactUpdate, MessageReceived, Returned, StatusUpdate, Update
+from tests.tasks import SCOPE, begin, chunk, claim_of, said, status
+
+pytestmark = pytest.mark.django_db
+
+WORKING, COMPLETED = TaskState.WORKING, TaskState.COMPLETED
+
+
+def rich(key: str, text: str, **more: Any) -> ArtifactUpdate:
+    """Make an artifact with all that one may have."""
+    artifact = Artifact(
+        artifact_id=key,
+        name=f"Name of {text}",
+        description="What it is.",
+        parts=[Part(text=text), Part(data={"a": [1, 2.5, None]}), Part(raw=b"\0\xff")],
+        metadata={text: text, "same": text},
+        extensions=["https://example.com/" + text],
+    )
+    return ArtifactUpdate(artifact, **more)
+
+
+ANSWERS: dict[str, list[list[Update]]] = {
+    "nothing but its end": [[Returned()]],
+    "an artifact at once": [[chunk("x", append=False, last=True), Returned()]],
+    "an artifact that nobody closed": [[chunk("x", append=False)], [chunk("y")], [Returned()]],
+    "artifacts that begin anew": [
+        [rich("a", "one"), rich("b", "two"), rich("a", "three", append=True, last_chunk=True)],
+        [rich("a", "four"), rich("c", "five", metadata={"of": "the event"})],
+        [rich("b", "six", append=True), Returned()],
+    ],
+    "words on the way": [
+        [status(WORKING, "one", metadata={"a": 1, "b": 1}), status(WORKING)],
+        [status(WORKING, "two"), status(WORKING, "three", metadata={"b": None})],
+        [status(COMPLETED, "four", metadata={"c": {}})],
+    ],
+    "its failure": [[status(WORKING, "one")], [status(TaskState.FAILED, "two", error="trace")]],
+    "its rejection": [[status(TaskState.REJECTED, "no")]],
+}
+
+
+def answered(updates: Sequence[Sequence[Update]]) -> tuple[Replay, Flush]:
+    """Let a run answer a new task; gives what was heard of it, and its last commit."""
+    flush = begin(message=said("hello", metadata={"a": 1}, extensions=["https://example.com/x"]))
+    replay = Replay(flush)
+    claim = claim_of(flush.head.task_id)
+    assert claim is not None
+    head = claim.head
+    for each in updates:
+        flush = append(head, each, run=claim.run)
+        head = flush.head
+        replay.add(flush.events)
+    return replay, flush
+
+
+@pytest.mark.parametrize("length", [None, 0, 1, 2, 10])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_it_is_as_it_would_be_read(answer: str, length: int | None) -> None:
+    replay, flush = answered(ANSWERS[answer])
+    task = replay.end(flush.head.answered, history_length=length)
+    found = read.snapshot(SCOPE, str(flush.head.task_id), history_length=length)
+    assert task is not None
+    assert task.to_dict() == found.task.to_dict()
+
+
+@pytest.mark.parametrize("length", [None, 0, 1])
+def test_a_new_task_is_as_it_would_be_read(length: int | None) -> None:
+    flush = begin(message=said("hello", metadata={"a": 1}))
+    found = read.snapshot(SCOPE, str(flush.head.task_id), history_length=length)
+    assert Replay(flush).task(history_length=length).to_dict() == found.task.to_dict()
+    assert read.position_after(flush) == found.position
+
+
+def test_it_is_not_given_before_its_end() -> None:
+    replay, flush = answered([[status(TaskState.INPUT_REQUIRED, "Which?"), Returned()]])
+    assert replay.end(flush.head.answered, history_length=None) is None
+
+
+def test_it_is_not_given_where_it_is_not_known_how_many_messages_it_has() -> None:
+    replay, _ = answered(ANSWERS["an artifact at once"])
+    assert replay.end(0, history_length=None) is None
+
+
+def test_it_is_not_given_where_another_message_came_meanwhile() -> None:
+    flush = begin()
+    replay = Replay(flush)
+    claim = claim_of(flush.head.task_id)
+    assert claim is not None
+    flush = append(claim.head, [MessageReceived(said("and this?"))])
+    replay.add(flush.events)
+    flush = append(flush.head, [StatusUpdate(COMPLETED)], run=claim.run)
+    replay.add(flush.events)
+    assert replay.end(flush.head.answered, history_length=None) is None
+
+
+def test_it_is_not_given_where_another_turn_has_ended_it() -> None:
+    flush = begin()
+    replay = Replay(flush)
+    claim = claim_of(flush.head.task_id)
+    assert claim is not None
+    flush = append(claim.head, [MessageReceived(said("and this?"))])
+    replay.add(flush.events)
+    flush = append(flush.head, [Returned()], run=claim.run)
+    assert flush.head.answered == 1
+    replay.add(flush.events)
+    claim = claim_of(flush.head.task_id)
+    assert claim is not None
+    replay.add(append(claim.head, [Returned()], run=claim.run).events)
+    # As one who has heard of the first turn's end, and read the rest.
+    assert replay.end(1, history_length=None) is None
+
+
+def test_a_large_one_is_not_given() -> None:
+    text = "x" * (MAX_CHARACTERS // 2)
+    replay, flush = answered([[chunk(text, append=False)], [chunk(text), Returned()]])
+    assert replay.end(flush.head.answered, history_length=None) is None
