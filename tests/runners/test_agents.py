@@ -56,8 +56,10 @@ class Written(Agent):
 async def test_every_form_of_agent_gives_the_same(form: Any) -> None:
     with client_of(form) as client:
         task = await client.send("one two three")
+        read = await client.get(task.id)
     assert task.status.state is TaskState.COMPLETED
     assert texts(task) == [["one", "two", "three"]]
+    assert task.to_dict() == read.to_dict()
 
 
 async def test_what_a_function_returns_is_an_artifact() -> None:
@@ -190,6 +192,22 @@ async def test_a_message_to_a_task_at_work_is_answered_in_the_next_turn() -> Non
             pass
         go_on.set()
         assert texts(await second) == [["first"], ["second"]]
+
+
+async def test_what_another_client_said_meanwhile_is_in_the_answer() -> None:
+    working, go_on = asyncio.Queue[str](), asyncio.Event()
+
+    async def agent(turn: Turn) -> None:
+        await working.put(turn.task_id)
+        await go_on.wait()
+        await turn.complete("All is said.")
+
+    with client_of(agent) as client:
+        first = asyncio.create_task(client.send("first"))
+        message = said("second", task_id=await working.get())
+        await client.send(message, return_immediately=True)
+        go_on.set()
+        assert [each.text for each in (await first).history] == ["first", "second"]
 
 
 async def test_an_agent_in_a_thread_reads_by_waiting() -> None:
