@@ -4,6 +4,7 @@ A row is the names of all its columns with their values: to make a model of what
 takes longer than to store it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import NoneType
@@ -23,9 +24,6 @@ Row: TypeAlias = Mapping[str, Any]
 
 # Where a database names no limit to the values of one statement.
 MOST_VALUES = 30_000
-# PostgreSQL gets more rows than these by column: psycopg reads a statement anew each time if it
-# has more than 50 places, which then takes longer than all else.
-FEW = 3
 
 
 class Constant(BaseExpression):
@@ -83,10 +81,9 @@ def insertion(
         (model, "insert", overwrite, *first, *fixed),
         lambda: _query(model, dict(zip(first, fixed, strict=True)), overwrite, unique),
     )
-    params = [statement.params(row) for row in rows]
     if connections[alias()].vendor == "postgresql":
-        return [_for_postgresql(statement, model, first, params)]
-    return _in_groups(statement, params)
+        return [_for_postgresql(statement, model, rows)]
+    return _in_groups(statement, [statement.params(row) for row in rows])
 
 
 def _fixed(value: Any) -> BaseExpression | None:
@@ -114,23 +111,16 @@ def _query(
     return query
 
 
-def _for_postgresql(
-    statement: Statement, model: Model, names: Row, rows: Sequence[list[Any]]
-) -> Sql:
+def _for_postgresql(statement: Statement, model: Model, rows: Sequence[Row]) -> Sql:
     """Insert what is selected, so that a condition may follow: see `Sql.where`."""
     before, values, after = _three(statement.sql)
     if len(rows) == 1:
-        return Sql(f"{before}SELECT {values}", rows[0], after)
-    types = _types(model, tuple(names))
-    if len(rows) <= FEW:
-        typed = ", ".join([f"(%s)::{each}" for each in types])
-        groups = [f"({typed})", *[f"({values})"] * (len(rows) - 1)]
-        text = f"{before}SELECT * FROM (VALUES {', '.join(groups)}) AS given"  # noqa: S608  # no values
-        return Sql(text, [value for row in rows for value in row], after)
-    # A list for each column, as Django does too.
-    arrays = ", ".join([f"(%s)::{each}[]" for each in types])
-    text = f"{before}SELECT * FROM UNNEST({arrays})"  # noqa: S608  # as above
-    return Sql(text, [list(column) for column in zip(*rows, strict=True)], after)
+        return Sql(f"{before}SELECT {values}", statement.params(rows[0]), after)
+    # One value, whatever their number: psycopg takes longer to read places, and to write arrays,
+    # than PostgreSQL to insert the rows.
+    given = f"json_to_recordset((%s)::json) AS given({_typed(model, tuple(rows[0]))})"
+    text = f"{before}SELECT * FROM {given}"  # noqa: S608  # no values
+    return Sql(text, [json.dumps(rows, default=str)], after)
 
 
 def _in_groups(statement: Statement, rows: Sequence[list[Any]]) -> list[Sql]:
@@ -160,8 +150,8 @@ def _three(sql: str) -> tuple[str, str, str]:
 
 
 @lru_cache(maxsize=256)
-def _types(model: Model, names: Fields) -> tuple[str, ...]:
-    """Name PostgreSQL's types of some columns, without their lengths."""
+def _typed(model: Model, names: Fields) -> str:
+    """Write down some columns with PostgreSQL's types."""
     connection = connections[alias()]
-    types = [str(model._meta.get_field(name).db_type(connection)) for name in names]
-    return tuple([each.partition("(")[0] for each in types])
+    types = [model._meta.get_field(name).db_type(connection) for name in names]
+    return ", ".join([f'"{name}" {each}' for name, each in zip(names, types, strict=True)])
