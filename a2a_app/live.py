@@ -16,7 +16,7 @@ from uuid import UUID
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 
-from a2a_app.outages import Outage
+from a2a_app.outages import Outage, Patience
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ Listener: TypeAlias = Callable[[Message], None]
 PROBE_GROUP = "a2a.probe"
 # Channels forgets who is in a group after a day unless told again.
 REJOIN_SECONDS = 3600.0
-# How long a layer may take for what is a matter of milliseconds; then it counts as away.
+# How long a layer may answer nobody where it is a matter of milliseconds; then it counts as away.
 PATIENCE_SECONDS = 5.0
 # How often a layer that is away is tried.
 RETRY_SECONDS = 1.0
@@ -73,6 +73,7 @@ class Hub:
     def __init__(self, layer: BaseChannelLayer | None) -> None:
         self._layer = layer
         self._outage = Outage(logger, "The channel layer")
+        self._patience = Patience()
         self._listeners: dict[str, set[Listener]] = {}
         self._joined: dict[str, float] = {}
         self._unwanted: set[str] = set()
@@ -107,7 +108,7 @@ class Hub:
         if self._layer is None or self._mending is not None:
             return
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with self._patience.limit(PATIENCE_SECONDS):
                 try:
                     await act(self._layer)
                 # The layer's own errors have no common base: a lost connection, a full Redis…

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from channels.layers import InMemoryChannelLayer
 
+from a2a_app import live
+
 
 class Silent(InMemoryChannelLayer):
     """Takes every message and delivers none."""
@@ -53,6 +55,20 @@ class Broken(InMemoryChannelLayer):
         """Fail, as soon as the event loop is free."""
         await asyncio.sleep(0)
         raise ConnectionError("The layer's server is gone.")
+
+
+class Slow(InMemoryChannelLayer):
+    """Joins one group after the other, each in a tenth of what a layer may take for it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._lock = asyncio.Lock()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add to a group, in time and not before those who have asked earlier."""
+        async with self._lock:
+            await asyncio.sleep(live.PATIENCE_SECONDS / 10)
+            await super().group_add(group, channel)
 
 
 class Wavering(InMemoryChannelLayer):

@@ -10,7 +10,8 @@ from channels.layers import channel_layers, get_channel_layer
 from pytest_django import Settings
 
 from a2a_app import live
-from tests.channel_layers import Wavering
+from a2a_app.outages import Patience
+from tests.channel_layers import Slow, Wavering
 
 SECONDS = 10
 HOW: list[Literal["fails", "hangs"]] = ["fails", "hangs"]
@@ -122,6 +123,38 @@ async def test_a_connection_that_was_closed_while_unused_loses_no_message(
     async with asyncio.timeout(SECONDS):
         assert (await ear.heard.get())["text"] == "heard"
     assert not caplog.records
+
+
+async def test_a_layer_that_is_busy_with_many_does_not_count_as_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Slow"}}
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.2)
+    async with asyncio.timeout(SECONDS):
+        # In all they take four times as long as one may.
+        await asyncio.gather(*[live.listen(f"group{number}", print) for number in range(40)])
+    layer = get_channel_layer()
+    assert isinstance(layer, Slow)
+    assert len(layer.groups) == 40
+    assert not caplog.records
+    channel_layers.backends.clear()
+
+
+async def test_nobody_waits_for_ever_while_others_are_answered() -> None:
+    patience = Patience()
+
+    async def ask(answered: asyncio.Event) -> None:
+        async with patience.limit(0.01):
+            await answered.wait()
+
+    forgotten = asyncio.create_task(ask(asyncio.Event()))
+    async with asyncio.timeout(SECONDS):
+        while not forgotten.done():
+            answered = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.005, answered.set)
+            await ask(answered)
+    with pytest.raises(TimeoutError):
+        await forgotten
 
 
 async def test_a_layer_with_nothing_to_receive_for_a_while_does_not_count_as_away(
