@@ -54,8 +54,7 @@ class Part(Model):
     @classmethod
     def known_good(cls, value: dict[str, Any]) -> "Part":
         """Make a part of JSON values that came of a part, and need not be checked again."""
-        # Every field is given: pydantic takes long to find out what a default is.
-        return cls.model_construct(
+        return cls.unchecked(
             text=value.get("text"),
             raw=b64decode(value["raw"]) if "raw" in value else None,
             url=value.get("url"),
