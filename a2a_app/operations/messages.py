@@ -41,7 +41,7 @@ async def send_message(
         await _accept_and_wait(head, received)
     task_id, length = str(head.task_id), configuration.history_length
     found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
-    return SendMessageResponse(task=found.task)
+    return SendMessageResponse.of(task=found.task)
 
 
 async def send_streaming_message(
