@@ -36,6 +36,7 @@ def begin(
     message: Message | None = None,
     scope: Scope = SCOPE,
     context_id: str = "",
+    user_id: int | None = None,
     **options: Any,
 ) -> Flush:
     """Store a new task with its first message."""
@@ -46,6 +47,7 @@ def begin(
         context_id=context_id,
         agent=scope.agent,
         owner=scope.owner,
+        user_id=user_id,
     )
     return append(head, [MessageReceived(message or said(text))], **options)
 
