@@ -23,7 +23,7 @@ class ApiKeyAuth:
 
     async def __call__(self, request: HttpRequest) -> Any | None:
         """Give the user whose key the request has, None where it has no good one."""
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         return await database.run(api_keys.user_of, key.strip())

@@ -10,10 +10,15 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, resolve
+from django.urls import Resolver404, ResolverMatch, URLResolver, get_resolver, get_urlconf
 from django.utils.decorators import sync_and_async_middleware
 
+from a2a_app.agents import registry
 from a2a_app.bindings.api import PAGES, api, may_be_ours
+
+# To find the view of a path takes Django as long as it takes us to read a request.
+KEPT = 256
+_known: dict[tuple[URLResolver, str], ResolverMatch] = {}
 
 
 @sync_and_async_middleware
@@ -46,9 +51,25 @@ def _match(path: str) -> ResolverMatch | None:
     """Find our view of a path; None for the project's, and for our page that people look at."""
     if not may_be_ours(path):
         return None
+    resolver = get_resolver(get_urlconf())
+    known = _known.get((resolver, path))
+    if known is not None:
+        return known
     try:
-        match = resolve(path)
+        match = resolver.resolve(path)
     except Resolver404:
         return None
-    ours = match.namespaces[-1:] == [api.urls_namespace] and match.url_name not in PAGES
-    return match if ours else None
+    if match.namespaces[-1:] != [api.urls_namespace] or match.url_name in PAGES:
+        return None
+    if _says_no_more_than_agent(match) and len(_known) < KEPT:
+        _known[resolver, path] = match
+    return match
+
+
+def _says_no_more_than_agent(match: ResolverMatch) -> bool:
+    """Tell whether a path is one of the few that an agent's clients use again and again.
+
+    One that has more in it, such as a task, seldom comes twice; and what the project reads there,
+    such as a customer, may be another the next moment.
+    """
+    return match.kwargs.keys() == {"slug"} and match.kwargs["slug"] in registry.slugs()

@@ -50,6 +50,7 @@ def begin(
     message: Message | None = None,
     scope: Scope = SCOPE,
     context_id: str = "",
+    user_id: int | None = None,
     **options: Any,
 ) -> Flush:
     """Store a new task with its first message."""
@@ -60,6 +61,7 @@ def begin(
         context_id=context_id,
         agent=scope.agent,
         owner=scope.owner,
+        user_id=user_id,
     )
     return append(head, [MessageReceived(message or said(text))], **options)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from a2a_app.agents.content import Content, as_part
-from a2a_app.protocol import Artifact
+from a2a_app.protocol import Artifact, Part
 from a2a_app.store.updates import ArtifactUpdate
 
 MAX_ID = 255
@@ -32,9 +32,16 @@ class ArtifactWriter:
 
         An artifact that never gets a last chunk is closed by the end of the task.
         """
-        parts = [as_part(each) for each in content]
-        artifact = Artifact(artifact_id=self._id, parts=parts, **self._about)
+        artifact = self._chunk([as_part(each) for each in content])
         update = ArtifactUpdate(artifact, append=self._begun, last_chunk=last)
         # What an artifact is called is said once.
         self._begun, self._about = True, {}
         return self._put(update)
+
+    def _chunk(self, parts: list[Part]) -> Artifact:
+        if not self._begun or not parts:
+            return Artifact(artifact_id=self._id, parts=parts, **self._about)
+        # The id was checked with the first chunk, and each part as it was made.
+        return Artifact.unchecked(
+            artifact_id=self._id, name="", description="", parts=parts, metadata={}, extensions=[]
+        )

@@ -23,10 +23,13 @@ def as_part(content: Content) -> Part:
 
 def agent_message(content: Content, *, context_id: str, task_id: UUID | str = "") -> Message:
     """Make a message of the agent's, of one part; without a task id it belongs to no task."""
-    return Message(
+    return Message.unchecked(
         message_id=str(uuid4()),
         context_id=context_id,
         task_id=str(task_id),
         role=Role.AGENT,
         parts=[as_part(content)],
+        metadata={},
+        extensions=[],
+        reference_task_ids=[],
     )

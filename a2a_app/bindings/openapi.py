@@ -3,6 +3,7 @@
 import inspect
 from typing import Any, TypeAlias, get_type_hints
 
+from django.http import HttpRequest
 from django.urls import reverse
 from ninja import NinjaAPI
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -103,6 +104,10 @@ class Api(NinjaAPI):
         """Give the path that the API's own are below; ninja asks a view that we leave out."""
         page = reverse(f"{self.urls_namespace}:openapi-view", kwargs=path_params)
         return page.removesuffix((self.docs_url or "").lstrip("/"))
+
+    def create_temporal_response(self, request: HttpRequest) -> Any:
+        """Give none: our views make their own, and ninja's would be thrown away each time."""
+        return None
 
     def get_openapi_schema(self, **options: Any) -> Any:
         """Describe the API."""

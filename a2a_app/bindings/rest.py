@@ -1,6 +1,7 @@
 """The HTTP+JSON binding (section 11): a URL and a body in, a result or a status out."""
 
 import json
+from functools import lru_cache
 from typing import Any, get_args
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -10,7 +11,7 @@ from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.bodies import read_json_object
 from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, version_of
+from a2a_app.bindings.calls import call_of, header, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.forms import Form
 from a2a_app.bindings.routes import Route
@@ -26,9 +27,7 @@ class Plain(Form):
 
     def __init__(self, request: HttpRequest, dialect: Dialect) -> None:
         self.dialect = dialect
-        # The first, unless the client says that it would rather have another.
-        known = dialect.media_types
-        self.media_type = request.get_preferred_type(known) or known[0]
+        self.media_type = _preferred(header(request, "Accept"), dialect.media_types)
 
     def wrap(self, body: str) -> str:
         """Give a result's JSON as it is."""
@@ -47,6 +46,17 @@ class Plain(Form):
         # What a GET gives is the caller's, and another the next moment.
         response["Cache-Control"] = "no-store"
         return response
+
+
+@lru_cache(maxsize=32)
+def _preferred(accept: str, known: tuple[str, ...]) -> str:
+    """Give the first media type, unless the client says that it would rather have another.
+
+    Clients of one kind all say the same, which Django takes as long to read as we the request.
+    """
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT"] = accept
+    return request.get_preferred_type(known) or known[0]
 
 
 async def serve(

@@ -3,25 +3,14 @@
 import re
 import secrets
 from hashlib import sha256
-from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 
 from a2a_app.models.keys import new_key
 
 _FORM = re.compile(r"a2a_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
-
-
-class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    """API keys, and which of them are good."""
-
-    def usable(self) -> Self:
-        """Only those that are neither revoked nor expired."""
-        unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        return self.filter(unexpired, revoked_at=None)
 
 
 class ApiKey(models.Model):
@@ -48,8 +37,6 @@ class ApiKey(models.Model):
     key: str = ""
     """The key itself: only on the object that issued it."""
 
-    objects = ApiKeyQuerySet.as_manager()
-
     class Meta:
         verbose_name = "API key"
 
@@ -62,6 +49,12 @@ class ApiKey(models.Model):
         self.key = f"a2a_{self.prefix}_{secrets.token_urlsafe(32)}"
         self.digest = _digest(self.key)
         return self.key
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is neither revoked nor expired."""
+        unexpired = self.expires_at is None or self.expires_at > timezone.now()
+        return unexpired and self.revoked_at is None
 
     def is_of(self, key: str) -> bool:
         """Tell whether this is the row of a key, in a time that says nothing of the digest."""

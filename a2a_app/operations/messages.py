@@ -46,7 +46,7 @@ async def send_message(
         task_id = str(head.task_id)
         found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
         task = found.task
-    return SendMessageResponse(task=task)
+    return SendMessageResponse.of(task=task)
 
 
 async def send_streaming_message(

@@ -25,7 +25,7 @@ Stream: TypeAlias = AsyncGenerator[list[StreamItem], None]
 
 def task_item(found: Snapshot) -> StreamItem:
     """Make the first item of a stream: the task, at its number."""
-    return StreamItem(found.position.seq, StreamResponse(task=found.task).to_json())
+    return StreamItem(found.position.seq, StreamResponse.of(task=found.task).to_json())
 
 
 async def linked(stream: Stream, links: Links) -> Stream:

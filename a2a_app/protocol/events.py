@@ -1,6 +1,6 @@
 """What streams are made of (sections 3.2.3 and 4.2)."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -40,6 +40,11 @@ class OneOf(Model):
         if len(given) != 1:
             raise ValueError(f"must have exactly one of {', '.join(members)}")
         return self
+
+    @classmethod
+    def of(cls, **member: Any) -> Self:
+        """Make an object of its one member, which is known to be good."""
+        return cls.unchecked(**(dict.fromkeys(cls.wire_names) | member))
 
 
 class StreamResponse(OneOf):

@@ -1,6 +1,7 @@
 """Messages and artifacts, and the parts they are made of (sections 4.1.4 to 4.1.7)."""
 
 from base64 import b64decode
+from itertools import compress
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -39,23 +40,16 @@ class Part(Model):
 
     @model_validator(mode="after")
     def _check_content(self) -> Self:
-        given = [
-            name
-            for name, value in (("text", self.text), ("raw", self.raw), ("url", self.url))
-            if value is not None
-        ]
-        if self.has_data:
-            given.append("data")
-        if len(given) != 1:
-            found = " and ".join(given) or "none of them"
+        given = (self.text is not None, self.raw is not None, self.url is not None, self.has_data)
+        if given.count(True) != 1:
+            found = " and ".join(compress(("text", "raw", "url", "data"), given)) or "none of them"
             raise ValueError(f"must have exactly one of text, raw, url and data; it has {found}")
         return self
 
     @classmethod
     def known_good(cls, value: dict[str, Any]) -> "Part":
         """Make a part of JSON values that came of a part, and need not be checked again."""
-        # Every field is given: pydantic takes long to find out what a default is.
-        return cls.model_construct(
+        return cls.unchecked(
             text=value.get("text"),
             raw=b64decode(value["raw"]) if "raw" in value else None,
             url=value.get("url"),

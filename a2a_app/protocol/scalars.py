@@ -198,12 +198,14 @@ Bytes: TypeAlias = Annotated[
 def enum_reader(kind: type[E]) -> Callable[[Any], Any]:
     """Give a validator that reads a member of an enum by its name or by its number in the proto."""
 
+    members = list(kind)
+    by_name = {member.value: member for member in members}
+
     def read(value: Any) -> Any:
-        members = list(kind)
+        if isinstance(value, str) and value in by_name:
+            return by_name[value]
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(members):
             return members[value]
-        if isinstance(value, str) and value in kind.__members__.values():
-            return kind(value)
         names = ", ".join(member.value for member in members[1:])
         raise ValueError(f"must be one of {names}")
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from a2a_app.models import ApiKey
 from a2a_app.models.api_key import prefix_of
+from a2a_app.store import statements
 
 # How exactly the last use is known: a write for each request would cost more than the request.
 EXACTNESS = timedelta(minutes=1)
@@ -18,11 +19,11 @@ def user_of(key: str) -> Any | None:
     prefix = prefix_of(key)
     if prefix is None:
         return None
-    row = ApiKey.objects.usable().filter(prefix=prefix).select_related("user").first()
-    if row is None or not row.is_of(key) or not row.user.is_active:
-        return None
-    _note_use(row)
-    return row.user
+    for row in statements.select(ApiKey, related=("user",), prefix=prefix):
+        if row.is_usable and row.is_of(key) and row.user.is_active:
+            _note_use(row)
+            return row.user
+    return None
 
 
 def _note_use(row: ApiKey) -> None:

@@ -47,9 +47,6 @@ def first_claim(head: Head, run: RunKey, worker: str, received: MessageReceived)
     """Make the claim of a turn that was stored as claimed, of what has just been stored."""
     ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
     state, version = _context_state(head)
-    user = None
-    if head.user_id is not None:
-        user = get_user_model()._base_manager.filter(pk=head.user_id).first()
     return Claim(
         run=run,
         worker=worker,
@@ -59,10 +56,17 @@ def first_claim(head: Head, run: RunKey, worker: str, received: MessageReceived)
         metadata=received.metadata,
         accepted_output_modes=list(received.accepted_output_modes),
         extensions=list(received.extensions),
-        user=user,
+        user=_user(head),
         context_state=state,
         context_version=version,
     )
+
+
+def _user(head: Head) -> Any:
+    if head.user_id is None:
+        return None
+    found = statements.select(get_user_model(), pk=head.user_id)
+    return found[0] if found else None
 
 
 def _context_state(head: Head) -> tuple[dict[str, Any], int]:

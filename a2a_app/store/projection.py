@@ -7,10 +7,12 @@ message of the client leads to SUBMITTED.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any, Self
 from uuid import UUID
 
 from a2a_app import protocol
 from a2a_app.models.keys import new_key
+from a2a_app.protocol import TaskState
 from a2a_app.store.head import Head, RunKey
 from a2a_app.store.log import Event
 from a2a_app.store.refusals import RunLostError, TaskEndedError, UnknownArtifactError
@@ -66,23 +68,64 @@ class Change:
         return self.ends_task or self.returned
 
 
+@dataclass(slots=True)
+class Draft:
+    """What updates change of a head, in place: to make a new one for each event takes long."""
+
+    state: TaskState
+    seq: int
+    turn: int
+    pushed: bool
+    metadata: Mapping[str, Any]
+    artifacts: Mapping[str, int]
+    ids: Mapping[str, str]
+    """What every event says of where it belongs."""
+
+    @classmethod
+    def of(cls, head: Head) -> Self:
+        """Begin with a head."""
+        return cls(
+            state=head.state,
+            seq=head.seq,
+            turn=head.turn,
+            pushed=head.pushed,
+            metadata=head.metadata,
+            artifacts=head.artifacts,
+            ids={"task_id": str(head.task_id), "context_id": head.context_id},
+        )
+
+    def head(self, before: Head) -> Head:
+        """Give the head that it has become, of the one that it began with."""
+        return replace(
+            before,
+            state=self.state,
+            seq=self.seq,
+            turn=self.turn,
+            pushed=self.pushed,
+            metadata=self.metadata,
+            artifacts=self.artifacts,
+        )
+
+
 def project(head: Head, updates: Sequence[Update], *, run: RunKey | None, at: datetime) -> Change:
     """Work out what the updates, in order, make of the task; raises Refused and changes nothing."""
     change = Change(before=head, head=head, at=at, run=run)
+    draft = Draft.of(head)
     for update in updates:
-        if change.head.state.is_terminal and not isinstance(update, Returned):
-            raise TaskEndedError(change.head.state)
+        if draft.state.is_terminal and not isinstance(update, Returned):
+            raise TaskEndedError(draft.state)
         match update:
             case StatusUpdate():
-                _set_status(change, update)
+                _set_status(change, draft, update)
             case ArtifactUpdate():
-                _add_chunk(change, update)
+                _add_chunk(change, draft, update)
             case MessageReceived():
-                _receive(change, update)
+                _receive(change, draft, update)
             case Returned():
-                _return(change)
+                _return(change, draft)
             case StateSaved() | FilesKept():
                 _note(change, update)
+    change.head = draft.head(head)
     return change
 
 
@@ -101,56 +144,59 @@ def check(head: Head, update: Update) -> Head:
         case StatusUpdate():
             return replace(head, state=update.state)
         case ArtifactUpdate():
-            return replace(head, artifacts=_artifacts_after(head, update))
+            artifacts = _artifacts_after(head, update)
+            # The same after most chunks of many.
+            return head if artifacts is head.artifacts else replace(head, artifacts=artifacts)
         case _:
             return head
 
 
-def _set_status(change: Change, update: StatusUpdate) -> None:
-    head = change.head
-    metadata = {**head.metadata, **update.metadata} if update.metadata else head.metadata
-    change.head = replace(head, state=update.state, metadata=metadata)
+def _set_status(change: Change, draft: Draft, update: StatusUpdate) -> None:
+    draft.state = update.state
+    if update.metadata:
+        draft.metadata = {**draft.metadata, **update.metadata}
     change.error = update.error or change.error
     change.status_changed = True
     change.status_message = None
-    seq = change.head.seq + 1
     if update.message is not None:
         change.status_message = new_key()
-        change.messages.append((change.status_message, seq, update.message))
-    status = protocol.TaskStatus(state=update.state, message=update.message, timestamp=change.at)
-    event = protocol.TaskStatusUpdateEvent(
-        task_id=str(head.task_id),
-        context_id=head.context_id,
-        status=status,
-        metadata=update.metadata,
+        change.messages.append((change.status_message, draft.seq + 1, update.message))
+    status = protocol.TaskStatus.unchecked(
+        state=update.state, message=update.message, timestamp=change.at
     )
-    _log(change, protocol.StreamResponse(status_update=event))
+    # An agent's metadata has not been looked at before; all else is ours, or was.
+    make = protocol.TaskStatusUpdateEvent
+    event = (make if update.metadata else make.unchecked)(
+        **draft.ids, status=status, metadata=update.metadata
+    )
+    _log(change, draft, protocol.StreamResponse.of(status_update=event))
 
 
-def _add_chunk(change: Change, update: ArtifactUpdate) -> None:
-    head = change.head
-    change.head = replace(head, artifacts=_artifacts_after(head, update))
-    event = protocol.TaskArtifactUpdateEvent(
-        task_id=str(head.task_id),
-        context_id=head.context_id,
+def _add_chunk(change: Change, draft: Draft, update: ArtifactUpdate) -> None:
+    begun = draft.artifacts
+    draft.artifacts = _artifacts_after(draft, update)
+    # An agent says what is last, and nobody has looked at that before.
+    known = not update.metadata and isinstance(update.last_chunk, bool)
+    make = protocol.TaskArtifactUpdateEvent
+    event = (make.unchecked if known else make)(
+        **draft.ids,
         artifact=update.artifact,
         append=update.append,
         last_chunk=update.last_chunk,
         metadata=update.metadata,
     )
     key = update.artifact.artifact_id
-    _log(change, protocol.StreamResponse(artifact_update=event), artifact_id=key)
-    seq = change.head.seq
+    _log(change, draft, protocol.StreamResponse.of(artifact_update=event), artifact_id=key)
     changed = change.artifacts.get(key)
     if changed is None or not update.append:
-        first = head.artifacts[key] if update.append else seq
+        first = begun[key] if update.append else draft.seq
         changed = ArtifactChange(first_seq=first, begins=not update.append)
         change.artifacts[key] = changed
     changed.chunks.append(update.artifact)
-    changed.last_seq = seq if update.last_chunk else None
+    changed.last_seq = draft.seq if update.last_chunk else None
 
 
-def _artifacts_after(head: Head, update: ArtifactUpdate) -> Mapping[str, int]:
+def _artifacts_after(head: Head | Draft, update: ArtifactUpdate) -> Mapping[str, int]:
     key = update.artifact.artifact_id
     if update.append and key not in head.artifacts:
         raise UnknownArtifactError(key)
@@ -160,26 +206,24 @@ def _artifacts_after(head: Head, update: ArtifactUpdate) -> Mapping[str, int]:
     return others if update.last_chunk else {**others, key: head.seq + 1}
 
 
-def _receive(change: Change, update: MessageReceived) -> None:
-    head = change.head
+def _receive(change: Change, draft: Draft, update: MessageReceived) -> None:
     # A task that rests begins anew; one that is busy keeps its state, and the message its place.
-    state = protocol.TaskState.SUBMITTED if head.is_idle else head.state
-    pushed = head.pushed or update.webhook is not None
-    change.head = replace(head, turn=head.turn + 1, pushed=pushed)
+    rests = draft.turn == change.before.answered
+    draft.turn += 1
+    draft.pushed = draft.pushed or update.webhook is not None
     message_key = new_key()
-    change.messages.append((message_key, head.seq + 1, update.message))
-    change.turns.append((message_key, change.head.turn, update))
-    _set_status(change, StatusUpdate(state))
+    change.messages.append((message_key, draft.seq + 1, update.message))
+    change.turns.append((message_key, draft.turn, update))
+    _set_status(change, draft, StatusUpdate(TaskState.SUBMITTED if rests else draft.state))
 
 
-def _return(change: Change) -> None:
-    head = change.head
+def _return(change: Change, draft: Draft) -> None:
     change.returned = True
-    if head.state.is_terminal or head.state.is_interrupted:
+    if draft.state.is_terminal or draft.state.is_interrupted:
         return
     assert change.run is not None  # only a run returns
-    if head.turn == change.run.turn:
-        _set_status(change, StatusUpdate(protocol.TaskState.COMPLETED))
+    if draft.turn == change.run.turn:
+        _set_status(change, draft, StatusUpdate(TaskState.COMPLETED))
 
 
 def _note(change: Change, update: StateSaved | FilesKept) -> None:
@@ -189,7 +233,10 @@ def _note(change: Change, update: StateSaved | FilesKept) -> None:
         change.files += update.keys
 
 
-def _log(change: Change, response: protocol.StreamResponse, artifact_id: str = "") -> None:
-    head = change.head = replace(change.head, seq=change.head.seq + 1)
-    turn = change.run.turn if change.run else min(head.answered + 1, head.turn)
-    change.events.append(Event(head.seq, turn, head.state, response.to_json(), artifact_id))
+def _log(
+    change: Change, draft: Draft, response: protocol.StreamResponse, artifact_id: str = ""
+) -> None:
+    draft.seq += 1
+    run = change.run
+    turn = run.turn if run else min(change.before.answered + 1, draft.turn)
+    change.events.append(Event(draft.seq, turn, draft.state, response.to_json(), artifact_id))

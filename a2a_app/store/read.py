@@ -167,7 +167,7 @@ def with_details(
 
 def message(row: models.Message | MessageRow, *, context_id: str) -> protocol.Message:
     """Make the protocol's message of a row."""
-    return protocol.Message.model_construct(
+    return protocol.Message.unchecked(
         message_id=row.message_id,
         context_id=context_id,
         task_id=str(row.task_id) if row.task_id else "",
@@ -183,10 +183,10 @@ def _task(
     row: TaskRow, history: list[protocol.Message], artifacts: list[protocol.Artifact]
 ) -> protocol.Task:
     said = row.status_message
-    return protocol.Task.model_construct(
+    return protocol.Task.unchecked(
         id=str(row.pk),
         context_id=row.context_id,
-        status=protocol.TaskStatus.model_construct(
+        status=protocol.TaskStatus.unchecked(
             state=protocol.TaskState(row.state),
             message=message(said, context_id=row.context_id) if said else None,
             timestamp=row.status_at,
@@ -287,4 +287,4 @@ def _columns(row: ArtifactRow) -> dict[str, Any]:
 def artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
     """Make the protocol's artifact of its columns."""
     parts = [protocol.Part.known_good(part) for part in columns["parts"]]
-    return protocol.Artifact.model_construct(artifact_id=artifact_id, **{**columns, "parts": parts})
+    return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})

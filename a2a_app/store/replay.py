@@ -61,7 +61,7 @@ class Replay:
         history = [each for each in self._messages if each is not self._status.message]
         if history_length is not None:
             history = history[len(history) - min(history_length, len(history)) :]
-        return protocol.Task.model_construct(
+        return protocol.Task.unchecked(
             id=self._ids["task_id"],
             context_id=self._ids["context_id"],
             status=self._status,

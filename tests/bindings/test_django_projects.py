@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from a2a_app.middleware import bypass
+from tests.bindings import customers
 from tests.bindings.conftest import BYPASS, Rpc, Settings, body_of, error_of, events_of
 from tests.bindings.rest import Rest
 from tests.conftest import Serve
@@ -50,6 +51,10 @@ def closed(_: Any) -> Any:
     return middleware
 
 
+async def _status(rpc: Rpc, path: str) -> int:
+    return (await rpc.post(envelope("ListTasks", {}), path=path)).status_code
+
+
 async def test_with_a_transaction_for_each_request(
     rpc: Rpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +87,18 @@ async def test_past_the_middleware_below(settings: Any, rpc: Rpc) -> None:
     # Pages for people, and whatever is not ours, go the whole way.
     for page in ("/a2a/openapi.html", "/a2a/openapi.json", "/admin/", "/a2a/load/nothing/at/all"):
         assert (await rpc.http.get(page)).status_code == 503
+
+
+async def test_past_the_middleware_only_where_the_project_has_us_at_present(
+    settings: Any, rpc: Rpc
+) -> None:
+    settings.MIDDLEWARE = [BYPASS, f"{__name__}.closed"]
+    assert [await _status(rpc, "/a2a/load/") for _ in range(2)] == [200, 200]
+    settings.ROOT_URLCONF = customers.__name__
+    assert await _status(rpc, "/a2a/load/") == 503
+    for there, status in ((True, 200), (False, 503), (True, 200)):
+        (customers.CUSTOMERS.add if there else customers.CUSTOMERS.discard)("acme")
+        assert [await _status(rpc, "/acme/a2a/load/") for _ in range(2)] == [status, status]
 
 
 async def test_past_nothing_where_requests_are_synchronous(settings: Any) -> None:

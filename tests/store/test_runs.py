@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from a2a_app import models
@@ -69,6 +70,16 @@ def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
     assert early.started_at is not None and early.lease_until is not None
     assert abs(early.lease_until - timezone.now() - LEASE) < timedelta(seconds=10)
     assert claim_of(first.head.task_id, "two") is None
+
+
+def test_a_claim_has_the_user_whose_task_it_is() -> None:
+    ann = User.objects.create(username="ann", email="ann@example.com")
+    first = begin(user_id=ann.pk, claimant=CLAIMANT).claim
+    by_hand = claimed(user_id=ann.pk)
+    assert first is not None
+    for user in (first.user, by_hand.user):
+        assert isinstance(user, User)
+        assert (user, user.email, user.is_authenticated) == (ann, ann.email, True)
 
 
 def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_remembers() -> None:
