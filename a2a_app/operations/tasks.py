@@ -1,5 +1,6 @@
 """GetTask, ListTasks, CancelTask and SubscribeToTask (sections 3.1.3 to 3.1.6)."""
 
+import asyncio
 from uuid import UUID
 
 from a2a_app import protocol
@@ -40,8 +41,10 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         raise protocol.TaskNotCancelableError(
             "The agent cannot be stopped.", task_id=str(head.task_id)
         )
+    update = StatusUpdate(TaskState.CANCELED, metadata=params.metadata)
     try:
-        await write(head, StatusUpdate(TaskState.CANCELED, metadata=params.metadata))
+        # Shielded: the agent is to be stopped, though the client leaves now.
+        await asyncio.shield(write(head, update))
     except TaskEndedError as ended:
         if ended.state is not TaskState.CANCELED:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None

@@ -112,7 +112,7 @@ class Execution:
         message = agent_message(text, context_id=head.context_id, task_id=head.task_id)
         update = StatusUpdate(TaskState.FAILED, message, error=trace)
         try:
-            await write(head, update, run=run)
+            await asyncio.shield(write(head, update, run=run))
         except Refused as refusal:
             logger.info("Run %s of task %s: %s", run.id, self._turn.task_id, refusal)
 

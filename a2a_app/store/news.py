@@ -33,15 +33,21 @@ class News:
 
 async def tell(flush: Flush) -> None:
     """Tell the task's streams what was committed, and the workers of runs that it stopped."""
-    small = sum(len(event.body) for event in flush.events) <= MAX_CHARACTERS
-    events = [[e.turn, e.state.value, e.body] for e in flush.events] if small else []
     head = flush.head
-    news = {"seq": head.seq, "answered": head.answered, "events": events}
-    await live.publish(live.task_group(head.task_id), news)
+    # What begins a task is no news: who knows the task, knows it from that commit or a later one.
+    if head.seq > len(flush.events):
+        await _tell_streams(flush)
     if head.pushed:
         await live.publish(live.PUSH_GROUP, {})
     for run_id, worker in flush.stopped:
         await live.publish(live.worker_group(worker), {"stopped": run_id.hex})
+
+
+async def _tell_streams(flush: Flush) -> None:
+    small = sum(len(event.body) for event in flush.events) <= MAX_CHARACTERS
+    events = [[e.turn, e.state.value, e.body] for e in flush.events] if small else []
+    news = {"seq": flush.head.seq, "answered": flush.head.answered, "events": events}
+    await live.publish(live.task_group(flush.head.task_id), news)
 
 
 def stopped_run(message: dict[str, Any]) -> UUID:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from a2a_app.store import database, news
@@ -147,13 +147,10 @@ async def write(
 ) -> Flush:
     """Append one update outside any writer (a client's message, a cancel), and tell of it.
 
-    Commit and telling belong together: they go on to their end even if the caller is cancelled.
+    Commit and telling belong together: a caller that may be cancelled shields this call.
     """
-    return await asyncio.shield(_write(head, update, run=run, order=order, claimant=claimant))
-
-
-async def _write(head: Head, update: Update, **options: Any) -> Flush:
     async with Kept([update], owner=head.owner, task_id=head.task_id) as kept:
-        flush = await database.run(append, head, with_files(kept), **options)
+        updates = with_files(kept)
+        flush = await database.run(append, head, updates, run=run, order=order, claimant=claimant)
     await news.tell(flush)
     return flush

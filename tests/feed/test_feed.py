@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
-from a2a_app import models
+from a2a_app import live, models
 from a2a_app.feed import Follower, Until
 from a2a_app.protocol import TaskState
 from a2a_app.store import database, news, read
@@ -131,6 +131,17 @@ async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on()
     updates = [status(TaskState.AUTH_REQUIRED, "?")]
     await news.tell(await database.run(append, claim.head, updates, run=claim.run))
     assert await waiting == [2]
+
+
+async def test_what_begins_a_task_is_told_to_nobody_and_what_follows_to_all() -> None:
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    flush = await database.run(begin)
+    await live.listen(live.task_group(flush.head.task_id), heard.put_nowait)
+    await news.tell(flush)
+    head = await write(flush.head, status(TaskState.WORKING))
+    await write(head, status(TaskState.COMPLETED))
+    async with asyncio.timeout(SECONDS):
+        assert [(await heard.get())["seq"] for _ in range(2)] == [2, 3]
 
 
 async def test_a_slow_stream_holds_up_nobody_and_misses_nothing(settings: Settings) -> None:
