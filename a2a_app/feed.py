@@ -79,9 +79,10 @@ class Follower:
         while not until.reached(state, turn, topic.answered_at(seq)) and not topic.gone:
             quiet = not self._behind and not self._buffer and await self._hear_nothing()
             events = [] if quiet else await self._next(seq)
-            end = self._end(events, until)
-            if end is not None:
-                yield events[: end + 1]
+            left = self._left(events, until, state, turn)
+            if left is not None:
+                if left:
+                    yield left
                 return
             if events:
                 seq, state, turn = events[-1].seq, events[-1].state, events[-1].turn
@@ -133,12 +134,13 @@ class Follower:
         return False
 
     @staticmethod
-    def _end(events: list[Event], until: Until) -> int | None:
-        """Find the last event to follow, where others come after it."""
-        for place, event in enumerate(events[:-1]):
+    def _left(events: list[Event], until: Until, state: TaskState, turn: int) -> list[Event] | None:
+        """Give what is still to follow, where others come after it; None: all of it is."""
+        for place, event in enumerate(events):
             # Where the next event is of a later turn, this one was over, and else it was not.
-            if until.reached(event.state, event.turn, events[place + 1].turn - 1):
-                return place
+            if until.reached(state, turn, event.turn - 1):
+                return events[:place]
+            state, turn = event.state, event.turn
         return None
 
 

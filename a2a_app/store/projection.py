@@ -1,7 +1,7 @@
 """The projection: what an update makes of a task. Pure, so that its rules can be read and tested.
 
 Transitions: a terminal state is the last (R3); every other state may follow any other, but only a
-message of the client leads to SUBMITTED.
+message of the client leads to SUBMITTED, at once where the task rests, or when its turn comes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,7 +151,9 @@ def check(head: Head, update: Update) -> Head:
             return head
 
 
-def _set_status(change: Change, draft: Draft, update: StatusUpdate) -> None:
+def _set_status(
+    change: Change, draft: Draft, update: StatusUpdate, *, turn: int | None = None
+) -> None:
     draft.state = update.state
     if update.metadata:
         draft.metadata = {**draft.metadata, **update.metadata}
@@ -169,7 +171,7 @@ def _set_status(change: Change, draft: Draft, update: StatusUpdate) -> None:
     event = (make if update.metadata else make.unchecked)(
         **draft.ids, status=status, metadata=update.metadata
     )
-    _log(change, draft, protocol.StreamResponse.of(status_update=event))
+    _log(change, draft, protocol.StreamResponse.of(status_update=event), turn=turn)
 
 
 def _add_chunk(change: Change, draft: Draft, update: ArtifactUpdate) -> None:
@@ -219,11 +221,17 @@ def _receive(change: Change, draft: Draft, update: MessageReceived) -> None:
 
 def _return(change: Change, draft: Draft) -> None:
     change.returned = True
-    if draft.state.is_terminal or draft.state.is_interrupted:
+    if draft.state.is_terminal:
         return
     assert change.run is not None  # only a run returns
-    if draft.turn == change.run.turn:
+    is_newest = draft.turn == change.run.turn
+    if is_newest and not draft.state.is_interrupted:
         _set_status(change, draft, StatusUpdate(TaskState.COMPLETED))
+    elif draft.state.is_interrupted and not is_newest:
+        # The client was quicker to answer than the agent to return: no word is awaited any more,
+        # and whoever waits for the answer to that must not take the old question for it.
+        following = StatusUpdate(TaskState.SUBMITTED)
+        _set_status(change, draft, following, turn=change.run.turn + 1)
 
 
 def _note(change: Change, update: StateSaved | FilesKept) -> None:
@@ -234,9 +242,14 @@ def _note(change: Change, update: StateSaved | FilesKept) -> None:
 
 
 def _log(
-    change: Change, draft: Draft, response: protocol.StreamResponse, artifact_id: str = ""
+    change: Change,
+    draft: Draft,
+    response: protocol.StreamResponse,
+    artifact_id: str = "",
+    turn: int | None = None,
 ) -> None:
     draft.seq += 1
     run = change.run
-    turn = run.turn if run else min(change.before.answered + 1, draft.turn)
+    if turn is None:
+        turn = run.turn if run else min(change.before.answered + 1, draft.turn)
     change.events.append(Event(draft.seq, turn, draft.state, response.to_json(), artifact_id))

@@ -18,7 +18,7 @@ from a2a_app.store.append import append
 from a2a_app.store.head import Head
 from a2a_app.store.log import Event
 from a2a_app.store.updates import MessageReceived, Returned, Update
-from tests.tasks import SCOPE, begin, chunk, claimed, said, status
+from tests.tasks import SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -131,6 +131,35 @@ async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on()
     updates = [status(TaskState.AUTH_REQUIRED, "?")]
     await news.tell(await database.run(append, claim.head, updates, run=claim.run))
     assert await waiting == [2]
+
+
+@pytest.mark.usefixtures("layer")
+async def test_an_answer_that_comes_before_the_agent_returns_is_waited_for_to_its_own_end() -> None:
+    claim = await database.run(claimed)
+    task_id = claim.head.task_id
+    asker = asyncio.create_task(follow(task_id, Until(1), after=1))
+    updates: list[Update] = [status(TaskState.INPUT_REQUIRED, "?")]
+    flush = await database.run(append, claim.head, updates, run=claim.run)
+    await news.tell(flush)
+    flush = await database.run(append, flush.head, [MessageReceived(said("answer"))])
+    await news.tell(flush)
+    sent = flush.head.seq
+    waiting = asyncio.create_task(follow(task_id, Until(2, turn_over=False), after=sent))
+    streaming = asyncio.create_task(follow(task_id, Until(2), after=sent))
+    flush = await database.run(append, flush.head, [Returned()], run=claim.run)
+    await news.tell(flush)
+    assert flush.head.state is TaskState.SUBMITTED
+    following = await database.run(claim_of, task_id)
+    assert following is not None
+    head = following.head
+    for update in (chunk("thanks", append=False), status(TaskState.INPUT_REQUIRED, "and?")):
+        flush = await database.run(append, head, [update], run=following.run)
+        await news.tell(flush)
+        head = flush.head
+    assert await asker == [2, 3]
+    assert await waiting == [4, 5, 6]
+    await news.tell(await database.run(append, head, [Returned()], run=following.run))
+    assert await streaming == [4, 5, 6]
 
 
 async def test_what_begins_a_task_is_told_to_nobody_and_what_follows_to_all() -> None:
