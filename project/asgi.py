@@ -1,5 +1,6 @@
 """What daphne serves: project.asgi:application."""
 
+import gc
 import os
 
 from a2a_app.asgi import get_asgi_application
@@ -7,3 +8,7 @@ from a2a_app.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 application = get_asgi_application()
+
+# What is loaded by now stays: Python need not look through it for garbage, time and again.
+gc.collect()
+gc.freeze()
