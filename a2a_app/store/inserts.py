@@ -44,12 +44,19 @@ class Constant(BaseExpression):
         return self._sql, []
 
 
-# What is empty mostly is. Each is one object: a shape is found by it.
-_CONSTANTS = {
+# What is empty mostly is, and a new task's numbers are 0 and 1. Each is one object: a shape is
+# found by it.
+_EMPTY = {
     NoneType: Constant("NULL"),
     str: Constant("''", of_json="'\"\"'"),
     list: Constant("'[]'"),
     dict: Constant("'{}'"),
+}
+_NUMBERS = {
+    (bool, False): Constant("FALSE", of_json="'false'"),
+    (bool, True): Constant("TRUE", of_json="'true'"),
+    (int, 0): Constant("0", of_json="'0'"),
+    (int, 1): Constant("1", of_json="'1'"),
 }
 
 
@@ -87,9 +94,12 @@ def insertion(
 
 
 def _fixed(value: Any) -> BaseExpression | None:
-    """Give what of a value is part of the shape: nothing at all, or an expression."""
+    """Give what of a value is part of the shape: a constant, an expression, or nothing."""
+    kind = type(value)
+    if kind is int or kind is bool:
+        return _NUMBERS.get((kind, value))
     if not value:
-        return _CONSTANTS.get(type(value))
+        return _EMPTY.get(kind)
     return value if isinstance(value, BaseExpression) else None
 
 

@@ -121,7 +121,7 @@ def test_rows_come_out_as_they_went_in_however_many(count: int) -> None:
     assert [columns(row) for row in found] == [columns(row) for row in rows]
 
 
-@pytest.mark.parametrize("value", ["", [], {}, 0, False, "null"])
+@pytest.mark.parametrize("value", ["", [], {}, 0, 1, 2, False, True, "null"])
 def test_what_is_empty_comes_out_as_it_went_in(value: Any) -> None:
     begin()
     row = models.Context(context_id="empty", agent="load", owner="", state=value)
