@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Message: TypeAlias = dict[str, Any]
 Listener: TypeAlias = Callable[[Message], None]
+Act: TypeAlias = Callable[[BaseChannelLayer], Coroutine[Any, Any, None]]
 
 # Nobody is in it: a message to it says whether the layer works.
 PROBE_GROUP = "a2a.probe"
@@ -104,19 +105,22 @@ class Hub:
         self._unwanted.add(group)
         await self._try(lambda layer: self._leave(layer, group))
 
-    async def _try(self, act: Callable[[BaseChannelLayer], Coroutine[Any, Any, None]]) -> None:
+    async def _try(self, act: Act) -> None:
         if self._layer is None or self._mending is not None:
             return
         try:
-            async with self._patience.limit(PATIENCE_SECONDS):
-                try:
-                    await act(self._layer)
-                # The layer's own errors have no common base: a lost connection, a full Redis…
-                except Exception:
-                    # A connection that was closed while nobody used it: the next one is new.
-                    await act(self._layer)
+            await self._patience.wait(self._do(act, self._layer), PATIENCE_SECONDS)
         except Exception as error:
             self._mend_after(self._layer, error)
+
+    @staticmethod
+    async def _do(act: Act, layer: BaseChannelLayer) -> None:
+        try:
+            await act(layer)
+        # The layer's own errors have no common base: a lost connection, a full Redis…
+        except Exception:
+            # A connection that was closed while nobody used it: the next one is new.
+            await act(layer)
 
     async def _join(self, layer: BaseChannelLayer, group: str) -> None:
         await layer.group_add(group, await self._channel(layer))

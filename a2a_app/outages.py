@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # How often is looked whether there was an answer, before patience is at an end. An event loop that
 # was blocked for long, and has read no answers, has looked once.
@@ -43,27 +45,26 @@ class Patience:
     """
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Timeout] = set()
+        self._waiting: dict[asyncio.Timeout, float] = {}
         self._answers = 0
         self._seen = 0
         self._silent = 0
         self._looking: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def limit(self, seconds: float) -> AsyncIterator[None]:
-        """Ask the service something; raises TimeoutError once it has answered nobody for so long.
+    async def wait(self, answer: Awaitable[T], seconds: float) -> T:
+        """Give an answer; raises TimeoutError once the service has answered nobody for so long.
 
         An error is an answer too.
         """
-        limit = asyncio.timeout(MOST * seconds)
-        self._waiting.add(limit)
+        limit = asyncio.timeout(None)
+        self._waiting[limit] = asyncio.get_running_loop().time()
         if self._looking is None:
             self._look_later(seconds)
         try:
             async with limit:
-                yield
+                return await answer
         finally:
-            self._waiting.discard(limit)
+            del self._waiting[limit]
             self._answers += not limit.expired()
 
     def _look_later(self, seconds: float) -> None:
@@ -75,14 +76,14 @@ class Patience:
         is_silent = bool(self._waiting) and self._answers == self._seen
         self._silent = self._silent + 1 if is_silent else 0
         self._seen = self._answers
-        if self._silent == LOOKS:
-            self._silent = 0
-            self._give_up()
+        self._give_up(0 if self._silent == LOOKS else MOST * seconds)
+        self._silent %= LOOKS
         if self._waiting:
             self._look_later(seconds)
 
-    def _give_up(self) -> None:
+    def _give_up(self, waited: float) -> None:
+        """End the wait of all who have waited for so many seconds."""
         now = asyncio.get_running_loop().time()
-        for limit in self._waiting:
-            if not limit.expired():
+        for limit, since in self._waiting.items():
+            if now - since >= waited and not limit.expired():
                 limit.reschedule(now)

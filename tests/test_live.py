@@ -144,8 +144,7 @@ async def test_nobody_waits_for_ever_while_others_are_answered() -> None:
     patience = Patience()
 
     async def ask(answered: asyncio.Event) -> None:
-        async with patience.limit(0.01):
-            await answered.wait()
+        await patience.wait(answered.wait(), 0.01)
 
     forgotten = asyncio.create_task(ask(asyncio.Event()))
     async with asyncio.timeout(SECONDS):
