@@ -5,9 +5,8 @@ own, with its own connections. asgiref starts it anew each time, and another to 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import connections
@@ -19,17 +18,22 @@ _free: list[Executor] = []
 _lent: dict[ThreadSensitiveContext, Executor] = {}
 
 
-@asynccontextmanager
-async def kept_thread() -> AsyncIterator[None]:
-    """Serve a request with a thread that others have used before it, one at a time."""
-    thread = _free.pop() if _free else ThreadPoolExecutor(1, thread_name_prefix="a2a-request")
-    context = ThreadSensitiveContext(executor=thread)
-    _lent[context] = thread
-    try:
-        async with context:
-            yield
-    finally:
-        _give_back(context)
+class KeptThread:
+    """Serves a request with a thread that others have used before it, one at a time."""
+
+    def __init__(self) -> None:
+        thread = _free.pop() if _free else ThreadPoolExecutor(1, thread_name_prefix="a2a-request")
+        self._context: Any = ThreadSensitiveContext(executor=thread)
+        _lent[self._context] = thread
+
+    async def __aenter__(self) -> None:
+        await self._context.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        try:
+            await self._context.__aexit__(*error)
+        finally:
+            _give_back(self._context)
 
 
 async def hand_thread_back() -> None:

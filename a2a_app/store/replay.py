@@ -4,6 +4,7 @@ Most tasks have one message, and are followed by its sender until they end.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
@@ -74,11 +75,16 @@ class Replay:
         body = from_json(event.body)
         if "statusUpdate" in body:
             update = body["statusUpdate"]
-            self._status = protocol.TaskStatus.from_dict(update["status"])
+            said = update["status"].get("message")
+            message = protocol.Message.from_dict({**said, **self._ids}) if said else None
+            self._status = protocol.TaskStatus.unchecked(
+                state=event.state,
+                message=message,
+                timestamp=datetime.fromisoformat(update["status"]["timestamp"]),
+            )
             self._metadata |= update.get("metadata", {})
-            if self._status.message is not None:
-                self._status.message = self._status.message.model_copy(update=self._ids)
-                self._messages.append(self._status.message)
+            if message is not None:
+                self._messages.append(message)
         else:
             update = body["artifactUpdate"]
             chunk = update["artifact"]
