@@ -42,10 +42,10 @@ def asked() -> tuple[Plan, bool]:
 def main() -> None:
     """Measure, print, and write if asked to."""
     plan, write = asked()
-    # These have any core, so they start before this process takes one.
+    cores.take_the_load_core()
+    # What is started before the servers shares the core of the load: theirs is theirs alone.
     redis()
     postgresql.make_ready()
-    cores.take_the_load_core()
     for name, text in plan.sections():
         print(f"## {name}\n\n{text}", flush=True)
         if write:
