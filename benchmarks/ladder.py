@@ -68,6 +68,8 @@ RUNGS = (
     Rung(
         "GetTask: a task is read and written out", "a2a_app", lambda p: p.ask("GetTask", id=p.small)
     ),
+    # As many as a message and its answer need: the task with its message, and the end.
+    Rung("the floor of a send: Django, and a row committed, twice", "plain", _nothing("/commits/")),
     Rung("SendMessage, without a wait for the disk", "unsafe", lambda peer: peer.send()),
     Rung("SendMessage", "a2a_app", lambda peer: peer.send()),
 )

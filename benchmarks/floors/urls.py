@@ -1,9 +1,14 @@
-"""Views that do nothing, Django's and django-ninja's, in place of all of the project's URLs."""
+"""Views that do next to nothing, Django's and ninja's, in place of all of the project's URLs."""
 
+from uuid import uuid4
+
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
+
+from a2a_app.store import database
 
 api = NinjaAPI(urls_namespace="floor", docs_url=None, openapi_url=None)
 
@@ -13,6 +18,22 @@ async def nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse(b"{}", content_type="application/json")
 
 
+@csrf_exempt
+async def two_commits(request: HttpRequest) -> HttpResponse:
+    for _ in range(2):
+        await database.run(_commit_a_row)
+    return HttpResponse(b"{}", content_type="application/json")
+
+
+def _commit_a_row() -> None:
+    with connections[database.alias()].cursor() as cursor:
+        cursor.execute("INSERT INTO django_session VALUES (%s, '', now())", [uuid4().hex])
+
+
 api.post("/")(nothing)
 
-urlpatterns = [path("django/", nothing), path("ninja/", api.urls)]
+urlpatterns = [
+    path("django/", nothing),
+    path("commits/", two_commits),
+    path("ninja/", api.urls),
+]
