@@ -8,6 +8,7 @@ import pytest
 from a2a_app.protocol import Artifact, Part, TaskState
 from a2a_app.store import read
 from a2a_app.store.append import append
+from a2a_app.store.claims import Claim
 from a2a_app.store.log import Flush
 from a2a_app.store.replay import MAX_CHARACTERS, Replay
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, Returned, StatusUpdate, Update
@@ -92,31 +93,32 @@ def test_it_is_not_given_where_it_is_not_known_how_many_messages_it_has() -> Non
     assert replay.end(0, history_length=None) is None
 
 
-def test_it_is_not_given_where_another_message_came_meanwhile() -> None:
+def interrupted() -> tuple[Replay, Flush, Claim]:
+    """Let another message come while a run answers the first."""
     flush = begin()
     replay = Replay(flush)
     claim = claim_of(flush.head.task_id)
     assert claim is not None
     flush = append(claim.head, [MessageReceived(said("and this?"))])
     replay.add(flush.events)
+    return replay, flush, claim
+
+
+def test_it_is_not_given_where_another_message_came_meanwhile() -> None:
+    replay, flush, claim = interrupted()
     flush = append(flush.head, [StatusUpdate(COMPLETED)], run=claim.run)
     replay.add(flush.events)
     assert replay.end(flush.head.answered, history_length=None) is None
 
 
 def test_it_is_not_given_where_another_turn_has_ended_it() -> None:
-    flush = begin()
-    replay = Replay(flush)
-    claim = claim_of(flush.head.task_id)
-    assert claim is not None
-    flush = append(claim.head, [MessageReceived(said("and this?"))])
-    replay.add(flush.events)
+    replay, flush, claim = interrupted()
     flush = append(flush.head, [Returned()], run=claim.run)
     assert flush.head.answered == 1
     replay.add(flush.events)
-    claim = claim_of(flush.head.task_id)
-    assert claim is not None
-    replay.add(append(claim.head, [Returned()], run=claim.run).events)
+    following = claim_of(flush.head.task_id)
+    assert following is not None
+    replay.add(append(following.head, [Returned()], run=following.run).events)
     # As one who has heard of the first turn's end, and read the rest.
     assert replay.end(1, history_length=None) is None
 
