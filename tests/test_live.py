@@ -28,6 +28,16 @@ def layer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waver
     channel_layers.backends.clear()
 
 
+@pytest.fixture
+def slow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Slow"}}
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.2)
+    made = get_channel_layer()
+    assert isinstance(made, Slow)
+    yield made
+    channel_layers.backends.clear()
+
+
 class Ear:
     """Hears a group."""
 
@@ -126,18 +136,13 @@ async def test_a_connection_that_was_closed_while_unused_loses_no_message(
 
 
 async def test_a_layer_that_is_busy_with_many_does_not_count_as_away(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    slow: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Slow"}}
-    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.2)
     async with asyncio.timeout(SECONDS):
         # In all they take four times as long as one may.
         await asyncio.gather(*[live.listen(f"group{number}", print) for number in range(40)])
-    layer = get_channel_layer()
-    assert isinstance(layer, Slow)
-    assert len(layer.groups) == 40
+    assert len(slow.groups) == 40
     assert not caplog.records
-    channel_layers.backends.clear()
 
 
 async def test_nobody_waits_for_ever_while_others_are_answered() -> None:

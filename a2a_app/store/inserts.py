@@ -6,9 +6,11 @@ takes longer than to store it.
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from django.db import connections
 from django.db.models import JSONField
@@ -130,7 +132,14 @@ def _for_postgresql(statement: Statement, model: Model, rows: Sequence[Row]) -> 
     # than PostgreSQL to insert the rows.
     given = f"json_to_recordset((%s)::json) AS given({_typed(model, tuple(rows[0]))})"
     text = f"{before}SELECT * FROM {given}"  # noqa: S608  # no values
-    return Sql(text, [json.dumps(rows, default=str)], after)
+    return Sql(text, [json.dumps(rows, default=_as_text)], after)
+
+
+def _as_text(value: object) -> str:
+    """Write what JSON has no form for as PostgreSQL reads it."""
+    if isinstance(value, UUID | datetime):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a row.")
 
 
 def _in_groups(statement: Statement, rows: Sequence[list[Any]]) -> list[Sql]:

@@ -14,7 +14,7 @@ from a2a_app.store.chunks import assemble, chunk_of
 from a2a_app.store.log import Event, Flush
 from a2a_app.store.shown import ArtifactRow, MessageRow, TaskRow
 
-Row = TypeVar("Row")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _key(task_id: str) -> UUID:
         raise _not_found(task_id) from None
 
 
-def _only(found: Sequence[Row], task_id: str) -> Row:
+def _only(found: Sequence[Found], task_id: str) -> Found:
     if not found:
         raise _not_found(task_id)
     return found[0]

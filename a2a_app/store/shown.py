@@ -9,7 +9,7 @@ from a2a_app import models
 from a2a_app.store import statements
 from a2a_app.store.statements import Fields, Reading
 
-Row = TypeVar("Row", bound=NamedTuple)
+Shown = TypeVar("Shown", bound=NamedTuple)
 
 
 class MessageRow(NamedTuple):
@@ -121,5 +121,5 @@ def _artifacts(**where: Any) -> Reading:
     )
 
 
-def _made(row: type[Row], *found: list[Any]) -> list[Row]:
+def _made(row: type[Shown], *found: list[Any]) -> list[Shown]:
     return [row(*values) for some in found for values in some]

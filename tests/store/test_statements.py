@@ -129,6 +129,13 @@ def test_what_is_empty_comes_out_as_it_went_in(value: Any) -> None:
     assert models.Context.objects.get(pk=row.pk).state == value
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_no_json_is_refused_however_many_rows_there_are(count: int) -> None:
+    row = {**columns(models.Context(context_id="x", agent="load")), "state": {"a": object()}}
+    with pytest.raises(TypeError):
+        insert(models.Context, [row] * count)
+
+
 def test_a_field_of_another_type_prepares_its_values_itself() -> None:
     class Reversed(CharField[str, str]):
         def get_prep_value(self, value: Any) -> Any:
