@@ -77,12 +77,14 @@ class Whole(NamedTuple):
 def wholes(*, pk: UUID, messages: bool, **where: Any) -> list[Whole]:
     """Read a task, if it meets the conditions, with its artifacts and, if wanted, its messages.
 
-    Its row is read first: what is newer than its number came after it.
+    Its row is read first: what is newer than its number came after it. What belongs to a task that
+    does not meet them is not read either (R11).
     """
+    its = {"task": pk, **{f"task__{name}": value for name, value in where.items()}}
     found, made, *said = statements.fetch(
         statements.reading(models.Task, TASK_FIELDS, pk=pk, **where),
-        _artifacts(task=pk),
-        *([_messages(task=pk)] if messages else []),
+        _artifacts(**its),
+        *([_messages(**its)] if messages else []),
     )
     parts = _made(MessageRow, *said), _made(ArtifactRow, made)
     return [Whole(task_row(values), *parts) for values in found]

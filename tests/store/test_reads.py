@@ -1,8 +1,11 @@
 """Reads: scopes, history, pages (R9, R10, R11)."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
@@ -39,6 +42,15 @@ def test_a_task_of_another_owner_or_agent_is_not_found(scope: Scope) -> None:
     with pytest.raises(TaskNotFoundError):
         read.snapshot(scope, str(head.task_id))
     assert everything(scope) == []
+
+
+def test_whatever_is_read_of_a_task_is_read_for_its_owner_only() -> None:
+    head = append(begin().head, [chunk("x", append=False)]).head
+    with CaptureQueriesContext(connection) as captured, pytest.raises(TaskNotFoundError):
+        read.snapshot(Scope(SCOPE.agent, "somebody"), str(head.task_id))
+    statements = [each for query in captured for each in query["sql"].split("; ")]
+    assert len(statements) == 3
+    assert all(re.search(r"""\."owner" = \(?'somebody'""", each) for each in statements)
 
 
 @pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])
