@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from hashlib import sha256
 
 from a2a_app.agents import AgentExtension, AgentSkill, Part, Turn, agent
@@ -44,8 +45,10 @@ async def mirror(turn: Turn) -> None:
 def stubborn(turn: Turn) -> None:
     """Waits, in a thread, until it is canceled, and tries to say something after that."""
     turn.working()
-    while not turn.is_canceled:
-        turn.wait(turn.task())
+    # Between the look and the reading the run may be stopped: then the reading is refused already.
+    with suppress(RunLostError):
+        while not turn.is_canceled:
+            turn.wait(turn.task())
     try:
         turn.artifact("too late")
     except RunLostError:
