@@ -13,6 +13,7 @@ ROOMS = (
     "protocol",
     "conf",
     "outages",
+    "threads",
     "models",
     "live",
     "store",

@@ -5,11 +5,11 @@ request lasts, and a stream lasts for hours. Here a unit of work borrows a threa
 """
 
 import asyncio
+import atexit
 import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +19,7 @@ from django.db.backends.signals import connection_created
 
 from a2a_app import conf, models
 from a2a_app.outages import Outage
+from a2a_app.threads import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ RETRY_SECONDS = 0.5
 # How often a connection of ours was broken off, and how often that was when a thread last looked.
 _breaks = 0
 _thread = threading.local()
-_pool: ThreadPoolExecutor | None = None
+_pool: Pool | None = None
 _pool_lock = threading.Lock()
 
 
@@ -73,10 +74,9 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     A caller that is cancelled stops waiting, but the work goes on to its end: whoever must know
     the outcome shields this call.
     """
-    loop = asyncio.get_running_loop()
     call = partial(_with_connection, work, *args, **kwargs)
     try:
-        result = await loop.run_in_executor(_threads(), call)
+        result = await _threads().run(call)
     except AWAY as error:
         outage.begin(error)
         raise
@@ -109,13 +109,12 @@ def close() -> None:
     global _pool
     with _pool_lock:
         pool, _pool = _pool, None
-    if pool is None:
-        return
-    # The barrier keeps each thread until all have come, so that none closes twice and none never.
-    barrier = threading.Barrier(_thread_count())
-    for _ in range(barrier.parties):
-        pool.submit(_close_connections, barrier)
-    pool.shutdown(wait=True)
+    if pool is not None:
+        pool.close()
+
+
+# What is under way as a process ends is brought to its end.
+atexit.register(close)
 
 
 def close_connection() -> None:
@@ -123,17 +122,12 @@ def close_connection() -> None:
     connections.close_all()
 
 
-def _close_connections(barrier: threading.Barrier) -> None:
-    barrier.wait(timeout=10)
-    connections.close_all()
-
-
-def _threads() -> ThreadPoolExecutor:
+def _threads() -> Pool:
     global _pool
     if _pool is None:
         with _pool_lock:
             if _pool is None:
-                _pool = ThreadPoolExecutor(_thread_count(), thread_name_prefix=THREAD_NAME)
+                _pool = Pool(_thread_count(), name=THREAD_NAME, at_end=connections.close_all)
     return _pool
 
 
