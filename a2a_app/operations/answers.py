@@ -34,7 +34,8 @@ async def answer(call: Call, message: Message, key: SendingKey | None = None) ->
         given = await call.agent.answer(message)
     except (protocol.A2AError, PermissionDenied):
         raise
-    except Exception:  # an agent may raise anything; the client gets no more than a reference
+    # An agent may raise anything; the client gets no more than a reference.
+    except (Exception, SystemExit):
         reference = str(uuid4())
         logger.exception("The agent %r failed to answer; reference %s.", call.agent.slug, reference)
         raise protocol.InternalError(f"The agent failed. Reference: {reference}") from None

@@ -13,6 +13,14 @@ from a2a_app.runners.threads import run_in_thread
 
 async def drive(agent: Agent, turn: Turn) -> None:
     """Let the agent answer; returns when it has returned, and raises what it raises."""
+    try:
+        await _drive(agent, turn)
+    except SystemExit as end:
+        # Any further up it would end the event loop, with all the other tasks on it.
+        raise RuntimeError(f"The agent's code wants to end the process: {end!r}") from end
+
+
+async def _drive(agent: Agent, turn: Turn) -> None:
     if agent.is_synchronous:
         await run_in_thread(lambda: _drive_synchronous(agent, turn))
         return

@@ -95,6 +95,41 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
 
 
 @pytest.mark.parametrize(
+    "error", [StopIteration(), StopAsyncIteration(), GeneratorExit(), SystemExit(3)], ids=repr
+)
+@pytest.mark.parametrize("form", ["async", "async generator", "thread", "generator"])
+async def test_whatever_an_agent_raises_ends_its_task_and_nothing_else(
+    form: str, error: BaseException
+) -> None:
+    async def in_loop(turn: Turn) -> None:
+        raise error
+
+    async def async_generator(turn: Turn) -> AsyncIterator[str]:
+        yield "begun"
+        raise error
+
+    def in_thread(turn: Turn) -> None:
+        raise error
+
+    def generator(turn: Turn) -> Iterator[str]:
+        yield "begun"
+        raise error
+
+    agents: dict[str, Any] = {
+        "async": in_loop,
+        "async generator": async_generator,
+        "thread": in_thread,
+        "generator": generator,
+    }
+    with client_of(agents[form]) as client:
+        async with asyncio.timeout(10):
+            task = await client.send()
+    assert task.status.state is TaskState.FAILED
+    run = await database.run(models.Run.objects.get)
+    assert type(error).__name__ in run.error
+
+
+@pytest.mark.parametrize(
     ("verb", "end"),
     [
         ("complete", "COMPLETED"),
@@ -242,6 +277,8 @@ class Answering(Agent):
                 return None
             case "raise":
                 raise RuntimeError("secret")
+            case "exit":
+                raise SystemExit("secret")
             case "nonsense":
                 return 5
             case text:
@@ -269,5 +306,7 @@ async def test_an_answer_that_fails_is_an_error_without_its_reason() -> None:
         with pytest.raises(InternalError) as caught:
             await client.respond("raise")
         assert "secret" not in caught.value.message
+        with pytest.raises(InternalError):
+            await client.respond("exit")
         with pytest.raises(InvalidAgentResponseError):
             await client.respond("nonsense")
