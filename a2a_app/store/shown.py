@@ -7,6 +7,7 @@ from uuid import UUID
 
 from a2a_app import models
 from a2a_app.store import statements
+from a2a_app.store.nested import fetch_nested
 from a2a_app.store.statements import Fields, Reading
 
 Shown = TypeVar("Shown", bound=NamedTuple)
@@ -57,6 +58,7 @@ class TaskRow(NamedTuple):
 
 _OWN = ("pk", "context__context_id", "state", "status_at", "metadata", "seq", "turn", "answered")
 TASK_FIELDS = (*_OWN, *(f"status_message__{name}" for name in MessageRow._fields))
+_LINKED = (*_OWN, "status_message_id")
 
 
 def task_row(values: Sequence[Any]) -> TaskRow:
@@ -81,13 +83,21 @@ def wholes(*, pk: UUID, messages: bool, **where: Any) -> list[Whole]:
     does not meet them is not read either (R11).
     """
     its = {"task": pk, **{f"task__{name}": value for name, value in where.items()}}
-    found, made, *said = statements.fetch(
-        statements.reading(models.Task, TASK_FIELDS, pk=pk, **where),
+    found = fetch_nested(
+        # Where all of its messages are read, that of its status is among them.
+        statements.reading(models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where),
         _artifacts(**its),
         *([_messages(**its)] if messages else []),
     )
-    parts = _made(MessageRow, *said), _made(ArtifactRow, made)
-    return [Whole(task_row(values), *parts) for values in found]
+    if found is None:
+        return []
+    values, (made, *all_said) = found
+    artifacts, said = _made(ArtifactRow, made), _made(MessageRow, *all_said)
+    if not messages:
+        return [Whole(task_row(values), said, artifacts)]
+    *own, key = values
+    status_message = next((each for each in said if each.pk == key), None)
+    return [Whole(TaskRow._make([*own, status_message]), said, artifacts)]
 
 
 def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> list[TaskRow]:
@@ -100,15 +110,15 @@ def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> l
 
 def messages(tasks: Collection[UUID]) -> list[MessageRow]:
     """Read tasks' messages, the newest first."""
-    return _made(MessageRow, *_of(tasks, _messages))
+    return _made(MessageRow, _of(tasks, _messages))
 
 
 def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
     """Read tasks' artifacts, in the order in which they were begun."""
-    return _made(ArtifactRow, *_of(tasks, _artifacts))
+    return _made(ArtifactRow, _of(tasks, _artifacts))
 
 
-def _of(tasks: Collection[UUID], read: Callable[..., Reading]) -> list[list[Any]]:
+def _of(tasks: Collection[UUID], read: Callable[..., Reading]) -> list[Any]:
     # Django has no SQL for "one of none".
     return statements.fetch(read(task__pk__in=list(tasks))) if tasks else []
 

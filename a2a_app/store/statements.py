@@ -8,7 +8,7 @@ only its values change. The SQL is what a queryset would have sent, on every dat
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from django.db import connections, models
@@ -32,6 +32,8 @@ _AS_THEY_ARE = (
     models.TextField,
     models.UUIDField,
 )
+# Fields whose values JSON has as they are.
+_IN_JSON = (models.CharField, models.IntegerField, models.JSONField, models.TextField)
 
 
 class Place(Expression):
@@ -47,11 +49,8 @@ class Place(Expression):
         """
         super().__init__()
         self.key = key
-        target = field
-        while target.is_relation:
-            target = target.target_field
         # A field of the project's may prepare them in its own way: it is another type.
-        plain = type(target) in _AS_THEY_ARE and connections[alias()].vendor == "postgresql"
+        plain = type(_target(field)) in _AS_THEY_ARE and connections[alias()].vendor == "postgresql"
         prepare = field.get_db_prep_save if saved else field.get_db_prep_value
         self.prepare: Callable[..., Any] | None = None if plain else prepare
         """The field's way to make its values into what the database takes; None: they are."""
@@ -68,7 +67,8 @@ class Statement:
         self.sql = sql
         self._params = tuple(params)
         self._compiler = compiler
-        self._converters = compiler.get_converters([shown[0] for shown in compiler.select or ()])
+        self._shown = [column[0] for column in compiler.select or ()]
+        self._converters = compiler.get_converters(self._shown)
 
     def params(self, values: Any) -> list[Any]:
         """Put values, a sequence or a mapping, in their places, as the database takes them."""
@@ -83,6 +83,23 @@ class Statement:
                 made.append(each.prepare(values[each.key], connection))
         return made
 
+    @property
+    def width(self) -> int:
+        """How many values a row has."""
+        return len(self._shown)
+
+    @cached_property
+    def uuids(self) -> list[int]:
+        """Where a row has UUIDs, which JSON has no form for; raises TypeError for what else may be.
+
+        What is neither number nor text nor JSON itself, JSON does not give back.
+        """
+        fields = [_target(shown.output_field) for shown in self._shown]
+        for field in fields:
+            if not isinstance(field, (models.UUIDField, *_IN_JSON)):
+                raise TypeError(f"{field} cannot be read as JSON.")
+        return [place for place, field in enumerate(fields) if isinstance(field, models.UUIDField)]
+
     def rows(self, fetched: Sequence[Any]) -> list[Any]:
         """Make rows of what the models' fields hold, of what the database gave."""
         return list(self._compiler.apply_converters(fetched, self._converters))
@@ -95,27 +112,12 @@ class Reading(NamedTuple):
     values: Sequence[Any]
 
 
-def fetch(*readings: Reading) -> list[list[Any]]:
-    """Read, in one round trip where that works; gives each one's rows.
-
-    They do not see the same moment: what is stored meanwhile may be seen by the later ones only.
-    """
-    connection: Any = connections[alias()]
-    # PostgreSQL takes several statements at once, unless their values come apart from them.
-    at_once = connection.vendor == "postgresql" and not connection.features.uses_server_side_binding
-    found = []
-    with connection.cursor() as cursor:
-        if at_once:
-            sql = "; ".join([statement.sql for statement, _ in readings])
-            params = [each for statement, values in readings for each in statement.params(values)]
-            cursor.execute(sql, params)
-        for number, (statement, values) in enumerate(readings):
-            if not at_once:
-                cursor.execute(statement.sql, statement.params(values))
-            elif number:
-                cursor.nextset()
-            found.append(statement.rows(cursor.fetchall()))
-    return found
+def fetch(reading: Reading) -> list[Any]:
+    """Run a reading and give its rows."""
+    statement, values = reading
+    with connections[alias()].cursor() as cursor:
+        cursor.execute(statement.sql, statement.params(values))
+        return statement.rows(cursor.fetchall())
 
 
 def select(
@@ -157,13 +159,13 @@ def select_values(
     model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> list[Any]:
     """Read fields of the rows that meet the conditions. See `select`."""
-    return fetch(reading(model, fields, order_by=order_by, limit=limit, **where))[0]
+    return fetch(reading(model, fields, order_by=order_by, limit=limit, **where))
 
 
 def reading(
     model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> Reading:
-    """Give what a `select_values` reads, to be read together with others by `fetch`."""
+    """Give what a `select_values` reads, to be run by `fetch`, or together with others."""
     statement = known(
         (model, "values", fields, order_by, limit, *_shape(where)),
         lambda: (
@@ -187,7 +189,7 @@ def count(model: Model, **where: Any) -> int:
         return counted
 
     statement = known((model, "count", *_shape(where)), query)
-    [[(number,)]] = fetch(Reading(statement, _given(where)))
+    [(number,)] = fetch(Reading(statement, _given(where)))
     return int(number)
 
 
@@ -260,6 +262,13 @@ def _field(model: Model, name: str) -> Any:
             break  # what is left names a lookup
         options = field.related_model._meta if field else model._meta
         field = options.pk if step == "pk" else options.get_field(step)
+    return field
+
+
+def _target(field: Any) -> Any:
+    """Give the field that a foreign key has the values of; any other itself."""
+    while field.is_relation:
+        field = field.target_field
     return field
 
 

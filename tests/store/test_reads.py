@@ -48,9 +48,11 @@ def test_whatever_is_read_of_a_task_is_read_for_its_owner_only() -> None:
     head = append(begin().head, [chunk("x", append=False)]).head
     with CaptureQueriesContext(connection) as captured, pytest.raises(TaskNotFoundError):
         read.snapshot(Scope(SCOPE.agent, "somebody"), str(head.task_id))
-    statements = [each for query in captured for each in query["sql"].split("; ")]
-    assert len(statements) == 3
-    assert all(re.search(r"""\."owner" = \(?'somebody'""", each) for each in statements)
+    sql = "; ".join([query["sql"] for query in captured])
+    # On PostgreSQL its artifacts and messages are read with it.
+    tables = 3 if connection.vendor == "postgresql" else 1
+    assert len(re.findall(r'FROM "a2a_app_', sql)) == tables
+    assert len(re.findall(r"""\."owner" = \(?'somebody'""", sql)) == tables
 
 
 @pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])
