@@ -75,6 +75,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    # Each connection has PostgreSQL plan a statement that comes again once, and not each time. Not
+    # for a pool of connections such as PgBouncer's that knows nothing of prepared statements.
+    _prepared = {"server_side_binding": True, "prepare_threshold": 5}
+    _database["OPTIONS"] = {**_prepared, **_database.get("OPTIONS", {})}
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

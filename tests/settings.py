@@ -7,7 +7,8 @@ from django.conf import global_settings
 from tests.servers import folder, postgresql_url
 
 if os.environ.get("A2A_TEST_DATABASE") == "postgresql":
-    os.environ["DATABASE_URL"] = postgresql_url()
+    # Django's own default, where the servers that tests start have the project's options.
+    os.environ["DATABASE_URL"] = f"{postgresql_url()}?server_side_binding=false"
 
 from project.settings import *  # noqa: F403  # after the line that chooses the database
 from project.settings import A2A, DATABASES, INSTALLED_APPS

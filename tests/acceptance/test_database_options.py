@@ -10,7 +10,7 @@ from tests.servers import fresh_database
 @pytest.mark.parametrize(
     "options",
     [
-        "server_side_binding=true",
+        "server_side_binding=false",
         "server_side_binding=true&prepare_threshold=0",
         "pool=true",
     ],
