@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import F
 from django.utils import timezone
 
@@ -14,7 +13,7 @@ from a2a_app.models.run import Outcome
 from a2a_app.store import rows
 from a2a_app.store.batch import Batch
 from a2a_app.store.claims import Claim, Claimant, first_claim
-from a2a_app.store.database import alias, atomic
+from a2a_app.store.database import atomic, connection
 from a2a_app.store.files import take
 from a2a_app.store.head import Head, RunKey, read_head
 from a2a_app.store.inserts import Row
@@ -171,7 +170,7 @@ def _claim_of(change: Change, run: Row) -> Claim:
 
 def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
     # The task's row points to the run's, and the run's to the task's.
-    both = connections[alias()].features.can_defer_constraint_checks
+    both = connection().features.can_defer_constraint_checks
     holder = run["id"] if run is not None and both else None
     if change.before.seq == 0:
         if change.head.begins_context:
@@ -215,7 +214,7 @@ def _add_artifacts(batch: Batch, change: Change) -> None:
             open_ = ArtifactChange(first_seq=first_seq, begins=False)
             changed = change.artifacts.setdefault(key, open_)
             changed.last_seq = changed.last_seq or change.head.seq
-    targeted = connections[alias()].features.supports_update_conflicts_with_target
+    targeted = connection().features.supports_update_conflicts_with_target
     batch.insert(
         models.Artifact,
         [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins],

@@ -8,10 +8,8 @@ before, so none may change what another one has inserted or changed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import connections
-
 from a2a_app.store import statements
-from a2a_app.store.database import alias
+from a2a_app.store.database import connection
 from a2a_app.store.inserts import Row, insertion
 from a2a_app.store.sql import Sql
 from a2a_app.store.statements import Fields, Model
@@ -60,7 +58,7 @@ class Batch:
         parts, self._parts = self._parts, []
         if _runs_together():
             parts = _together(parts)
-        with connections[alias()].cursor() as cursor:
+        with connection().cursor() as cursor:
             for sql, error in parts:
                 cursor.execute(sql.whole, sql.params)
                 if error is not None and not cursor.rowcount:
@@ -68,7 +66,7 @@ class Batch:
 
 
 def _runs_together() -> bool:
-    return connections[alias()].vendor == "postgresql"
+    return connection().vendor == "postgresql"
 
 
 def _together(

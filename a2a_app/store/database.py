@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from a2a_app import conf, models
@@ -47,6 +48,13 @@ _pool_lock = threading.Lock()
 def alias() -> str:
     """Name the database that the project's routers give to our models, all of them."""
     return router.db_for_write(models.Task)
+
+
+def connection() -> BaseDatabaseWrapper:
+    """Give this thread's connection to our database."""
+    # To find it takes Django as long as a small statement takes us, and a unit of work asks often.
+    ours: BaseDatabaseWrapper | None = getattr(_thread, "connection", None)
+    return ours or connections[alias()]
 
 
 def atomic() -> AbstractContextManager[None]:
@@ -138,9 +146,11 @@ def _thread_count() -> int:
 
 def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     _replace_broken()
+    _thread.connection = connections[alias()]
     try:
         return work(*args, **kwargs)
     finally:
+        _thread.connection = None
         _tidy()
 
 

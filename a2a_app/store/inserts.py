@@ -12,13 +12,12 @@ from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import JSONField
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import BaseExpression
 from django.db.models.sql import InsertQuery
 
-from a2a_app.store.database import alias
+from a2a_app.store.database import connection
 from a2a_app.store.sql import Sql
 from a2a_app.store.statements import Fields, Model, Place, Statement, known
 
@@ -73,7 +72,7 @@ def insert(
         overwrite: The fields to change instead, where the row is there already.
         unique: The fields by which that is seen.
     """
-    with connections[alias()].cursor() as cursor:
+    with connection().cursor() as cursor:
         for sql in insertion(model, rows, overwrite=overwrite, unique=unique):
             cursor.execute(sql.whole, sql.params)
 
@@ -90,7 +89,7 @@ def insertion(
         (model, "insert", overwrite, *first, *fixed),
         lambda: _query(model, dict(zip(first, fixed, strict=True)), overwrite, unique),
     )
-    if connections[alias()].vendor == "postgresql":
+    if connection().vendor == "postgresql":
         return [_for_postgresql(statement, model, rows)]
     return _in_groups(statement, [statement.params(row) for row in rows])
 
@@ -147,7 +146,7 @@ def _in_groups(statement: Statement, rows: Sequence[list[Any]]) -> list[Sql]:
     if len(rows) == 1:
         return [Sql(statement.sql, rows[0])]
     before, values, after = _three(statement.sql)
-    most = connections[alias()].features.max_query_params or MOST_VALUES
+    most = connection().features.max_query_params or MOST_VALUES
     size = most // len(rows[0])
     made: list[Sql] = []
     for start in range(0, len(rows), size):
@@ -171,6 +170,5 @@ def _three(sql: str) -> tuple[str, str, str]:
 @lru_cache(maxsize=256)
 def _typed(model: Model, names: Fields) -> str:
     """Write down some columns with PostgreSQL's types."""
-    connection = connections[alias()]
-    types = [model._meta.get_field(name).db_type(connection) for name in names]
+    types = [model._meta.get_field(name).db_type(connection()) for name in names]
     return ", ".join([f'"{name}" {each}' for name, each in zip(names, types, strict=True)])

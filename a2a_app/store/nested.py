@@ -9,9 +9,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
-
-from a2a_app.store.database import alias
+from a2a_app.store.database import connection
 from a2a_app.store.statements import Reading, fetch
 
 
@@ -21,7 +19,8 @@ def fetch_nested(one: Reading, *others: Reading) -> tuple[Any, list[list[Any]]] 
     On PostgreSQL they are all of one moment. Elsewhere what is stored meanwhile may be among the
     others.
     """
-    if connections[alias()].vendor != "postgresql":
+    ours = connection()
+    if ours.vendor != "postgresql":
         found = fetch(one)
         return (found[0], [fetch(other) for other in others]) if found else None
     sql = _sql(
@@ -30,7 +29,7 @@ def fetch_nested(one: Reading, *others: Reading) -> tuple[Any, list[list[Any]]] 
         *[(other.statement.width, other.statement.sql) for other in others],
     )
     params = [each for it in (*others, one) for each in it.statement.params(it.values)]
-    with connections[alias()].cursor() as cursor:
+    with ours.cursor() as cursor:
         cursor.execute(sql, params)
         row = cursor.fetchone()
     if row is None:

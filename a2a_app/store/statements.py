@@ -11,13 +11,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from django.db import connections, models
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import models
 from django.db.models import Count
 from django.db.models.expressions import BaseExpression, Expression
 from django.db.models.sql import UpdateQuery
 
-from a2a_app.store.database import alias
+from a2a_app.store.database import alias, connection
 from a2a_app.store.sql import Sql
 
 Model: TypeAlias = type[models.Model]
@@ -50,7 +49,7 @@ class Place(Expression):
         super().__init__()
         self.key = key
         # A field of the project's may prepare them in its own way: it is another type.
-        plain = type(_target(field)) in _AS_THEY_ARE and connections[alias()].vendor == "postgresql"
+        plain = type(_target(field)) in _AS_THEY_ARE and connection().vendor == "postgresql"
         prepare = field.get_db_prep_save if saved else field.get_db_prep_value
         self.prepare: Callable[..., Any] | None = None if plain else prepare
         """The field's way to make its values into what the database takes; None: they are."""
@@ -65,22 +64,22 @@ class Statement:
 
     def __init__(self, compiler: Any, sql: str, params: Iterable[Any]) -> None:
         self.sql = sql
-        self._params = tuple(params)
+        params = tuple(params)
+        places = [each for each in params if isinstance(each, Place)]
+        self._keys = [place.key for place in places]
+        self._prepared = [(i, each.prepare) for i, each in enumerate(places) if each.prepare]
+        self._fixed = [(i, each) for i, each in enumerate(params) if not isinstance(each, Place)]
         self._compiler = compiler
         self._shown = [column[0] for column in compiler.select or ()]
         self._converters = compiler.get_converters(self._shown)
 
     def params(self, values: Any) -> list[Any]:
         """Put values, a sequence or a mapping, in their places, as the database takes them."""
-        connection = self._compiler.connection
-        made = []
-        for each in self._params:
-            if not isinstance(each, Place):
-                made.append(each)
-            elif each.prepare is None:
-                made.append(values[each.key])
-            else:
-                made.append(each.prepare(values[each.key], connection))
+        made = [values[key] for key in self._keys]
+        for place, prepare in self._prepared:
+            made[place] = prepare(made[place], self._compiler.connection)
+        for place, value in self._fixed:
+            made.insert(place, value)
         return made
 
     @property
@@ -115,7 +114,7 @@ class Reading(NamedTuple):
 def fetch(reading: Reading) -> list[Any]:
     """Run a reading and give its rows."""
     statement, values = reading
-    with connections[alias()].cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(statement.sql, statement.params(values))
         return statement.rows(cursor.fetchall())
 
@@ -200,7 +199,7 @@ def update(model: Model, values: Mapping[str, Any], **where: Any) -> int:
     comes again.
     """
     sql = updating(model, values, **where)
-    with connections[alias()].cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(sql.whole, sql.params)
         return int(cursor.rowcount)
 
@@ -286,11 +285,11 @@ def _expressions(values: Iterable[Any]) -> list[Any]:
 
 def known(shape: Hashable, query: Callable[[], Any]) -> Statement:
     """Give the statement of a shape; the first time it is compiled of the query."""
-    connection: BaseDatabaseWrapper = connections[alias()]
+    ours = connection()
     # Kept on the connection's object: it is one thread's, and goes with what was made for it.
-    known: dict[Hashable, Statement] = connection.__dict__.setdefault("_a2a_statements", {})
+    known: dict[Hashable, Statement] = ours.__dict__.setdefault("_a2a_statements", {})
     if shape not in known:
-        compiler = query().get_compiler(connection=connection)
+        compiler = query().get_compiler(connection=ours)
         compiled = compiler.as_sql()
         [(sql, params)] = compiled if isinstance(compiled, list) else [compiled]
         known[shape] = Statement(compiler, sql, params)
