@@ -10,6 +10,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 # Events read from the log at once: the memory that one reading takes.
 READ_LIMIT = 256
+# How long a stream of a task that is worked on here goes without the layer. An agent that has
+# answered by then has saved it the way to join the task's group and to leave it.
+JOIN_SECONDS = 0.1
 # Tasks asked for in one statement of the poll.
 POLL_LIMIT = 500
 
@@ -53,14 +57,23 @@ class Follower:
     Use as an asynchronous context manager: inside, no news of the task is missed.
     """
 
-    def __init__(self, task_id: UUID) -> None:
+    def __init__(self, task_id: UUID, *, at_hand: bool = False) -> None:
+        """Make a place in a task's log.
+
+        Args:
+            task_id: The task, which need not be stored yet.
+            at_hand: Whether it will be this event loop that works on the task, as far as can be
+                told. Then it joins the group of those who are told by other processes a little
+                later, if it is still needed; what was told before that is read from the log.
+        """
+        self._at_hand = at_hand
         self._topic = _feed().topic(task_id)
         self._buffer: list[Event] = []
         self._behind = False
         self._wake = asyncio.Event()
 
     async def __aenter__(self) -> "Follower":
-        await self._topic.enter(self)
+        await self._topic.enter(self, at_hand=self._at_hand)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -157,19 +170,43 @@ class Topic:
         self._heard = 0
         self._followers: set[Follower] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._to_join: asyncio.TimerHandle | None = None
+        self._joining: asyncio.Task[None] | None = None
 
-    async def enter(self, follower: Follower) -> None:
+    async def enter(self, follower: Follower, *, at_hand: bool) -> None:
         """Give the follower what comes from now on."""
         self._followers.add(follower)
         self._feed.add(self)
-        await live.listen(live.task_group(self.task_id), self._hear)
+        if not at_hand:
+            await live.listen(self._group, self._hear)
+            return
+        live.listen_here(self._group, self._hear)
+        if self._to_join is None:
+            loop = asyncio.get_running_loop()
+            self._to_join = loop.call_later(JOIN_SECONDS, self._join_soon, context=Context())
 
     async def exit(self, follower: Follower) -> None:
         """Forget the follower, and with the last one the task."""
         self._followers.discard(follower)
         if not self._followers:
             self._feed.remove(self)
-            await live.leave(live.task_group(self.task_id), self._hear)
+            if self._to_join is not None:
+                self._to_join.cancel()
+                self._to_join = None
+            await live.leave(self._group, self._hear)
+
+    @property
+    def _group(self) -> str:
+        return live.task_group(self.task_id)
+
+    def _join_soon(self) -> None:
+        self._joining = asyncio.create_task(self._join())
+
+    async def _join(self) -> None:
+        if self._followers:
+            await live.listen(self._group, self._hear)
+            # What others have told before is in the log.
+            await self._feed.look([self.task_id])
 
     def begin(self, start: Position) -> None:
         """Count from the newest number that a follower has read of the task."""
@@ -261,12 +298,16 @@ class Feed:
             await asyncio.sleep(conf.current().poll_seconds)
             keys = list(self._topics)
             for start in range(0, len(keys), POLL_LIMIT):
-                try:
-                    await self._ask(keys[start : start + POLL_LIMIT])
-                except database.AWAY:
-                    pass  # It may be back next time.
-                except Exception:  # no stream must be without its poll
-                    logger.warning("Could not poll for events.", exc_info=True)
+                await self.look(keys[start : start + POLL_LIMIT])
+
+    async def look(self, keys: list[UUID]) -> None:
+        """See whether there are events of these tasks that nobody has told of; raises nothing."""
+        try:
+            await self._ask(keys)
+        except database.AWAY:
+            pass  # It may be back next time.
+        except Exception:  # no stream must be without its poll
+            logger.warning("Could not look for events.", exc_info=True)
 
     async def _ask(self, keys: list[UUID]) -> None:
         known = {key: topic for key in keys if (topic := self._topics.get(key)) is not None}

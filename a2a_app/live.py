@@ -1,6 +1,7 @@
 """Live: the bell between processes, on Channels groups.
 
-`publish` rings a group; `listen` hears it. The promise is Channels' own: at most once, in no
+`publish` rings a group; `listen` hears it. Who listens on the event loop that rings hears it at
+once, and without the layer; between others the promise is Channels' own: at most once, in no
 certain order. What must not be missed is in the log; the bell only says when to look, or saves the
 look. Each event loop has one channel, and one task that reads it for as long as the loop lives.
 """
@@ -12,7 +13,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeAlias, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 
@@ -51,12 +52,20 @@ def worker_group(worker: str) -> str:
 
 async def publish(group: str, message: Message) -> None:
     """Ring a group. A channel layer that fails costs time, never an event: it is logged."""
-    await _hub().send(group, {**message, "type": "a2a.news", "group": group})
+    await _hub().send(group, message)
 
 
 async def listen(group: str, listener: Listener) -> None:
     """Have every message of a group given to the listener, on this event loop, from now on."""
     await _hub().join(group, listener)
+
+
+def listen_here(group: str, listener: Listener) -> None:
+    """Have what rings the group on this event loop given to the listener; the layer is not asked.
+
+    What rings elsewhere is heard too, where another listener has joined the group.
+    """
+    _hub().add(group, listener)
 
 
 async def leave(group: str, listener: Listener) -> None:
@@ -73,9 +82,11 @@ class Hub:
 
     def __init__(self, layer: BaseChannelLayer | None) -> None:
         self._layer = layer
+        self._name = uuid4().hex
         self._outage = Outage(logger, "The channel layer")
         self._patience = Patience()
         self._listeners: dict[str, set[Listener]] = {}
+        self._wanted: set[str] = set()
         self._joined: dict[str, float] = {}
         self._unwanted: set[str] = set()
         self._opening: asyncio.Task[str] | None = None
@@ -83,12 +94,19 @@ class Hub:
         self._mending: asyncio.Task[None] | None = None
 
     async def send(self, group: str, message: Message) -> None:
-        """Send a message to a group, unless the layer is away."""
-        await self._try(lambda layer: layer.group_send(group, message))
+        """Give a message to who listens here, and unless the layer is away to all others."""
+        sent = {**message, "type": "a2a.news", "group": group, "from": self._name}
+        self._hear(sent)
+        await self._try(lambda layer: layer.group_send(group, sent))
+
+    def add(self, group: str, listener: Listener) -> None:
+        """Hear what is sent to a group here."""
+        self._listeners.setdefault(group, set()).add(listener)
 
     async def join(self, group: str, listener: Listener) -> None:
-        """Hear a group; the first listener makes the channel join it."""
-        self._listeners.setdefault(group, set()).add(listener)
+        """Hear a group, wherever it is sent; the first listener makes the channel join it."""
+        self.add(group, listener)
+        self._wanted.add(group)
         self._unwanted.discard(group)
         if time.monotonic() - self._joined.get(group, -REJOIN_SECONDS) >= REJOIN_SECONDS:
             await self._try(lambda layer: self._join(layer, group))
@@ -100,6 +118,9 @@ class Hub:
         if listeners or group not in self._listeners:
             return
         del self._listeners[group]
+        if group not in self._wanted:
+            return
+        self._wanted.remove(group)
         if self._opening is None:
             return  # No channel has joined anything yet.
         self._unwanted.add(group)
@@ -125,12 +146,15 @@ class Hub:
     async def _join(self, layer: BaseChannelLayer, group: str) -> None:
         await layer.group_add(group, await self._channel(layer))
         self._joined[group] = time.monotonic()
+        if group not in self._wanted:
+            # All have left while the channel was joining.
+            await self._leave(layer, group)
 
     async def _leave(self, layer: BaseChannelLayer, group: str) -> None:
         self._joined.pop(group, None)
         await layer.group_discard(group, await self._channel(layer))
         self._unwanted.discard(group)
-        if group in self._listeners:
+        if group in self._wanted:
             # Somebody came while the channel was leaving.
             await self._join(layer, group)
 
@@ -160,7 +184,9 @@ class Hub:
                 if not _is_silence(error):
                     await asyncio.wait([self._mend_after(layer, error)])
             else:
-                self._hear(message)
+                # Who is here has heard it already.
+                if message.get("from") != self._name:
+                    self._hear(message)
 
     def _mend_after(self, layer: BaseChannelLayer, error: Exception) -> "asyncio.Task[None]":
         self._outage.begin(error)
@@ -188,7 +214,7 @@ class Hub:
 
     async def _make_up(self, layer: BaseChannelLayer) -> None:
         """Leave and join what is due; more may become due meanwhile."""
-        while due := self._unwanted or self._listeners.keys() - self._joined.keys():
+        while due := self._unwanted or self._wanted - self._joined.keys():
             act = self._leave if self._unwanted else self._join
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await act(layer, next(iter(due)))

@@ -39,20 +39,25 @@ def slow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 
 
 class Ear:
-    """Hears a group."""
+    """Hears a group that another process rings."""
 
     def __init__(self, group: str) -> None:
         self.group = group
+        self._elsewhere = live.Hub(get_channel_layer())
         self.heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def listen(self) -> None:
         await live.listen(self.group, self.heard.put_nowait)
 
+    async def is_rung(self, text: str) -> None:
+        """Have the group rung elsewhere."""
+        await self._elsewhere.send(self.group, {"text": text})
+
     async def hears(self, text: str) -> bool:
         """Ring the group until this is heard."""
         async with asyncio.timeout(SECONDS):
             while True:
-                await live.publish(self.group, {"text": text})
+                await self.is_rung(text)
                 try:
                     async with asyncio.timeout(0.05):
                         while (await self.heard.get())["text"] != text:
@@ -85,6 +90,47 @@ async def test_a_process_that_starts_during_an_outage_hears_after_it(
     await ear.listen()
     layer.come_back()
     assert await ear.hears("after")
+
+
+@pytest.mark.parametrize("how", ["", *HOW])
+async def test_who_listens_where_it_rings_hears_it_at_once_and_once_whatever_the_layer_does(
+    layer: Wavering, how: Literal["", "fails", "hangs"]
+) -> None:
+    near, far = Ear("group"), Ear("other")
+    await near.listen()
+    await far.listen()
+    if how:
+        layer.go_away(how)
+    ringing = asyncio.create_task(live.publish("group", {"text": "heard"}))
+    async with asyncio.timeout(SECONDS):
+        assert (await near.heard.get())["text"] == "heard"
+        await ringing
+    layer.come_back()
+    assert await near.hears("the next") and await far.hears("something")
+    assert near.heard.empty()
+
+
+async def test_who_listens_here_only_does_not_ask_the_layer(layer: Wavering) -> None:
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    await Ear("another").listen()
+    live.listen_here("group", heard.put_nowait)
+    assert "group" not in layer.groups
+    await live.publish("group", {"text": "heard"})
+    assert heard.get_nowait()["text"] == "heard"
+    await live.leave("group", heard.put_nowait)
+    await live.publish("group", {"text": "not heard"})
+    assert heard.empty()
+
+
+async def test_a_group_that_all_have_left_while_it_was_joined_is_left(slow: Slow) -> None:
+    joining = asyncio.create_task(live.listen("group", print))
+    await asyncio.sleep(0)
+    await live.leave("group", print)
+    await joining
+    # Slow answers one after the other: after the next, all that was asked for is done.
+    await live.listen("another", print)
+    assert not slow.groups.get("group")
+    assert list(slow.groups["another"])
 
 
 async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
@@ -129,7 +175,7 @@ async def test_a_connection_that_was_closed_while_unused_loses_no_message(
     ear = Ear("group")
     await ear.listen()
     layer.close_connections(1)
-    await live.publish("group", {"text": "heard"})
+    await ear.is_rung("heard")
     async with asyncio.timeout(SECONDS):
         assert (await ear.heard.get())["text"] == "heard"
     assert not caplog.records

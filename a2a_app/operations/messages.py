@@ -67,7 +67,7 @@ async def send_streaming_message(
     length = configuration.history_length
     # A stream lives for hours: it must not keep what it no longer needs.
     del params, message, configuration
-    async with Follower(head.task_id) as follower:
+    async with _follower(head) as follower:
         flush = await _accept(head, received)
         if head.seq == 0:
             # So a stream begins with the first event, however quick the agent is.
@@ -91,7 +91,7 @@ async def _accept_and_wait(
 
     Gives the task, where all that is in it was heard meanwhile.
     """
-    async with Follower(head.task_id) as follower:
+    async with _follower(head) as follower:
         flush = await _accept(head, received)
         replay = Replay(flush) if head.seq == 0 else None
         until = Until(flush.head.turn, turn_over=False)
@@ -101,6 +101,12 @@ async def _accept_and_wait(
         if replay is None:
             return None
         return replay.end(follower.answered, history_length=history_length)
+
+
+def _follower(head: Head) -> Follower:
+    """Follow a task that a message is about to be stored for."""
+    # The turn of a task that is at work comes after one that may run anywhere.
+    return Follower(head.task_id, at_hand=runners.current().runs_here and head.is_idle)
 
 
 def _checked(call: Call, params: SendMessageRequest) -> Message:

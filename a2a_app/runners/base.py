@@ -32,6 +32,9 @@ class Runner(ABC):
     sweep. A kind of runner says how a turn comes to a worker, and nothing else.
     """
 
+    runs_here = False
+    """Whether turns mostly run on the event loop that stores them."""
+
     def __init__(self) -> None:
         self._workers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Worker] = (
             weakref.WeakKeyDictionary()

@@ -12,6 +12,8 @@ from a2a_app.store.claims import Claim, Claimant
 class EmbeddedRunner(Runner):
     """One worker in each event loop that serves; needs nothing but the database."""
 
+    runs_here = True
+
     def place(self) -> AbstractContextManager[Claimant | None]:
         """Keep one of this event loop's places, if one is free."""
         return self.worker.place()

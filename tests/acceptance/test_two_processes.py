@@ -34,6 +34,24 @@ async def test_an_event_of_one_process_reaches_the_streams_of_another(
 
 
 @pytest.mark.parametrize("layer", SHARED)
+async def test_a_senders_stream_hears_of_another_process_too(serve: Serve, layer: Layer) -> None:
+    with fresh_database("postgresql") as url:
+        options = {"database_url": url, "layer": layer, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
+        one, other = serve(**options), serve(**options)
+        async with (
+            asyncio.timeout(SECONDS),
+            Client(one.url) as here,
+            Client(other.url) as there,
+            here.open("SendStreamingMessage", message=told(end="hang")) as events,
+        ):
+            task = (await anext(events))[1]["task"]
+            await there.result("CancelTask", id=task["id"])
+            assert [state(item) async for _, item in events][-1] == "CANCELED"
+        for process in (one, other):
+            process.kill()
+
+
+@pytest.mark.parametrize("layer", SHARED)
 async def test_cancelling_in_one_process_stops_the_agent_in_another(
     serve: Serve, layer: Layer
 ) -> None:

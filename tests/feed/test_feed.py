@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 from pytest_django import Settings
 
-from a2a_app import live, models
+from a2a_app import feed, live, models
 from a2a_app.feed import Follower, Until
 from a2a_app.protocol import TaskState
 from a2a_app.store import database, news, read
@@ -32,8 +33,21 @@ LAYERS = [
 ]
 
 
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is written told by another process, as far as those can tell who listen here."""
+    hubs: list[live.Hub] = []
+
+    async def publish(group: str, message: dict[str, Any]) -> None:
+        if not hubs:
+            hubs.append(live.Hub(get_channel_layer()))
+        await hubs[0].send(group, message)
+
+    monkeypatch.setattr(live, "publish", publish)
+
+
 @pytest.fixture(params=LAYERS)
-def layer(request: pytest.FixtureRequest, settings: Settings) -> str:
+def layer(request: pytest.FixtureRequest, settings: Settings, elsewhere: None) -> str:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": request.param}}
     settings.A2A = {**settings.A2A, "POLL_SECONDS": 0.05}
     return str(request.param)
@@ -240,3 +254,53 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
         await write(flush.head, status(TaskState.COMPLETED))
         assert [event.seq for event in await following] == [2]
         await batches.aclose()
+
+
+async def test_a_stream_hears_what_is_written_here_without_the_layer(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 600}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Broken"}}
+    head = (await database.run(begin)).head
+    stream = asyncio.create_task(follow(head.task_id, after=1))
+    head = await write(head, status(TaskState.WORKING))
+    await write(head, status(TaskState.COMPLETED))
+    assert await stream == [2, 3]
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_a_stream_of_what_is_done_here_joins_the_others_if_it_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 600}
+    monkeypatch.setattr(feed, "JOIN_SECONDS", 0.01)
+    layer = get_channel_layer()
+    assert isinstance(layer, InMemoryChannelLayer)
+    head = (await database.run(begin)).head
+    group = live.task_group(head.task_id)
+    async with asyncio.timeout(SECONDS):
+        async with Follower(head.task_id, at_hand=True) as follower:
+            assert group not in layer.groups
+            start = await database.run(read.position_at, SCOPE, str(head.task_id), 1)
+            # Nobody hears of this: it is in the log when the stream joins.
+            head = await write(head, status(TaskState.WORKING))
+            async with aclosing(follower.follow(start, TO_THE_END)) as batches:
+                assert [event.seq for event in await anext(batches)] == [2]
+                head = await write(head, chunk("x", append=False))
+                assert [event.seq for event in await anext(batches)] == [3]
+        assert not layer.groups.get(group)
+
+
+async def test_a_stream_that_ends_soon_has_not_asked_the_layer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 600}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Silent"}}
+    monkeypatch.setattr(feed, "JOIN_SECONDS", 600)
+    layer = get_channel_layer()
+    assert isinstance(layer, InMemoryChannelLayer)
+    head = (await database.run(begin)).head
+    async with asyncio.timeout(SECONDS), Follower(head.task_id, at_hand=True) as follower:
+        start = await database.run(read.position_at, SCOPE, str(head.task_id), 1)
+        batches = follower.follow(start, TO_THE_END)
+        await write(head, status(TaskState.COMPLETED))
+        assert [event.seq async for batch in batches for event in batch] == [2]
+    assert not layer.groups
