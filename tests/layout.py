@@ -14,6 +14,7 @@ ROOMS = (
     "conf",
     "outages",
     "threads",
+    "shield",
     "models",
     "live",
     "store",

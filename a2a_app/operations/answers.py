@@ -1,6 +1,5 @@
 """Answers: what agents say at once, without a task (section 3.1.1)."""
 
-import asyncio
 import logging
 from typing import Any
 from uuid import uuid4
@@ -13,9 +12,10 @@ from a2a_app.agents.content import agent_message
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.protocol import Message, Part
+from a2a_app.shield import shield
 from a2a_app.store import contexts, database
 from a2a_app.store.keeping import Kept
-from a2a_app.store.refusals import UnknownFileError
+from a2a_app.store.refusals import Refused, UnknownFileError
 from a2a_app.store.updates import SendingKey
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def answer(call: Call, message: Message, key: SendingKey | None = None) ->
         return None
     said = _as_message(given, message.context_id)
     # Shielded: of what is kept half, the other half would be left behind.
-    return await asyncio.shield(_keep(call, message, said, key))
+    return await shield(_keep(call, message, said, key), refusals=(protocol.A2AError, Refused))
 
 
 async def _keep(call: Call, message: Message, said: Message, key: SendingKey | None) -> Message:

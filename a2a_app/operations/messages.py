@@ -1,7 +1,5 @@
 """SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2): one way in for both (R13)."""
 
-import asyncio
-
 from a2a_app import protocol, runners
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
@@ -11,10 +9,11 @@ from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
+from a2a_app.shield import shield
 from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head, head_of
 from a2a_app.store.log import Flush
-from a2a_app.store.refusals import TaskEndedError, UnknownFileError
+from a2a_app.store.refusals import Refused, TaskEndedError, UnknownFileError
 from a2a_app.store.replay import Replay
 from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
 from a2a_app.store.writer import write
@@ -156,7 +155,7 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
     """Store the message and the order to answer it (R6), and have it answered."""
     try:
         # Shielded: a client that leaves now has sent its message all the same.
-        return await asyncio.shield(_store_and_start(head, received))
+        return await shield(_store_and_start(head, received), refusals=Refused)
     except TaskEndedError as ended:
         raise protocol.UnsupportedOperationError(
             f"{ended} It takes no more messages.", task_id=str(head.task_id)

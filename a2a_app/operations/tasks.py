@@ -1,6 +1,5 @@
 """GetTask, ListTasks, CancelTask and SubscribeToTask (sections 3.1.3 to 3.1.6)."""
 
-import asyncio
 from uuid import UUID
 
 from a2a_app import protocol
@@ -8,9 +7,10 @@ from a2a_app.feed import Follower, Until
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import TaskState
+from a2a_app.shield import shield
 from a2a_app.store import database, pages, read
 from a2a_app.store.head import Head, head_of
-from a2a_app.store.refusals import TaskEndedError
+from a2a_app.store.refusals import Refused, TaskEndedError
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writer import write
 
@@ -44,7 +44,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
     update = StatusUpdate(TaskState.CANCELED, metadata=params.metadata)
     try:
         # Shielded: the agent is to be stopped, though the client leaves now.
-        await asyncio.shield(write(head, update))
+        await shield(write(head, update), refusals=Refused)
     except TaskEndedError as ended:
         if ended.state is not TaskState.CANCELED:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None

@@ -10,6 +10,7 @@ from a2a_app.agents.turn import Turn
 from a2a_app.protocol import TaskState
 from a2a_app.runners.drive import drive
 from a2a_app.runners.limits import TimeLimitError, wait_within_limits
+from a2a_app.shield import shield
 from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate
@@ -112,7 +113,7 @@ class Execution:
         message = agent_message(text, context_id=head.context_id, task_id=head.task_id)
         update = StatusUpdate(TaskState.FAILED, message, error=trace)
         try:
-            await asyncio.shield(write(head, update, run=run))
+            await shield(write(head, update, run=run))
         except Refused as refusal:
             logger.info("Run %s of task %s: %s", run.id, self._turn.task_id, refusal)
 

@@ -1,7 +1,6 @@
 """Runs in this process: how many at once, cancelling, leases, what a crash leaves (R5, R6, R7)."""
 
 import asyncio
-import threading
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,6 @@ from uuid import UUID
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
-from django.db.backends.signals import connection_created
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -233,51 +231,6 @@ async def test_an_agent_that_goes_on_saying_something_is_not_silent() -> None:
 
     with client_of(agent, silence_limit=0.3) as client:
         assert (await client.send()).status.state is TaskState.COMPLETED
-
-
-async def test_a_client_that_leaves_does_not_stop_its_task() -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def agent(turn: Turn) -> None:
-        begun.set()
-        await go_on.wait()
-
-    with client_of(agent) as client:
-        sending = asyncio.create_task(client.send())
-        await asyncio.wait_for(begun.wait(), SECONDS)
-        sending.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await sending
-        task_id = str((await database.run(models.Task.objects.get)).pk)
-        stream = client.subscribe(task_id)
-        await anext(stream)
-        go_on.set()
-        assert [state(event) async for event in stream] == ["COMPLETED"]
-
-
-async def test_a_client_that_leaves_while_its_message_is_stored_has_sent_it() -> None:
-    storing, go_on, begun = threading.Event(), threading.Event(), asyncio.Event()
-
-    async def agent(turn: Turn) -> None:
-        begun.set()
-
-    def wait(**_: object) -> None:
-        storing.set()
-        go_on.wait(SECONDS)
-
-    with client_of(agent) as client:
-        # To store the message is the first work for the database, and begins a connection.
-        connection_created.connect(wait)
-        try:
-            sending = asyncio.create_task(client.send())
-            assert await asyncio.to_thread(storing.wait, SECONDS)
-            sending.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await sending
-        finally:
-            connection_created.disconnect(wait)
-            go_on.set()
-        await asyncio.wait_for(begun.wait(), SECONDS)
 
 
 async def test_a_lease_is_kept_while_an_agent_blocks_the_event_loop(settings: Settings) -> None:
