@@ -11,7 +11,7 @@ from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
 from a2a_app.shield import shield
 from a2a_app.store import contexts, database, read
-from a2a_app.store.head import Head, head_of
+from a2a_app.store.head import Head
 from a2a_app.store.log import Flush
 from a2a_app.store.refusals import Refused, TaskEndedError, UnknownFileError
 from a2a_app.store.replay import Replay
@@ -197,7 +197,7 @@ async def _head(call: Call, message: Message, *, begins_context: bool) -> Head:
 
 
 def _head_of_existing(call: Call, message: Message) -> Head:
-    row = read.find(call.scope, message.task_id)
-    if message.context_id and message.context_id != row.context.context_id:
+    head = read.head(call.scope, message.task_id)
+    if message.context_id and message.context_id != head.context_id:
         raise InvalidParamsError.of("message.contextId", "is not the context of the task")
-    return head_of(row)
+    return head

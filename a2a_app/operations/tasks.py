@@ -9,7 +9,7 @@ from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import TaskState
 from a2a_app.shield import shield
 from a2a_app.store import database, pages, read
-from a2a_app.store.head import Head, head_of
+from a2a_app.store.head import Head
 from a2a_app.store.refusals import Refused, TaskEndedError
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writer import write
@@ -91,7 +91,7 @@ def _resume(call: Call, task_id: str) -> read.Position:
 
 
 def _head(call: Call, task_id: str) -> Head:
-    return head_of(read.find(call.scope, task_id))
+    return read.head(call.scope, task_id)
 
 
 def _ended(task_id: UUID, state: TaskState) -> protocol.UnsupportedOperationError:

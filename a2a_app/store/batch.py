@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from a2a_app.store import statements
-from a2a_app.store.database import connection
+from a2a_app.store.database import atomic, connection
 from a2a_app.store.inserts import Row, insertion
 from a2a_app.store.sql import Sql
 from a2a_app.store.statements import Fields, Model
+
+# The first part of a statement has found a row.
+FOUND = "EXISTS (SELECT 1 FROM s0)"
 
 
 class Batch:
@@ -65,6 +68,34 @@ class Batch:
                     raise error
 
 
+def run_if(condition: Sql, then: Sql) -> tuple[int, int]:
+    """Change a row, and where there was one, another; gives how many each has changed.
+
+    On PostgreSQL both are one statement, and may both see rows as they were before. Elsewhere they
+    are one transaction.
+    """
+    if not _runs_together():
+        with atomic(), connection().cursor() as cursor:
+            cursor.execute(condition.whole, condition.params)
+            if not cursor.rowcount:
+                return 0, 0
+            changed = int(cursor.rowcount)
+            cursor.execute(then.whole, then.params)
+            return changed, int(cursor.rowcount)
+    counted = "SELECT (SELECT count(*) FROM s0), (SELECT count(*) FROM s1)"
+    both = _with(
+        [
+            (f"{condition.whole} RETURNING 1", condition.params),
+            (f"{then.where(FOUND)} RETURNING 1", then.params),
+        ],
+        counted,
+    )
+    with connection().cursor() as cursor:
+        cursor.execute(both.text, both.params)
+        one, other = cursor.fetchone()
+        return one, other
+
+
 def _runs_together() -> bool:
     return connection().vendor == "postgresql"
 
@@ -83,8 +114,7 @@ def _together(
     if not guards:
         return [(_with([(sql.whole, sql.params) for sql in others], "SELECT 1"), None)]
     *first, (guard, error) = guards
-    found = "EXISTS (SELECT 1 FROM s0)"
-    guarded = [(sql.where(found), sql.params) for sql in others]
+    guarded = [(sql.where(FOUND), sql.params) for sql in others]
     texts = [(f"{guard.whole} RETURNING 1", guard.params), *guarded]
     return [*first, (_with(texts, "SELECT 1 FROM s0"), error)]
 

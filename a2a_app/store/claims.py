@@ -56,13 +56,14 @@ def first_claim(head: Head, run: RunKey, worker: str, received: MessageReceived)
         metadata=received.metadata,
         accepted_output_modes=list(received.accepted_output_modes),
         extensions=list(received.extensions),
-        user=_user(head),
+        user=user_of(head),
         context_state=state,
         context_version=version,
     )
 
 
-def _user(head: Head) -> Any:
+def user_of(head: Head) -> Any:
+    """Read the Django user whose task it is; None: it has none."""
     if head.user_id is None:
         return None
     found = statements.select(get_user_model(), pk=head.user_id)

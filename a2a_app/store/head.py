@@ -1,12 +1,14 @@
 """Head: what must be known of a task to append to its log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from a2a_app import models, protocol
 from a2a_app.store import statements
+from a2a_app.store.nested import fetch_nested
+from a2a_app.store.statements import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +47,53 @@ class Head:
         return self.answered == self.turn
 
 
+FIELDS = (
+    "pk", "context", "context__context_id", "agent", "owner", "user",
+    "state", "seq", "turn", "answered", "run", "pushed", "metadata",
+)  # fmt: skip  # who it is, and where it stands
+"""What is read of a task for its head, by the names of its row."""
+
+
 def read_head(task_id: UUID) -> Head:
     """Read a task's head as it is now; raises models.Task.DoesNotExist."""
-    found = statements.select(models.Task, related=("context",), pk=task_id)
-    if not found:
+    found = find_head(task_id)
+    if found is None:
         raise models.Task.DoesNotExist
-    return head_of(found[0])
+    return found
 
 
-def head_of(task: models.Task) -> Head:
-    """Make the head of a row (with its context) that was just read."""
-    still_open = statements.select_values(
-        models.Artifact, ("artifact_id", "first_seq"), task=task.pk, last_seq=None
+def find_head(task_id: UUID, **where: Any) -> Head | None:
+    """Read the head of a task, if there is one and it meets the conditions."""
+    found = fetch_nested(
+        statements.reading(models.Task, FIELDS, pk=task_id, **where), open_artifacts(task_id)
     )
+    return None if found is None else make_head(found[0], found[1][0])
+
+
+def open_artifacts(task_id: UUID) -> Reading:
+    """Give what reads a task's open artifacts, for `make_head`."""
+    return statements.reading(
+        models.Artifact, ("artifact_id", "first_seq"), task=task_id, last_seq=None
+    )
+
+
+def make_head(values: Sequence[Any], still_open: Iterable[Any]) -> Head:
+    """Make a head of a task's FIELDS and its open artifacts."""
+    task_id, context_key, context_id, agent, owner, user_id, *rest = values
+    state, seq, turn, answered, run_id, pushed, metadata = rest
     return Head(
-        task_id=task.pk,
-        context_key=task.context_id,
-        context_id=task.context.context_id,
-        agent=task.agent,
-        owner=task.owner,
-        user_id=task.user_id,
-        state=protocol.TaskState(task.state),
-        seq=task.seq,
-        turn=task.turn,
-        answered=task.answered,
-        run_id=task.run_id,
-        pushed=task.pushed,
-        metadata=task.metadata,
+        task_id=task_id,
+        context_key=context_key,
+        context_id=context_id,
+        agent=agent,
+        owner=owner,
+        user_id=user_id,
+        state=protocol.TaskState(state),
+        seq=seq,
+        turn=turn,
+        answered=answered,
+        run_id=run_id,
+        pushed=pushed,
+        metadata=metadata,
         artifacts=dict(still_open),
     )

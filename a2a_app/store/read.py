@@ -11,6 +11,7 @@ from django.db.models.functions import RowNumber
 from a2a_app import models, protocol
 from a2a_app.store import shown, statements
 from a2a_app.store.chunks import assemble, chunk_of
+from a2a_app.store.head import Head, find_head
 from a2a_app.store.log import Event, Flush
 from a2a_app.store.shown import ArtifactRow, MessageRow, TaskRow
 
@@ -53,11 +54,12 @@ class Snapshot:
     position: Position
 
 
-def find(scope: Scope, task_id: str) -> models.Task:
-    """Find a task's row, with its context; raises TaskNotFoundError, also for another owner's."""
-    where = scope.tasks()
-    found = statements.select(models.Task, related=("context",), pk=_key(task_id), **where)
-    return _only(found, task_id)
+def head(scope: Scope, task_id: str) -> Head:
+    """Read a task's head; raises TaskNotFoundError, also for another owner's."""
+    found = find_head(_key(task_id), **scope.tasks())
+    if found is None:
+        raise _not_found(task_id)
+    return found
 
 
 def _key(task_id: str) -> UUID:

@@ -3,12 +3,13 @@
 Leases are counted on the database's clock, the one clock that all processes share.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -17,12 +18,15 @@ from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store import statements
 from a2a_app.store.append import append, no_order
-from a2a_app.store.claims import Claim, Claimant
+from a2a_app.store.batch import run_if
+from a2a_app.store.claims import Claim, Claimant, user_of
 from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
-from a2a_app.store.head import RunKey, head_of, read_head
+from a2a_app.store.head import FIELDS, RunKey, make_head, open_artifacts, read_head
 from a2a_app.store.log import Flush
+from a2a_app.store.nested import fetch_nested
 from a2a_app.store.read import message
+from a2a_app.store.shown import MessageRow
 from a2a_app.store.updates import StatusUpdate
 
 
@@ -59,14 +63,27 @@ def claim(
     Returns:
         The claim; None where there is no turn to take, or another run holds the task.
     """
-    ready = models.Run.objects.filter(task=task_id, task__agent__in=agents, ended_at=None)
-    ready = ready.select_related("task__context", "task__user", "message")
-    row = _taken(ready, claimant, earlier) if earlier else None
-    if row is None:
-        row = ready.filter(worker="").order_by("turn", "attempt").first()
-        if row is None or not _take(row, claimant):
-            return None
-    return _claim(row, claimant.worker)
+    if not agents:
+        return None
+    known = _taken(task_id, claimant, earlier) if earlier else None
+    which = {"worker": ""} if known is None else {"pk": known}
+    found = fetch_nested(
+        statements.reading(
+            models.Run,
+            _READ,
+            order_by=("turn", "attempt"),
+            limit=1,
+            task=task_id,
+            task__agent__in=list(agents),
+            ended_at=None,
+            **which,
+        ),
+        open_artifacts(task_id),
+    )
+    if found is None:
+        return None
+    claim = _claim(found[0], found[1][0], claimant.worker)
+    return claim if known is not None or _take(claim, claimant) else None
 
 
 def put_back(claim: Claim) -> None:
@@ -160,54 +177,62 @@ def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
         return append(read_head(run.task_id), [update])
 
 
-def _claim(row: models.Run, worker: str) -> Claim:
-    task = row.task
-    task.run_id = row.pk
+_RUN = ("pk", "turn", "attempt", "metadata", "accepted_output_modes", "extensions")
+_READ = (
+    *_RUN,
+    "task__context__state",
+    "task__context__version",
+    *(f"message__{name}" for name in MessageRow._fields),
+    *(f"task__{name}" for name in FIELDS),
+)
+
+
+def _claim(values: Sequence[Any], still_open: Iterable[Any], worker: str) -> Claim:
+    """Make the claim of a run, of what is read of it."""
+    key, turn, attempt, metadata, modes, extensions, state, version, *others = values
+    said, task = others[: len(MessageRow._fields)], others[len(MessageRow._fields) :]
+    head = replace(make_head(task, still_open), run_id=key)
     return Claim(
-        run=RunKey(row.pk, row.turn),
+        run=RunKey(key, turn),
         worker=worker,
-        attempt=row.attempt,
-        head=head_of(task),
-        message=message(row.message, context_id=task.context.context_id),
-        metadata=row.metadata,
-        accepted_output_modes=row.accepted_output_modes,
-        extensions=row.extensions,
-        user=task.user,
-        context_state=task.context.state,
-        context_version=task.context.version,
+        attempt=attempt,
+        head=head,
+        message=message(MessageRow._make(said), context_id=head.context_id),
+        metadata=metadata,
+        accepted_output_modes=modes,
+        extensions=extensions,
+        user=user_of(head),
+        context_state=state,
+        context_version=version,
     )
 
 
-def _taken(
-    ready: "QuerySet[models.Run]", claimant: Claimant, earlier: Collection[Claimant]
-) -> models.Run | None:
+def _taken(task_id: UUID, claimant: Claimant, earlier: Collection[Claimant]) -> UUID | None:
     """Find the run that an earlier claimant took, and renew its lease, if it has not lost it."""
     moments = [each.at for each in earlier]
-    row = ready.filter(worker=claimant.worker, started_at__in=moments, task__run=F("pk")).first()
+    taken = models.Run.objects.filter(task=task_id, task__run=F("pk"), ended_at=None)
+    row = taken.filter(worker=claimant.worker, started_at__in=moments).first()
     if row is None or renew(claimant.worker, [row.pk], lease=claimant.lease):
         return None
-    return row
+    return row.pk
 
 
-def _take(row: models.Run, claimant: Claimant) -> bool:
-    with atomic():
-        if not statements.update(models.Task, {"run": row.pk}, pk=row.task_id, run=None):
-            return False
-        taken = statements.update(
-            models.Run,
-            {
-                "worker": claimant.worker,
-                "lease_until": from_now(claimant.lease),
-                "started_at": claimant.at,
-            },
-            pk=row.pk,
-            worker="",
-            ended_at=None,
-        )
-        if not taken:
-            # Whoever ended or took the run did not hold the task, so it is free again.
-            statements.update(models.Task, {"run": None}, pk=row.task_id, run=row.pk)
-        return bool(taken)
+def _take(claim: Claim, claimant: Claimant) -> bool:
+    """Have the run hold its task; False where another does, or the run is over."""
+    task, run = claim.head.task_id, claim.run.id
+    values = {
+        "worker": claimant.worker,
+        "lease_until": from_now(claimant.lease),
+        "started_at": claimant.at,
+    }
+    held, taken = run_if(
+        statements.updating(models.Task, {"run": run}, pk=task, run=None),
+        statements.updating(models.Run, values, pk=run, worker="", ended_at=None),
+    )
+    if held and not taken:
+        # The task was ended meanwhile, and the run with it. Nothing is lost should this fail.
+        statements.update(models.Task, {"run": None}, pk=task, run=run)
+    return bool(taken)
 
 
 def _lose(run: LostRun) -> bool:

@@ -17,7 +17,7 @@ from a2a_app import conf, models, protocol
 from a2a_app.models.keys import new_key
 from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
-from a2a_app.store.read import Scope, find
+from a2a_app.store.read import Scope, head
 from a2a_app.store.secrets import seal
 from a2a_app.store.updates import Webhook
 
@@ -92,12 +92,12 @@ def put_webhook(task_id: UUID, webhook: Webhook, *, after: int) -> models.PushNo
 
 def create(scope: Scope, webhook: Webhook) -> protocol.TaskPushNotificationConfig:
     """Store a configuration of a task; raises TaskNotFoundError, UnsupportedOperationError."""
-    task = find(scope, webhook.config.task_id)
+    task_id = head(scope, webhook.config.task_id).task_id
     with atomic():
         # Holds the row: no event comes between the number that is read here and the configuration.
-        models.Task.objects.filter(pk=task.pk).update(pushed=True)
-        seq = models.Task.objects.values_list("seq", flat=True).get(pk=task.pk)
-        return _config(put_webhook(task.pk, webhook, after=seq))
+        models.Task.objects.filter(pk=task_id).update(pushed=True)
+        seq = models.Task.objects.values_list("seq", flat=True).get(pk=task_id)
+        return _config(put_webhook(task_id, webhook, after=seq))
 
 
 def get(scope: Scope, task_id: str, config_id: str) -> protocol.TaskPushNotificationConfig:
@@ -202,7 +202,7 @@ def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:
 
 
 def _of(scope: Scope, task_id: str) -> "QuerySet[models.PushNotificationConfig]":
-    return Row.objects.filter(task=find(scope, task_id).pk)
+    return Row.objects.filter(task=head(scope, task_id).task_id)
 
 
 def _config(row: models.PushNotificationConfig) -> protocol.TaskPushNotificationConfig:

@@ -58,7 +58,7 @@ def test_whatever_is_read_of_a_task_is_read_for_its_owner_only() -> None:
 @pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])
 def test_an_id_that_is_none_of_ours_is_not_found(task_id: str) -> None:
     with pytest.raises(TaskNotFoundError):
-        read.find(SCOPE, task_id)
+        read.head(SCOPE, task_id)
 
 
 @pytest.mark.parametrize(("length", "texts"), [(None, ["0", "1", "2"]), (0, []), (2, ["1", "2"])])
