@@ -14,7 +14,7 @@ from a2a_app.store.append import append
 from a2a_app.store.claims import Claimant
 from a2a_app.store.head import Head
 from a2a_app.store.updates import MessageReceived, Returned, Update
-from tests.tasks import LEASE, SCOPE, begin, chunk, claimed, said, status
+from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +71,24 @@ def test_a_cancel_is_four_statements_and_three_on_postgresql(
     with django_assert_num_queries(SAVEPOINT + (3 if ON_POSTGRESQL else 4)):
         # The guarded task, the event, the runs under way, the end of the one there is.
         append(head, [status(TaskState.CANCELED)])
+
+
+def test_a_claim_is_four_statements_and_two_on_postgresql(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    task_id = begin().head.task_id
+    with django_assert_num_queries(2 if ON_POSTGRESQL else SAVEPOINT + 4):
+        # The run with its task, the open artifacts; the task, and the run, taken.
+        assert claim_of(task_id) is not None
+
+
+def test_a_head_is_read_in_one_round_trip_on_postgresql(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    task_id = begin().head.task_id
+    with django_assert_num_queries(1 if ON_POSTGRESQL else 2):
+        # The task with its context; its open artifacts.
+        read.head(SCOPE, str(task_id))
 
 
 @pytest.mark.parametrize("length", [None, 0])

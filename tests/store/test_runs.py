@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 
 from a2a_app import models
@@ -152,6 +154,29 @@ def test_of_many_processes_that_claim_at_once_one_gets_the_turn() -> None:
         claims = at_once(*(partial(claim_of, task_id, name) for name in "abcd"))
         assert sum(isinstance(claim, Claim) for claim in claims) == 1
         assert sum(claim is None for claim in claims) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_whose_task_ends_while_it_is_claimed_is_not_claimed_and_holds_nothing() -> None:
+    head = begin().head
+    ending: list[bool] = []
+
+    def end_first(execute: Any, sql: str, *rest: Any) -> Any:
+        """Have another end the task between the look at the turn and the taking of it."""
+        if sql.startswith(("BEGIN", "WITH")) and not ending:
+            ending.append(True)
+            at_once(lambda: append(head, [status(TaskState.CANCELED)]))
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end_first):
+        assert claim_of(head.task_id) is None
+    task, run = models.Task.objects.get(), models.Run.objects.get()
+    assert (task.state, task.run_id) == ("TASK_STATE_CANCELED", None)
+    assert (run.outcome, run.worker) == ("dropped", "")
+
+
+def test_a_process_that_has_no_agents_claims_nothing() -> None:
+    assert runs.claim(begin().head.task_id, CLAIMANT, agents=[]) is None
 
 
 def test_a_lease_is_renewed_for_its_own_worker_only() -> None:
