@@ -30,6 +30,15 @@ from a2a_app.store.shown import MessageRow
 from a2a_app.store.updates import StatusUpdate
 
 
+# What is read of a run for its claim, in the order in which `_claim` takes it.
+_CLAIMED = (
+    *("pk", "turn", "attempt", "metadata", "accepted_output_modes", "extensions"),
+    *("task__context__state", "task__context__version"),
+    *(f"message__{name}" for name in MessageRow._fields),
+    *(f"task__{name}" for name in FIELDS),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LostRun:
     """A run whose worker gives no sign of life any more."""
@@ -70,7 +79,7 @@ def claim(
     found = fetch_nested(
         statements.reading(
             models.Run,
-            _READ,
+            _CLAIMED,
             order_by=("turn", "attempt"),
             limit=1,
             task=task_id,
@@ -175,16 +184,6 @@ def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
         if not _lose(run):
             return None
         return append(read_head(run.task_id), [update])
-
-
-_RUN = ("pk", "turn", "attempt", "metadata", "accepted_output_modes", "extensions")
-_READ = (
-    *_RUN,
-    "task__context__state",
-    "task__context__version",
-    *(f"message__{name}" for name in MessageRow._fields),
-    *(f"task__{name}" for name in FIELDS),
-)
 
 
 def _claim(values: Sequence[Any], still_open: Iterable[Any], worker: str) -> Claim:
