@@ -29,7 +29,6 @@ from a2a_app.store.read import message
 from a2a_app.store.shown import MessageRow
 from a2a_app.store.updates import StatusUpdate
 
-
 # What is read of a run for its claim, in the order in which `_claim` takes it.
 _CLAIMED = (
     *("pk", "turn", "attempt", "metadata", "accepted_output_modes", "extensions"),
