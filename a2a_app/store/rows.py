@@ -17,6 +17,7 @@ from a2a_app.store.clock import from_now
 from a2a_app.store.head import Head
 from a2a_app.store.inserts import Row
 from a2a_app.store.projection import Change
+from a2a_app.store.texts import storable
 
 ARTIFACT_FIELDS = (
     "name", "description", "parts", "metadata", "extensions", "first_seq", "last_seq",
@@ -160,9 +161,13 @@ def runs(change: Change, claimant: Claimant | None = None) -> list[Row]:
 
 def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
     """Give the columns of a run's row that its end sets."""
+    # What an agent raised may say anything. Not to store it would be no end at all.
     return {
-        "ended_at": timezone.now(), "lease_until": None, "outcome": outcome.value, "error": error,
-    }  # fmt: skip  # one line says what an end is
+        "ended_at": timezone.now(),
+        "lease_until": None,
+        "outcome": outcome.value,
+        "error": storable(error),
+    }
 
 
 def artifact(change: Change, artifact_id: str) -> Row:

@@ -19,6 +19,7 @@ from a2a_app.store.clock import from_now
 from a2a_app.store.database import atomic
 from a2a_app.store.read import Scope, head
 from a2a_app.store.secrets import seal
+from a2a_app.store.texts import storable
 from a2a_app.store.updates import Webhook
 
 Row = models.PushNotificationConfig
@@ -189,7 +190,7 @@ def postpone(delivery: Delivery, error: str, *, pause: timedelta, patience: time
         dead_at=now if dead else None,
         failures=row.failures + 1,
         failing_since=since,
-        error=error,
+        error=storable(error),
     )
     return dead
 
