@@ -10,7 +10,7 @@ import argparse
 
 from benchmarks import cores, page, postgresql
 from benchmarks.sections import NAMES, Plan
-from benchmarks.servers import OURS_WORKERS, SERVERS, SOME
+from benchmarks.servers import ALL, FLOORS, OURS_WORKERS, SOME
 from tests.servers import redis
 
 ROUNDS, TASKS = 9, 100_000
@@ -31,7 +31,7 @@ def asked() -> tuple[Plan, bool]:
     parser.add_argument("--servers", nargs="+", default=[""], help="whose name has one of these")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = parser.parse_args()
-    candidates = (*SOME, OURS_WORKERS) if given.quick else SERVERS
+    candidates = (*SOME, OURS_WORKERS, *FLOORS) if given.quick else ALL
     servers = [each for each in candidates if any(part in each.name for part in given.servers)]
     rounds = given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS)
     tasks = given.tasks or (QUICK_TASKS if given.quick else TASKS)

@@ -34,7 +34,12 @@ AS 'SELECT md5($1::text || $2)::uuid'
 
 
 async def fill(peer: Peer, tasks: int) -> None:
-    """Let it have so many tasks, and then a small and a large one; FastA2A has only these two."""
+    """Let it have so many tasks, and then a small and a large one.
+
+    FastA2A has only these two, and the floor none.
+    """
+    if peer.product == "the floor":
+        return
     if tasks and peer.product != "FastA2A":
         await asyncio.gather(*[peer.send() for _ in range(min(tasks, SEED))])
         await _copy(peer, tasks // SEED - 1)

@@ -14,7 +14,7 @@ from benchmarks.wire import answer
 from tests.rpc import told
 from tests.servers import Process
 
-Product = Literal["SDK", "FastA2A", "a2a_app"]
+Product = Literal["SDK", "FastA2A", "a2a_app", "the floor"]
 TASK_ID = re.compile(rb'"task": ?\{"id": ?"([^"]+)"')
 COMPLETED = b"TASK_STATE_COMPLETED"
 
@@ -56,11 +56,20 @@ class Peer:
     async def send(self, **load: Any) -> bytes:
         """Send a message; gives the answer that has the completed task.
 
-        FastA2A's SendMessage does not wait for the end, so its client asks until it is there.
+        FastA2A's SendMessage does not wait for the end, so its client asks until it is there. The
+        floor commits a row twice, and knows no tasks.
         """
+        if self.product == "the floor":
+            return await self.ask("Nothing", path="/commits/", expect=b"{}")
         if self.product != "FastA2A":
             return await self.ask("SendMessage", expect=COMPLETED, message=told(**load))
         return await self.ended(await self.begin(**load))
+
+    async def get(self) -> bytes:
+        """Get the small task; the floor reads a row."""
+        if self.product == "the floor":
+            return await self.ask("Nothing", path="/read/", expect=b"{}")
+        return await self.ask("GetTask", id=self.small)
 
     async def begin(self, **load: Any) -> str:
         """Send a message without waiting for the end; gives the task's id."""

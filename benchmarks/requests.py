@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.figures import Figure
 from benchmarks.peer import Peer, for_a_while
-from benchmarks.servers import FASTA2A
+from benchmarks.servers import ALL, FASTA2A
 from benchmarks.workload import Workload
 
 CLIENTS, SECONDS = 10, 0.8
@@ -18,7 +18,7 @@ async def sends(peer: Peer) -> Figure:
 
 async def gets(peer: Peer) -> Figure:
     """Get a small task."""
-    return await _asked(peer, lambda: peer.ask("GetTask", id=peer.small))
+    return await _asked(peer, peer.get)
 
 
 async def large_gets(peer: Peer) -> Figure:
@@ -37,8 +37,8 @@ async def _asked(peer: Peer, ask: Callable[[], Awaitable[bytes]]) -> Figure:
 
 
 WORKLOADS = (
-    Workload("blocking SendMessage", sends),
-    Workload("GetTask, small", gets),
+    Workload("blocking SendMessage", sends, ALL),
+    Workload("GetTask, small", gets, ALL),
     Workload("GetTask, 1 MB", large_gets),
     Workload("ListTasks, 50 of {tasks:,}", pages, undone={FASTA2A: "not supported"}),
 )

@@ -24,7 +24,7 @@ from benchmarks import (
 )
 from benchmarks.figures import Cell, number, table
 from benchmarks.running import Running
-from benchmarks.servers import MEASURES, SERVERS, Server
+from benchmarks.servers import ALL, MEASURES, Server
 from benchmarks.workload import Workload
 
 COMPARED: dict[str, tuple[Workload, ...]] = {
@@ -46,7 +46,7 @@ class Plan:
     """What is to be measured."""
 
     names: Sequence[str] = NAMES
-    servers: Sequence[Server] = SERVERS
+    servers: Sequence[Server] = ALL
     rounds: int = 9
     tasks: int = 100_000
     plots: Path | None = None

@@ -32,6 +32,8 @@ class Server:
     @property
     def name(self) -> str:
         """What the tables call it."""
+        if self.product == "the floor":
+            return f"the floor, {self.store}, {self.http}"
         if self.product != "a2a_app":
             return f"{self.product}, {'cluster, ' * self.cluster}{self._place}"
         return f"a2a_app, {self.store}, {self.http}{', workers' * self.cluster}"
@@ -63,6 +65,10 @@ class Server:
         if self.product == "a2a_app":
             loopback = {"PUSH_HOSTS": ["127.0.0.1"], "PUSH_ALLOW_HTTP": True} if push else {}
             processes = self._a2a_app(url, fronts, workers, {**loopback, **a2a})
+        elif self.product == "the floor":
+            bare = "benchmarks.floors.without_middleware"
+            processes = [web_server(self.http, database_url=url, settings_module=bare)]
+            processes[0].command += QUIET[self.http]
         else:
             processes = [self._other(url, push=push) for _ in range(fronts)]
         begun = time.perf_counter()
@@ -133,6 +139,12 @@ SERVERS = (
     Server("a2a_app", "PostgreSQL", "uvicorn", cluster=True),
     OURS_WORKERS,
 )
+# What is left where there is no A2A: a Django view that commits a row twice, or reads one.
+FLOORS = (
+    Server("the floor", "PostgreSQL", "uvicorn"),
+    Server("the floor", "PostgreSQL", "daphne"),
+)
+ALL = (*SERVERS, *FLOORS)
 # One of each kind, where all of them would take too long or say the same.
 SOME = (SDK_MEMORY, SDK_POSTGRESQL, SDK_CLUSTER, FASTA2A, OURS_SQLITE, OURS_UVICORN, OURS)
 # To which the others are compared.

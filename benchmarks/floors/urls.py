@@ -2,7 +2,6 @@
 
 from uuid import uuid4
 
-from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
@@ -26,8 +25,20 @@ async def two_commits(request: HttpRequest) -> HttpResponse:
 
 
 def _commit_a_row() -> None:
-    with connections[database.alias()].cursor() as cursor:
+    with database.connection().cursor() as cursor:
         cursor.execute("INSERT INTO django_session VALUES (%s, '', now())", [uuid4().hex])
+
+
+@csrf_exempt
+async def one_read(request: HttpRequest) -> HttpResponse:
+    await database.run(_read_a_row)
+    return HttpResponse(b"{}", content_type="application/json")
+
+
+def _read_a_row() -> None:
+    with database.connection().cursor() as cursor:
+        cursor.execute("SELECT * FROM django_migrations WHERE id = %s", [1])
+        cursor.fetchall()
 
 
 api.post("/")(nothing)
@@ -35,5 +46,6 @@ api.post("/")(nothing)
 urlpatterns = [
     path("django/", nothing),
     path("commits/", two_commits),
+    path("read/", one_read),
     path("ninja/", api.urls),
 ]
