@@ -15,6 +15,7 @@ ROOMS = (
     "outages",
     "threads",
     "shield",
+    "hooks",
     "models",
     "live",
     "store",

@@ -1,15 +1,13 @@
 """Cards: what an agent declares and how it is served, as an AgentCard (section 4.4.1)."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asgiref.sync import sync_to_async
-
 from a2a_app import conf
 from a2a_app.agents.base import Agent
 from a2a_app.agents.extensions import declared_extensions
+from a2a_app.hooks import ask
 from a2a_app.protocol import (
     AgentCapabilities,
     AgentCard,
@@ -77,10 +75,7 @@ def _signed(card: AgentCard, served: Served) -> AgentCard:
 
 async def _ask(hook: Callable[..., Any], card: AgentCard, caller: Any) -> Any:
     # A copy in depth: what one caller's card is changed to must not be seen by the next caller.
-    own = card.model_copy(deep=True)
-    if inspect.iscoroutinefunction(hook):
-        return await hook(own, caller)
-    return await sync_to_async(hook)(own, caller)
+    return await ask(hook, card.model_copy(deep=True), caller)
 
 
 def _checked(given: Any) -> AgentCard:

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
-from a2a_app.bindings.hooks import ask
+from a2a_app.hooks import ask
 from a2a_app.operations.call import Caller
 
 ANONYMOUS = Caller(owner="")

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, Tenant, registry
-from a2a_app.bindings.hooks import ask
+from a2a_app.hooks import ask
 
 
 async def resolve(request: HttpRequest, agent: Agent, named: str, caller: Any) -> tuple[Agent, str]:

@@ -1,5 +1,6 @@
 """JSON-RPC (section 9): envelopes, versions, errors and extensions."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -265,6 +266,20 @@ async def test_an_agent_that_does_not_exist_is_not_found(rpc: Rpc, path: str) ->
 
 async def secretive(request: object) -> object:
     raise RuntimeError("the password is hunter2")
+
+
+def out_of_users(request: object) -> object:
+    return next(iter([]))
+
+
+async def test_an_authenticator_without_async_may_raise_anything_and_the_request_is_answered(
+    a2a: Settings, rpc: Rpc, caplog: pytest.LogCaptureFixture
+) -> None:
+    a2a(AUTHENTICATION=[f"{__name__}.out_of_users"])
+    async with asyncio.timeout(10):
+        answer = await rpc.call("GetTask", {"id": NOBODY})
+    assert error_of(answer) == INTERNAL
+    assert "StopIteration" in caplog.text
 
 
 @pytest.mark.parametrize("method", ["GetTask", "SendMessage", "SendStreamingMessage"])
