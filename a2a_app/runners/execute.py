@@ -13,6 +13,7 @@ from a2a_app.runners.limits import TimeLimitError, wait_within_limits
 from a2a_app.shield import shield
 from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
+from a2a_app.store.texts import storable
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writer import Writer, write
 
@@ -102,7 +103,8 @@ class Execution:
     async def _fail(self, failure: BaseException) -> None:
         """End the task as failed: the client gets a reference, log and admin the rest (R8)."""
         run = self.claim.run
-        trace = "".join(traceback.format_exception(failure))
+        # Not every file of a log takes what not every database does.
+        trace = storable("".join(traceback.format_exception(failure)))
         logger.error("The agent %r failed in run %s of task %s.\n%s",
                      self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
         if self._writer.head.state.is_terminal:

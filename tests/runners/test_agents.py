@@ -130,7 +130,9 @@ async def test_whatever_an_agent_raises_ends_its_task_and_nothing_else(
 
 
 @pytest.mark.parametrize("text", ["nothing \x00", "half \ud800 a pair", "\U0001f300"], ids=ascii)
-async def test_a_task_fails_whatever_the_text_of_what_was_raised(text: str) -> None:
+async def test_a_task_fails_whatever_the_text_of_what_was_raised(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def agent(turn: Turn) -> None:
         raise RuntimeError(text)
 
@@ -141,6 +143,7 @@ async def test_a_task_fails_whatever_the_text_of_what_was_raised(text: str) -> N
     run = await database.run(models.Run.objects.get)
     shown = text.replace("\x00", r"\x00").replace("\ud800", r"\ud800")
     assert f"RuntimeError: {shown}" in run.error
+    assert f"RuntimeError: {shown}" in caplog.text
 
 
 @pytest.mark.parametrize(
