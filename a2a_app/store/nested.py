@@ -16,6 +16,7 @@ from a2a_app.store.statements import Reading, fetch
 def fetch_nested(one: Reading, *others: Reading) -> tuple[Any, list[list[Any]]] | None:
     """Read a row, and where there is one, the rows of the others; None where there is none.
 
+    Without the row nothing of the others is read, so what decides who may see it decides for all.
     On PostgreSQL they are all of one moment. Elsewhere what is stored meanwhile may be among the
     others.
     """

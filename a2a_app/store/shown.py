@@ -82,12 +82,11 @@ def wholes(*, pk: UUID, messages: bool, **where: Any) -> list[Whole]:
     Its row is read first: what is newer than its number came after it. What belongs to a task that
     does not meet them is not read either (R11).
     """
-    its = {"task": pk, **{f"task__{name}": value for name, value in where.items()}}
     found = fetch_nested(
         # Where all of its messages are read, that of its status is among them.
         statements.reading(models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where),
-        _artifacts(**its),
-        *([_messages(**its)] if messages else []),
+        _artifacts(task=pk),
+        *([_messages(task=pk)] if messages else []),
     )
     if found is None:
         return []
