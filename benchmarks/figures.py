@@ -22,15 +22,15 @@ def table(cells: Mapping[str, Cell], measures: Sequence[str] = (), *, less: bool
     if not columns:
         rows = [f"| {name} | {cell} |" for name, cell in cells.items()]
         return "\n".join(["| server | |", "| --- | --- |", *rows, ""])
-    measures = [name for name in measures if isinstance(cells.get(name), list)]
-    heads = [columns[0], "middle half", *columns[1:], *(f"to {name}" for name in measures)]
+    measured = {name: cell for name in measures if isinstance(cell := cells.get(name), list)}
+    heads = [columns[0], "middle half", *columns[1:], *(f"to {name}" for name in measured)]
     lines = [f"| server | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
     for name, cell in cells.items():
         if isinstance(cell, str):
             told = [cell, *[""] * (len(heads) - 1)]
         else:
-            ratios = [_ratio(cell, cells[other], columns[0], less=less) for other in measures]
-            told = [*_medians(cell, columns), *ratios]
+            ratios = [ratio(cell, each, columns[0], less=less) for each in measured.values()]
+            told = [*_medians(cell, columns), *(f"{each:.2f}" if each else "" for each in ratios)]
         lines.append(f"| {name} | {' | '.join(told)} |")
     return "\n".join([*lines, ""])
 
@@ -52,11 +52,20 @@ def middle(cell: Sequence[Figure], column: str) -> float:
     return median(figure[column] for figure in cell if column in figure)
 
 
-def _ratio(cell: Sequence[Figure], other: Cell, column: str, *, less: bool) -> str:
-    assert isinstance(other, list)
-    ours, theirs = middle(cell, column), middle(other, column)
-    above, below = (theirs, ours) if less else (ours, theirs)
-    return f"{above / below:.2f}" if below else ""
+def ratio(
+    ours: Sequence[Figure], theirs: Sequence[Figure], column: str, *, less: bool = False
+) -> float | None:
+    """Give the median of a column's ratios in the rounds; above 1, ours is better.
+
+    A machine that is slow for minutes is so for all that a round compares, and not for all rounds:
+    the ratio of two medians may be one of two speeds of the machine.
+    """
+    ratios = []
+    for our, their in zip(ours, theirs, strict=True):
+        above, below = (their, our) if less else (our, their)
+        if above.get(column) is not None and below.get(column):
+            ratios.append(above[column] / below[column])
+    return median(ratios) if ratios else None
 
 
 def spread(values: Sequence[float]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from benchmarks import lengths
-from benchmarks.figures import Cell, Figure, middle
+from benchmarks.figures import Cell, Figure, middle, ratio
 from benchmarks.servers import FASTA2A, OURS, OURS_SQLITE, SDK_CLUSTER, SDK_MEMORY, SDK_POSTGRESQL
 
 Found = Mapping[str, Mapping[str, Cell]]
@@ -76,8 +76,7 @@ def _ratio(cells: Mapping[str, Cell], name: str) -> float:
     ours, theirs = _rounds(cells, name), _rounds(cells, SDK_POSTGRESQL.name)
     if not (ours and theirs):
         return 1.0
-    column = next(iter(ours[0]))
-    return middle(ours, column) / middle(theirs, column)
+    return ratio(ours, theirs, next(iter(ours[0]))) or 1.0
 
 
 def _rounds(cells: Mapping[str, Cell], name: str) -> list[Figure]:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import page, plots
-from benchmarks.figures import Cell, Figure, table
+from benchmarks.figures import Cell, Figure, ratio, table
 from benchmarks.fill import fill
 from benchmarks.lengths import LENGTHS, column
 from benchmarks.peer import Peer
@@ -97,6 +97,23 @@ def test_a_ratio_above_one_is_better_whichever_way_the_unit_goes(less: bool, rat
     assert theirs == "| theirs | 5.00 | 4.50 to 5.50 |  | 1.00 |"
     assert ours == f"| ours | 2.50 | 2.50 to 2.50 | 3.00 | {ratio} |"
     assert other == "| another's | not supported |  |  |  |"
+
+
+def test_a_machine_that_is_slow_in_some_rounds_does_not_change_a_ratio() -> None:
+    theirs, ours = [10.0, 10.0, 4.0, 4.0, 4.0], [30.0, 30.0, 30.0, 12.0, 12.0]
+    cells: dict[str, Cell] = {
+        "theirs": [{"a second": each} for each in theirs],
+        "ours": [{"a second": each} for each in ours],
+    }
+    *_, shown, _ = table(cells, ["theirs"]).split("\n")
+    assert shown == "| ours | 30.0 | 12.0 to 30.0 | 3.00 |"
+
+
+def test_what_was_not_measured_in_a_round_is_not_in_its_ratio() -> None:
+    theirs = [{"short": 1.0, "long": 9.0}, {"short": 1.0}]
+    ours = [{"short": 2.0, "long": 3.0}, {"short": 2.0, "long": 3.0}]
+    assert ratio(ours, theirs, "long", less=True) == 3.0
+    assert ratio(ours, theirs[1:] * 2, "long", less=True) is None
 
 
 @pytest.mark.parametrize("server", [SDK_MEMORY, OURS_SQLITE, OURS], ids=lambda server: server.name)
