@@ -1,18 +1,22 @@
 """Queues that bring turns to workers: what is put into them, and what the set-up lacks."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from procrastinate import sql
+from psycopg import AsyncConnection
 from pytest_django import Settings
 
 from a2a_app import runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
 from a2a_app.runners.loops import run_in_background
+from a2a_app.runners.procrastinate import QUEUE, connector_of_worker
 from tests.calls import client_of
 from tests.tasks import begin
 
@@ -35,6 +39,29 @@ def jobs(*task_ids: UUID) -> int:
             "SELECT COUNT(*) FROM procrastinate_jobs WHERE queueing_lock = ANY(%s)", [locks]
         )
         return int(cursor.fetchone()[0])
+
+
+async def taken(worker: AsyncConnection) -> Any:
+    """Have Procrastinate take a job; gives its id, if there is one."""
+    given = {"queues": [QUEUE], "worker_id": None}
+    [key, *_] = await one_row(worker, sql.queries["fetch_job"], given)
+    return key
+
+
+async def rows_read(worker: AsyncConnection) -> int:
+    """Count the jobs that a connection has read."""
+    async with worker.transaction():
+        await worker.execute("SELECT pg_stat_force_next_flush()")
+    [read] = await one_row(
+        worker,
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables"
+        " WHERE relname = 'procrastinate_jobs'",
+    )
+    return int(read)
+
+
+async def one_row(worker: AsyncConnection, query: Any, given: Any = ()) -> Any:
+    return await (await worker.execute(query, given)).fetchone()
 
 
 def test_procrastinate_is_for_postgresql_and_says_so_elsewhere(settings: Settings) -> None:
@@ -75,6 +102,28 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
             runner.order(task_id)
             runner.order(other)
         assert (jobs(task_id), jobs(other)) == (1, 1)
+
+    async def test_a_worker_that_knew_an_empty_queue_takes_a_job_without_comparing_all() -> None:
+        waiting = 500
+        connector = connector_of_worker()
+        await connector.open_async()
+        async with connector.pool.connection() as worker:
+            await worker.set_autocommit(True)
+            await worker.execute("TRUNCATE procrastinate_jobs CASCADE")
+            await worker.execute("VACUUM ANALYZE procrastinate_jobs")
+            # As often as PostgreSQL makes a new plan before it keeps one.
+            for _ in range(6):
+                assert await taken(worker) is None
+            await worker.execute(
+                "INSERT INTO procrastinate_jobs (task_name, queue_name, args)"
+                f" SELECT 'any', '{QUEUE}', '{{}}' FROM generate_series(1, {waiting})"
+            )
+            before = await rows_read(worker)
+            assert await taken(worker) is not None
+            after = await rows_read(worker)
+            await worker.execute("TRUNCATE procrastinate_jobs CASCADE")
+        await connector.close_async()
+        assert after - before < 10 * waiting
 
 
 async def test_the_immediate_backend_answers_within_the_send(settings: Settings) -> None:
