@@ -34,9 +34,14 @@ class Execution:
         self._stopped = False
 
     @property
-    def has_ended_task(self) -> bool:
-        """Whether the run has ended its task; its agent may still be tidying up."""
-        return self._writer.head.state.is_terminal
+    def is_over(self) -> bool:
+        """Whether the end of the run is written; its agent may still be tidying up."""
+        return self._writer.head.run_id is None
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something of the run is being committed."""
+        return self._writer.is_writing
 
     @property
     def more_to_do(self) -> bool:

@@ -197,9 +197,18 @@ class Worker:
 
     def _stop(self, run_id: UUID) -> None:
         execution = self._executions.get(run_id)
-        if execution is not None and not execution.has_ended_task:
+        if execution is not None and not execution.is_over:
             logger.info("Run %s is stopped: its task is another's, or has ended.", run_id)
             execution.stop()
+
+    def _stop_lost(self, run_id: UUID) -> None:
+        """Stop a run that could not be renewed; not one that is writing, for that may be its end.
+
+        If it is not, the write is refused, or the next beat comes by here again.
+        """
+        execution = self._executions.get(run_id)
+        if execution is not None and not execution.is_writing:
+            self._stop(run_id)
 
     def _keep_leases(self) -> None:
         if self._heartbeat is None:
@@ -231,7 +240,7 @@ class Worker:
         # A loop that has ended meanwhile has nobody left to stop.
         with suppress(RuntimeError):
             for run_id in lost:
-                self._loop.call_soon_threadsafe(self._stop, run_id)
+                self._loop.call_soon_threadsafe(self._stop_lost, run_id)
         return True
 
 

@@ -76,6 +76,11 @@ class Writer:
         """Whether what was accepted ends the task."""
         return self._checked.state.is_terminal
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether something that was accepted is not yet known to be committed."""
+        return self._flushing is not None
+
     def refuse(self) -> None:
         """Refuse whatever comes from now on: the run is known to have lost its task."""
         self._failure = self._failure or RunLostError()
