@@ -177,7 +177,7 @@ def test_the_time_limits_of_the_page_on_deployment_fit_the_defaults() -> None:
 
 async def test_the_log_can_be_partitioned_as_the_page_on_growth_says(serve: Serve) -> None:
     page = (ROOT / "docs" / "growth.md").read_text()
-    _, partition, first_id = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    partition, first_id = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     with fresh_database("postgresql") as url, psycopg.connect(url, autocommit=True) as connection:
         server = serve(database_url=url)
         async with rpc.Client(server.url, "load") as client:

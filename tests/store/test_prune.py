@@ -1,0 +1,179 @@
+"""Pruning: what is over and old goes with all that belongs to it, and nothing else does."""
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import Model
+from django.utils import timezone
+
+from a2a_app import models
+from a2a_app.management.commands import a2a_prune
+from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
+from a2a_app.store import contexts
+from a2a_app.store.append import append
+from a2a_app.store.head import read_head
+from a2a_app.store.prune import Age, forget_contexts, forget_tasks
+from a2a_app.store.read import Scope
+from a2a_app.store.updates import MessageReceived, Returned, Update, Webhook
+from a2a_app.store.webhooks import put_webhook
+from tests.tasks import SCOPE, begin, chunk, claim_of, said, status
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+OF_A_TASK: tuple[type[Model], ...] = (
+    models.Artifact, models.Event, models.Message, models.Run,
+)  # fmt: skip  # as one list
+
+
+def prune(*options: str) -> str:
+    out = StringIO()
+    call_command("a2a_prune", *options, stdout=out)
+    return out.getvalue()
+
+
+def task(state: TaskState = TaskState.COMPLETED, *, days: int = 0, **more: Any) -> UUID:
+    """Make a task with an artifact that came into a state so many days ago, as did all of it."""
+    head = begin(**more).head
+    claim = claim_of(head.task_id) if head.agent == SCOPE.agent else None
+    if claim is None:
+        append(head, [status(state)])
+    else:
+        updates: list[Update] = [chunk("done", append=False, last=True), status(state, "so")]
+        if state.is_terminal or state.is_interrupted:
+            updates.append(Returned())
+        append(claim.head, updates, run=claim.run)
+    then = timezone.now() - timedelta(days=days)
+    models.Task.objects.filter(pk=head.task_id).update(status_at=then)
+    models.Context.objects.filter(pk=head.context_key).update(created_at=then)
+    models.Message.objects.filter(task=head.task_id).update(created_at=then)
+    return head.task_id
+
+
+def left() -> set[UUID]:
+    return set(models.Task.objects.values_list("pk", flat=True))
+
+
+def age(*, days: int, waiting_days: int | None = None) -> Age:
+    now = timezone.now()
+    waiting = None if waiting_days is None else now - timedelta(days=waiting_days)
+    return Age(now - timedelta(days=days), waiting)
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELED", "REJECTED"])
+def test_a_task_that_ended_long_ago_goes_with_all_that_belongs_to_it(state: str) -> None:
+    task(TaskState(f"TASK_STATE_{state}"), days=31)
+    young = task(TaskState(f"TASK_STATE_{state}"), days=29)
+    assert prune("--days", "30") == "Deleted: 1 tasks, 1 conversations.\n"
+    assert left() == {young}
+    for model in OF_A_TASK:
+        assert set(model._default_manager.values_list("task", flat=True)) == {young}
+    assert prune("--days", "30") == "Deleted: 0 tasks, 0 conversations.\n"
+
+
+def test_more_tasks_than_one_batch_all_go() -> None:
+    for _ in range(a2a_prune.BATCH + 1):
+        begin()
+    long_ago = timezone.now() - timedelta(days=2)
+    models.Task.objects.update(state=TaskState.FAILED, status_at=long_ago)
+    assert prune("--days", "1") == f"Deleted: {a2a_prune.BATCH + 1} tasks, 0 conversations.\n"
+    assert left() == set()
+
+
+@pytest.mark.parametrize("state", ["SUBMITTED", "WORKING", "INPUT_REQUIRED", "AUTH_REQUIRED"])
+def test_a_task_that_has_not_ended_stays_however_old_it_is(state: str) -> None:
+    old = task(TaskState(f"TASK_STATE_{state}"), days=5000)
+    assert prune("--days", "1") == "Deleted: 0 tasks, 0 conversations.\n"
+    assert left() == {old}
+
+
+def test_tasks_that_wait_for_their_client_go_where_it_is_said_after_how_long() -> None:
+    question, working = task(TaskState.INPUT_REQUIRED, days=50), task(TaskState.WORKING, days=50)
+    assert prune("--days", "1", "--waiting-days", "51").startswith("Deleted: 0 tasks")
+    assert prune("--days", "99", "--waiting-days", "49").startswith("Deleted: 1 tasks")
+    assert left() == {working} and question not in left()
+
+
+def test_a_task_that_its_client_answers_meanwhile_stays() -> None:
+    waiting = task(TaskState.INPUT_REQUIRED, days=50)
+    old = age(days=1, waiting_days=1)
+    keys = list(old.tasks().values_list("pk", flat=True))
+    append(read_head(waiting), [MessageReceived(said("late"))])
+    assert keys == [waiting]
+    assert forget_tasks(old, keys) == 0
+    assert left() == {waiting}
+
+
+def test_a_task_stays_until_its_webhooks_have_heard_of_its_end() -> None:
+    old = task(days=31)
+    config = TaskPushNotificationConfig(id="one", url="https://example.com/hook")
+    put_webhook(old, Webhook(config, "example.com"), after=0)
+    models.PushNotificationConfig.objects.update(due_at=timezone.now())
+    assert prune("--days", "30") == "Deleted: 0 tasks, 0 conversations.\n"
+    models.PushNotificationConfig.objects.update(due_at=None)
+    assert prune("--days", "30") == "Deleted: 1 tasks, 1 conversations.\n"
+    assert left() == set()
+
+
+def test_only_the_tasks_of_the_agents_that_are_named_go() -> None:
+    others = {name: task(days=9, scope=Scope(name, "")) for name in ("one", "two", "three")}
+    assert prune("--days", "8", "--agent", "one", "--agent", "two") == (
+        "Deleted: 2 tasks, 2 conversations.\n"
+    )
+    assert left() == {others["three"]}
+
+
+def test_a_dry_run_counts_and_deletes_nothing() -> None:
+    task(days=31)
+    task(days=31, context_id="long")
+    task(days=29, context_id="long")
+    before = left()
+    assert prune("--days", "30", "--dry-run") == "Would delete: 2 tasks, 1 conversations.\n"
+    assert left() == before
+    assert prune("--days", "30") == "Deleted: 2 tasks, 1 conversations.\n"
+
+
+def test_a_conversation_stays_for_as_long_as_anything_of_it_is_young() -> None:
+    task(days=31, context_id="asked lately")
+    contexts.record(SCOPE, "asked lately", said(), said("yes", Role.AGENT))
+    task(days=31, context_id="worked on lately")
+    task(days=3, context_id="worked on lately")
+    contexts.open_context(SCOPE, "begun lately")
+    assert prune("--days", "30") == "Deleted: 2 tasks, 0 conversations.\n"
+    assert models.Context.objects.count() == 3
+
+
+def test_answers_without_a_task_go_with_their_conversation() -> None:
+    contexts.record(SCOPE, "long ago", said(), said("yes", Role.AGENT))
+    long_ago = timezone.now() - timedelta(days=31)
+    models.Context.objects.update(created_at=long_ago)
+    models.Message.objects.update(created_at=long_ago)
+    assert prune("--days", "30") == "Deleted: 0 tasks, 1 conversations.\n"
+    assert not models.Message.objects.exists()
+
+
+def test_a_conversation_that_goes_on_meanwhile_stays() -> None:
+    task(days=31, context_id="quiet")
+    old = age(days=30)
+    forget_tasks(old, list(left()))
+    keys = list(old.contexts().values_list("pk", flat=True))
+    late = begin(context_id="quiet").head.task_id
+    assert len(keys) == 1
+    assert forget_contexts(old, keys) == 0
+    assert left() == {late}
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "ten", "36501", "²"])
+@pytest.mark.parametrize("option", ["--days", "--waiting-days"])
+def test_an_age_that_is_none_is_refused_by_its_name(option: str, days: str) -> None:
+    given = [f"{option}={days}"] if option == "--days" else ["--days=1", f"{option}={days}"]
+    with pytest.raises(CommandError, match=f"argument {option}: must be a whole number"):
+        prune(*given)
+
+
+def test_it_is_never_guessed_what_is_old() -> None:
+    with pytest.raises(CommandError, match="--days"):
+        prune()
