@@ -13,7 +13,7 @@ from a2a_app.shield import shield
 from a2a_app.store import contexts, database, read
 from a2a_app.store.head import Head
 from a2a_app.store.log import Flush
-from a2a_app.store.refusals import Refused, TaskEndedError, UnknownFileError
+from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError, UnknownFileError
 from a2a_app.store.replay import Replay
 from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
 from a2a_app.store.writer import write
@@ -160,6 +160,8 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
         raise protocol.UnsupportedOperationError(
             f"{ended} It takes no more messages.", task_id=str(head.task_id)
         ) from None
+    except TaskGoneError:
+        raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
     except UnknownFileError as unknown:
         raise no_such_file(unknown) from None
 

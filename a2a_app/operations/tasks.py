@@ -10,7 +10,7 @@ from a2a_app.protocol import TaskState
 from a2a_app.shield import shield
 from a2a_app.store import database, pages, read
 from a2a_app.store.head import Head
-from a2a_app.store.refusals import Refused, TaskEndedError
+from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writer import write
 
@@ -48,6 +48,8 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
     except TaskEndedError as ended:
         if ended.state is not TaskState.CANCELED:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
+    except TaskGoneError:
+        raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
     found = await database.run(read.snapshot, call.scope, params.id)
     return found.task
 

@@ -20,7 +20,7 @@ from a2a_app.store.inserts import Row
 from a2a_app.store.log import Flush
 from a2a_app.store.projection import ArtifactChange, Change, check_holder, project
 from a2a_app.store.read import Scope
-from a2a_app.store.refusals import ContextChangedError
+from a2a_app.store.refusals import ContextChangedError, TaskGoneError
 from a2a_app.store.sendings import keep_sending
 from a2a_app.store.updates import Update
 from a2a_app.store.webhooks import announce, put_webhook
@@ -85,9 +85,10 @@ def append(
 def _held_head(task_id: UUID) -> Head:
     """Read a task that nobody is quicker with a second time, on any database.
 
-    The statement changes nothing, and holds the row: SQLite has no other way.
+    The statement changes nothing, and holds the row: SQLite has no other way. Raises TaskGoneError.
     """
-    models.Task.objects.filter(pk=task_id).update(seq=F("seq"))
+    if not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
+        raise TaskGoneError
     return read_head(task_id)
 
 

@@ -18,8 +18,15 @@ class TaskEndedError(Refused):
 class RunLostError(Refused):
     """The run no longer holds its task: that has ended, or another process took it over (R7)."""
 
+    def __init__(self, text: str = "The run no longer holds its task.") -> None:
+        super().__init__(text)
+
+
+class TaskGoneError(RunLostError):
+    """The task was deleted, whoever was about to write to it."""
+
     def __init__(self) -> None:
-        super().__init__("The run no longer holds its task.")
+        super().__init__("There is no such task any more.")
 
 
 class AlreadySentError(Refused):

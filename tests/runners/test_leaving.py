@@ -20,13 +20,14 @@ SECONDS = 20
 
 
 class Gate:
-    """Holds up what changes a row, on the connection that it is put on."""
+    """Holds up what changes a row, before it has a hold of it, on the connection it is put on."""
 
     def __init__(self) -> None:
         self.reached, self.open = threading.Event(), threading.Event()
 
     def __call__(self, execute: Any, sql: str, *rest: Any) -> Any:
-        if "UPDATE" in sql:
+        # SQLite locks all there is at the beginning of a transaction.
+        if "UPDATE" in sql or sql.startswith("BEGIN"):
             self.reached.set()
             self.open.wait(SECONDS)
         return execute(sql, *rest)
