@@ -205,7 +205,8 @@ def web_server(
     """Make, and do not start, a server of the reference project with these A2A settings."""
     port = free_port()
     commands = {
-        "daphne": ["daphne", "-b", "127.0.0.1", "-p", str(port)],
+        # As many connections may wait as with uvicorn: see docs/deployment.md.
+        "daphne": ["daphne", "-e", f"tcp:port={port}:interface=127.0.0.1:backlog=2048"],
         "uvicorn": ["uvicorn", "--host", "127.0.0.1", "--port", str(port)],
     }
     env = {
