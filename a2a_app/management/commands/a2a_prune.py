@@ -51,7 +51,7 @@ class Command(BaseCommand):
             found = tasks.count(), age.contexts(without=tasks).count()
             self._say("Would delete", *found)
             return
-        tasks_deleted = _forget(age.tasks().order_by("status_at"), age, forget_tasks)
+        tasks_deleted = _forget(age.tasks(), age, forget_tasks)
         self._say("Deleted", tasks_deleted, _forget(age.contexts(), age, forget_contexts))
 
     def _say(self, done: str, tasks: int, conversations: int) -> None:
@@ -65,10 +65,12 @@ def _age(days: int, waiting_days: int | None, agents: Sequence[str]) -> Age:
 
 
 def _forget(rows: "QuerySet[Any]", age: Age, forget: Callable[[Age, Sequence[UUID]], int]) -> int:
-    """Delete rows, a batch at a time, until there are none; gives how many."""
-    deleted = 0
-    while keys := list(rows.values_list("pk", flat=True)[:BATCH]):
+    """Delete rows, a batch at a time, looking at each row once; gives how many."""
+    deleted, left = 0, rows.order_by("pk").values_list("pk", flat=True)
+    keys = list(left[:BATCH])
+    while keys:
         deleted += forget(age, keys)
+        keys = list(left.filter(pk__gt=keys[-1])[:BATCH])
     return deleted
 
 
