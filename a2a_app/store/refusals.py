@@ -23,7 +23,7 @@ class RunLostError(Refused):
 
 
 class TaskGoneError(RunLostError):
-    """The task was deleted, whoever was about to write to it."""
+    """The task was deleted, and whoever was about to write to it is too late; a run has lost it."""
 
     def __init__(self) -> None:
         super().__init__("There is no such task any more.")

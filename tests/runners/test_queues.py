@@ -49,7 +49,7 @@ async def taken(worker: AsyncConnection) -> Any:
 
 
 async def rows_read(worker: AsyncConnection) -> int:
-    """Count the jobs that a connection has read."""
+    """Count the rows of the queue that were read so far, those of this connection included."""
     async with worker.transaction():
         await worker.execute("SELECT pg_stat_force_next_flush()")
     [read] = await one_row(
