@@ -1,7 +1,7 @@
 """A Django app that makes a Django project an A2A (Agent2Agent) server.
 
-The rooms, in the only order in which they may import each other: protocol, conf, models, live,
-store, feed, agents, runners, operations, bindings. `docs/architecture.md` is the tour.
+`docs/architecture.md` explains how it is built, and lists its packages in the only order in which
+they may import each other.
 """
 
 from importlib.metadata import version

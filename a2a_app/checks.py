@@ -10,15 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 from django.db import connections
 
-from a2a_app import conf, runners
+from a2a_app import conf, database, runners
 from a2a_app.agents import AgentNotFoundError, registry
-from a2a_app.agents.cards import Served, agent_card
-from a2a_app.agents.faults import card_faults
+from a2a_app.agents.cards import ServedAt, agent_card, card_faults
 from a2a_app.bindings import callers, tenants
 from a2a_app.bindings.security import declared_security
+from a2a_app.files.storage import FOLDER, storage_of
 from a2a_app.protocol import InvalidAgentResponseError
-from a2a_app.store import database
-from a2a_app.store.storage import FOLDER, storage_of
 
 TAG = "a2a"
 DISTRIBUTION = "django-agent2agent"
@@ -176,7 +174,7 @@ def check_signing(**_: Any) -> list[Finding]:
 
         signing.signing_key()
         for agent in registry:
-            signing.canonical(agent_card(agent, Served()))
+            signing.canonical(agent_card(agent, ServedAt()))
     except ImportError:
         text = "A2A['SIGNING_KEY'] needs the extra 'signing'."
         return [checks.Error(text, hint=f"pip install '{DISTRIBUTION}[signing]'", id="a2a.E003")]
@@ -192,7 +190,9 @@ def check_cards(**_: Any) -> list[Finding]:
         security = declared_security()
     except (ImproperlyConfigured, ImportError):
         return []  # a2a.E001 says so
-    served = Served(security_schemes=security.schemes, security_requirements=security.requirements)
+    served = ServedAt(
+        security_schemes=security.schemes, security_requirements=security.requirements
+    )
     findings: list[Finding] = []
     for agent in registry:
         card = agent_card(agent, served)

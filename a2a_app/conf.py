@@ -4,8 +4,9 @@
 is found by `manage.py check` and not by a request.
 """
 
-from functools import cache
-from typing import Any, Literal
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, cast
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +14,8 @@ from django.core.signals import setting_changed
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 NAME = "A2A"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Settings(BaseModel):
@@ -131,7 +134,32 @@ class Settings(BaseModel):
     """For how many seconds clients may keep a card (section 8.6.1)."""
 
 
-@cache
+def cached(*settings: str, maxsize: int | None = None) -> Callable[[F], F]:
+    """Cache what a function makes of settings until one of them changes, as tests do.
+
+    Args:
+        settings: The names of the Django settings it depends on; none: `A2A`.
+        maxsize: How many results are cached, one for each set of arguments; None: all of them.
+
+    Returns:
+        A decorator. What it makes has `cache_clear`, as from `functools.lru_cache`.
+    """
+    watched = settings or (NAME,)
+
+    def decorate(function: F) -> F:
+        caching = lru_cache(maxsize)(function)
+
+        def forget(*, setting: str, **_: Any) -> None:
+            if setting in watched:
+                caching.cache_clear()
+
+        setting_changed.connect(forget, weak=False)
+        return cast("F", caching)
+
+    return decorate
+
+
+@cached()
 def current() -> Settings:
     """Give the project's settings; raises ImproperlyConfigured naming each bad entry."""
     given: Any = getattr(django_settings, NAME, {})
@@ -155,11 +183,3 @@ def _explain(error: ValidationError) -> str:
         )
         lines.append(f"{NAME}[{key!r}]: {hint}")
     return "\n".join(lines)
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == NAME:
-        current.cache_clear()
-
-
-setting_changed.connect(_forget)

@@ -8,19 +8,18 @@ A topic is one task as this event loop follows it; a follower is one stream's pl
 
 import asyncio
 import logging
-import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from a2a_app import conf, live
+from a2a_app import broadcast, conf, database
+from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.protocol import TaskState
-from a2a_app.store import database, read
-from a2a_app.store.log import Event
-from a2a_app.store.news import News
-from a2a_app.store.read import Position
+from a2a_app.store.events import Event
+from a2a_app.store.notify import TaskChanged
+from a2a_app.store.reads.tasks import Position, events_after, read_positions
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class Follower:
                 later, if it is still needed; what was told before that is read from the log.
         """
         self._at_hand = at_hand
-        self._topic = _feed().topic(task_id)
+        self._topic = _feeds.get().topic(task_id)
         self._buffer: list[Event] = []
         self._behind = False
         self._wake = asyncio.Event()
@@ -178,9 +177,9 @@ class Topic:
         self._followers.add(follower)
         self._feed.add(self)
         if not at_hand:
-            await live.listen(self._group, self._hear)
+            await broadcast.listen(self._group, self._hear)
             return
-        live.listen_here(self._group, self._hear)
+        broadcast.listen_here(self._group, self._hear)
         if self._to_join is None:
             loop = asyncio.get_running_loop()
             self._to_join = loop.call_later(JOIN_SECONDS, self._join_soon, context=Context())
@@ -193,18 +192,18 @@ class Topic:
             if self._to_join is not None:
                 self._to_join.cancel()
                 self._to_join = None
-            await live.leave(self._group, self._hear)
+            await broadcast.leave(self._group, self._hear)
 
     @property
     def _group(self) -> str:
-        return live.task_group(self.task_id)
+        return broadcast.task_group(self.task_id)
 
     def _join_soon(self) -> None:
         self._joining = asyncio.create_task(self._join())
 
     async def _join(self) -> None:
         if self._followers:
-            await live.listen(self._group, self._hear)
+            await broadcast.listen(self._group, self._hear)
             # What others have told before is in the log.
             await self._feed.look([self.task_id])
 
@@ -237,10 +236,10 @@ class Topic:
 
     async def read_after(self, seq: int) -> list[Event]:
         """Read the log after a number."""
-        return await database.run(read.events_after, self.task_id, seq, limit=READ_LIMIT)
+        return await database.run(events_after, self.task_id, seq, limit=READ_LIMIT)
 
     def _hear(self, message: dict[str, Any]) -> None:
-        news = News.parse(message)
+        news = TaskChanged.parse(message)
         fresh = [event for event in news.events if event.seq > self.seq]
         if self._begun and self._reading is None and fresh and fresh[0].seq == self.seq + 1:
             self._deliver(fresh)
@@ -313,7 +312,7 @@ class Feed:
         known = {key: topic for key in keys if (topic := self._topics.get(key)) is not None}
         # Asked before the read: a task that is stored meanwhile is not found, but is not gone.
         stored = {key for key, topic in known.items() if topic.seq}
-        found = await database.run(read.positions, keys)
+        found = await database.run(read_positions, keys)
         for key, seq, answered in found:
             if key in known:
                 known[key].learn(seq, answered)
@@ -321,11 +320,4 @@ class Feed:
             known[key].end()
 
 
-_feeds: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Feed]" = weakref.WeakKeyDictionary()
-
-
-def _feed() -> Feed:
-    loop = asyncio.get_running_loop()
-    if loop not in _feeds:
-        _feeds[loop] = Feed()
-    return _feeds[loop]
+_feeds = PerLoop(Feed)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from channels.layers import InMemoryChannelLayer
 
-from a2a_app import live
+from a2a_app import broadcast
 
 
 class Silent(InMemoryChannelLayer):
@@ -67,7 +67,7 @@ class Slow(InMemoryChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Add to a group, in time and not before those who have asked earlier."""
         async with self._lock:
-            await asyncio.sleep(live.PATIENCE_SECONDS / 10)
+            await asyncio.sleep(broadcast.PATIENCE_SECONDS / 10)
             await super().group_add(group, channel)
 
 

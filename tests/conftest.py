@@ -10,8 +10,8 @@ from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 from django.db import connections
 
+from a2a_app import database as store_database
 from a2a_app import runners
-from a2a_app.store import database as store_database
 from tests.servers import Database, Layer, Process, fresh_database, web_server
 
 Serve = Callable[..., Process]

@@ -6,15 +6,16 @@ from uuid import UUID, uuid4
 
 from django.db.models import Model
 
+from a2a_app.database.inserts import Row
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
-from a2a_app.store import contexts, runs
-from a2a_app.store.append import append
-from a2a_app.store.claims import Claim, Claimant
-from a2a_app.store.head import Head
-from a2a_app.store.inserts import Row
-from a2a_app.store.log import Flush
-from a2a_app.store.read import Scope
+from a2a_app.store import runs
+from a2a_app.store.claims import Claim, WorkerSlot
+from a2a_app.store.events import Appended
+from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
+from a2a_app.store.writes.append import append
+from a2a_app.store.writes.contexts import new_context_id, new_task_id, open_context
 
 SCOPE = Scope("load", "")
 LEASE = timedelta(seconds=30)
@@ -52,12 +53,12 @@ def begin(
     context_id: str = "",
     user_id: int | None = None,
     **options: Any,
-) -> Flush:
+) -> Appended:
     """Store a new task with its first message."""
-    context_id = context_id or contexts.new_context_id()
-    head = Head(
-        task_id=contexts.new_task_id(),
-        context_key=contexts.open_context(scope, context_id),
+    context_id = context_id or new_context_id()
+    head = TaskHead(
+        task_id=new_task_id(),
+        context_key=open_context(scope, context_id),
         context_id=context_id,
         agent=scope.agent,
         owner=scope.owner,
@@ -68,7 +69,7 @@ def begin(
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
     """Claim a task's next turn, for a worker that has its agent."""
-    return runs.claim(task_id, Claimant(worker, LEASE), agents=[SCOPE.agent])
+    return runs.claim(task_id, WorkerSlot(worker, LEASE), agents=[SCOPE.agent])
 
 
 def claimed(worker: str = "one", **more: Any) -> Claim:

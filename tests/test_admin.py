@@ -16,7 +16,7 @@ from a2a_app import models
 from a2a_app.admin import tasks as admin
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
-from a2a_app.store.append import append
+from a2a_app.store.writes.append import append
 from tests.calls import client_of
 from tests.tasks import SCOPE, begin, chunk, claimed, said, status
 
@@ -152,8 +152,8 @@ def test_a_long_log_is_shown_from_its_beginning_and_the_rest_is_counted() -> Non
 
 @pytest.mark.django_db
 def test_a_long_text_is_cut_and_says_so() -> None:
-    flush = begin("y" * (admin.SHOWN_CHARACTERS + 7))
-    page = text_of(page_of(flush.head.task_id))(browser())
+    appended = begin("y" * (admin.SHOWN_CHARACTERS + 7))
+    page = text_of(page_of(appended.head.task_id))(browser())
     assert "y" * admin.SHOWN_CHARACTERS + "… and 7 characters more" in page
 
 

@@ -8,8 +8,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 
+from a2a_app.authentication import user_of
 from a2a_app.models import ApiKey
-from a2a_app.store.api_keys import user_of
 
 pytestmark = pytest.mark.django_db
 

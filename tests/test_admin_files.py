@@ -12,9 +12,8 @@ from django.test import AsyncClient
 from django.urls import reverse
 from pytest_django import Settings
 
-from a2a_app import models
+from a2a_app import database, models
 from a2a_app.agents import Part, Turn
-from a2a_app.store import database
 from tests.calls import client_of
 from tests.test_admin import ESCAPED, HOSTILE, page_of, see, text_of
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from a2a_app.shield import shield
+from a2a_app.concurrency.event_loop import shield
 
 SECONDS = 10
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from a2a_app.threads import Pool
+from a2a_app.concurrency.threads import Pool
 from tests.servers import ROOT
 
 SECONDS = 10.0
@@ -18,7 +18,7 @@ ENDS_IN_THE_MIDDLE = """
 import asyncio, atexit, threading
 import django
 django.setup()
-from a2a_app.store import database
+from a2a_app import database
 
 begun, may_end = threading.Event(), threading.Event()
 

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from a2a_app import models
 from a2a_app.admin.tasks import FILE_URL, ReadOnlyAdmin
 from a2a_app.bindings.files import FileAnswer
-from a2a_app.store.files import open_row
+from a2a_app.files.rows import open_row
 
 
 @admin.register(models.File)

@@ -18,10 +18,10 @@ from django.utils.safestring import SafeString
 
 from a2a_app import models, protocol
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.files.links import SCHEME
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
 from a2a_app.protocol import TaskState
-from a2a_app.store.links import SCHEME
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]

@@ -1,11 +1,10 @@
 """What an agent's author needs: `agent`, `Agent`, `Turn`, and what messages are made of."""
 
-from a2a_app.agents.artifacts import ArtifactWriter
 from a2a_app.agents.base import Agent
-from a2a_app.agents.context import ContextState
+from a2a_app.agents.content import ArtifactWriter
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
 from a2a_app.agents.tenants import Tenant
-from a2a_app.agents.turn import Turn
+from a2a_app.agents.turn import ContextState, Turn
 from a2a_app.protocol import (
     AgentCard,
     AgentExtension,

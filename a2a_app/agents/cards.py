@@ -1,25 +1,74 @@
 """Cards: what an agent declares and how it is served, as an AgentCard (section 4.4.1)."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from a2a_app import conf
 from a2a_app.agents.base import Agent
-from a2a_app.agents.extensions import declared_extensions
-from a2a_app.hooks import ask
+from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCapabilities,
     AgentCard,
+    AgentExtension,
     AgentInterface,
     InvalidAgentResponseError,
     SecurityRequirement,
     SecurityScheme,
 )
 
+STREAM_RESUMPTION = AgentExtension(
+    uri="urn:a2a-app:stream-resumption:v1",
+    description="A stream that broke off goes on after the event that Last-Event-ID names.",
+)
+
+IDEMPOTENT_SENDING = AgentExtension(
+    uri="urn:a2a-app:idempotent-sending:v1",
+    description="A message sent again under the same Idempotency-Key is not taken twice.",
+)
+# For agents that know a message by its own id too.
+_BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
+
+
+def declared_extensions(agent: Agent) -> list[AgentExtension]:
+    """Give the agent's own extensions, and those that this server gives to every such agent."""
+    sending = _BY_MESSAGE_ID if agent.idempotent else IDEMPOTENT_SENDING
+    resumption = [STREAM_RESUMPTION] if agent.streaming else []
+    return [*agent.extensions, *resumption, sending]
+
+
+# Narrow on purpose: each is a form that nothing but a secret has.
+SECRETS = {
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+    "a password in a URL": re.compile(r"\w://[^/\s:@\"]+:[^/\s@\"]+@"),
+    "a bearer token": re.compile(r"\bBearer (?=\S*\d)[\w.~+/-]{20,}", re.IGNORECASE),
+    "an API key": re.compile(
+        r"\b(?:sk-(?=\S*\d)[\w-]{20,}|gh[pousr]_\w{36,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}"
+        r"|a2a_[0-9a-f]{16}_[\w-]{43})"
+    ),
+}
+
+
+def card_faults(card: AgentCard) -> list[str]:
+    """Say what is wrong with a card, without repeating it."""
+    text = card.to_json()
+    secrets = [f"holds {what}" for what, form in SECRETS.items() if form.search(text)]
+    return [*secrets, *dict.fromkeys(_unknown_schemes(card))]
+
+
+def _unknown_schemes(card: AgentCard) -> Iterator[str]:
+    requirements = [*card.security_requirements]
+    for skill in card.skills:
+        requirements += skill.security_requirements
+    for requirement in requirements:
+        for name in requirement.schemes:
+            if name not in card.security_schemes:
+                yield f"requires the security scheme {name!r}, which it does not have"
+
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedAt:
     """How an agent is served: what its card says that the agent itself does not know."""
 
     interfaces: Sequence[AgentInterface] = ()
@@ -32,7 +81,7 @@ class Served:
     """Where clients find the keys that signatures are checked with."""
 
 
-async def card_for(agent: Agent, served: Served, caller: Any) -> AgentCard:
+async def card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
     """Give an agent's card as a caller may see it.
 
     Args:
@@ -46,7 +95,7 @@ async def card_for(agent: Agent, served: Served, caller: Any) -> AgentCard:
     return _signed(await _unsigned(agent, served, caller), served)
 
 
-async def extended_card_for(agent: Agent, served: Served, caller: Any) -> AgentCard | None:
+async def extended_card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard | None:
     """Give an agent's extended card for a known caller, None where it has none for that caller.
 
     Raises:
@@ -58,14 +107,14 @@ async def extended_card_for(agent: Agent, served: Served, caller: Any) -> AgentC
     return None if given is None else _signed(_checked(given), served)
 
 
-async def _unsigned(agent: Agent, served: Served, caller: Any) -> AgentCard:
+async def _unsigned(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
     card = agent_card(agent, served)
     if agent.has_card_of_callers:
         card = _checked(await _ask(agent.card, card, caller))
     return card
 
 
-def _signed(card: AgentCard, served: Served) -> AgentCard:
+def _signed(card: AgentCard, served: ServedAt) -> AgentCard:
     if not conf.current().signing_key:
         return card
     from a2a_app.agents import signing  # loaded here: its libraries come with the extra `signing`
@@ -75,7 +124,7 @@ def _signed(card: AgentCard, served: Served) -> AgentCard:
 
 async def _ask(hook: Callable[..., Any], card: AgentCard, caller: Any) -> Any:
     # A copy in depth: what one caller's card is changed to must not be seen by the next caller.
-    return await ask(hook, card.model_copy(deep=True), caller)
+    return await call_hook(hook, card.model_copy(deep=True), caller)
 
 
 def _checked(given: Any) -> AgentCard:
@@ -84,7 +133,7 @@ def _checked(given: Any) -> AgentCard:
     return given
 
 
-def agent_card(agent: Agent, served: Served) -> AgentCard:
+def agent_card(agent: Agent, served: ServedAt) -> AgentCard:
     """Make an agent's card: only what is served is promised."""
     requirements = agent.security_requirements
     return AgentCard(

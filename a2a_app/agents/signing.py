@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from typing import Any
 
 import rfc8785
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -40,7 +38,7 @@ class SigningKey:
         return {**told, "kid": self.key_id, "alg": self.algorithm, "use": "sig"}
 
 
-@cache
+@conf.cached()
 def signing_key() -> SigningKey:
     """Give the key of the settings; raises ImproperlyConfigured where it cannot sign cards."""
     current = conf.current()
@@ -122,7 +120,7 @@ def sign(card: AgentCard, keys_url: str) -> AgentCard:
 
 
 # To sign is dear, and anybody may ask for a card.
-@lru_cache(maxsize=256)
+@conf.cached(maxsize=256)
 def _signature(payload: bytes, keys_url: str) -> AgentCardSignature:
     ours = signing_key()
     header = {"alg": ours.algorithm, "typ": "JOSE", "kid": ours.key_id, "jku": keys_url}
@@ -170,12 +168,3 @@ def _protected_header(signature: AgentCardSignature) -> dict[str, Any]:
     if not isinstance(header, dict) or not header.get("kid"):
         raise SignatureError("A protected header names no kid.")
     return header
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == conf.NAME:
-        signing_key.cache_clear()
-        _signature.cache_clear()
-
-
-setting_changed.connect(_forget)

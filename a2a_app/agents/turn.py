@@ -3,19 +3,43 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, TypeVar
 
-from a2a_app import protocol
-from a2a_app.agents.artifacts import ArtifactWriter
-from a2a_app.agents.content import Content, agent_message
-from a2a_app.agents.context import ContextState
+from a2a_app import database, protocol
+from a2a_app.agents.content import ArtifactWriter, Content, agent_message
+from a2a_app.files.rows import read_file
+from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, Part, TaskState
-from a2a_app.store import database, files, read
 from a2a_app.store.claims import Claim
-from a2a_app.store.owners import tenant_of
-from a2a_app.store.read import Scope
-from a2a_app.store.updates import StatusUpdate, Update
-from a2a_app.store.writer import Writer
+from a2a_app.store.reads.tasks import read_messages, read_snapshot
+from a2a_app.store.updates import StateSaved, StatusUpdate, Update
+from a2a_app.store.writes.writer import Writer
+
+
+class ContextState:
+    """The conversation a turn belongs to (section 3.4.1)."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.id: str = claim.head.context_id
+        self.state: dict[str, Any] = deepcopy(claim.context_state)
+        """What the agent remembers: JSON values. Saved with whatever ends the turn."""
+        self._scope = Scope(claim.head.agent, claim.head.owner)
+        self._saved: dict[str, Any] = claim.context_state
+        self._version: int = claim.context_version
+
+    async def messages(self, limit: int = 100) -> list[Message]:
+        """Read the newest messages of the whole conversation, over all its tasks, oldest first."""
+        return await database.run(read_messages, self._scope, self.id, limit=limit)
+
+    def unsaved(self) -> list[Update]:
+        """Give what has to be appended for the state to be kept, if it was changed."""
+        if self.state == self._saved:
+            return []
+        saved = StateSaved(deepcopy(self.state), self._version)
+        self._saved, self._version = saved.state, self._version + 1
+        return [saved]
+
 
 T = TypeVar("T")
 
@@ -114,7 +138,7 @@ class Turn:
         found = []
         for task_id in self.message.reference_task_ids:
             try:
-                snapshot = await database.run(read.snapshot, self._scope, task_id)
+                snapshot = await database.run(read_snapshot, self._scope, task_id)
             except protocol.TaskNotFoundError:
                 continue
             found.append(snapshot.task)
@@ -128,7 +152,7 @@ class Turn:
         if part.raw is not None:
             return part.raw
         try:
-            return await files.read(self._scope.owner, part.url or "")
+            return await read_file(self._scope.owner, part.url or "")
         except LookupError:
             raise ValueError(f"The part has no bytes: {part.url or 'no raw, no url'}") from None
 
@@ -227,7 +251,7 @@ class Turn:
         # What this turn has written counts as read only once it is committed.
         await self._writer.flushed()
         found = await database.run(
-            read.snapshot, self._scope, self.task_id, history_length=history_length
+            read_snapshot, self._scope, self.task_id, history_length=history_length
         )
         return found.task
 

@@ -1,17 +1,15 @@
 """Callers: who sent a request, by the project's own means of authentication (section 7)."""
 
-from functools import cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.signals import setting_changed
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
-from a2a_app.hooks import ask
+from a2a_app.concurrency.hooks import call_hook
 from a2a_app.operations.call import Caller
 
 ANONYMOUS = Caller(owner="")
@@ -36,7 +34,7 @@ async def identity_of(request: HttpRequest) -> Any:
     return found
 
 
-@cache
+@conf.cached()
 def authenticators() -> dict[str, Any]:
     """Give the project's authenticators, each by the name that cards give it.
 
@@ -57,7 +55,7 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
     refusals = []
     for authenticate in authenticators().values():
         try:
-            found = await ask(authenticate, request)
+            found = await call_hook(authenticate, request)
         except HttpError as error:
             if error.status_code not in (401, 403):
                 raise
@@ -78,11 +76,3 @@ def _caller(found: Any) -> Caller:
         # A user may have the same key.
         return Caller(owner=f"{found._meta.label_lower}:{found.pk}", identity=found)
     return Caller(owner=f"name:{found}", identity=found)
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == conf.NAME:
-        authenticators.cache_clear()
-
-
-setting_changed.connect(_forget)

@@ -11,9 +11,9 @@ from django.utils.http import content_disposition_header
 
 from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import CURRENT
-from a2a_app.bindings.rest import Plain
+from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.threads import hand_thread_back
-from a2a_app.operations.files import TENANT, TOKEN, Opened, get_file
+from a2a_app.operations.files import TENANT, TOKEN, OpenedFile, get_file
 
 # What a header may be made of, as it comes from a client.
 MOST_CHARACTERS = 255
@@ -33,7 +33,7 @@ register_converter(LinkConverter, "a2a_link")
 class FileAnswer(StreamingHttpResponse):
     """A file, a chunk at a time, to be saved and not to be shown."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: OpenedFile) -> None:
         self._opened = opened
         super().__init__(_chunks(opened), headers=_headers(opened))
 
@@ -45,7 +45,7 @@ class FileAnswer(StreamingHttpResponse):
 
 async def serve_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """Answer with the file that a link leads to, if the caller is its owner."""
-    return await Plain(request, CURRENT).answer(_serve(request, token))
+    return await RestResponder(request, CURRENT).answer(_serve(request, token))
 
 
 async def _serve(request: HttpRequest, token: str) -> HttpResponseBase:
@@ -57,7 +57,7 @@ async def _serve(request: HttpRequest, token: str) -> HttpResponseBase:
     return HttpResponse(headers=answer.headers)
 
 
-def _headers(opened: Opened) -> dict[str, str]:
+def _headers(opened: OpenedFile) -> dict[str, str]:
     """Give the headers under which anybody's file is safe to send: it comes from a client."""
     filename = _UNFIT.sub("_", opened.filename[-MOST_CHARACTERS:])
     media_type = opened.media_type[:MOST_CHARACTERS]
@@ -75,7 +75,7 @@ def _headers(opened: Opened) -> dict[str, str]:
     }
 
 
-async def _chunks(opened: Opened) -> AsyncIterator[bytes]:
+async def _chunks(opened: OpenedFile) -> AsyncIterator[bytes]:
     await hand_thread_back()
     async for chunk in opened.chunks():
         yield chunk

@@ -5,19 +5,19 @@ from django.urls import reverse
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
-from a2a_app.agents.cards import Served
+from a2a_app.agents.cards import ServedAt
 from a2a_app.bindings.security import declared_security
 
 
-def served_by(request: HttpRequest, agent: Agent, tenant: str = "") -> Served:
+def served_by(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
     """Say how an agent, or a tenant at its URL, is served to the client of a request."""
     return served_at(base_url(request), agent, tenant)
 
 
-def served_at(base: str, agent: Agent, tenant: str = "") -> Served:
+def served_at(base: str, agent: Agent, tenant: str = "") -> ServedAt:
     """Say how an agent, or a tenant at its URL, is served to clients who use a base URL."""
     security = declared_security()
-    return Served(
+    return ServedAt(
         interfaces=_interfaces(base, agent, tenant),
         security_schemes=security.schemes,
         security_requirements=security.requirements,

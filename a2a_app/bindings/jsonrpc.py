@@ -9,15 +9,14 @@ from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.bodies import read_json
 from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, version_of
+from a2a_app.bindings.calls import call_of, read_json, version_of
 from a2a_app.bindings.dialects import METHODS, Method
-from a2a_app.bindings.forms import Form
+from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.v03 import RPC_METHODS
 
 
-class Envelope(Form):
+class JsonRpcResponder(Responder):
     """What surrounds a result: the id, as JSON text, of the request it answers."""
 
     def __init__(self) -> None:
@@ -39,11 +38,13 @@ class Envelope(Form):
 
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer one JSON-RPC request."""
-    envelope = Envelope()
+    envelope = JsonRpcResponder()
     return await envelope.answer(_serve(request, agent, envelope))
 
 
-async def _serve(request: HttpRequest, agent: Agent, envelope: Envelope) -> HttpResponseBase:
+async def _serve(
+    request: HttpRequest, agent: Agent, envelope: JsonRpcResponder
+) -> HttpResponseBase:
     body = read_json(request)
     envelope.id = _id(body)
     method = _method(request, body)

@@ -9,18 +9,17 @@ from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.bodies import read_json_object
 from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, header, version_of
+from a2a_app.bindings.calls import call_of, header, read_json_object, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
-from a2a_app.bindings.forms import Form
+from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.routes import Route
 from a2a_app.protocol import InvalidParamsError
 
 MEDIA_TYPES = CURRENT.media_types
 
 
-class Plain(Form):
+class RestResponder(Responder):
     """A result without anything round it, and errors that say the HTTP status too."""
 
     error_event = "error"
@@ -70,12 +69,12 @@ async def serve(
         route: Which of the agent's.
         fields: The fields of the parameters that the URL gives.
     """
-    form = Plain(request, route.method.dialect)
+    form = RestResponder(request, route.method.dialect)
     return await form.answer(_serve(request, agent, route, fields, form))
 
 
 async def _serve(
-    request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str], form: Plain
+    request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str], form: RestResponder
 ) -> HttpResponseBase:
     version = version_of(request, implied=form.dialect.version)
     if version != form.dialect.version:

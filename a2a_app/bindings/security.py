@@ -1,11 +1,9 @@
 """Security: what the project's authenticators say of themselves (sections 4.5 and 7)."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 
 from a2a_app import conf
 from a2a_app.bindings.callers import authenticators
@@ -34,7 +32,7 @@ class Security:
     """The headers that carry credentials: answers that depend on the caller vary by them."""
 
 
-@cache
+@conf.cached()
 def declared_security() -> Security:
     """Give what the authenticators of the settings declare.
 
@@ -105,11 +103,3 @@ def _challenge(scheme: SecurityScheme) -> str:
         # No registered scheme says it: this one tells people what is missing.
         return f'ApiKey realm="{REALM}", in="{key.location}", name="{key.name}"'
     return ""
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == conf.NAME:
-        declared_security.cache_clear()
-
-
-setting_changed.connect(_forget)

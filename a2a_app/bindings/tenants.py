@@ -1,17 +1,15 @@
 """Tenants: what the project's resolver makes of those that clients name (section 4.4.6)."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, Tenant, registry
-from a2a_app.hooks import ask
+from a2a_app.concurrency.hooks import call_hook
 
 
 async def resolve(request: HttpRequest, agent: Agent, named: str, caller: Any) -> tuple[Agent, str]:
@@ -28,7 +26,7 @@ async def resolve(request: HttpRequest, agent: Agent, named: str, caller: Any) -
         TypeError: It gave something else than a Tenant or None.
         AgentNotFoundError: It gave an agent that there is not.
     """
-    found = await ask(resolver(), request, named, caller)
+    found = await call_hook(resolver(), request, named, caller)
     if found is None:
         raise protocol.InvalidParamsError.of("tenant", "names no tenant that you may use")
     if not isinstance(found, Tenant):
@@ -36,7 +34,7 @@ async def resolve(request: HttpRequest, agent: Agent, named: str, caller: Any) -
     return (registry.get(found.agent) if found.agent else agent), found.key
 
 
-@cache
+@conf.cached()
 def resolver() -> Callable[..., Any]:
     """Give the project's resolver.
 
@@ -49,11 +47,3 @@ def resolver() -> Callable[..., Any]:
     if not callable(found):
         raise ImproperlyConfigured(f"{conf.NAME}['TENANT_RESOLVER']: {path} cannot be called.")
     return found  # type: ignore[no-any-return]  # callable() says no more
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == conf.NAME:
-        resolver.cache_clear()
-
-
-setting_changed.connect(_forget)

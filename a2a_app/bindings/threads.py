@@ -18,7 +18,7 @@ _free: list[Executor] = []
 _lent: dict[ThreadSensitiveContext, Executor] = {}
 
 
-class KeptThread:
+class PooledRequestThread:
     """Serves a request with a thread that others have used before it, one at a time."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ from channels.layers import BaseChannelLayer
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from a2a_app.layers.line import FAILURES
+from a2a_app.layers.connection import FAILURES
+from a2a_app.layers.loop_state import LoopState
 from a2a_app.layers.payloads import Message, pack
-from a2a_app.layers.station import Station
 
 # What no other side tells us of, such as a firewall that forgot the connection, is noticed so.
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -57,7 +57,7 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         self.group_expiry = group_expiry
         self.database = database
         self.prefix = prefix
-        self._stations: dict[asyncio.AbstractEventLoop, Station] = {}
+        self._stations: dict[asyncio.AbstractEventLoop, LoopState] = {}
         if database not in connections or connections[database].vendor != "postgresql":
             raise ImproperlyConfigured(
                 f"CONFIG['database'] of PostgreSQLChannelLayer is {database!r}, which is no "
@@ -117,14 +117,14 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         """Forget this event loop's messages and groups, and close its connection."""
         await self._station().flush()
 
-    def _station(self) -> Station:
+    def _station(self) -> LoopState:
         loop = asyncio.get_running_loop()
         station = self._stations.get(loop)
         if station is None:
             # What belongs to an event loop is of no use after it, and it says no goodbye.
             for ended in [each for each in list(self._stations) if each.is_closed()]:
                 self._stations.pop(ended, None)
-            station = self._stations[loop] = Station(
+            station = self._stations[loop] = LoopState(
                 self._connect,
                 lambda client: self._name("client", client),
                 self.get_capacity,
@@ -133,7 +133,7 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
             )
         return station
 
-    def _home(self, channel: str) -> Station:
+    def _home(self, channel: str) -> LoopState:
         station = self._station()
         if self._client(channel) != station.client:
             raise NotImplementedError(

@@ -6,22 +6,22 @@ from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
 
-from a2a_app import protocol
+from a2a_app import database, protocol
 from a2a_app.agents import Agent
 from a2a_app.agents.content import agent_message
+from a2a_app.concurrency.event_loop import shield
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.protocol import Message, Part
-from a2a_app.shield import shield
-from a2a_app.store import contexts, database
-from a2a_app.store.keeping import Kept
 from a2a_app.store.refusals import Refused, UnknownFileError
-from a2a_app.store.updates import SendingKey
+from a2a_app.store.updates import MessageKey
+from a2a_app.store.writes.attachments import StoredAttachments
+from a2a_app.store.writes.contexts import record
 
 logger = logging.getLogger(__name__)
 
 
-async def answer(call: Call, message: Message, key: SendingKey | None = None) -> Message | None:
+async def answer(call: Call, message: Message, key: MessageKey | None = None) -> Message | None:
     """Ask the agent for an answer without a task; None where it wants a task.
 
     Both messages are kept in the conversation. Raises InternalError where the agent raised,
@@ -46,13 +46,13 @@ async def answer(call: Call, message: Message, key: SendingKey | None = None) ->
     return await shield(_keep(call, message, said, key), refusals=(protocol.A2AError, Refused))
 
 
-async def _keep(call: Call, message: Message, said: Message, key: SendingKey | None) -> Message:
+async def _keep(call: Call, message: Message, said: Message, key: MessageKey | None) -> Message:
     """Keep both messages; gives the answer as it is kept."""
     try:
-        async with Kept([message, said], owner=call.scope.owner) as kept:
+        async with StoredAttachments([message, said], owner=call.scope.owner) as kept:
             received, answered = kept.items
             await database.run(
-                contexts.record,
+                record,
                 call.scope,
                 message.context_id,
                 received,

@@ -6,11 +6,9 @@ from typing import Any
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.agents.cards import Served
-from a2a_app.agents.extensions import declared_extensions
-from a2a_app.store.links import Links
-from a2a_app.store.owners import owner_in
-from a2a_app.store.read import Scope
+from a2a_app.agents.cards import ServedAt, declared_extensions
+from a2a_app.files.links import Links
+from a2a_app.models.owners import Scope, owner_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Call:
     """What a message is known by, so that it is not taken twice."""
     push_payload: str = ""
     """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
-    served: Callable[[], Served] = Served
+    served: Callable[[], ServedAt] = ServedAt
     """Gives how the agent is served, for its card; few operations ask."""
 
     base_url: Callable[[], str] = str

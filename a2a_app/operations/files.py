@@ -1,11 +1,11 @@
 """Files: the bytes of parts that are too large to stand in them (section 4.1.6)."""
 
 from a2a_app import protocol
+from a2a_app.files.links import TENANT, TOKEN, ExpiredError, file_of_token
+from a2a_app.files.rows import OpenedFile, open_file
+from a2a_app.models.owners import owner_in
 from a2a_app.operations.call import Caller
 from a2a_app.protocol import InvalidParamsError
-from a2a_app.store.files import Opened, open_file
-from a2a_app.store.links import TENANT, TOKEN, ExpiredError, file_of_token
-from a2a_app.store.owners import owner_in
 from a2a_app.store.refusals import UnknownFileError
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "TOKEN",
     "LinkExpiredError",
     "LinkNotFoundError",
-    "Opened",
+    "OpenedFile",
     "get_file",
     "no_such_file",
 ]
@@ -31,7 +31,7 @@ class LinkExpiredError(protocol.InvalidRequestError):
     http_status, grpc_status = 403, "PERMISSION_DENIED"
 
 
-async def get_file(caller: Caller, token: str, tenant: str = "") -> Opened:
+async def get_file(caller: Caller, token: str, tenant: str = "") -> OpenedFile:
     """Open the file that a link leads to, for the owner it was made for.
 
     Args:

@@ -1,6 +1,7 @@
 """SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2): one way in for both (R13)."""
 
-from a2a_app import protocol, runners
+from a2a_app import database, protocol, runners
+from a2a_app.concurrency.event_loop import shield
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
@@ -9,21 +10,21 @@ from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
-from a2a_app.shield import shield
-from a2a_app.store import contexts, database, read
-from a2a_app.store.head import Head
-from a2a_app.store.log import Flush
+from a2a_app.store.events import Appended
+from a2a_app.store.reads.replay import Replay
+from a2a_app.store.reads.tasks import Snapshot, owned_task_head, position_after, read_snapshot
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError, UnknownFileError
-from a2a_app.store.replay import Replay
-from a2a_app.store.updates import MessageReceived, SendingKey, Webhook
-from a2a_app.store.writer import write
+from a2a_app.store.task_head import TaskHead
+from a2a_app.store.updates import MessageKey, MessageReceived, Webhook
+from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id, open_context
+from a2a_app.store.writes.writer import write
 
 MAX_ID = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
 
 
 async def send_message(
-    call: Call, params: SendMessageRequest, key: SendingKey | None = None
+    call: Call, params: SendMessageRequest, key: MessageKey | None = None
 ) -> SendMessageResponse:
     """Send a message and give what became of it: the task, or the agent's message.
 
@@ -43,13 +44,13 @@ async def send_message(
         task = await _accept_and_wait(head, received, length)
     if task is None:
         task_id = str(head.task_id)
-        found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
+        found = await database.run(read_snapshot, call.scope, task_id, history_length=length)
         task = found.task
     return SendMessageResponse.of(task=task)
 
 
 async def send_streaming_message(
-    call: Call, params: SendMessageRequest, key: SendingKey | None = None
+    call: Call, params: SendMessageRequest, key: MessageKey | None = None
 ) -> Stream:
     """Send a message and stream what becomes of it.
 
@@ -67,34 +68,34 @@ async def send_streaming_message(
     # A stream lives for hours: it must not keep what it no longer needs.
     del params, message, configuration
     async with _follower(head) as follower:
-        flush = await _accept(head, received)
+        appended = await _accept(head, received)
         if head.seq == 0:
             # So a stream begins with the first event, however quick the agent is.
-            task = Replay(flush).task(history_length=length)
-            found = read.Snapshot(task, read.position_after(flush))
+            task = Replay(appended).task(history_length=length)
+            found = Snapshot(task, position_after(appended))
             del task
         else:
             task_id = str(head.task_id)
-            found = await database.run(read.snapshot, call.scope, task_id, history_length=length)
+            found = await database.run(read_snapshot, call.scope, task_id, history_length=length)
         yield [task_item(found)]
-        position, turn = found.position, flush.head.turn
-        del call, head, received, flush, found
+        position, turn = found.position, appended.head.turn
+        del call, head, received, appended, found
         async for events in follower.follow(position, Until(turn)):
             yield [StreamItem(event.seq, event.body) for event in events]
 
 
 async def _accept_and_wait(
-    head: Head, received: MessageReceived, history_length: int | None
+    head: TaskHead, received: MessageReceived, history_length: int | None
 ) -> protocol.Task | None:
     """Accept a message and wait for its answer; the follower listens before there is one.
 
     Gives the task, where all that is in it was heard meanwhile.
     """
     async with _follower(head) as follower:
-        flush = await _accept(head, received)
-        replay = Replay(flush) if head.seq == 0 else None
-        until = Until(flush.head.turn, turn_over=False)
-        async for events in follower.follow(read.position_after(flush), until):
+        appended = await _accept(head, received)
+        replay = Replay(appended) if head.seq == 0 else None
+        until = Until(appended.head.turn, turn_over=False)
+        async for events in follower.follow(position_after(appended), until):
             if replay is not None:
                 replay.add(events)
         if replay is None:
@@ -102,7 +103,7 @@ async def _accept_and_wait(
         return replay.end(follower.answered, history_length=history_length)
 
 
-def _follower(head: Head) -> Follower:
+def _follower(head: TaskHead) -> Follower:
     """Follow a task that a message is about to be stored for."""
     # The turn of a task that is at work comes after one that may run anywhere.
     return Follower(head.task_id, at_hand=runners.current().runs_here and head.is_idle)
@@ -119,12 +120,12 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
     check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
-    return message.model_copy(update={"context_id": contexts.new_context_id()})
+    return message.model_copy(update={"context_id": new_context_id()})
 
 
 async def _prepare(
-    call: Call, params: SendMessageRequest, message: Message, key: SendingKey | None
-) -> tuple[Head, MessageReceived]:
+    call: Call, params: SendMessageRequest, message: Message, key: MessageKey | None
+) -> tuple[TaskHead, MessageReceived]:
     """Find the task that the message is for, or make a new one, not stored yet."""
     configuration = params.configuration or protocol.SendMessageConfiguration()
     webhook = await _webhook(call, configuration.task_push_notification_config)
@@ -151,7 +152,7 @@ async def _webhook(
     return await checked_webhook(call, wanted, path=WEBHOOK_PATH)
 
 
-async def _accept(head: Head, received: MessageReceived) -> Flush:
+async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
     """Store the message and the order to answer it (R6), and have it answered."""
     try:
         # Shielded: a client that leaves now has sent its message all the same.
@@ -166,30 +167,30 @@ async def _accept(head: Head, received: MessageReceived) -> Flush:
         raise no_such_file(unknown) from None
 
 
-async def _store_and_start(head: Head, received: MessageReceived) -> Flush:
+async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appended:
     runner = runners.current()
-    with runner.place() as claimant:
+    with runner.reserve_slot() as worker_slot:
         try:
-            flush = await write(head, received, order=runner.order, claimant=claimant)
+            appended = await write(head, received, enqueue=runner.enqueue, worker_slot=worker_slot)
         except database.AWAY:
-            if claimant is not None:
+            if worker_slot is not None:
                 # The connection may have broken after the commit: then the turn is ours.
-                runner.take_up(head.task_id, claimant)
+                runner.recover(head.task_id, worker_slot)
             raise
-        await runner.start(head.task_id, flush.claim)
-    return flush
+        await runner.start(head.task_id, appended.claim)
+    return appended
 
 
-async def _head(call: Call, message: Message, *, begins_context: bool) -> Head:
+async def _head(call: Call, message: Message, *, begins_context: bool) -> TaskHead:
     if message.task_id:
         return await database.run(_head_of_existing, call, message)
     # A contextId that was made just now is nobody's yet: its context is stored with the task.
     key = None
     if not begins_context:
-        key = await database.run(contexts.open_context, call.scope, message.context_id)
-    return Head(
-        task_id=contexts.new_task_id(),
-        context_key=key or contexts.new_context_key(),
+        key = await database.run(open_context, call.scope, message.context_id)
+    return TaskHead(
+        task_id=new_task_id(),
+        context_key=key or new_context_key(),
         context_id=message.context_id,
         agent=call.agent.slug,
         owner=call.scope.owner,
@@ -198,8 +199,8 @@ async def _head(call: Call, message: Message, *, begins_context: bool) -> Head:
     )
 
 
-def _head_of_existing(call: Call, message: Message) -> Head:
-    head = read.head(call.scope, message.task_id)
+def _head_of_existing(call: Call, message: Message) -> TaskHead:
+    head = owned_task_head(call.scope, message.task_id)
     if message.context_id and message.context_id != head.context_id:
         raise InvalidParamsError.of("message.contextId", "is not the context of the task")
     return head

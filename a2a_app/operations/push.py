@@ -1,10 +1,10 @@
 """The operations on push notification configurations (sections 3.1.7 to 3.1.10)."""
 
-from a2a_app import protocol
+from a2a_app import database, protocol
 from a2a_app.operations.call import Call
 from a2a_app.protocol import InvalidParamsError, TaskPushNotificationConfig
 from a2a_app.push.targets import TargetError, check_url, resolve
-from a2a_app.store import database, webhooks
+from a2a_app.store import webhooks
 from a2a_app.store.updates import Webhook
 
 MAX_ID = 255

@@ -5,9 +5,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from a2a_app.files.links import Links
 from a2a_app.protocol import StreamResponse
-from a2a_app.store.links import Links
-from a2a_app.store.read import Snapshot
+from a2a_app.store.reads.tasks import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

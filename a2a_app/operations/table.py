@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from a2a_app import protocol
-from a2a_app.operations import cards, push, sending, tasks
+from a2a_app.operations import cards, idempotency, push, tasks
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import Stream
 
@@ -31,11 +31,11 @@ class Operation:
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("SendMessage", protocol.SendMessageRequest, unary=sending.send_message),
+        Operation("SendMessage", protocol.SendMessageRequest, unary=idempotency.send_message),
         Operation(
             "SendStreamingMessage",
             protocol.SendMessageRequest,
-            streaming=sending.send_streaming_message,
+            streaming=idempotency.send_streaming_message,
         ),
         Operation("GetTask", protocol.GetTaskRequest, unary=tasks.get_task),
         Operation("ListTasks", protocol.ListTasksRequest, unary=tasks.list_tasks),

@@ -2,17 +2,18 @@
 
 from uuid import UUID
 
-from a2a_app import protocol
+from a2a_app import database, protocol
+from a2a_app.concurrency.event_loop import shield
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import Stream, StreamItem, task_item
 from a2a_app.protocol import TaskState
-from a2a_app.shield import shield
-from a2a_app.store import database, pages, read
-from a2a_app.store.head import Head
+from a2a_app.store.reads import pages
+from a2a_app.store.reads.tasks import Position, owned_task_head, position_at, read_snapshot
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
+from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import StatusUpdate
-from a2a_app.store.writer import write
+from a2a_app.store.writes.writer import write
 
 # Until the task's end only: a subscriber stays where the task waits for its client.
 TO_THE_END = Until()
@@ -21,7 +22,7 @@ TO_THE_END = Until()
 async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task:
     """Give a task as it is now."""
     found = await database.run(
-        read.snapshot, call.scope, params.id, history_length=params.history_length
+        read_snapshot, call.scope, params.id, history_length=params.history_length
     )
     return found.task
 
@@ -50,7 +51,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
-    found = await database.run(read.snapshot, call.scope, params.id)
+    found = await database.run(read_snapshot, call.scope, params.id)
     return found.task
 
 
@@ -66,7 +67,7 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
             # Nothing new yet, but all is well: whoever comes back need not wait to learn that.
             yield []
         else:
-            found = await database.run(read.snapshot, call.scope, str(task_id))
+            found = await database.run(read_snapshot, call.scope, str(task_id))
             position = found.position
             if position.state.is_terminal:
                 raise _ended(task_id, position.state)
@@ -78,13 +79,13 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
             yield [StreamItem(event.seq, event.body) for event in events]
 
 
-def _resume(call: Call, task_id: str) -> read.Position:
+def _resume(call: Call, task_id: str) -> Position:
     field = "Last-Event-ID"
     given = call.last_event_id
     if not (given.isascii() and given.isdecimal() and len(given) <= 18):
         raise protocol.InvalidParamsError.of(field, "must be the id of an event of the task")
     try:
-        position = read.position_at(call.scope, task_id, int(given))
+        position = position_at(call.scope, task_id, int(given))
     except ValueError:
         raise protocol.InvalidParamsError.of(field, "is no event of the task's log") from None
     if position.state.is_terminal:
@@ -92,8 +93,8 @@ def _resume(call: Call, task_id: str) -> read.Position:
     return position
 
 
-def _head(call: Call, task_id: str) -> Head:
-    return read.head(call.scope, task_id)
+def _head(call: Call, task_id: str) -> TaskHead:
+    return owned_task_head(call.scope, task_id)
 
 
 def _ended(task_id: UUID, state: TaskState) -> protocol.UnsupportedOperationError:

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from a2a_app import conf, live
+from a2a_app import broadcast, conf, database
 from a2a_app.push.payloads import PAYLOADS
 from a2a_app.push.sender import NotDeliveredError, Sender
-from a2a_app.store import database, webhooks
+from a2a_app.store import webhooks
 from a2a_app.store.webhooks import Delivery
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Deliverer:
 
     async def deliver_for_ever(self) -> None:
         """Look for what is due when the bell rings, and every SWEEP_SECONDS."""
-        await live.listen(live.PUSH_GROUP, self._hear)
+        await broadcast.listen(broadcast.PUSH_GROUP, self._hear)
         try:
             while True:
                 self._wake.clear()
@@ -49,7 +49,7 @@ class Deliverer:
                 except TimeoutError:
                     pass
         finally:
-            await live.leave(live.PUSH_GROUP, self._hear)
+            await broadcast.leave(broadcast.PUSH_GROUP, self._hear)
 
     async def close(self) -> None:
         """Leave what is not delivered yet to other processes, at once."""

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from a2a_app import conf
-from a2a_app.store import database, read
-from a2a_app.store.links import Links
+from a2a_app import conf, database
+from a2a_app.files.links import Links
+from a2a_app.store.reads.tasks import events_after, read_snapshot
 from a2a_app.store.webhooks import Delivery
 
 # Events read from the log at once.
@@ -37,7 +37,7 @@ Payload: TypeAlias = Callable[[Delivery, int], Awaitable[Batch]]
 
 async def events(delivery: Delivery, after: int) -> Batch:
     """Send each event as streams show it; without chunks where PUSH_CHUNKS is off."""
-    found = await database.run(read.events_after, delivery.task_id, after, limit=READ_LIMIT)
+    found = await database.run(events_after, delivery.task_id, after, limit=READ_LIMIT)
     chunks, links = conf.current().push_chunks, _links(delivery)
     wanted = [event for event in found if chunks or not event.artifact_id]
     return Batch(
@@ -57,10 +57,10 @@ def whole_tasks(write: Callable[[dict[str, Any]], str], *, media_type: str) -> P
     """
 
     async def tasks(delivery: Delivery, after: int) -> Batch:
-        found = await database.run(read.events_after, delivery.task_id, after, limit=READ_LIMIT)
+        found = await database.run(events_after, delivery.task_id, after, limit=READ_LIMIT)
         if all(event.artifact_id for event in found):
             return Batch(found[-1].seq if found else after)
-        snapshot = await database.run(read.snapshot, delivery.scope, str(delivery.task_id))
+        snapshot = await database.run(read_snapshot, delivery.scope, str(delivery.task_id))
         task = _links(delivery).in_values(snapshot.task.to_dict())
         seq, body = snapshot.position.seq, write(task)
         return Batch(seq, (Notification(seq, body, media_type),))

@@ -1,9 +1,6 @@
 """Runners: what makes turns run. The claim, the lease and the recovery are the same for all."""
 
-from functools import cache
-
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from a2a_app import conf
@@ -12,11 +9,11 @@ from a2a_app.runners.base import Runner
 RUNNERS = {
     "embedded": "a2a_app.runners.embedded.EmbeddedRunner",
     "procrastinate": "a2a_app.runners.procrastinate.ProcrastinateRunner",
-    "tasks": "a2a_app.runners.tasks.TasksRunner",
+    "tasks": "a2a_app.runners.django_tasks.TasksRunner",
 }
 
 
-@cache
+@conf.cached()
 def current() -> Runner:
     """Give the project's runner; raises ImproperlyConfigured where the setting names none."""
     name = conf.current().runner
@@ -31,12 +28,5 @@ def current() -> Runner:
         raise ImproperlyConfigured(f"{conf.NAME}['RUNNER']: {name!r} is not a Runner.")
     return runner
 
-
-def _forget(*, setting: str, **_: object) -> None:
-    if setting == conf.NAME:
-        current.cache_clear()
-
-
-setting_changed.connect(_forget)
 
 __all__ = ["Runner", "current"]

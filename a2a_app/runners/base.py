@@ -1,19 +1,38 @@
 """The seam: what every runner does."""
 
 import asyncio
-import weakref
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from uuid import UUID
 
+from a2a_app import conf, database
+from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.push.deliverer import Deliverer
 from a2a_app.runners.reap import reap
-from a2a_app.runners.sweep import sweep_for_ever
 from a2a_app.runners.worker import Worker
-from a2a_app.store.append import no_order
-from a2a_app.store.claims import Claim, Claimant
+from a2a_app.store.claims import Claim, WorkerSlot
+from a2a_app.store.writes.append import enqueue_nothing
+
+logger = logging.getLogger(__name__)
+
+
+async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
+    """Sweep every SWEEP_SECONDS, the first time at once; any number of processes may do so."""
+    while True:
+        current = conf.current()
+        pause = current.sweep_seconds
+        try:
+            await sweep()
+        except Exception as error:  # it has to live on
+            if not isinstance(error, database.AWAY):
+                logger.warning("Could not look for runs that nobody works on.", exc_info=True)
+            # Back after a while, it has only leases that are over. Their workers come first.
+            pause = max(pause, current.lease_seconds)
+        await asyncio.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +55,17 @@ class Runner(ABC):
     """Whether turns mostly run on the event loop that stores them."""
 
     def __init__(self) -> None:
-        self._workers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Worker] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Background] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._workers = PerLoop(Worker)
+        self._background = PerLoop(self._begin_background)
 
-    def order(self, task_id: UUID) -> None:
+    def enqueue(self, task_id: UUID) -> None:
         """Queue the task's next turn where a queue is in our database.
 
         Called without an event loop, in the transaction that stores the turn: both or neither.
         """
-        no_order(task_id)
+        enqueue_nothing(task_id)
 
-    def place(self) -> AbstractContextManager[Claimant | None]:
+    def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
         """Keep a place for a turn that is about to be stored, where turns run on this event loop.
 
         Whoever this gives has the turn from the start; None: the turn is to be ordered.
@@ -65,33 +80,36 @@ class Runner(ABC):
         Raises nothing: what was not started, the sweep finds.
         """
 
-    def take_up(self, task_id: UUID, missed: Claimant) -> None:
-        """See to a turn that may be stored as a claimant's of `place`, though storing it failed."""
-        self.worker.take_up(task_id, missed)
+    def recover(self, task_id: UUID, missed: WorkerSlot) -> None:
+        """Run a turn that may be stored as claimed by a reserved slot, though storing it failed."""
+        self.worker.recover(task_id, missed)
 
     @abstractmethod
-    async def unbegun(self) -> list[UUID]:
+    async def find_unstarted(self) -> list[UUID]:
         """Find tasks with a turn that nobody has begun, and that this process should see to."""
 
-    async def remind(self, task_id: UUID) -> None:
+    async def enqueue_again(self, task_id: UUID) -> None:
         """See to a turn that nobody has begun; may raise."""
         await self.start(task_id)
 
     async def begin(self) -> None:
-        """Begin to sweep, and to deliver to webhooks, on this event loop; may be told twice."""
+        """Begin to sweep, and to deliver to webhooks, on this event loop; may be called twice."""
+        if not self.worker.closing:
+            self._background.get()
+
+    def _begin_background(self) -> Background:
         loop = asyncio.get_running_loop()
-        if loop not in self._loops and not self.worker.closing:
-            deliverer = Deliverer(self.worker.name)
-            # Fresh contexts: these outlive the request that begins them, and its thread.
-            self._loops[loop] = Background(
-                sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
-                deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
-                deliverer=deliverer,
-            )
+        deliverer = Deliverer(self.worker.name)
+        # Fresh contexts: these outlive the request that begins them, and its thread.
+        return Background(
+            sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
+            deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
+            deliverer=deliverer,
+        )
 
     async def close(self) -> None:
         """End this event loop's work: what is under way is finished or given up."""
-        background = self._loops.pop(asyncio.get_running_loop(), None)
+        background = self._background.pop()
         if background is not None:
             background.sweep.cancel()
             background.deliver.cancel()
@@ -101,11 +119,11 @@ class Runner(ABC):
 
     async def sweep(self) -> None:
         """Deal with every run whose worker is gone, then see to what nobody has begun (R6, R7)."""
-        reaped = await reap(self.order)
+        reaped = await reap(self.enqueue)
         for task_id in reaped.begun_again:
             await self.start(task_id)
-        for task_id in await self.unbegun():
-            await self.remind(task_id)
+        for task_id in await self.find_unstarted():
+            await self.enqueue_again(task_id)
 
     @abstractmethod
     async def serve(self, stop: asyncio.Event) -> None:
@@ -121,7 +139,4 @@ class Runner(ABC):
     @property
     def worker(self) -> Worker:
         """This event loop's worker."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._workers:
-            self._workers[loop] = Worker()
-        return self._workers[loop]
+        return self._workers.get()

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from typing import Any
 
-from a2a_app.agents.artifacts import ArtifactWriter
 from a2a_app.agents.base import Agent
+from a2a_app.agents.content import ArtifactWriter
 from a2a_app.agents.turn import Turn
-from a2a_app.runners.threads import run_in_thread
+from a2a_app.concurrency.threads import run_in_own_thread
 
 
 async def drive(agent: Agent, turn: Turn) -> None:
@@ -22,7 +22,7 @@ async def drive(agent: Agent, turn: Turn) -> None:
 
 async def _drive(agent: Agent, turn: Turn) -> None:
     if agent.is_synchronous:
-        await run_in_thread(lambda: _drive_synchronous(agent, turn))
+        await run_in_own_thread(lambda: _drive_synchronous(agent, turn))
         return
     result = agent.run(turn)
     if inspect.isasyncgen(result):

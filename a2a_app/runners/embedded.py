@@ -3,10 +3,11 @@
 from contextlib import AbstractContextManager
 from uuid import UUID
 
+from a2a_app import database
 from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
-from a2a_app.store import database, runs
-from a2a_app.store.claims import Claim, Claimant
+from a2a_app.store import runs
+from a2a_app.store.claims import Claim, WorkerSlot
 
 
 class EmbeddedRunner(Runner):
@@ -14,9 +15,9 @@ class EmbeddedRunner(Runner):
 
     runs_here = True
 
-    def place(self) -> AbstractContextManager[Claimant | None]:
+    def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
         """Keep one of this event loop's places, if one is free."""
-        return self.worker.place()
+        return self.worker.reserve_slot()
 
     async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
         """Work on the task's next turn on this event loop."""
@@ -25,7 +26,7 @@ class EmbeddedRunner(Runner):
         else:
             self.worker.start(task_id)
 
-    async def unbegun(self) -> list[UUID]:
+    async def find_unstarted(self) -> list[UUID]:
         """Find as many turns as there are places here, the oldest first."""
         free = self.worker.free
         if free <= 0:

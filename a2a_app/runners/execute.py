@@ -4,18 +4,43 @@ import asyncio
 import logging
 import traceback
 
-from a2a_app.agents import registry
+from a2a_app.agents import Agent, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.agents.turn import Turn
+from a2a_app.concurrency.event_loop import shield
+from a2a_app.database.values import escape_unstorable
 from a2a_app.protocol import TaskState
 from a2a_app.runners.drive import drive
-from a2a_app.runners.limits import TimeLimitError, wait_within_limits
-from a2a_app.shield import shield
 from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
-from a2a_app.store.texts import storable
 from a2a_app.store.updates import Returned, StatusUpdate
-from a2a_app.store.writer import Writer, write
+from a2a_app.store.writes.writer import Writer, write
+
+
+class TimeLimitError(Exception):
+    """An agent took longer than it may; the text is fit for clients."""
+
+
+async def wait_within_limits(
+    agent_task: "asyncio.Task[None]", agent: Agent, writer: Writer
+) -> TimeLimitError | None:
+    """Wait until an agent's code has returned; gives the limit it broke, if that comes first."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while not agent_task.done():
+        ends = {}
+        if agent.time_limit is not None:
+            ends[begun + agent.time_limit] = f"took longer than {agent.time_limit:g} seconds"
+        if agent.silence_limit is not None:
+            said = max(begun, writer.accepted_at)
+            ends[said + agent.silence_limit] = f"said nothing for {agent.silence_limit:g} seconds"
+        first = min(ends, default=None)
+        if first is not None and first <= loop.time():
+            return TimeLimitError(f"The agent {ends[first]}.")
+        left = None if first is None else first - loop.time()
+        await asyncio.wait([agent_task], timeout=left)
+    return None
+
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +134,7 @@ class Execution:
         """End the task as failed: the client gets a reference, log and admin the rest (R8)."""
         run = self.claim.run
         # Not every file of a log takes what not every database does.
-        trace = storable("".join(traceback.format_exception(failure)))
+        trace = escape_unstorable("".join(traceback.format_exception(failure)))
         logger.error("The agent %r failed in run %s of task %s.\n%s",
                      self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
         if self._writer.head.state.is_terminal:

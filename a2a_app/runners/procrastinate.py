@@ -19,9 +19,8 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import DeleteJobCondition, Status
 from psycopg import AsyncConnection
 
-from a2a_app import conf
+from a2a_app import conf, database
 from a2a_app.runners.queued import QueuedRunner, work
-from a2a_app.store import database
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class ProcrastinateRunner(QueuedRunner):
             project_app.add_tasks_from(_blueprint(), namespace="")
         self._queue = App(connector=DjangoConnector(alias=database.alias()))
 
-    def order(self, task_id: UUID) -> None:
+    def enqueue(self, task_id: UUID) -> None:
         """Store a job, unless one is waiting: a worker that takes it does all of a task's turns."""
         job = self._queue.configure_task(JOB, queue=QUEUE, queueing_lock=task_id.hex)
         try:
@@ -57,9 +56,9 @@ class ProcrastinateRunner(QueuedRunner):
     async def start(self, task_id: UUID, claim: object = None) -> None:
         """Do nothing: the job was stored with the turn, and wakes a worker itself."""
 
-    async def remind(self, task_id: UUID) -> None:
+    async def enqueue_again(self, task_id: UUID) -> None:
         """Store a job again, should the first be gone."""
-        await database.run(self.order, task_id)
+        await database.run(self.enqueue, task_id)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Work on turns until `stop` is set, as many at once as MAX_RUNS allows.

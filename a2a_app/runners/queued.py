@@ -3,10 +3,10 @@
 from datetime import timedelta
 from uuid import UUID
 
-from a2a_app import conf, runners
+from a2a_app import conf, database, runners
 from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
-from a2a_app.store import database, runs
+from a2a_app.store import runs
 
 # Turns that one sweep reminds the queue of.
 LIMIT = 200
@@ -22,7 +22,7 @@ async def work(task_id: str) -> None:
 class QueuedRunner(Runner):
     """Turns run wherever the queue has a worker; each process that serves or works sweeps."""
 
-    async def unbegun(self) -> list[UUID]:
+    async def find_unstarted(self) -> list[UUID]:
         """Find turns that the queue has not brought to a worker within a lease."""
         patience = timedelta(seconds=conf.current().lease_seconds)
         return await database.run(

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from a2a_app import database
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
 from a2a_app.runners.worker import lease
-from a2a_app.store import database, news, runs
+from a2a_app.store import runs
+from a2a_app.store.notify import notify
 from a2a_app.store.runs import LostRun
 from a2a_app.store.updates import StatusUpdate
 
@@ -54,35 +56,36 @@ class Reaped:
     """The tasks with a turn to begin again."""
 
 
-async def reap(order: Callable[[UUID], None]) -> Reaped:
+async def reap(enqueue: Callable[[UUID], None]) -> Reaped:
     """Begin again or fail every run whose worker is gone; any number of processes may do so.
 
     Args:
-        order: The runner's, told of each task that is begun again in the transaction that does so.
+        enqueue: The runner's. Called with each task whose turn is to be begun again, in the
+            transaction that decides so.
     """
     reaped = Reaped()
     for run in await database.run(runs.lost, limit=LIMIT):
         fate = fate_of(run)
-        if await _deal(run, fate, order):
+        if await _deal(run, fate, enqueue):
             reaped.met[fate] += 1
             if fate is Fate.RETRY:
                 reaped.begun_again.append(run.task_id)
     return reaped
 
 
-async def _deal(run: LostRun, fate: Fate, order: Callable[[UUID], None]) -> bool:
+async def _deal(run: LostRun, fate: Fate, enqueue: Callable[[UUID], None]) -> bool:
     """Do with a run what is due; False where another process was quicker."""
     match fate:
         case Fate.RETRY:
-            return await _retry(run, order)
+            return await _retry(run, enqueue)
         case Fate.FAIL:
             return await _fail(run)
         case Fate.LEAVE:
             return True
 
 
-async def _retry(run: LostRun, order: Callable[[UUID], None]) -> bool:
-    if not await database.run(runs.retry, run, order):
+async def _retry(run: LostRun, enqueue: Callable[[UUID], None]) -> bool:
+    if not await database.run(runs.retry, run, enqueue):
         return False
     logger.warning(
         "Run %s of task %s is lost; attempt %d begins.", run.id, run.task_id, run.attempt + 1
@@ -96,9 +99,9 @@ async def _fail(run: LostRun) -> bool:
         context_id=run.context_id,
         task_id=run.task_id,
     )
-    flush = await database.run(runs.fail_lost, run, StatusUpdate(TaskState.FAILED, message))
-    if flush is None:
+    appended = await database.run(runs.fail_lost, run, StatusUpdate(TaskState.FAILED, message))
+    if appended is None:
         return False
     logger.warning("Run %s is lost, and task %s has failed.", run.id, run.task_id)
-    await news.tell(flush)
+    await notify(appended)
     return True

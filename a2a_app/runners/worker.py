@@ -13,12 +13,51 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from a2a_app import conf, live
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+
+from a2a_app import broadcast, conf, database
 from a2a_app.agents import registry
-from a2a_app.runners.connections import Tidier
 from a2a_app.runners.execute import Execution
-from a2a_app.store import database, news, runs
-from a2a_app.store.claims import Claim, Claimant
+from a2a_app.store import runs
+from a2a_app.store.claims import Claim, WorkerSlot
+from a2a_app.store.notify import stopped_run
+
+PAUSE_SECONDS = 1.0
+
+
+class ConnectionCloser:
+    """Does for an event loop's runs what a request's end does for a view.
+
+    Once for all runs that end within a second: to ask the thread in which such queries run is a
+    good part of what a short run costs.
+    """
+
+    def __init__(self) -> None:
+        self._due: asyncio.Task[None] | None = None
+
+    def tidy_soon(self) -> None:
+        """Close old connections, now that a run has ended."""
+        if self._due is None:
+            self._due = asyncio.create_task(self._tidy_later())
+
+    async def close(self) -> None:
+        """Do now what is due, unless that thread is kept by something that does not end."""
+        due, self._due = self._due, None
+        if due is not None:
+            due.cancel()
+            await asyncio.wait([asyncio.create_task(_tidy())], timeout=PAUSE_SECONDS)
+
+    async def _tidy_later(self) -> None:
+        await asyncio.sleep(PAUSE_SECONDS)
+        # Before it is done: a run that ends meanwhile may come too late for it.
+        self._due = None
+        await _tidy()
+
+
+async def _tidy() -> None:
+    await sync_to_async(close_old_connections)()
+
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +82,7 @@ class Worker:
         self._executions: dict[UUID, Execution] = {}
         self._waiting: dict[UUID, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tidier = Tidier()
+        self._tidier = ConnectionCloser()
         self._kept = 0
         self._place_left = asyncio.Event()
         self._listening = False
@@ -58,14 +97,14 @@ class Worker:
         return conf.current().max_runs - len(self._tasks) - self._kept
 
     @contextmanager
-    def place(self) -> Iterator[Claimant | None]:
+    def reserve_slot(self) -> Iterator[WorkerSlot | None]:
         """Keep a place for a turn that is about to be stored as claimed; None if there is none."""
         if self.closing or self.free <= 0:
             yield None
             return
         self._kept += 1
         try:
-            yield Claimant(self.name, lease())
+            yield WorkerSlot(self.name, lease())
         finally:
             self._kept -= 1
             self._place_left.set()
@@ -97,8 +136,8 @@ class Worker:
         if not self.closing:
             await asyncio.wait([self._begin(task_id)])
 
-    def take_up(self, task_id: UUID, missed: Claimant) -> None:
-        """Work on the task's next turn, also where it was stored as a claimant's and nobody heard.
+    def recover(self, task_id: UUID, missed: WorkerSlot) -> None:
+        """Work on the task's next turn, also where it was stored as claimed and nobody heard of it.
 
         For a turn whose storing has failed with its connection: it may be there all the same.
         """
@@ -106,7 +145,7 @@ class Worker:
             self._begin(task_id, missed=missed)
 
     def _begin(
-        self, task_id: UUID, claim: Claim | None = None, missed: Claimant | None = None
+        self, task_id: UUID, claim: Claim | None = None, missed: WorkerSlot | None = None
     ) -> "asyncio.Task[None]":
         work = self._work(task_id, claim, missed)
         # A fresh context: the request's would tie its agent to that request's thread and user.
@@ -129,7 +168,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._listening:
-            await live.leave(live.worker_group(self.name), self._hear)
+            await broadcast.leave(broadcast.worker_group(self.name), self._hear)
         if self._heartbeat is not None:
             self._silent.set()
             await asyncio.to_thread(self._heartbeat.join)
@@ -152,7 +191,7 @@ class Worker:
             del self._waiting[longest]
             self.start(longest)
 
-    async def _work(self, task_id: UUID, claim: Claim | None, missed: Claimant | None) -> None:
+    async def _work(self, task_id: UUID, claim: Claim | None, missed: WorkerSlot | None) -> None:
         """Answer the task's messages, one after the other, for as long as there are any."""
         await self._listen()
         while claim is not None or not self.closing:
@@ -170,7 +209,7 @@ class Worker:
                 return
             claim = missed = None
 
-    async def _claim(self, task_id: UUID, missed: Claimant | None) -> Claim | None:
+    async def _claim(self, task_id: UUID, missed: WorkerSlot | None) -> Claim | None:
         """Claim the task's next turn, also where the claim was committed before and nobody heard.
 
         None too where the database stays away for a lease: the sweep finds what nobody has begun.
@@ -179,21 +218,21 @@ class Worker:
 
         def ask(**_: bool) -> Claim | None:
             earlier = tuple(tried)
-            tried.append(Claimant(self.name, lease()))
+            tried.append(WorkerSlot(self.name, lease()))
             return runs.claim(task_id, tried[-1], agents=registry.slugs(), earlier=earlier)
 
         try:
-            return await database.insist(ask, unless=lambda: self.closing)
+            return await database.run_until_answered(ask, give_up=lambda: self.closing)
         except database.AWAY:  # which is logged
             return None
 
     async def _listen(self) -> None:
         if not self._listening:
             self._listening = True
-            await live.listen(live.worker_group(self.name), self._hear)
+            await broadcast.listen(broadcast.worker_group(self.name), self._hear)
 
     def _hear(self, message: dict[str, Any]) -> None:
-        self._stop(news.stopped_run(message))
+        self._stop(stopped_run(message))
 
     def _stop(self, run_id: UUID) -> None:
         execution = self._executions.get(run_id)

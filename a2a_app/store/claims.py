@@ -8,20 +8,20 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from a2a_app import models, protocol
-from a2a_app.store import statements
-from a2a_app.store.head import Head, RunKey
+from a2a_app.database import statements
+from a2a_app.store.task_head import RunKey, TaskHead
 from a2a_app.store.updates import MessageReceived
 
 
 @dataclass(frozen=True, slots=True)
-class Claimant:
+class WorkerSlot:
     """A worker that has a place free, and takes a turn with it, or stores one as its own."""
 
     worker: str
     lease: timedelta
     at: datetime = field(default_factory=timezone.now, compare=False)
-    """When: a run that has begun at this moment is this claimant's and not another of its worker's.
-    """
+    """When it was reserved. A run that has begun at this moment is this slot's, and not that of
+    another slot of the same worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Claim:
     run: RunKey
     worker: str
     attempt: int
-    head: Head
+    head: TaskHead
     message: protocol.Message
     metadata: dict[str, Any]
     """The request's metadata."""
@@ -43,7 +43,7 @@ class Claim:
     context_version: int
 
 
-def first_claim(head: Head, run: RunKey, worker: str, received: MessageReceived) -> Claim:
+def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageReceived) -> Claim:
     """Make the claim of a turn that was stored as claimed, of what has just been stored."""
     ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
     state, version = _context_state(head)
@@ -62,7 +62,7 @@ def first_claim(head: Head, run: RunKey, worker: str, received: MessageReceived)
     )
 
 
-def user_of(head: Head) -> Any:
+def user_of(head: TaskHead) -> Any:
     """Read the Django user whose task it is; None: it has none."""
     if head.user_id is None:
         return None
@@ -70,7 +70,7 @@ def user_of(head: Head) -> Any:
     return found[0] if found else None
 
 
-def _context_state(head: Head) -> tuple[dict[str, Any], int]:
+def _context_state(head: TaskHead) -> tuple[dict[str, Any], int]:
     if head.begins_context:
         return {}, 0
     [(state, version)] = statements.select_values(

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from a2a_app import models
+from a2a_app.database import atomic
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
-from a2a_app.store.database import atomic
 
 
 @dataclass(frozen=True, slots=True)

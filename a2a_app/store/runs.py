@@ -14,20 +14,19 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from a2a_app import models
+from a2a_app.database import atomic, statements
+from a2a_app.database.batch import run_if
+from a2a_app.database.nested import fetch_with_children
+from a2a_app.database.values import from_now
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
-from a2a_app.store import statements
-from a2a_app.store.append import append, no_order
-from a2a_app.store.batch import run_if
-from a2a_app.store.claims import Claim, Claimant, user_of
-from a2a_app.store.clock import from_now
-from a2a_app.store.database import atomic
-from a2a_app.store.head import FIELDS, RunKey, make_head, open_artifacts, read_head
-from a2a_app.store.log import Flush
-from a2a_app.store.nested import fetch_nested
-from a2a_app.store.read import message
-from a2a_app.store.shown import MessageRow
+from a2a_app.store.claims import Claim, WorkerSlot, user_of
+from a2a_app.store.events import Appended
+from a2a_app.store.reads.columns import MessageRow
+from a2a_app.store.reads.tasks import to_message
+from a2a_app.store.task_head import FIELDS, RunKey, make_task_head, open_artifacts, read_task_head
 from a2a_app.store.updates import StatusUpdate
+from a2a_app.store.writes.append import append, enqueue_nothing
 
 # What is read of a run for its claim, in the order in which `_claim` takes it.
 _CLAIMED = (
@@ -54,16 +53,16 @@ class LostRun:
 
 def claim(
     task_id: UUID,
-    claimant: Claimant,
+    worker_slot: WorkerSlot,
     *,
     agents: Collection[str],
-    earlier: Collection[Claimant] = (),
+    earlier: Collection[WorkerSlot] = (),
 ) -> Claim | None:
     """Take the task's next turn for a worker.
 
     Args:
         task_id: The task.
-        claimant: Who takes it.
+        worker_slot: Who takes it.
         agents: The slugs of those that the worker has.
         earlier: The same worker's claimants whose connection broke before the answer came: what
             one of them took is given now.
@@ -73,10 +72,10 @@ def claim(
     """
     if not agents:
         return None
-    known = _taken(task_id, claimant, earlier) if earlier else None
+    known = _taken(task_id, worker_slot, earlier) if earlier else None
     which = {"worker": ""} if known is None else {"pk": known}
-    found = fetch_nested(
-        statements.reading(
+    found = fetch_with_children(
+        statements.prepare_select(
             models.Run,
             _CLAIMED,
             order_by=("turn", "attempt"),
@@ -90,8 +89,8 @@ def claim(
     )
     if found is None:
         return None
-    claim = _claim(found[0], found[1][0], claimant.worker)
-    return claim if known is not None or _take(claim, claimant) else None
+    claim = _claim(found[0], found[1][0], worker_slot.worker)
+    return claim if known is not None or _take(claim, worker_slot) else None
 
 
 def put_back(claim: Claim) -> None:
@@ -160,10 +159,10 @@ def lost(*, limit: int) -> list[LostRun]:
     ]
 
 
-def retry(run: LostRun, order: Callable[[UUID], None] = no_order) -> bool:
+def retry(run: LostRun, enqueue: Callable[[UUID], None] = enqueue_nothing) -> bool:
     """Give a lost run's turn to whoever claims it next; False where another process was quicker.
 
-    `order` is told of the task in the same transaction.
+    `enqueue` is told of the task in the same transaction.
     """
     with atomic():
         if not _lose(run):
@@ -173,29 +172,29 @@ def retry(run: LostRun, order: Callable[[UUID], None] = no_order) -> bool:
         again.outcome, again.started_at, again.ended_at = "", None, None
         again.lease_until = timezone.now()
         again.save(force_insert=True)
-        order(run.task_id)
+        enqueue(run.task_id)
         return True
 
 
-def fail_lost(run: LostRun, update: StatusUpdate) -> Flush | None:
+def fail_lost(run: LostRun, update: StatusUpdate) -> Appended | None:
     """End a lost run's task with a reason; None where another process was quicker."""
     with atomic():
         if not _lose(run):
             return None
-        return append(read_head(run.task_id), [update])
+        return append(read_task_head(run.task_id), [update])
 
 
 def _claim(values: Sequence[Any], still_open: Iterable[Any], worker: str) -> Claim:
     """Make the claim of a run, of what is read of it."""
     key, turn, attempt, metadata, modes, extensions, state, version, *others = values
     said, task = others[: len(MessageRow._fields)], others[len(MessageRow._fields) :]
-    head = replace(make_head(task, still_open), run_id=key)
+    head = replace(make_task_head(task, still_open), run_id=key)
     return Claim(
         run=RunKey(key, turn),
         worker=worker,
         attempt=attempt,
         head=head,
-        message=message(MessageRow._make(said), context_id=head.context_id),
+        message=to_message(MessageRow._make(said), context_id=head.context_id),
         metadata=metadata,
         accepted_output_modes=modes,
         extensions=extensions,
@@ -205,27 +204,27 @@ def _claim(values: Sequence[Any], still_open: Iterable[Any], worker: str) -> Cla
     )
 
 
-def _taken(task_id: UUID, claimant: Claimant, earlier: Collection[Claimant]) -> UUID | None:
-    """Find the run that an earlier claimant took, and renew its lease, if it has not lost it."""
+def _taken(task_id: UUID, worker_slot: WorkerSlot, earlier: Collection[WorkerSlot]) -> UUID | None:
+    """Find the run that an earlier worker_slot took, and renew its lease, if it has not lost it."""
     moments = [each.at for each in earlier]
     taken = models.Run.objects.filter(task=task_id, task__run=F("pk"), ended_at=None)
-    row = taken.filter(worker=claimant.worker, started_at__in=moments).first()
-    if row is None or renew(claimant.worker, [row.pk], lease=claimant.lease):
+    row = taken.filter(worker=worker_slot.worker, started_at__in=moments).first()
+    if row is None or renew(worker_slot.worker, [row.pk], lease=worker_slot.lease):
         return None
     return row.pk
 
 
-def _take(claim: Claim, claimant: Claimant) -> bool:
+def _take(claim: Claim, worker_slot: WorkerSlot) -> bool:
     """Have the run hold its task; False where another does, or the run is over."""
     task, run = claim.head.task_id, claim.run.id
     values = {
-        "worker": claimant.worker,
-        "lease_until": from_now(claimant.lease),
-        "started_at": claimant.at,
+        "worker": worker_slot.worker,
+        "lease_until": from_now(worker_slot.lease),
+        "started_at": worker_slot.at,
     }
     held, taken = run_if(
-        statements.updating(models.Task, {"run": run}, pk=task, run=None),
-        statements.updating(models.Run, values, pk=run, worker="", ended_at=None),
+        statements.prepare_update(models.Task, {"run": run}, pk=task, run=None),
+        statements.prepare_update(models.Run, values, pk=run, worker="", ended_at=None),
     )
     if held and not taken:
         # The task was ended meanwhile, and the run with it. Nothing is lost should this fail.

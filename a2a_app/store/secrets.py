@@ -2,13 +2,13 @@
 
 import json
 from base64 import urlsafe_b64encode
-from functools import cache
 from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.core.signals import setting_changed
 from django.utils.encoding import force_bytes
+
+from a2a_app import conf
 
 KEY_SETTINGS = ("SECRET_KEY", "SECRET_KEY_FALLBACKS")
 
@@ -33,17 +33,9 @@ def unseal(sealed: str) -> dict[str, str]:
     return secrets
 
 
-@cache
+@conf.cached(*KEY_SETTINGS)
 def _cipher() -> MultiFernet:
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     # The label keeps this key from being the one that anything else derives from the same secret.
     digests = [sha256(b"a2a_app.secrets" + force_bytes(key)).digest() for key in keys]
     return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])
-
-
-def _forget(*, setting: str, **_: object) -> None:
-    if setting in KEY_SETTINGS:
-        _cipher.cache_clear()
-
-
-setting_changed.connect(_forget)

@@ -21,7 +21,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class SendingKey:
+class MessageKey:
     """What a message is known by, so that it is not taken twice (section 3.3.1)."""
 
     name: str
@@ -40,7 +40,7 @@ class MessageReceived:
     extensions: tuple[str, ...] = ()
     webhook: Webhook | None = None
     """Where the events after this one are to be sent."""
-    key: SendingKey | None = None
+    key: MessageKey | None = None
     """What it is known by; None: it may be sent again."""
 
 
@@ -80,12 +80,12 @@ class StateSaved:
 
 
 @dataclass(frozen=True, slots=True)
-class FilesKept:
+class FilesAttached:
     """Parts of the updates that come with this are in files, which are now the task's."""
 
     keys: tuple[UUID, ...]
 
 
 Update: TypeAlias = (
-    MessageReceived | StatusUpdate | ArtifactUpdate | Returned | StateSaved | FilesKept
+    MessageReceived | StatusUpdate | ArtifactUpdate | Returned | StateSaved | FilesAttached
 )

@@ -14,12 +14,12 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from a2a_app import conf, models, protocol
+from a2a_app.database import atomic
+from a2a_app.database.values import escape_unstorable, from_now
 from a2a_app.models.keys import new_key
-from a2a_app.store.clock import from_now
-from a2a_app.store.database import atomic
-from a2a_app.store.read import Scope, head
+from a2a_app.models.owners import Scope
+from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.secrets import seal
-from a2a_app.store.texts import storable
 from a2a_app.store.updates import Webhook
 
 Row = models.PushNotificationConfig
@@ -93,7 +93,7 @@ def put_webhook(task_id: UUID, webhook: Webhook, *, after: int) -> models.PushNo
 
 def create(scope: Scope, webhook: Webhook) -> protocol.TaskPushNotificationConfig:
     """Store a configuration of a task; raises TaskNotFoundError, UnsupportedOperationError."""
-    task_id = head(scope, webhook.config.task_id).task_id
+    task_id = owned_task_head(scope, webhook.config.task_id).task_id
     with atomic():
         # Holds the row: no event comes between the number that is read here and the configuration.
         models.Task.objects.filter(pk=task_id).update(pushed=True)
@@ -190,7 +190,7 @@ def postpone(delivery: Delivery, error: str, *, pause: timedelta, patience: time
         dead_at=now if dead else None,
         failures=row.failures + 1,
         failing_since=since,
-        error=storable(error),
+        error=escape_unstorable(error),
     )
     return dead
 
@@ -203,7 +203,7 @@ def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:
 
 
 def _of(scope: Scope, task_id: str) -> "QuerySet[models.PushNotificationConfig]":
-    return Row.objects.filter(task=head(scope, task_id).task_id)
+    return Row.objects.filter(task=owned_task_head(scope, task_id).task_id)
 
 
 def _config(row: models.PushNotificationConfig) -> protocol.TaskPushNotificationConfig:

@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from a2a_app.store import database
+from a2a_app import database
 
 api = NinjaAPI(urls_namespace="floor", docs_url=None, openapi_url=None)
 

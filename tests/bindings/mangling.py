@@ -8,8 +8,7 @@ from uuid import UUID
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from a2a_app import models
-from a2a_app.store import database
+from a2a_app import database, models
 from tests.rpc import message
 
 NOBODY = "00000000-0000-7000-8000-000000000000"

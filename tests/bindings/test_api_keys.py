@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from a2a_app import authentication
 from a2a_app.models import ApiKey
-from a2a_app.store import api_keys
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of
 from tests.rpc import told
 
@@ -109,7 +109,7 @@ def test_two_keys_have_nothing_in_common() -> None:
     first, second = issue(), issue()
     prefixes = [key.split("_")[1] for key in (first, second)]
     assert prefixes[0] != prefixes[1]
-    assert api_keys.user_of(first.replace(prefixes[0], prefixes[1])) is None
+    assert authentication.user_of(first.replace(prefixes[0], prefixes[1])) is None
 
 
 @pytest.mark.django_db
@@ -117,11 +117,11 @@ def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
     key = issue()
     with CaptureQueriesContext(connection) as queries:
         for _ in range(5):
-            assert api_keys.user_of(key) is not None
+            assert authentication.user_of(key) is not None
     written = [query for query in queries if query["sql"].startswith("UPDATE")]
     assert len(written) == 1
     assert len(queries) == 6
-    earlier = timezone.now() - api_keys.EXACTNESS
+    earlier = timezone.now() - authentication.EXACTNESS
     ApiKey.objects.update(last_used_at=earlier)
-    api_keys.user_of(key)
+    authentication.user_of(key)
     assert ApiKey.objects.get().last_used_at > earlier  # type: ignore[operator]  # it has been used

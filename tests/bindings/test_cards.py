@@ -15,7 +15,7 @@ from a2a_app.agents import (
     Turn,
     registry,
 )
-from a2a_app.agents.extensions import IDEMPOTENT_SENDING, STREAM_RESUMPTION
+from a2a_app.agents.cards import IDEMPOTENT_SENDING, STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
 from tests.bindings.conftest import Rpc, Settings, body_of, error_of

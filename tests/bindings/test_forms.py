@@ -9,9 +9,9 @@ from django.test import RequestFactory
 
 from a2a_app.agents.registry import make_agent
 from a2a_app.bindings.dialects import CURRENT
-from a2a_app.bindings.forms import Form
-from a2a_app.bindings.jsonrpc import Envelope
-from a2a_app.bindings.rest import Plain
+from a2a_app.bindings.jsonrpc import JsonRpcResponder
+from a2a_app.bindings.responders import Responder
+from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.v03 import PLAIN_METHODS
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.call import Caller
@@ -26,7 +26,7 @@ async def breaks_off(call: Call, params: Params) -> Stream:
     raise RuntimeError("the password is hunter2")
 
 
-async def last_frame(form: Form, caplog: pytest.LogCaptureFixture) -> list[str]:
+async def last_frame(form: Responder, caplog: pytest.LogCaptureFixture) -> list[str]:
     call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
     operation = Operation("Broken", Params, streaming=breaks_off)
     response = await form.perform(operation, call, {})
@@ -37,14 +37,14 @@ async def last_frame(form: Form, caplog: pytest.LogCaptureFixture) -> list[str]:
     return frames[-1].strip().split("\n")
 
 
-def plain(dialect: Any = CURRENT) -> Plain:
-    return Plain(RequestFactory().get("/"), dialect)
+def plain(dialect: Any = CURRENT) -> RestResponder:
+    return RestResponder(RequestFactory().get("/"), dialect)
 
 
 async def test_in_json_rpc_it_is_an_envelope_with_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    [data] = await last_frame(Envelope(), caplog)
+    [data] = await last_frame(JsonRpcResponder(), caplog)
     assert json.loads(data.removeprefix("data: "))["error"]["code"] == -32603
 
 

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
-from a2a_app.agents.extensions import IDEMPOTENT_SENDING, declared_extensions
+from a2a_app.agents.cards import IDEMPOTENT_SENDING, declared_extensions
 from a2a_app.agents.registry import make_agent
-from a2a_app.store.sendings import PRUNED
+from a2a_app.store.writes.idempotency import PRUNED
 from tests.bindings.conftest import Rpc, bad_fields, strict_json
 from tests.bindings.ways import WAYS, Way, answers_of, code_of, task_id_of
 from tests.rpc import message

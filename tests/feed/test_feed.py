@@ -11,14 +11,15 @@ import pytest
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from pytest_django import Settings
 
-from a2a_app import feed, live, models
+from a2a_app import broadcast, database, feed, models
 from a2a_app.feed import Follower, Until
 from a2a_app.protocol import TaskState
-from a2a_app.store import database, news, read
-from a2a_app.store.append import append
-from a2a_app.store.head import Head
-from a2a_app.store.log import Event
+from a2a_app.store.events import Event
+from a2a_app.store.notify import notify
+from a2a_app.store.reads.tasks import position_after, position_at, read_positions, read_snapshot
+from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
+from a2a_app.store.writes.append import append
 from tests.tasks import SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -36,14 +37,14 @@ LAYERS = [
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what is written told by another process, as far as those can tell who listen here."""
-    hubs: list[live.Hub] = []
+    hubs: list[broadcast.Hub] = []
 
     async def publish(group: str, message: dict[str, Any]) -> None:
         if not hubs:
-            hubs.append(live.Hub(get_channel_layer()))
+            hubs.append(broadcast.Hub(get_channel_layer()))
         await hubs[0].send(group, message)
 
-    monkeypatch.setattr(live, "publish", publish)
+    monkeypatch.setattr(broadcast, "publish", publish)
 
 
 @pytest.fixture(params=LAYERS)
@@ -53,11 +54,11 @@ def layer(request: pytest.FixtureRequest, settings: Settings, elsewhere: None) -
     return str(request.param)
 
 
-async def write(head: Head, *updates: Update) -> Head:
+async def write(head: TaskHead, *updates: Update) -> TaskHead:
     """Append, and tell of it as a writer does."""
-    flush = await database.run(append, head, list(updates))
-    await news.tell(flush)
-    return flush.head
+    appended = await database.run(append, head, list(updates))
+    await notify(appended)
+    return appended.head
 
 
 async def follow(
@@ -72,9 +73,9 @@ async def events(
 ) -> AsyncIterator[Event]:
     async with asyncio.timeout(SECONDS), Follower(task_id) as follower:
         if after is None:
-            start = (await database.run(read.snapshot, SCOPE, str(task_id))).position
+            start = (await database.run(read_snapshot, SCOPE, str(task_id))).position
         else:
-            start = await database.run(read.position_at, SCOPE, str(task_id), after)
+            start = await database.run(position_at, SCOPE, str(task_id), after)
         async with aclosing(follower.follow(start, until)) as batches:
             async for batch in batches:
                 for event in batch:
@@ -125,16 +126,18 @@ async def test_a_senders_stream_ends_where_its_turn_is_over_and_a_subscribers_go
     task_id = claim.head.task_id
     sender = asyncio.create_task(follow(task_id, Until(1), after=1))
     subscriber = asyncio.create_task(follow(task_id, after=1))
-    flush = await database.run(append, claim.head, [status(TaskState[state], "?")], run=claim.run)
-    await news.tell(flush)
+    appended = await database.run(
+        append, claim.head, [status(TaskState[state], "?")], run=claim.run
+    )
+    await notify(appended)
     # The agent may go on without an answer: its turn is not over before it returns.
-    flush = await database.run(append, flush.head, [status(TaskState.WORKING)], run=claim.run)
-    await news.tell(flush)
+    appended = await database.run(append, appended.head, [status(TaskState.WORKING)], run=claim.run)
+    await notify(appended)
     updates: list[Update] = [status(TaskState[state], "?"), Returned()]
-    flush = await database.run(append, flush.head, updates, run=claim.run)
-    await news.tell(flush)
+    appended = await database.run(append, appended.head, updates, run=claim.run)
+    await notify(appended)
     assert await sender == [2, 3, 4]
-    head = await write(flush.head, MessageReceived(said("answer")))
+    head = await write(appended.head, MessageReceived(said("answer")))
     await write(head, status(TaskState.COMPLETED))
     assert await subscriber == [2, 3, 4, 5, 6]
 
@@ -143,7 +146,7 @@ async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on()
     claim = await database.run(claimed)
     waiting = asyncio.create_task(follow(claim.head.task_id, Until(1, turn_over=False), after=1))
     updates = [status(TaskState.AUTH_REQUIRED, "?")]
-    await news.tell(await database.run(append, claim.head, updates, run=claim.run))
+    await notify(await database.run(append, claim.head, updates, run=claim.run))
     assert await waiting == [2]
 
 
@@ -153,35 +156,35 @@ async def test_an_answer_that_comes_before_the_agent_returns_is_waited_for_to_it
     task_id = claim.head.task_id
     asker = asyncio.create_task(follow(task_id, Until(1), after=1))
     updates: list[Update] = [status(TaskState.INPUT_REQUIRED, "?")]
-    flush = await database.run(append, claim.head, updates, run=claim.run)
-    await news.tell(flush)
-    flush = await database.run(append, flush.head, [MessageReceived(said("answer"))])
-    await news.tell(flush)
-    sent = flush.head.seq
+    appended = await database.run(append, claim.head, updates, run=claim.run)
+    await notify(appended)
+    appended = await database.run(append, appended.head, [MessageReceived(said("answer"))])
+    await notify(appended)
+    sent = appended.head.seq
     waiting = asyncio.create_task(follow(task_id, Until(2, turn_over=False), after=sent))
     streaming = asyncio.create_task(follow(task_id, Until(2), after=sent))
-    flush = await database.run(append, flush.head, [Returned()], run=claim.run)
-    await news.tell(flush)
-    assert flush.head.state is TaskState.SUBMITTED
+    appended = await database.run(append, appended.head, [Returned()], run=claim.run)
+    await notify(appended)
+    assert appended.head.state is TaskState.SUBMITTED
     following = await database.run(claim_of, task_id)
     assert following is not None
     head = following.head
     for update in (chunk("thanks", append=False), status(TaskState.INPUT_REQUIRED, "and?")):
-        flush = await database.run(append, head, [update], run=following.run)
-        await news.tell(flush)
-        head = flush.head
+        appended = await database.run(append, head, [update], run=following.run)
+        await notify(appended)
+        head = appended.head
     assert await asker == [2, 3]
     assert await waiting == [4, 5, 6]
-    await news.tell(await database.run(append, head, [Returned()], run=following.run))
+    await notify(await database.run(append, head, [Returned()], run=following.run))
     assert await streaming == [4, 5, 6]
 
 
 async def test_what_begins_a_task_is_told_to_nobody_and_what_follows_to_all() -> None:
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    flush = await database.run(begin)
-    await live.listen(live.task_group(flush.head.task_id), heard.put_nowait)
-    await news.tell(flush)
-    head = await write(flush.head, status(TaskState.WORKING))
+    appended = await database.run(begin)
+    await broadcast.listen(broadcast.task_group(appended.head.task_id), heard.put_nowait)
+    await notify(appended)
+    head = await write(appended.head, status(TaskState.WORKING))
     await write(head, status(TaskState.COMPLETED))
     async with asyncio.timeout(SECONDS):
         assert [(await heard.get())["seq"] for _ in range(2)] == [2, 3]
@@ -217,7 +220,7 @@ async def test_silence_is_told_so_that_a_stream_can_be_kept_open(settings: Setti
     settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
     head = (await database.run(begin)).head
     async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
-        start = (await database.run(read.snapshot, SCOPE, str(head.task_id))).position
+        start = (await database.run(read_snapshot, SCOPE, str(head.task_id))).position
         async with aclosing(follower.follow(start, TO_THE_END)) as batches:
             assert [await anext(batches), await anext(batches)] == [[], []]
 
@@ -233,25 +236,25 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
     async def slow(work: Any, *args: Any, **kwargs: Any) -> Any:
         """Give the poll's answer late, as a busy machine may: what it read is no longer so."""
         answer = await run(work, *args, **kwargs)
-        if work is read.positions and not stored.is_set():
+        if work is read_positions and not stored.is_set():
             answered.set()
             await stored.wait()
         return answer
 
-    flush = await run(begin)
-    head = flush.head
+    appended = await run(begin)
+    head = appended.head
     await run(models.Task.objects.all().delete)
     monkeypatch.setattr(database, "run", slow)
     async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
         # The poll has found no such task. Now it comes, is followed, and the poll goes on.
         await answered.wait()
         new = replace(head, seq=0, turn=0)
-        flush = await run(append, new, [MessageReceived(said())])
-        batches = follower.follow(read.position_after(flush), TO_THE_END)
+        appended = await run(append, new, [MessageReceived(said())])
+        batches = follower.follow(position_after(appended), TO_THE_END)
         following = asyncio.ensure_future(anext(batches))
         await asyncio.sleep(0)
         stored.set()
-        await write(flush.head, status(TaskState.COMPLETED))
+        await write(appended.head, status(TaskState.COMPLETED))
         assert [event.seq for event in await following] == [2]
         await batches.aclose()
 
@@ -275,11 +278,11 @@ async def test_a_stream_of_what_is_done_here_joins_the_others_if_it_stays(
     layer = get_channel_layer()
     assert isinstance(layer, InMemoryChannelLayer)
     head = (await database.run(begin)).head
-    group = live.task_group(head.task_id)
+    group = broadcast.task_group(head.task_id)
     async with asyncio.timeout(SECONDS):
         async with Follower(head.task_id, at_hand=True) as follower:
             assert group not in layer.groups
-            start = await database.run(read.position_at, SCOPE, str(head.task_id), 1)
+            start = await database.run(position_at, SCOPE, str(head.task_id), 1)
             # Nobody hears of this: it is in the log when the stream joins.
             head = await write(head, status(TaskState.WORKING))
             async with aclosing(follower.follow(start, TO_THE_END)) as batches:
@@ -299,7 +302,7 @@ async def test_a_stream_that_ends_soon_has_not_asked_the_layer(
     assert isinstance(layer, InMemoryChannelLayer)
     head = (await database.run(begin)).head
     async with asyncio.timeout(SECONDS), Follower(head.task_id, at_hand=True) as follower:
-        start = await database.run(read.position_at, SCOPE, str(head.task_id), 1)
+        start = await database.run(position_at, SCOPE, str(head.task_id), 1)
         batches = follower.follow(start, TO_THE_END)
         await write(head, status(TaskState.COMPLETED))
         assert [event.seq async for batch in batches for event in batch] == [2]

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from a2a_app.layers import PostgreSQLChannelLayer
-from a2a_app.layers.line import Line
+from a2a_app.layers.connection import NotifyConnection
 from tests.layers.sessions import away, cut_off, settle
 
 SECONDS = 30
@@ -120,14 +120,14 @@ async def test_what_is_asked_for_during_a_round_trip_goes_into_the_next_one(
 
 
 async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("a2a_app.layers.line.EXCHANGE_SECONDS", 0.1)
+    monkeypatch.setattr("a2a_app.layers.connection.EXCHANGE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
 
         async def connect() -> "psycopg.AsyncConnection[Any]":
             return await psycopg.AsyncConnection.connect(host="127.0.0.1", port=port)
 
-        line = Line(connect, list, lambda name, payload: None)
+        line = NotifyConnection(connect, list, lambda name, payload: None)
         for _ in range(2):
             with pytest.raises(TimeoutError, match=r"not answered for 0\.1 seconds"):
                 await line.ready()

@@ -7,9 +7,9 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from a2a_app.layers.mailboxes import Mailboxes
+from a2a_app.layers.loop_state import LoopState
 from a2a_app.layers.payloads import PIECE_CHARACTERS, Assembly, cut, pack, unpack
-from a2a_app.layers.station import Station
+from a2a_app.layers.queues import ChannelQueues
 
 SECONDS = 20
 LARGE = {"type": "test.large", "text": "x" * 30_000}
@@ -87,7 +87,7 @@ async def test_a_notification_that_is_no_message_ends_nothing(
     async def connect() -> "psycopg.AsyncConnection[object]":
         return await psycopg.AsyncConnection.connect(database_url, autocommit=True)
 
-    station = Station(connect, str, lambda channel: 10, expiry=60, group_expiry=60)
+    station = LoopState(connect, str, lambda channel: 10, expiry=60, group_expiry=60)
     await station.join("news", "channel")
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SELECT pg_notify('news', %s)", [foreign])
@@ -103,7 +103,7 @@ class Weighed(dict[str, object]):
 
 
 async def test_what_nobody_reads_does_not_stay_in_memory() -> None:
-    boxes = Mailboxes(expiry=0.01)
+    boxes = ChannelQueues(expiry=0.01)
     gone = asyncio.Event()
     message = Weighed()
     watch = weakref.ref(message, lambda _: gone.set())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from a2a_app import models, runners
+from a2a_app import database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.operations import push
 from a2a_app.protocol import (
@@ -17,7 +17,7 @@ from a2a_app.protocol import (
     Task,
     TaskPushNotificationConfig,
 )
-from a2a_app.store import database, webhooks
+from a2a_app.store import webhooks
 from tests.calls import Client, client_of
 from tests.receiver import Receiver, receiving
 from tests.rpc import state, text

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from a2a_app import models, runners
+from a2a_app import database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskPushNotificationConfig
 from a2a_app.push.targets import TargetError, check_url, resolve
-from a2a_app.store import database
 from tests.calls import client_of
 from tests.push.test_delivery import failing
 from tests.receiver import receiving

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from a2a_app import models
+from a2a_app import database, models
 from a2a_app.agents import Agent, Part, Turn
 from a2a_app.protocol import InternalError, InvalidAgentResponseError, TaskState
-from a2a_app.store import database
 from tests.calls import Client, client_of
 from tests.rpc import state, text
 from tests.tasks import said

@@ -6,8 +6,7 @@ from collections.abc import Awaitable
 import pytest
 from pydantic import ValidationError
 
-from a2a_app.agents.artifacts import ArtifactWriter
-from a2a_app.agents.content import agent_message
+from a2a_app.agents.content import ArtifactWriter, agent_message
 from a2a_app.protocol import Artifact, Message, Part, Role
 from a2a_app.store.updates import ArtifactUpdate
 

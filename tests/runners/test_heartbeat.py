@@ -9,9 +9,8 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
-from a2a_app import models
+from a2a_app import database, models
 from a2a_app.agents import Turn
-from a2a_app.store import database
 from tests.calls import client_of
 
 pytestmark = pytest.mark.usefixtures("runtime")

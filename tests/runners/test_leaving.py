@@ -8,9 +8,8 @@ import pytest
 from django.db.backends.signals import connection_created
 from pytest_django import Settings
 
-from a2a_app import models, runners
+from a2a_app import database, models, runners
 from a2a_app.agents import Turn
-from a2a_app.store import database
 from tests.calls import client_of
 from tests.rpc import state
 

@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from a2a_app import models
+from a2a_app.models.owners import Scope
 from a2a_app.store import runs
-from a2a_app.store.claims import Claimant
-from a2a_app.store.read import Scope
+from a2a_app.store.claims import WorkerSlot
 from tests.tasks import LEASE, begin
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 def lost(agent: str, *, hours: float = 0) -> models.Task:
     """Make a task whose run was lost so many hours ago."""
     task_id = begin(scope=Scope(agent, "")).head.task_id
-    assert runs.claim(task_id, Claimant("gone", LEASE), agents=[agent]) is not None
+    assert runs.claim(task_id, WorkerSlot("gone", LEASE), agents=[agent]) is not None
     over = timezone.now() - timedelta(seconds=1, hours=hours)
     models.Run.objects.filter(task=task_id).update(lease_until=over)
     return models.Task.objects.get(pk=task_id)

@@ -11,13 +11,12 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from a2a_app import live, models, runners
+from a2a_app import broadcast, database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskNotCancelableError, TaskState
 from a2a_app.runners.worker import Worker, lease
-from a2a_app.store import database
-from a2a_app.store.claims import Claimant
+from a2a_app.store.claims import WorkerSlot
 from tests.calls import client_of
 from tests.rpc import state
 from tests.tasks import SCOPE, begin, claim_of, claimed
@@ -41,7 +40,7 @@ async def test_what_an_agent_says_last_and_its_return_are_one_commit() -> None:
     heard: list[dict[str, Any]] = []
 
     async def agent(turn: Turn) -> None:
-        await live.listen(live.task_group(UUID(turn.task_id)), heard.append)
+        await broadcast.listen(broadcast.task_group(UUID(turn.task_id)), heard.append)
         await turn.working()
         await turn.artifact("All there is.")
 
@@ -87,8 +86,8 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Setting
 async def test_a_place_that_is_kept_is_taken_whether_its_turn_is_stored_or_not() -> None:
     worker = Worker()
     free = worker.free
-    with pytest.raises(RuntimeError, match="refused"), worker.place() as claimant:
-        assert claimant == Claimant(worker.name, lease())
+    with pytest.raises(RuntimeError, match="refused"), worker.reserve_slot() as worker_slot:
+        assert worker_slot == WorkerSlot(worker.name, lease())
         assert worker.free == free - 1
         raise RuntimeError("refused")
     assert worker.free == free
@@ -96,17 +95,17 @@ async def test_a_place_that_is_kept_is_taken_whether_its_turn_is_stored_or_not()
 
 async def test_a_turn_that_is_stored_while_its_worker_closes_is_left_to_others() -> None:
     worker = Worker()
-    with worker.place() as claimant:
-        flush = await database.run(begin, claimant=claimant)
+    with worker.reserve_slot() as worker_slot:
+        appended = await database.run(begin, worker_slot=worker_slot)
         closing = asyncio.create_task(worker.close())
         await asyncio.sleep(0)
         assert worker.closing and not closing.done()
-        assert flush.claim is not None
-        await worker.take(flush.claim)
+        assert appended.claim is not None
+        await worker.take(appended.claim)
     await asyncio.wait_for(closing, SECONDS)
-    again = await database.run(claim_of, flush.head.task_id, "two")
+    again = await database.run(claim_of, appended.head.task_id, "two")
     assert again is not None
-    assert (again.run, again.attempt) == (flush.claim.run, 1)
+    assert (again.run, again.attempt) == (appended.claim.run, 1)
 
 
 async def test_cancelling_stops_the_agents_code_and_ends_its_streams() -> None:

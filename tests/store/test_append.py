@@ -11,19 +11,20 @@ from django.db import connection, connections
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
+from a2a_app.database.values import current_time
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
-from a2a_app.store import read
-from a2a_app.store.append import append, now
-from a2a_app.store.claims import Claimant
-from a2a_app.store.head import read_head
+from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.reads.tasks import read_snapshot
 from a2a_app.store.refusals import (
     ContextChangedError,
     RunLostError,
     TaskEndedError,
     UnknownArtifactError,
 )
+from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, StateSaved, Update
+from a2a_app.store.writes.append import append
 from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
@@ -32,13 +33,13 @@ TERMINAL = [TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELED, TaskState
 
 
 def test_a_new_task_its_message_its_event_and_its_run_are_stored_together() -> None:
-    flush = begin("do it")
+    appended = begin("do it")
     task = models.Task.objects.get()
     assert (task.state, task.seq, task.turn) == ("TASK_STATE_SUBMITTED", 1, 1)
     assert [m.parts for m in task.messages.all()] == [[{"text": "do it"}]]
     assert [e.seq for e in task.events.all()] == [1]
     assert [(r.turn, r.attempt, r.worker) for r in task.runs.all()] == [(1, 1, "")]
-    assert json.loads(flush.events[0].body)["statusUpdate"]["status"]["state"] == task.state
+    assert json.loads(appended.events[0].body)["statusUpdate"]["status"]["state"] == task.state
 
 
 def test_events_are_numbered_without_gaps_over_many_appends() -> None:
@@ -111,11 +112,11 @@ def test_an_artifact_that_begins_again_replaces_the_one_before() -> None:
 
 def test_a_status_message_becomes_history_when_the_next_status_comes() -> None:
     head = append(begin("question").head, [status(TaskState.WORKING, "thinking")]).head
-    task = read.snapshot(SCOPE, str(head.task_id)).task
+    task = read_snapshot(SCOPE, str(head.task_id)).task
     assert task.status.message is not None and task.status.message.text == "thinking"
     assert [m.text for m in task.history] == ["question"]
     append(head, [status(TaskState.COMPLETED)])
-    task = read.snapshot(SCOPE, str(head.task_id)).task
+    task = read_snapshot(SCOPE, str(head.task_id)).task
     assert task.status.message is None
     assert [m.text for m in task.history] == ["question", "thinking"]
 
@@ -142,9 +143,9 @@ def test_a_message_to_a_task_that_rests_begins_a_new_turn() -> None:
 def test_a_message_to_a_busy_task_waits_and_changes_no_state() -> None:
     claim = claimed()
     head = append(claim.head, [status(TaskState.WORKING)], run=claim.run).head
-    flush = append(head, [MessageReceived(said("and another thing"))])
-    assert flush.head.state is TaskState.WORKING
-    assert flush.events[0].turn == 1
+    appended = append(head, [MessageReceived(said("and another thing"))])
+    assert appended.head.state is TaskState.WORKING
+    assert appended.events[0].turn == 1
     assert claim_of(head.task_id, "two") is None
 
 
@@ -154,8 +155,8 @@ def test_messages_of_two_who_have_seen_the_same_are_two_turns() -> None:
     head = append(claim.head, asked, run=claim.run).head
     for turn in (2, 3):
         said_again = [MessageReceived(said(str(turn)))]
-        flush = append(head, said_again, claimant=Claimant("two", LEASE))
-        assert (flush.head.turn, flush.claim is not None) == (turn, turn == 2)
+        appended = append(head, said_again, worker_slot=WorkerSlot("two", LEASE))
+        assert (appended.head.turn, appended.claim is not None) == (turn, turn == 2)
     assert models.Run.objects.filter(turn__gt=1).count() == 2
 
 
@@ -181,8 +182,8 @@ def test_a_run_that_lost_its_task_writes_nothing() -> None:
 def test_the_end_of_a_task_ends_its_runs_and_names_the_workers_to_stop() -> None:
     claim = claimed(worker="far-away")
     append(claim.head, [MessageReceived(said("more"))])
-    flush = append(read_head(claim.head.task_id), [status(TaskState.CANCELED)])
-    assert flush.stopped == ((claim.run.id, "far-away"),)
+    appended = append(read_task_head(claim.head.task_id), [status(TaskState.CANCELED)])
+    assert appended.stopped == ((claim.run.id, "far-away"),)
     outcomes = models.Run.objects.order_by("turn").values_list("outcome", "lease_until")
     assert list(outcomes) == [(Outcome.CANCELED, None), (Outcome.DROPPED, None)]
 
@@ -198,10 +199,10 @@ def test_the_state_of_a_context_is_saved_with_the_event_or_not_at_all() -> None:
 
 def test_what_was_committed_before_the_connection_broke_is_not_committed_again() -> None:
     claim = claimed()
-    at = now()
+    at = current_time()
     updates: list[Update] = [status(TaskState.WORKING, "on it"), chunk("a", append=False)]
-    first = append(claim.head, updates, run=claim.run, at=at)
-    again = append(claim.head, updates, run=claim.run, at=at, again=True)
+    first = append(claim.head, updates, run=claim.run, now=at)
+    again = append(claim.head, updates, run=claim.run, now=at, is_retry=True)
     assert (again.head, again.events) == (first.head, first.events)
     assert models.Event.objects.count() == 3
     append(again.head, [chunk("b")], run=claim.run)
@@ -210,21 +211,23 @@ def test_what_was_committed_before_the_connection_broke_is_not_committed_again()
 def test_what_was_not_committed_before_the_connection_broke_is_committed_the_second_time() -> None:
     claim = claimed()
     append(claim.head, [MessageReceived(said("and another thing"))])
-    flush = append(claim.head, [status(TaskState.WORKING)], run=claim.run, at=now(), again=True)
-    assert [event.seq for event in flush.events] == [3]
+    appended = append(
+        claim.head, [status(TaskState.WORKING)], run=claim.run, now=current_time(), is_retry=True
+    )
+    assert [event.seq for event in appended.events] == [3]
 
 
 def test_an_order_is_given_with_each_turn_and_in_its_transaction() -> None:
     ordered: list[UUID] = []
-    head = begin(order=ordered.append).head
-    append(head, [status(TaskState.WORKING)], order=ordered.append)
+    head = begin(enqueue=ordered.append).head
+    append(head, [status(TaskState.WORKING)], enqueue=ordered.append)
     assert ordered == [head.task_id]
 
     def refuse(task_id: UUID) -> None:
         raise RuntimeError("The queue does not take it.")
 
     with pytest.raises(RuntimeError):
-        begin(order=refuse)
+        begin(enqueue=refuse)
     assert models.Task.objects.count() == models.Run.objects.count() == 1
 
 
@@ -260,7 +263,7 @@ def test_writers_who_race_leave_no_gap_and_lose_no_event() -> None:
 
     def write() -> None:
         for _ in range(20):
-            append(read_head(head.task_id), [status(TaskState.WORKING)])
+            append(read_task_head(head.task_id), [status(TaskState.WORKING)])
 
     assert at_once(*[write] * 6) == [None] * 6
     assert [e.seq for e in models.Event.objects.order_by("seq")] == list(range(1, 122))
@@ -279,7 +282,7 @@ def test_a_snapshot_taken_while_others_write_is_the_task_at_exactly_its_number()
 
     def look() -> None:
         while not done.is_set():
-            found = read.snapshot(SCOPE, str(head.task_id))
+            found = read_snapshot(SCOPE, str(head.task_id))
             texts = [part.text for part in found.task.artifacts[0].parts]
             assert texts == [str(n) for n in range(found.position.seq - 1)]
 

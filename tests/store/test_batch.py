@@ -7,9 +7,9 @@ import pytest
 from django.db import transaction
 
 from a2a_app import models
-from a2a_app.store.batch import Batch, run_if
-from a2a_app.store.inserts import Row
-from a2a_app.store.statements import updating
+from a2a_app.database.batch import Batch, run_if
+from a2a_app.database.inserts import Row
+from a2a_app.database.statements import prepare_update
 from tests.tasks import begin, columns
 
 pytestmark = pytest.mark.django_db
@@ -84,8 +84,8 @@ def test_a_change_is_made_where_another_has_found_a_row_and_both_are_counted(
     turn: int, version: int, changed: tuple[int, int]
 ) -> None:
     task_id = begin().head.task_id
-    condition = updating(models.Task, {"turn": 7}, pk=task_id, turn=turn)
-    then = updating(models.Context, {"version": 8}, version=version)
+    condition = prepare_update(models.Task, {"turn": 7}, pk=task_id, turn=turn)
+    then = prepare_update(models.Context, {"version": 8}, version=version)
     assert run_if(condition, then) == changed
     assert (models.Task.objects.get().turn == 7) is (changed[0] == 1)
     assert (models.Context.objects.get().version == 8) is (changed[1] == 1)

@@ -9,11 +9,13 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app.protocol import ListTasksRequest, TaskState
-from a2a_app.store import contexts, pages, read
-from a2a_app.store.append import append
-from a2a_app.store.claims import Claimant
-from a2a_app.store.head import Head
+from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.reads import pages
+from a2a_app.store.reads.tasks import owned_task_head, read_snapshot
+from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
+from a2a_app.store.writes.append import append
+from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id
 from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
@@ -26,18 +28,18 @@ SAVEPOINT = 2
 def test_a_first_message_is_five_statements_and_one_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    head = Head(
-        task_id=contexts.new_task_id(),
-        context_key=contexts.new_context_key(),
-        context_id=contexts.new_context_id(),
+    head = TaskHead(
+        task_id=new_task_id(),
+        context_key=new_context_key(),
+        context_id=new_context_id(),
         agent=SCOPE.agent,
         owner=SCOPE.owner,
         begins_context=True,
     )
     with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 5):
         # The context, the task, the message, the event, the run.
-        flush = append(head, [MessageReceived(said())], claimant=Claimant("one", LEASE))
-    assert flush.claim is not None
+        appended = append(head, [MessageReceived(said())], worker_slot=WorkerSlot("one", LEASE))
+    assert appended.claim is not None
 
 
 def test_an_answer_given_at_once_is_four_statements_and_one_on_postgresql(
@@ -88,7 +90,7 @@ def test_a_head_is_read_in_one_round_trip_on_postgresql(
     task_id = begin().head.task_id
     with django_assert_num_queries(1 if ON_POSTGRESQL else 2):
         # The task with its context; its open artifacts.
-        read.head(SCOPE, str(task_id))
+        owned_task_head(SCOPE, str(task_id))
 
 
 @pytest.mark.parametrize("length", [None, 0])
@@ -105,7 +107,7 @@ def test_a_task_is_read_in_one_round_trip_on_postgresql(
     append(claim.head, end, run=claim.run)
     with django_assert_num_queries(1 if ON_POSTGRESQL else 3 if length is None else 2):
         # The task with its context and its status message, the artifacts, the messages.
-        read.snapshot(SCOPE, str(claim.head.task_id), history_length=length)
+        read_snapshot(SCOPE, str(claim.head.task_id), history_length=length)
 
 
 def test_some_of_a_tasks_messages_are_read_on_their_own(
@@ -113,7 +115,7 @@ def test_some_of_a_tasks_messages_are_read_on_their_own(
 ) -> None:
     task_id = begin().head.task_id
     with django_assert_num_queries(2 if ON_POSTGRESQL else 3):
-        read.snapshot(SCOPE, str(task_id), history_length=1)
+        read_snapshot(SCOPE, str(task_id), history_length=1)
 
 
 @pytest.mark.parametrize("tasks", [1, 30])

@@ -13,17 +13,18 @@ from django.db import connections, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from a2a_app import conf, models, protocol
+from a2a_app import conf, database, models, protocol
 from a2a_app.agents import Turn
+from a2a_app.files import storage
+from a2a_app.files.links import reference
+from a2a_app.files.rows import GIVEN_UP, delete_unattached_later, read_file
 from a2a_app.protocol import Artifact, Message, Part, TaskState
-from a2a_app.store import database, files, storage
-from a2a_app.store.append import append
-from a2a_app.store.head import Head, read_head
-from a2a_app.store.keeping import Kept, with_files
-from a2a_app.store.links import reference
 from a2a_app.store.refusals import TaskEndedError
+from a2a_app.store.task_head import TaskHead, read_task_head
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate, Update
-from a2a_app.store.writer import Writer, write
+from a2a_app.store.writes.append import append
+from a2a_app.store.writes.attachments import StoredAttachments, with_attachments
+from a2a_app.store.writes.writer import Writer, write
 from tests.calls import client_of
 from tests.store.test_writer import away, logged, lose_patience
 from tests.tasks import begin, claim_of, said, status
@@ -84,7 +85,7 @@ def artifact_of(*parts: Part) -> ArtifactUpdate:
     return ArtifactUpdate(Artifact(artifact_id="a", parts=list(parts)), last_chunk=True)
 
 
-async def new_task() -> Head:
+async def new_task() -> TaskHead:
     return (await database.run(begin)).head
 
 
@@ -104,8 +105,8 @@ async def test_what_has_no_large_part_costs_nothing() -> None:
         Part(url="https://example.com/a2a/files/"),
     ]
     updates: list[Update] = [artifact_of(*small)]
-    async with Kept(updates, owner="", run=refuse) as kept:
-        assert with_files(kept) == updates
+    async with StoredAttachments(updates, owner="", run=refuse) as kept:
+        assert with_attachments(kept) == updates
 
 
 async def test_what_is_stored_takes_its_files(settings: Settings) -> None:
@@ -132,7 +133,7 @@ async def test_a_storage_that_fails_leaves_nothing_half_done(settings: Settings)
     with pytest.raises(OSError, match="disk is full"):
         await write(head, MessageReceived(with_bytes(LARGE, LARGE)))
     assert names("fickle") == [] and await contexts_of_rows() == []
-    assert (await database.run(lambda: read_head(head.task_id))).seq == 1
+    assert (await database.run(lambda: read_task_head(head.task_id))).seq == 1
 
 
 async def test_an_agents_file_that_cannot_be_stored_fails_its_task_with_the_traceback(
@@ -159,16 +160,16 @@ async def test_a_name_that_the_storage_chooses_is_the_rows(settings: Settings) -
     row = await database.run(models.File.objects.get)
     assert [row.name] == names("fickle")
     assert row.name.endswith(".own")
-    assert await files.read("", reference(row.pk)) == LARGE
+    assert await read_file("", reference(row.pk)) == LARGE
 
 
 async def test_what_is_refused_deletes_its_own_files_and_no_others() -> None:
-    async with Kept([with_bytes()], owner="") as kept:
+    async with StoredAttachments([with_bytes()], owner="") as kept:
         assert len(names()) == 1
         row = await database.run(models.File.objects.get)
         assert (row.pk, row.context_id) == (kept.keys[0], None)
         with pytest.raises(ValueError, match="refused"):
-            async with Kept([with_bytes()], owner=""):
+            async with StoredAttachments([with_bytes()], owner=""):
                 assert len(names()) == 2
                 raise ValueError("refused")
         assert len(names()) == 1
@@ -176,29 +177,29 @@ async def test_what_is_refused_deletes_its_own_files_and_no_others() -> None:
 
 async def test_files_that_were_given_up_cannot_be_taken_any_more() -> None:
     head = await new_task()
-    async with Kept[Update]([MessageReceived(with_bytes())], owner="") as kept:
-        await files.give_up(kept.keys)
+    async with StoredAttachments[Update]([MessageReceived(with_bytes())], owner="") as kept:
+        await delete_unattached_later(kept.keys)
         with pytest.raises(RuntimeError, match="given up"):
-            await database.run(append, head, with_files(kept))
-    assert (await database.run(lambda: read_head(head.task_id))).seq == 1
+            await database.run(append, head, with_attachments(kept))
+    assert (await database.run(lambda: read_task_head(head.task_id))).seq == 1
 
 
 async def test_files_that_were_taken_are_not_given_up_any_more() -> None:
-    async with Kept[Update]([MessageReceived(with_bytes())], owner="") as kept:
-        await database.run(append, await new_task(), with_files(kept))
-        await files.give_up(kept.keys)
+    async with StoredAttachments[Update]([MessageReceived(with_bytes())], owner="") as kept:
+        await database.run(append, await new_task(), with_attachments(kept))
+        await delete_unattached_later(kept.keys)
     assert len(names()) == len(await contexts_of_rows()) == 1
 
 
 async def test_what_a_crash_left_behind_is_deleted_when_it_is_old() -> None:
     head = await new_task()
     for _ in range(3):
-        async with Kept([with_bytes()], owner=""):
+        async with StoredAttachments([with_bytes()], owner=""):
             pass  # and nobody takes it
     assert len(names()) == 3
     await write(head, MessageReceived(with_bytes()))
     assert len(names()) == 4
-    long_ago = timezone.now() - files.GIVEN_UP - timedelta(seconds=1)
+    long_ago = timezone.now() - GIVEN_UP - timedelta(seconds=1)
     await database.run(lambda: models.File.objects.filter(context=None).update(created_at=long_ago))
     for left in (3, 3):
         # One more file each time; of the three that are old, two go with the first, and then one.
@@ -240,9 +241,9 @@ async def test_a_storage_that_does_not_delete_stops_nobody(
 
 async def test_a_part_that_is_passed_on_is_stored_once() -> None:
     head = await new_task()
-    flush = await write(head, MessageReceived(with_bytes()))
-    assert flush.said is not None
-    [part] = flush.said.parts
+    appended = await write(head, MessageReceived(with_bytes()))
+    assert appended.said is not None
+    [part] = appended.said.parts
     claim = await database.run(claim_of, head.task_id)
     assert claim is not None
     writer = Writer(claim.head, claim.run, on_loss=lambda: None)
@@ -261,12 +262,12 @@ async def test_a_part_that_is_passed_on_is_stored_once() -> None:
 
 
 async def test_a_run_with_a_file_waits_for_a_database_that_is_away() -> None:
-    flush = await database.run(begin)
-    claim = await database.run(claim_of, flush.head.task_id)
+    appended = await database.run(begin)
+    claim = await database.run(claim_of, appended.head.task_id)
     assert claim is not None
     writer = Writer(claim.head, claim.run, on_loss=lambda: None)
     await database.run(lose_patience)
-    with away(), logged("a2a_app.store.database") as told:
+    with away(), logged("a2a_app.database") as told:
         await writer.put(artifact_of(Part(raw=LARGE)))
         returning = asyncio.create_task(writer.flushed())
         await asyncio.wait_for(told.wait(), SECONDS)

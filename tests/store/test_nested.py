@@ -6,11 +6,11 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
+from a2a_app.database.nested import fetch_with_children
+from a2a_app.database.statements import Fields, Model, Select, fetch, prepare_select
 from a2a_app.protocol import TaskState
-from a2a_app.store.append import append
-from a2a_app.store.nested import fetch_nested
-from a2a_app.store.statements import Fields, Model, Reading, fetch, reading
 from a2a_app.store.updates import Update
+from a2a_app.store.writes.append import append
 from tests.tasks import begin, chunk, status
 
 pytestmark = pytest.mark.django_db
@@ -31,19 +31,19 @@ def written() -> UUID:
     return append(head, updates).head.task_id
 
 
-def of(task_id: UUID, model: Model, fields: Fields, order: str) -> Reading:
-    return reading(model, fields, order_by=(order,), task=task_id)
+def of(task_id: UUID, model: Model, fields: Fields, order: str) -> Select:
+    return prepare_select(model, fields, order_by=(order,), task=task_id)
 
 
 def test_all_rows_come_as_if_read_on_their_own() -> None:
     task_id = written()
-    one = reading(models.Task, TASK, pk=task_id)
+    one = prepare_select(models.Task, TASK, pk=task_id)
     others = [
         of(task_id, models.Message, MESSAGE, "-seq"),
         of(task_id, models.Artifact, ARTIFACT, "first_seq"),
         of(task_id, models.Message, MESSAGE, "seq"),
     ]
-    found = fetch_nested(one, *others)
+    found = fetch_with_children(one, *others)
     assert found is not None
     row, rows = found
     assert list(row) == list(fetch(one)[0])
@@ -56,8 +56,8 @@ def test_numbers_and_what_is_no_value_come_as_they_were() -> None:
     task_id = begin().head.task_id
     exact = {"big": 2**62, "small": 1e-7, "none": None, "deep": [[], {}, "", False]}
     models.Message.objects.update(metadata=exact)
-    found = fetch_nested(
-        reading(models.Task, ("pk", "run_id"), pk=task_id),
+    found = fetch_with_children(
+        prepare_select(models.Task, ("pk", "run_id"), pk=task_id),
         of(task_id, models.Message, ("metadata", "task__status_message_id"), "seq"),
     )
     assert found is not None
@@ -71,9 +71,9 @@ def test_where_there_is_no_row_nothing_that_belongs_to_it_is_read(
     task_id = written()
     messages = of(task_id, models.Message, MESSAGE, "seq")
     with django_assert_num_queries(1):
-        assert fetch_nested(reading(models.Task, TASK, pk=uuid4()), messages) is None
+        assert fetch_with_children(prepare_select(models.Task, TASK, pk=uuid4()), messages) is None
 
 
 def test_what_json_does_not_give_back_is_refused() -> None:
     with pytest.raises(TypeError, match="status_at"):
-        _ = reading(models.Task, ("pk", "status_at"), pk=uuid4()).statement.uuids
+        _ = prepare_select(models.Task, ("pk", "status_at"), pk=uuid4()).statement.uuids

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from a2a_app.store.owners import MAX_OWNER, owner_in, tenant_of
+from a2a_app.models.owners import MAX_OWNER, owner_in, tenant_of
 
 # Few letters, so that what might be confused often meets.
 KEYS = st.text("a:", max_size=100)

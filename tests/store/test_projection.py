@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from a2a_app import protocol
+from a2a_app.database.values import current_time
 from a2a_app.protocol import Artifact, Message, StreamResponse, TaskState
-from a2a_app.store.append import now
-from a2a_app.store.head import Head, RunKey
-from a2a_app.store.projection import check, project
+from a2a_app.store.task_head import RunKey, TaskHead
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, Returned, StatusUpdate, Update
+from a2a_app.store.writes.projection import check, project
 from tests.protocol.generated import STRUCTS, models
 from tests.tasks import chunk, said, status
 
 RUN = RunKey(UUID(int=3), turn=1)
-HEAD = Head(
+HEAD = TaskHead(
     task_id=UUID(int=1),
     context_key=UUID(int=2),
     context_id='of "someone"',
@@ -30,7 +30,7 @@ HEAD = Head(
     run_id=RUN.id,
 )
 IDS = {"task_id": str(HEAD.task_id), "context_id": HEAD.context_id}
-AT = now()
+AT = current_time()
 MANY = settings(
     max_examples=50,
     deadline=None,
@@ -39,7 +39,7 @@ MANY = settings(
 )
 
 
-def bodies(*updates: Any, head: Head = HEAD) -> list[str]:
+def bodies(*updates: Any, head: TaskHead = HEAD) -> list[str]:
     return [event.body for event in project(head, updates, run=RUN, at=AT).events]
 
 

@@ -12,14 +12,14 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.management.commands import a2a_prune
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
-from a2a_app.store import contexts
-from a2a_app.store.append import append
-from a2a_app.store.head import read_head
 from a2a_app.store.prune import Age, forget_contexts, forget_tasks
-from a2a_app.store.read import Scope
+from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, Update, Webhook
 from a2a_app.store.webhooks import put_webhook
+from a2a_app.store.writes.append import append
+from a2a_app.store.writes.contexts import open_context, record
 from tests.tasks import SCOPE, begin, chunk, claim_of, said, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -102,7 +102,7 @@ def test_a_task_that_its_client_answers_meanwhile_stays() -> None:
     waiting = task(TaskState.INPUT_REQUIRED, days=50)
     old = age(days=1, waiting_days=1)
     keys = list(old.tasks().values_list("pk", flat=True))
-    append(read_head(waiting), [MessageReceived(said("late"))])
+    append(read_task_head(waiting), [MessageReceived(said("late"))])
     assert keys == [waiting]
     assert forget_tasks(old, keys) == 0
     assert left() == {waiting}
@@ -139,16 +139,16 @@ def test_a_dry_run_counts_and_deletes_nothing() -> None:
 
 def test_a_conversation_stays_for_as_long_as_anything_of_it_is_young() -> None:
     task(days=31, context_id="asked lately")
-    contexts.record(SCOPE, "asked lately", said(), said("yes", Role.AGENT))
+    record(SCOPE, "asked lately", said(), said("yes", Role.AGENT))
     task(days=31, context_id="worked on lately")
     task(days=3, context_id="worked on lately")
-    contexts.open_context(SCOPE, "begun lately")
+    open_context(SCOPE, "begun lately")
     assert prune("--days", "30") == "Deleted: 2 tasks, 0 conversations.\n"
     assert models.Context.objects.count() == 3
 
 
 def test_answers_without_a_task_go_with_their_conversation() -> None:
-    contexts.record(SCOPE, "long ago", said(), said("yes", Role.AGENT))
+    record(SCOPE, "long ago", said(), said("yes", Role.AGENT))
     long_ago = timezone.now() - timedelta(days=31)
     models.Context.objects.update(created_at=long_ago)
     models.Message.objects.update(created_at=long_ago)

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import (
     InvalidParamsError,
     ListTasksRequest,
@@ -16,9 +17,9 @@ from a2a_app.protocol import (
     TaskNotFoundError,
     TaskState,
 )
-from a2a_app.store import pages, read
-from a2a_app.store.append import append
-from a2a_app.store.read import Scope
+from a2a_app.store.reads import pages
+from a2a_app.store.reads.tasks import owned_task_head, read_snapshot
+from a2a_app.store.writes.append import append
 from tests.tasks import SCOPE, begin, chunk, status
 
 pytestmark = pytest.mark.django_db
@@ -40,14 +41,14 @@ def everything(scope: Scope = SCOPE, **params: object) -> list[Task]:
 def test_a_task_of_another_owner_or_agent_is_not_found(scope: Scope) -> None:
     head = begin().head
     with pytest.raises(TaskNotFoundError):
-        read.snapshot(scope, str(head.task_id))
+        read_snapshot(scope, str(head.task_id))
     assert everything(scope) == []
 
 
 def test_whatever_is_read_of_a_task_is_read_for_its_owner_only() -> None:
     head = append(begin().head, [chunk("x", append=False)]).head
     with CaptureQueriesContext(connection) as captured, pytest.raises(TaskNotFoundError):
-        read.snapshot(Scope(SCOPE.agent, "somebody"), str(head.task_id))
+        read_snapshot(Scope(SCOPE.agent, "somebody"), str(head.task_id))
     [sql] = [query["sql"] for query in captured]
     assert re.search(r"""\."owner" = \(?'somebody'""", sql)
     tables = set(re.findall(r'FROM "(\w+)"', sql))
@@ -66,7 +67,7 @@ def test_whatever_is_read_of_a_task_is_read_for_its_owner_only() -> None:
 @pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])
 def test_an_id_that_is_none_of_ours_is_not_found(task_id: str) -> None:
     with pytest.raises(TaskNotFoundError):
-        read.head(SCOPE, task_id)
+        owned_task_head(SCOPE, task_id)
 
 
 @pytest.mark.parametrize(("length", "texts"), [(None, ["0", "1", "2"]), (0, []), (2, ["1", "2"])])
@@ -75,7 +76,7 @@ def test_history_length_shapes_the_answer_and_leaves_the_rows_alone(
 ) -> None:
     head = append(begin("0").head, [status(TaskState.WORKING, t) for t in ("1", "2", "now")]).head
     for _ in range(2):
-        task = read.snapshot(SCOPE, str(head.task_id), history_length=length).task
+        task = read_snapshot(SCOPE, str(head.task_id), history_length=length).task
         assert [m.text for m in task.history] == texts
         [listed] = everything(history_length=length)
         assert [m.text for m in listed.history] == texts

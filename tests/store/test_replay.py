@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from a2a_app.protocol import Artifact, Part, TaskState
-from a2a_app.store import read
-from a2a_app.store.append import append
 from a2a_app.store.claims import Claim
-from a2a_app.store.log import Flush
-from a2a_app.store.replay import MAX_CHARACTERS, Replay
+from a2a_app.store.events import Appended
+from a2a_app.store.reads.replay import MAX_CHARACTERS, Replay
+from a2a_app.store.reads.tasks import position_after, read_snapshot
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, Returned, StatusUpdate, Update
+from a2a_app.store.writes.append import append
 from tests.tasks import SCOPE, begin, chunk, claim_of, said, status
 
 pytestmark = pytest.mark.django_db
@@ -51,41 +51,41 @@ ANSWERS: dict[str, list[list[Update]]] = {
 }
 
 
-def answered(updates: Sequence[Sequence[Update]]) -> tuple[Replay, Flush]:
+def answered(updates: Sequence[Sequence[Update]]) -> tuple[Replay, Appended]:
     """Let a run answer a new task; gives what was heard of it, and its last commit."""
-    flush = begin(message=said("hello", metadata={"a": 1}, extensions=["https://example.com/x"]))
-    replay = Replay(flush)
-    claim = claim_of(flush.head.task_id)
+    appended = begin(message=said("hello", metadata={"a": 1}, extensions=["https://example.com/x"]))
+    replay = Replay(appended)
+    claim = claim_of(appended.head.task_id)
     assert claim is not None
     head = claim.head
     for each in updates:
-        flush = append(head, each, run=claim.run)
-        head = flush.head
-        replay.add(flush.events)
-    return replay, flush
+        appended = append(head, each, run=claim.run)
+        head = appended.head
+        replay.add(appended.events)
+    return replay, appended
 
 
 @pytest.mark.parametrize("length", [None, 0, 1, 2, 10])
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_it_is_as_it_would_be_read(answer: str, length: int | None) -> None:
-    replay, flush = answered(ANSWERS[answer])
-    task = replay.end(flush.head.answered, history_length=length)
-    found = read.snapshot(SCOPE, str(flush.head.task_id), history_length=length)
+    replay, appended = answered(ANSWERS[answer])
+    task = replay.end(appended.head.answered, history_length=length)
+    found = read_snapshot(SCOPE, str(appended.head.task_id), history_length=length)
     assert task is not None
     assert task.to_dict() == found.task.to_dict()
 
 
 @pytest.mark.parametrize("length", [None, 0, 1])
 def test_a_new_task_is_as_it_would_be_read(length: int | None) -> None:
-    flush = begin(message=said("hello", metadata={"a": 1}))
-    found = read.snapshot(SCOPE, str(flush.head.task_id), history_length=length)
-    assert Replay(flush).task(history_length=length).to_dict() == found.task.to_dict()
-    assert read.position_after(flush) == found.position
+    appended = begin(message=said("hello", metadata={"a": 1}))
+    found = read_snapshot(SCOPE, str(appended.head.task_id), history_length=length)
+    assert Replay(appended).task(history_length=length).to_dict() == found.task.to_dict()
+    assert position_after(appended) == found.position
 
 
 def test_it_is_not_given_before_its_end() -> None:
-    replay, flush = answered([[status(TaskState.INPUT_REQUIRED, "Which?"), Returned()]])
-    assert replay.end(flush.head.answered, history_length=None) is None
+    replay, appended = answered([[status(TaskState.INPUT_REQUIRED, "Which?"), Returned()]])
+    assert replay.end(appended.head.answered, history_length=None) is None
 
 
 def test_it_is_not_given_where_it_is_not_known_how_many_messages_it_has() -> None:
@@ -93,30 +93,30 @@ def test_it_is_not_given_where_it_is_not_known_how_many_messages_it_has() -> Non
     assert replay.end(0, history_length=None) is None
 
 
-def interrupted() -> tuple[Replay, Flush, Claim]:
+def interrupted() -> tuple[Replay, Appended, Claim]:
     """Let another message come while a run answers the first."""
-    flush = begin()
-    replay = Replay(flush)
-    claim = claim_of(flush.head.task_id)
+    appended = begin()
+    replay = Replay(appended)
+    claim = claim_of(appended.head.task_id)
     assert claim is not None
-    flush = append(claim.head, [MessageReceived(said("and this?"))])
-    replay.add(flush.events)
-    return replay, flush, claim
+    appended = append(claim.head, [MessageReceived(said("and this?"))])
+    replay.add(appended.events)
+    return replay, appended, claim
 
 
 def test_it_is_not_given_where_another_message_came_meanwhile() -> None:
-    replay, flush, claim = interrupted()
-    flush = append(flush.head, [StatusUpdate(COMPLETED)], run=claim.run)
-    replay.add(flush.events)
-    assert replay.end(flush.head.answered, history_length=None) is None
+    replay, appended, claim = interrupted()
+    appended = append(appended.head, [StatusUpdate(COMPLETED)], run=claim.run)
+    replay.add(appended.events)
+    assert replay.end(appended.head.answered, history_length=None) is None
 
 
 def test_it_is_not_given_where_another_turn_has_ended_it() -> None:
-    replay, flush, claim = interrupted()
-    flush = append(flush.head, [Returned()], run=claim.run)
-    assert flush.head.answered == 1
-    replay.add(flush.events)
-    following = claim_of(flush.head.task_id)
+    replay, appended, claim = interrupted()
+    appended = append(appended.head, [Returned()], run=claim.run)
+    assert appended.head.answered == 1
+    replay.add(appended.events)
+    following = claim_of(appended.head.task_id)
     assert following is not None
     replay.add(append(following.head, [Returned()], run=following.run).events)
     # As one who has heard of the first turn's end, and read the rest.
@@ -125,5 +125,5 @@ def test_it_is_not_given_where_another_turn_has_ended_it() -> None:
 
 def test_a_large_one_is_not_given() -> None:
     text = "x" * (MAX_CHARACTERS // 2)
-    replay, flush = answered([[chunk(text, append=False)], [chunk(text), Returned()]])
-    assert replay.end(flush.head.answered, history_length=None) is None
+    replay, appended = answered([[chunk(text, append=False)], [chunk(text), Returned()]])
+    assert replay.end(appended.head.answered, history_length=None) is None

@@ -11,22 +11,22 @@ from django.db import connection
 from django.utils import timezone
 
 from a2a_app import models
+from a2a_app.database.values import from_now
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
 from a2a_app.store import runs
-from a2a_app.store.append import append
-from a2a_app.store.claims import Claim, Claimant
-from a2a_app.store.clock import from_now
-from a2a_app.store.head import read_head
+from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.refusals import RunLostError
+from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, StateSaved
+from a2a_app.store.writes.append import append
 from tests.store.test_append import at_once
 from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
 
 pytestmark = pytest.mark.django_db
 
 OVER = timedelta(seconds=-1)
-CLAIMANT = Claimant("one", LEASE)
+CLAIMANT = WorkerSlot("one", LEASE)
 
 
 def test_a_claim_tells_all_that_the_agent_needs() -> None:
@@ -54,7 +54,7 @@ def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> 
 
 def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
     ordered: list[UUID] = []
-    first = begin("do it", claimant=CLAIMANT, order=ordered.append).claim
+    first = begin("do it", worker_slot=CLAIMANT, enqueue=ordered.append).claim
     assert first is not None
     assert not ordered
     by_hand = claimed(text="do it")
@@ -65,7 +65,7 @@ def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
     assert (first.message.task_id, first.message.context_id) == (
         str(first.head.task_id), first.head.context_id,
     )  # fmt: skip  # the two halves of one comparison
-    assert first.head == read_head(first.head.task_id)
+    assert first.head == read_task_head(first.head.task_id)
     rows = {each.pk: each for each in models.Run.objects.all()}
     early, late = rows[first.run.id], rows[by_hand.run.id]
     assert (early.worker, early.attempt, early.turn) == (late.worker, late.attempt, late.turn)
@@ -76,7 +76,7 @@ def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
 
 def test_a_claim_has_the_user_whose_task_it_is() -> None:
     ann = User.objects.create(username="ann", email="ann@example.com")
-    first = begin(user_id=ann.pk, claimant=CLAIMANT).claim
+    first = begin(user_id=ann.pk, worker_slot=CLAIMANT).claim
     by_hand = claimed(user_id=ann.pk)
     assert first is not None
     for user in (first.user, by_hand.user):
@@ -89,7 +89,7 @@ def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_r
     remembered = StateSaved({"step": 1}, claim.context_version)
     asked = status(TaskState.INPUT_REQUIRED)
     head = append(claim.head, [remembered, asked, Returned()], run=claim.run).head
-    again = append(head, [MessageReceived(said("more"))], claimant=CLAIMANT).claim
+    again = append(head, [MessageReceived(said("more"))], worker_slot=CLAIMANT).claim
     assert again is not None
     assert (again.run.turn, again.context_state, again.context_version) == (2, {"step": 1}, 1)
     assert append(again.head, [Returned()], run=again.run).head.state is TaskState.COMPLETED
@@ -98,14 +98,16 @@ def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_r
 def test_a_turn_that_has_to_wait_for_another_is_ordered_and_not_claimed() -> None:
     ordered: list[UUID] = []
     head = claimed().head
-    flush = append(head, [MessageReceived(said("more"))], claimant=CLAIMANT, order=ordered.append)
-    assert flush.claim is None
+    appended = append(
+        head, [MessageReceived(said("more"))], worker_slot=CLAIMANT, enqueue=ordered.append
+    )
+    assert appended.claim is None
     assert ordered == [head.task_id]
     assert models.Run.objects.get(turn=2).worker == ""
 
 
 def test_a_claim_that_is_put_back_is_anybodys() -> None:
-    first = begin(claimant=CLAIMANT).claim
+    first = begin(worker_slot=CLAIMANT).claim
     assert first is not None
     runs.put_back(first)
     assert runs.waiting(agents=[SCOPE.agent], limit=10) == [first.head.task_id]
@@ -117,33 +119,33 @@ def test_a_claim_that_is_put_back_is_anybodys() -> None:
 
 
 def test_what_an_earlier_claimant_of_the_worker_took_is_given_again_and_to_nobody_else() -> None:
-    task_id, first = begin().head.task_id, Claimant("one", LEASE)
+    task_id, first = begin().head.task_id, WorkerSlot("one", LEASE)
     take = partial(runs.claim, task_id, agents=[SCOPE.agent])
     claim = take(first)
     assert claim is not None
-    assert take(Claimant("one", LEASE)) is None
-    assert take(Claimant("one", LEASE), earlier=[Claimant("one", LEASE)]) is None
-    assert take(Claimant("two", LEASE), earlier=[Claimant("two", LEASE, at=first.at)]) is None
-    again = take(Claimant("one", LEASE), earlier=[first, Claimant("one", LEASE)])
+    assert take(WorkerSlot("one", LEASE)) is None
+    assert take(WorkerSlot("one", LEASE), earlier=[WorkerSlot("one", LEASE)]) is None
+    assert take(WorkerSlot("two", LEASE), earlier=[WorkerSlot("two", LEASE, at=first.at)]) is None
+    again = take(WorkerSlot("one", LEASE), earlier=[first, WorkerSlot("one", LEASE)])
     assert again == claim
     append(claim.head, [status(TaskState.COMPLETED)], run=claim.run)
-    assert take(Claimant("one", LEASE), earlier=[first]) is None
+    assert take(WorkerSlot("one", LEASE), earlier=[first]) is None
 
 
 def test_what_an_earlier_claimant_took_and_lost_is_taken_anew() -> None:
-    task_id, first = begin().head.task_id, Claimant("one", OVER)
+    task_id, first = begin().head.task_id, WorkerSlot("one", OVER)
     assert runs.claim(task_id, first, agents=[SCOPE.agent]) is not None
     [lost] = runs.lost(limit=10)
     assert runs.retry(lost)
-    again = runs.claim(task_id, Claimant("one", LEASE), agents=[SCOPE.agent], earlier=[first])
+    again = runs.claim(task_id, WorkerSlot("one", LEASE), agents=[SCOPE.agent], earlier=[first])
     assert again is not None
     assert again.attempt == 2
 
 
 def test_a_claim_that_is_given_again_has_its_lease_from_then_on() -> None:
-    task_id, first = begin().head.task_id, Claimant("one", OVER)
+    task_id, first = begin().head.task_id, WorkerSlot("one", OVER)
     runs.claim(task_id, first, agents=[SCOPE.agent])
-    assert runs.claim(task_id, Claimant("one", LEASE), agents=[SCOPE.agent], earlier=[first])
+    assert runs.claim(task_id, WorkerSlot("one", LEASE), agents=[SCOPE.agent], earlier=[first])
     assert runs.lost(limit=10) == []
 
 
@@ -246,7 +248,7 @@ def test_the_task_of_a_lost_run_can_be_failed_with_a_reason() -> None:
     claim = claimed("one")
     runs.renew("one", [claim.run.id], lease=OVER)
     [lost_run] = runs.lost(limit=10)
-    flush = runs.fail_lost(lost_run, status(TaskState.FAILED, "gone"))
-    assert flush is not None and flush.head.state is TaskState.FAILED
+    appended = runs.fail_lost(lost_run, status(TaskState.FAILED, "gone"))
+    assert appended is not None and appended.head.state is TaskState.FAILED
     assert models.Run.objects.get().outcome == Outcome.LOST
     assert runs.lost(limit=10) == []

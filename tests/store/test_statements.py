@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from a2a_app import models
-from a2a_app.store import statements
-from a2a_app.store.inserts import insert
-from a2a_app.store.statements import Place
+from a2a_app.database import statements
+from a2a_app.database.inserts import insert
+from a2a_app.database.statements import Placeholder
 from tests.tasks import begin, columns
 
 pytestmark = pytest.mark.django_db
@@ -141,7 +141,9 @@ def test_a_field_of_another_type_prepares_its_values_itself() -> None:
         def get_prep_value(self, value: Any) -> Any:
             return str(value)[::-1]
 
-    plain, own = (Place("it", field, saved=True) for field in (CharField[str, str](), Reversed()))
+    plain, own = (
+        Placeholder("it", field, saved=True) for field in (CharField[str, str](), Reversed())
+    )
     assert own.prepare is not None and own.prepare("abc", connection) == "cba"
     assert plain.prepare is None or plain.prepare("abc", connection) == "abc"
 

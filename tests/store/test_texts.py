@@ -3,7 +3,7 @@
 import pytest
 
 from a2a_app import models
-from a2a_app.store.texts import storable
+from a2a_app.database.values import escape_unstorable
 from tests.tasks import begin
 
 pytestmark = pytest.mark.django_db
@@ -21,5 +21,5 @@ pytestmark = pytest.mark.django_db
 )
 def test_what_no_database_takes_is_stored_as_an_escape(text: str, stored: str) -> None:
     begin()
-    models.Run.objects.update(error=storable(text))
+    models.Run.objects.update(error=escape_unstorable(text))
     assert models.Run.objects.get().error == stored

@@ -11,14 +11,13 @@ import pytest
 from django.db import connections
 from pytest_django import Settings
 
-from a2a_app import models
+from a2a_app import database, models
 from a2a_app.protocol import TaskState
-from a2a_app.store import database
-from a2a_app.store.append import append
-from a2a_app.store.head import read_head
 from a2a_app.store.refusals import TaskEndedError, UnknownArtifactError
+from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import Returned
-from a2a_app.store.writer import BATCH, Writer
+from a2a_app.store.writes.append import append
+from a2a_app.store.writes.writer import BATCH, Writer
 from tests.servers import postgresql_url
 from tests.tasks import begin, chunk, claim_of, status
 
@@ -28,8 +27,8 @@ SECONDS = 20
 
 
 async def new_writer(lost: list[str] | None = None) -> Writer:
-    flush = await database.run(begin)
-    claim = await database.run(claim_of, flush.head.task_id)
+    appended = await database.run(begin)
+    claim = await database.run(claim_of, appended.head.task_id)
     assert claim is not None
     return Writer(
         claim.head, claim.run, on_loss=lambda: (lost if lost is not None else []).append("lost")
@@ -79,7 +78,7 @@ async def test_a_rule_that_is_broken_is_told_to_the_caller_at_once() -> None:
 async def test_a_run_whose_task_was_ended_elsewhere_is_told_so_once() -> None:
     lost: list[str] = []
     writer = await new_writer(lost)
-    head = await database.run(read_head, writer.head.task_id)
+    head = await database.run(read_task_head, writer.head.task_id)
     await database.run(append, head, [status(TaskState.CANCELED)])
     with pytest.raises(TaskEndedError):
         await writer.put(status(TaskState.COMPLETED))
@@ -111,7 +110,7 @@ def reconnecting(runtime: None) -> Iterator[None]:
 async def test_a_run_waits_for_a_database_that_is_away_and_writes_each_event_once() -> None:
     writer = await new_writer()
     await database.run(lose_patience)
-    with away(), logged("a2a_app.store.database") as told:
+    with away(), logged("a2a_app.database") as told:
         await writer.put(status(TaskState.WORKING, "on it"), chunk("0", append=False))
         returning = asyncio.create_task(writer.put(Returned()))
         await asyncio.wait_for(told.wait(), SECONDS)

@@ -30,6 +30,6 @@ class Command(BaseCommand):
             for run in runs.lost(limit=LIMIT):
                 self.stdout.write(f"{run.task_id} run {run.id}: would be {fate_of(run)}")
             return
-        reaped = async_to_sync(reap)(runners.current().order)
+        reaped = async_to_sync(reap)(runners.current().enqueue)
         told = ", ".join(f"{number} {fate}" for fate, number in sorted(reaped.met.items()))
         self.stdout.write(told or "No run is lost.")

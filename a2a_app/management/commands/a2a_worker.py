@@ -7,8 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from a2a_app import runners
-from a2a_app.store import database
+from a2a_app import database, runners
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ import pytest
 from a2a_app import conf, models, protocol
 from a2a_app.agents import Agent, Message, Part, Turn, registry
 from a2a_app.agents.registry import make_agent
-from a2a_app.store.links import SCHEME
+from a2a_app.files.links import SCHEME
 from tests.bindings.conftest import Rpc, Settings, events_of
 from tests.bindings.files.conftest import (
     ABOUT,

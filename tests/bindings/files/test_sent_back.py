@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
 from a2a_app.agents.registry import make_agent
-from a2a_app.store.links import SCHEME
+from a2a_app.files.links import SCHEME
 from tests.bindings.conftest import Rpc, Settings, bad_fields
 from tests.bindings.files.conftest import Site, file_of, found_links, made, names, rows, said_with
 from tests.bindings.ways import WAYS, Way, answers_of, code_of

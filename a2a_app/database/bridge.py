@@ -1,0 +1,204 @@
+"""The bridge from asynchronous code to the database: a few threads, each with one connection.
+
+Django's own bridge gives every request a thread and that thread a connection, for as long as the
+request lasts, and a stream lasts for hours. Here a unit of work borrows a thread for milliseconds.
+"""
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from django.apps import apps
+from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from a2a_app import conf
+from a2a_app.concurrency.outages import Outage
+from a2a_app.concurrency.threads import Pool
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+AWAY = (OperationalError, InterfaceError)
+"""What is raised where the database does not answer, or has broken off a connection."""
+
+outage = Outage(logger, "The database")
+"""What whoever finds the database away tells of it, in place of a line of their own."""
+
+APP = "a2a_app"
+THREAD_NAME = "a2a-database"
+
+# How long to wait before the database is asked again, once it did not answer.
+RETRY_SECONDS = 0.5
+
+# How often a connection of ours was broken off, and how often that was when a thread last looked.
+_breaks = 0
+_thread = threading.local()
+_pool: Pool | None = None
+_pool_lock = threading.Lock()
+
+
+def alias() -> str:
+    """Return the alias of the database that the project's routers choose for all of our models."""
+    return router.db_for_write(next(apps.get_app_config(APP).get_models()))
+
+
+def connection() -> BaseDatabaseWrapper:
+    """Give this thread's connection to our database."""
+    # To find it takes Django as long as a small statement takes us, and a unit of work asks often.
+    ours: BaseDatabaseWrapper | None = getattr(_thread, "connection", None)
+    return ours or connections[alias()]
+
+
+def atomic() -> AbstractContextManager[None]:
+    """Open a transaction on our database.
+
+    Each begins with a write: one that read first could not become a writer on SQLite when another
+    had written in between, however long it is told to wait.
+    """
+    return transaction.atomic(using=alias())
+
+
+def idle_limit() -> str:
+    """Give the statement that has PostgreSQL end a connection which leaves a transaction idle.
+
+    Ours take milliseconds. One that has been idle for a lease belongs to a process that is frozen
+    or cut off, and the rows it holds are waited for by those who take over.
+    """
+    milliseconds = max(1, int(conf.current().lease_seconds * 1000))
+    return f"SET idle_in_transaction_session_timeout = {milliseconds}"
+
+
+async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do a unit of work on one of our threads and give its result.
+
+    A caller that is cancelled stops waiting, but the work goes on to its end: whoever must know
+    the outcome shields this call.
+    """
+    call = partial(_with_connection, work, *args, **kwargs)
+    try:
+        result = await _threads().run(call)
+    except AWAY as error:
+        outage.begin(error)
+        raise
+    outage.end()
+    return result
+
+
+async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bool]) -> T:
+    """Do a unit of work as `run` does; while the database is away, again and again for a lease.
+
+    Args:
+        work: Told by `is_retry` whether it was done before, and the connection broke off before the
+            answer came: what was committed then must not be committed twice.
+        give_up: Whether there is no sense in it any more.
+    """
+    loop = asyncio.get_running_loop()
+    until, is_retry = loop.time() + conf.current().lease_seconds, False
+    while True:
+        try:
+            return await run(work, is_retry=is_retry)
+        except AWAY:
+            if give_up() or loop.time() >= until:
+                raise
+            is_retry = True
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def close() -> None:
+    """End the threads and their connections; the next unit of work starts new ones."""
+    global _pool
+    with _pool_lock:
+        pool, _pool = _pool, None
+    if pool is not None:
+        pool.close()
+
+
+# What is under way as a process ends is brought to its end.
+atexit.register(close)
+
+
+def close_connection() -> None:
+    """Close the connections of the thread that calls."""
+    connections.close_all()
+
+
+def _threads() -> Pool:
+    global _pool
+    if _pool is None:
+        with _pool_lock:
+            if _pool is None:
+                _pool = Pool(_thread_count(), name=THREAD_NAME, at_end=connections.close_all)
+    return _pool
+
+
+def _thread_count() -> int:
+    configured = conf.current().database_threads
+    return configured or (1 if connections[alias()].vendor == "sqlite" else 8)
+
+
+def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    _replace_broken()
+    _thread.connection = connections[alias()]
+    try:
+        return work(*args, **kwargs)
+    finally:
+        _thread.connection = None
+        _tidy()
+
+
+def _replace_broken() -> None:
+    """Where another thread's connection broke off, see whether this one's has too, before its use.
+
+    A database that was restarted has broken off all, and each would fail one unit of work.
+    """
+    known, _thread.breaks = getattr(_thread, "breaks", _breaks), _breaks
+    if known == _breaks:
+        return
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()
+
+
+def _limit_idle_transactions(connection: Any, **_: object) -> None:
+    # One of a pool is the project's too: what holds for it is the project's to say.
+    ours = threading.current_thread().name.startswith(THREAD_NAME) and not _is_pooled(connection)
+    if ours and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(idle_limit())
+
+
+connection_created.connect(_limit_idle_transactions)
+
+
+def _is_pooled(connection: Any) -> bool:
+    return bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
+
+
+def _tidy() -> None:
+    """Keep a good connection for the next unit of work, whatever CONN_MAX_AGE says of requests."""
+    global _breaks
+    for connection in connections.all(initialized_only=True):
+        broken = connection.errors_occurred and not connection.is_usable()
+        if (broken or _is_pooled(connection)) and not connection.in_atomic_block:
+            connection.close()
+        _breaks += broken
+        connection.errors_occurred = connection.errors_occurred and broken
+
+
+def _forget_threads() -> None:
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+
+
+# A forked child has the parent's pool object but none of its threads.
+os.register_at_fork(after_in_child=_forget_threads)

@@ -1,0 +1,38 @@
+"""Values: times on the database's clock and on ours, and texts that every database stores."""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from django.db.models import ExpressionWrapper
+from django.db.models.expressions import Combinable
+from django.db.models.fields import DateTimeField
+from django.db.models.functions import Now
+from django.utils import timezone
+
+
+@lru_cache(maxsize=64)
+def from_now(delta: timedelta) -> Combinable:
+    """Return the time so much later, or earlier, than the statement that asks.
+
+    It is on the database's clock, the one clock that all processes share. The same delta gives the
+    same object, so that a statement with it is found as compiled.
+    """
+    return ExpressionWrapper(Now() + delta, output_field=DateTimeField())
+
+
+def current_time() -> datetime:
+    """Return the time on this process's clock, to the millisecond.
+
+    Clients get no more. A row that kept more would sort and filter apart from what they see.
+    """
+    exact = timezone.now()
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def escape_unstorable(text: str) -> str:
+    r"""Return a text with escapes for what no database or no encoding takes.
+
+    These are the character NUL, and the halves of surrogate pairs, by which Python stands for bytes
+    that are no text.
+    """
+    return text.encode(errors="backslashreplace").decode().replace("\x00", r"\x00")

@@ -1,0 +1,75 @@
+"""The runner on Django's Tasks framework: turns come to workers by any queue a project has.
+
+`django.tasks` from Django 6.0 on, the package `django-tasks` before. Its workers are synchronous;
+agents are answered on an event loop beside them.
+"""
+
+import logging
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+from uuid import UUID
+
+from django.core import mail
+
+from a2a_app import conf, database, runners
+from a2a_app.concurrency.threads import run_in_own_thread
+from a2a_app.runners.loops import run_in_background
+from a2a_app.runners.queued import QueuedRunner, work
+
+logger = logging.getLogger(__name__)
+
+FRAMEWORK = "django.tasks" if find_spec("django.tasks") else "django_tasks"
+tasks: Any = import_module(FRAMEWORK)
+immediate: Any = import_module(f"{FRAMEWORK}.backends.immediate")
+dummy: Any = import_module(f"{FRAMEWORK}.backends.dummy")
+
+
+# Either framework's, so it has no one type.
+@tasks.task(  # type: ignore[untyped-decorator]  # as said
+    backend=conf.current().task_backend, queue_name=conf.current().task_queue
+)
+def answer(task_id: str) -> None:
+    """Work on a task's turns, in any of the queue's workers."""
+    run_in_background(work(task_id), runners.current().close)
+
+
+class TasksRunner(QueuedRunner):
+    """Orders are tasks of the framework, enqueued once the turn is stored.
+
+    A queue may be in our database or anywhere else. What a crash keeps from it, or what it loses,
+    the sweep enqueues again.
+    """
+
+    async def start(self, task_id: UUID, claim: object = None) -> None:
+        """Enqueue the task's next turn."""
+        try:
+            await self.enqueue_again(task_id)
+        except Exception:  # each backend has errors of its own; the sweep will try again
+            logger.warning("Task %s was not enqueued.", task_id, exc_info=True)
+
+    async def enqueue_again(self, task_id: UUID) -> None:
+        """Enqueue a turn that nobody has begun; raises what the backend raises."""
+        enqueue = partial(answer.enqueue, str(task_id))
+        if isinstance(answer.get_backend(), immediate.ImmediateBackend):
+            # It waits for the agent, who needs the threads that work with the database.
+            await run_in_own_thread(enqueue)
+        else:
+            await database.run(enqueue)
+
+    async def serve(self, stop: object) -> None:
+        """Refuse: the backend has a worker of its own."""
+        raise NotImplementedError(
+            "Turns come to the workers of the backend in TASKS: start those, such as "
+            "`manage.py db_worker` of django-tasks-db."
+        )
+
+    def check(self) -> list[str]:
+        """Refuse the backends that are for tests, outside tests."""
+        for_tests = (immediate.ImmediateBackend, dummy.DummyBackend)
+        # Django's test environment is what has an outbox.
+        if isinstance(answer.get_backend(), for_tests) and not hasattr(mail, "outbox"):
+            alias = conf.current().task_backend
+            return [f"TASKS[{alias!r}] has no workers: set a backend that has, such as a database."]
+        return []

@@ -1,0 +1,140 @@
+"""What is shown of rows: these columns, and no models, which take long to make."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from a2a_app import models
+from a2a_app.database import statements
+from a2a_app.database.nested import fetch_with_children
+from a2a_app.database.statements import Fields, Select
+
+Shown = TypeVar("Shown", bound=NamedTuple)
+
+
+class MessageRow(NamedTuple):
+    """What is shown of a message."""
+
+    pk: UUID
+    task_id: UUID | None
+    seq: int
+    message_id: str
+    role: str
+    parts: list[dict[str, Any]]
+    metadata: dict[str, Any]
+    extensions: list[str]
+    reference_task_ids: list[str]
+
+
+class ArtifactRow(NamedTuple):
+    """What is shown of an artifact."""
+
+    task_id: UUID
+    artifact_id: str
+    name: str
+    description: str
+    parts: list[dict[str, Any]]
+    metadata: dict[str, Any]
+    extensions: list[str]
+    first_seq: int
+    last_seq: int | None
+
+
+class TaskRow(NamedTuple):
+    """What is shown of a task, and what its other rows are read by."""
+
+    pk: UUID
+    context_id: str
+    """As clients say it."""
+    state: str
+    status_at: datetime
+    metadata: dict[str, Any]
+    seq: int
+    turn: int
+    answered: int
+    status_message: MessageRow | None
+
+
+_OWN = ("pk", "context__context_id", "state", "status_at", "metadata", "seq", "turn", "answered")
+TASK_FIELDS = (*_OWN, *(f"status_message__{name}" for name in MessageRow._fields))
+_LINKED = (*_OWN, "status_message_id")
+
+
+def task_row(values: Sequence[Any]) -> TaskRow:
+    """Make a task's row of its TASK_FIELDS."""
+    said = MessageRow._make(values[len(_OWN) :])
+    return TaskRow._make([*values[: len(_OWN)], said if said.pk is not None else None])
+
+
+class TaskWithChildren(NamedTuple):
+    """A task, with what belongs to it."""
+
+    task: TaskRow
+    messages: list[MessageRow]
+    """The newest first."""
+    artifacts: list[ArtifactRow]
+
+
+def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChildren | None:
+    """Read a task, if it meets the conditions, with its artifacts and, if wanted, its messages.
+
+    Its row is read first: what is newer than its number came after it. What belongs to a task that
+    does not meet them is not read either (R11).
+    """
+    found = fetch_with_children(
+        # Where all of its messages are read, that of its status is among them.
+        statements.prepare_select(
+            models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where
+        ),
+        _artifacts(task=pk),
+        *([_messages(task=pk)] if messages else []),
+    )
+    if found is None:
+        return None
+    values, (made, *all_said) = found
+    artifacts, said = _made(ArtifactRow, made), _made(MessageRow, *all_said)
+    if not messages:
+        return TaskWithChildren(task_row(values), said, artifacts)
+    *own, key = values
+    status_message = next((each for each in said if each.pk == key), None)
+    return TaskWithChildren(TaskRow._make([*own, status_message]), said, artifacts)
+
+
+def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> list[TaskRow]:
+    """Read tasks. See `statements.select`."""
+    found = statements.select_values(
+        models.Task, TASK_FIELDS, order_by=order_by, limit=limit, **where
+    )
+    return [task_row(values) for values in found]
+
+
+def messages(tasks: Collection[UUID]) -> list[MessageRow]:
+    """Read tasks' messages, the newest first."""
+    return _made(MessageRow, _of(tasks, _messages))
+
+
+def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
+    """Read tasks' artifacts, in the order in which they were begun."""
+    return _made(ArtifactRow, _of(tasks, _artifacts))
+
+
+def _of(tasks: Collection[UUID], read: Callable[..., Select]) -> list[Any]:
+    # Django has no SQL for "one of none".
+    return statements.fetch(read(task__pk__in=list(tasks))) if tasks else []
+
+
+def _messages(**where: Any) -> Select:
+    return statements.prepare_select(
+        models.Message, MessageRow._fields, order_by=("-seq",), **where
+    )
+
+
+def _artifacts(**where: Any) -> Select:
+    return statements.prepare_select(
+        models.Artifact, ArtifactRow._fields, order_by=("first_seq",), **where
+    )
+
+
+def _made(row: type[Shown], *found: list[Any]) -> list[Shown]:
+    return [row(*values) for some in found for values in some]

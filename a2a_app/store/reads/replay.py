@@ -1,0 +1,96 @@
+"""Replay: a new task as its log makes it, for who has heard all of it: nothing is read.
+
+Most tasks have one message, and are followed by its sender until they end.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import from_json
+
+from a2a_app import protocol
+from a2a_app.store.events import Appended, Event
+from a2a_app.store.reads.chunks import assemble
+from a2a_app.store.reads.tasks import to_artifact
+
+# A task with more than this is not kept in memory as it grows, but read once at its end.
+MAX_CHARACTERS = 256 * 1024
+
+
+class Replay:
+    """A task from its first message on, as it would be read."""
+
+    def __init__(self, appended: Appended) -> None:
+        """Begin with what stored the task."""
+        assert appended.said is not None  # a task begins with a message
+        head = appended.head
+        self._ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
+        self._messages = [appended.said.model_copy(update=self._ids)]
+        self._metadata: dict[str, Any] = {}
+        self._artifacts: dict[str, list[dict[str, Any]]] = {}
+        self._characters = 0
+        self._has_all = True
+        for event in appended.events:
+            self._add(event)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Go on with the next events."""
+        for event in events:
+            self._characters += len(event.body)
+            # A message of a later turn is not in the log, only that it came.
+            self._has_all &= self._characters <= MAX_CHARACTERS and event.turn == 1
+            if not self._has_all:
+                self._artifacts.clear()
+                return
+            self._add(event)
+
+    def end(self, answered: int, *, history_length: int | None) -> protocol.Task | None:
+        """Give the task as it ended; None where it has to be read.
+
+        Args:
+            answered: The newest turn that is known to be over. With the end of a task all are: one
+                turn is one message. While it is not known, there may be more.
+            history_length: How many messages, the newest; None: all.
+        """
+        if self._has_all and self._status.state.is_terminal and answered == 1:
+            return self.task(history_length=history_length)
+        return None
+
+    def task(self, *, history_length: int | None) -> protocol.Task:
+        """Give the task as it is by now."""
+        history = [each for each in self._messages if each is not self._status.message]
+        if history_length is not None:
+            history = history[len(history) - min(history_length, len(history)) :]
+        return protocol.Task.unchecked(
+            id=self._ids["task_id"],
+            context_id=self._ids["context_id"],
+            status=self._status,
+            artifacts=[
+                to_artifact(key, assemble(chunks)) for key, chunks in self._artifacts.items()
+            ],
+            history=history,
+            metadata=self._metadata,
+        )
+
+    def _add(self, event: Event) -> None:
+        body = from_json(event.body)
+        if "statusUpdate" in body:
+            update = body["statusUpdate"]
+            said = update["status"].get("message")
+            message = protocol.Message.from_dict({**said, **self._ids}) if said else None
+            self._status = protocol.TaskStatus.unchecked(
+                state=event.state,
+                message=message,
+                timestamp=datetime.fromisoformat(update["status"]["timestamp"]),
+            )
+            self._metadata |= update.get("metadata", {})
+            if message is not None:
+                self._messages.append(message)
+        else:
+            update = body["artifactUpdate"]
+            chunk = update["artifact"]
+            if not update.get("append"):
+                # One that begins anew comes after those that have begun meanwhile.
+                self._artifacts.pop(chunk["artifactId"], None)
+            self._artifacts.setdefault(chunk["artifactId"], []).append(chunk)

@@ -1,0 +1,279 @@
+"""Reads: rows back into the protocol's objects. Nothing here changes anything (R10)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Window
+from django.db.models.functions import RowNumber
+
+from a2a_app import models, protocol
+from a2a_app.database import statements
+from a2a_app.models.owners import Scope
+from a2a_app.store.events import Appended, Event
+from a2a_app.store.reads import columns
+from a2a_app.store.reads.chunks import assemble, chunk_of
+from a2a_app.store.reads.columns import ArtifactRow, MessageRow, TaskRow
+from a2a_app.store.task_head import TaskHead, find_task_head
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a reader of a task's log stands: after which number, and in which state that is."""
+
+    task_id: UUID
+    seq: int
+    turn: int
+    """The turn of that event."""
+    state: protocol.TaskState
+    """The state after that event."""
+    newest: int
+    """The number the log had reached when this was read."""
+    answered: int
+    """The newest turn that was over when this was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A task as it was at one number of its log (section 3.1.6: no event lost in between)."""
+
+    task: protocol.Task
+    position: Position
+
+
+def owned_task_head(scope: Scope, task_id: str) -> TaskHead:
+    """Read a task's head; raises TaskNotFoundError, also for another owner's."""
+    found = find_task_head(_key(task_id), **scope.tasks())
+    if found is None:
+        raise _not_found(task_id)
+    return found
+
+
+def _key(task_id: str) -> UUID:
+    try:
+        return UUID(task_id)
+    except ValueError:
+        raise _not_found(task_id) from None
+
+
+def _not_found(task_id: str) -> protocol.TaskNotFoundError:
+    return protocol.TaskNotFoundError(task_id=task_id[:100])
+
+
+def read_snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
+    """Read a task and its number together; raises TaskNotFoundError.
+
+    The rows are read one after the other while others may write. What is newer than the task's
+    number is left out, so that the whole is the task at exactly that number. (An artifact that was
+    begun anew in between is left out too; the event that did so comes after the number.)
+    """
+    all_messages = history_length is None
+    found = columns.task_with_children(messages=all_messages, pk=_key(task_id), **scope.tasks())
+    if found is None:
+        raise _not_found(task_id)
+    row, messages, artifacts = found
+    history = _oldest_first([row], messages) if all_messages else _history([row], history_length)
+    return Snapshot(
+        task=_task(row, history.get(row.pk, []), _artifacts([row], artifacts).get(row.pk, [])),
+        position=_newest_position(row),
+    )
+
+
+def position_at(scope: Scope, task_id: str, seq: int) -> Position:
+    """Give the place after one number of a task's log, where a stream goes on.
+
+    Raises TaskNotFoundError, and ValueError where the log has no such number.
+    """
+    found = columns.tasks(pk=_key(task_id), **scope.tasks())
+    if not found:
+        raise _not_found(task_id)
+    [row] = found
+    if seq == 0:
+        return Position(row.pk, 0, 0, protocol.TaskState.SUBMITTED, row.seq, row.answered)
+    event = models.Event.objects.filter(task=row.pk, seq=seq).values_list("turn", "state").first()
+    if event is None:
+        raise ValueError(f"The log of task {row.pk} has no event {seq}.")
+    turn, state = event
+    return Position(row.pk, seq, turn, protocol.TaskState(state), row.seq, row.answered)
+
+
+def position_after(appended: Appended) -> Position:
+    """Give the place after what was just appended."""
+    head, last = appended.head, appended.events[-1]
+    return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)
+
+
+def _newest_position(row: TaskRow) -> Position:
+    state = protocol.TaskState(row.state)
+    turn = row.turn
+    if state.is_interrupted and row.answered < row.turn:
+        # The word may be the client's from an earlier turn, while a later one waits to begin.
+        event = models.Event.objects.filter(task=row.pk, seq=row.seq)
+        turn = event.values_list("turn", flat=True).get()
+    return Position(row.pk, row.seq, turn, state, row.seq, row.answered)
+
+
+def read_positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
+    """Give the newest number and the newest answered turn of many tasks, in one query."""
+    tasks = models.Task.objects.filter(pk__in=list(task_ids))
+    return list(tasks.values_list("pk", "seq", "answered"))
+
+
+def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
+    """Read the log after a number, at most `limit` events, in order."""
+    found = statements.select_values(
+        models.Event,
+        ("seq", "turn", "state", "body", "artifact_id"),
+        order_by=("seq",),
+        limit=limit,
+        task=task_id,
+        seq__gt=seq,
+    )
+    return [
+        Event(number, turn, protocol.TaskState(state), body, artifact_id)
+        for number, turn, state, body, artifact_id in found
+    ]
+
+
+def read_messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol.Message]:
+    """Read the newest messages of a conversation, over all its tasks, oldest first."""
+    newest = models.Message.objects.filter(
+        context__agent=scope.agent, context__owner=scope.owner, context__context_id=context_id
+    ).select_related("context")
+    found = list(newest.order_by("-id")[:limit])
+    return [to_message(row, context_id=context_id) for row in reversed(found)]
+
+
+def with_details(
+    found: Sequence[TaskRow], *, history_length: int | None, include_artifacts: bool
+) -> list[protocol.Task]:
+    """Make protocol tasks of many rows, with a fixed number of queries for all of them."""
+    history = _history(found, history_length)
+    artifacts = _artifacts(found, columns.artifacts(_keys(found))) if include_artifacts else {}
+    return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
+
+
+def to_message(row: models.Message | MessageRow, *, context_id: str) -> protocol.Message:
+    """Make the protocol's message of a row."""
+    return protocol.Message.unchecked(
+        message_id=row.message_id,
+        context_id=context_id,
+        task_id=str(row.task_id) if row.task_id else "",
+        role=protocol.Role(row.role),
+        parts=[protocol.Part.known_good(part) for part in row.parts],
+        metadata=row.metadata,
+        extensions=row.extensions,
+        reference_task_ids=row.reference_task_ids,
+    )
+
+
+def _task(
+    row: TaskRow, history: list[protocol.Message], artifacts: list[protocol.Artifact]
+) -> protocol.Task:
+    said = row.status_message
+    return protocol.Task.unchecked(
+        id=str(row.pk),
+        context_id=row.context_id,
+        status=protocol.TaskStatus.unchecked(
+            state=protocol.TaskState(row.state),
+            message=to_message(said, context_id=row.context_id) if said else None,
+            timestamp=row.status_at,
+        ),
+        artifacts=artifacts,
+        history=history,
+        metadata=row.metadata,
+    )
+
+
+def _history(found: Sequence[TaskRow], length: int | None) -> dict[UUID, list[protocol.Message]]:
+    """Read the newest `length` messages of each task, all if None (section 3.2.4)."""
+    if length == 0 or not found:
+        return {}
+    if length is None:
+        return _oldest_first(found, columns.messages(_keys(found)))
+    return _oldest_first(found, _newest(found, length))
+
+
+def _newest(found: Sequence[TaskRow], length: int) -> Iterable[models.Message]:
+    current = [row.status_message.pk for row in found if row.status_message]
+    said = models.Message.objects.exclude(pk__in=current).order_by("task", "-seq")
+    if len(found) == 1:
+        return said.filter(task=found[0].pk, seq__lte=found[0].seq)[:length]
+    place = Window(RowNumber(), partition_by="task", order_by="-seq")
+    return said.filter(task__in=_keys(found)).annotate(place=place).filter(place__lte=length)
+
+
+def _oldest_first(
+    found: Sequence[TaskRow], newest_first: Iterable[models.Message | MessageRow]
+) -> dict[UUID, list[protocol.Message]]:
+    """Sort messages by their tasks; what is newer than a task's number, or its status, is not."""
+    by_key = {row.pk: row for row in found}
+    history: dict[UUID, list[protocol.Message]] = {key: [] for key in by_key}
+    for said in newest_first:
+        assert said.task_id is not None
+        row = by_key[said.task_id]
+        is_status = row.status_message is not None and row.status_message.pk == said.pk
+        if said.seq <= row.seq and not is_status:
+            history[row.pk].append(to_message(said, context_id=row.context_id))
+    return {key: messages[::-1] for key, messages in history.items()}
+
+
+def _artifacts(
+    found: Sequence[TaskRow], known: Sequence[ArtifactRow]
+) -> dict[UUID, list[protocol.Artifact]]:
+    """Make the artifacts of many tasks, each as it was at its task's number."""
+    numbers = {row.pk: row.seq for row in found}
+    begun = [each for each in known if each.first_seq <= numbers[each.task_id]]
+    growing = [each for each in begun if _is_open(each, numbers[each.task_id])]
+    chunks = _chunks(growing, numbers)
+    artifacts: dict[UUID, list[protocol.Artifact]] = {}
+    for each in begun:
+        logged = chunks.get((each.task_id, each.artifact_id))
+        whole = assemble(logged) if logged else _columns(each)
+        artifacts.setdefault(each.task_id, []).append(to_artifact(each.artifact_id, whole))
+    return artifacts
+
+
+def _keys(found: Iterable[TaskRow]) -> list[UUID]:
+    return [row.pk for row in found]
+
+
+def _is_open(row: ArtifactRow, seq: int) -> bool:
+    return row.last_seq is None or row.last_seq > seq
+
+
+def _chunks(
+    growing: Sequence[ArtifactRow], numbers: Mapping[UUID, int]
+) -> dict[tuple[UUID, str], list[dict[str, Any]]]:
+    """Read the chunks of artifacts whose parts are in the log only, in one query."""
+    if not growing:
+        return {}
+    first = {(each.task_id, each.artifact_id): each.first_seq for each in growing}
+    logged = models.Event.objects.filter(
+        task__in={each.task_id for each in growing},
+        artifact_id__in={each.artifact_id for each in growing},
+        seq__gte=min(first.values()),
+    ).order_by("task", "seq")
+    chunks: dict[tuple[UUID, str], list[dict[str, Any]]] = {}
+    for event in logged:
+        key = (event.task_id, event.artifact_id)
+        if key in first and first[key] <= event.seq <= numbers[event.task_id]:
+            chunks.setdefault(key, []).append(chunk_of(event.body))
+    return chunks
+
+
+def _columns(row: ArtifactRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "description": row.description,
+        "parts": row.parts,
+        "metadata": row.metadata,
+        "extensions": row.extensions,
+    }
+
+
+def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
+    """Make the protocol's artifact of its columns."""
+    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
+    return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})

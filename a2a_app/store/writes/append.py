@@ -1,0 +1,283 @@
+"""The one write path (R1): append events to a task's log, and update what is derived from them."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+
+from a2a_app import models, protocol
+from a2a_app.database import atomic, connection
+from a2a_app.database.batch import Batch
+from a2a_app.database.inserts import Row
+from a2a_app.database.values import current_time
+from a2a_app.files.rows import attach_files
+from a2a_app.models.owners import Scope
+from a2a_app.models.run import Outcome
+from a2a_app.store.claims import Claim, WorkerSlot, first_claim
+from a2a_app.store.events import Appended
+from a2a_app.store.refusals import ContextChangedError, TaskGoneError
+from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
+from a2a_app.store.updates import Update
+from a2a_app.store.webhooks import announce, put_webhook
+from a2a_app.store.writes import rows
+from a2a_app.store.writes.idempotency import remember_message
+from a2a_app.store.writes.projection import ArtifactChange, Change, check_holder, project
+
+OUTCOMES = {
+    protocol.TaskState.COMPLETED: Outcome.COMPLETED,
+    protocol.TaskState.FAILED: Outcome.FAILED,
+    protocol.TaskState.CANCELED: Outcome.CANCELED,
+    protocol.TaskState.REJECTED: Outcome.REJECTED,
+}
+
+
+class _MovedError(Exception):
+    """The task is no longer at the number that was read."""
+
+
+def enqueue_nothing(task_id: UUID) -> None:
+    """Enqueue nothing: the sweep finds the turn."""
+
+
+def append(
+    head: TaskHead,
+    updates: Sequence[Update],
+    *,
+    run: RunKey | None = None,
+    enqueue: Callable[[UUID], None] = enqueue_nothing,
+    worker_slot: WorkerSlot | None = None,
+    now: datetime | None = None,
+    is_retry: bool = False,
+) -> Appended:
+    """Add the updates to the task's log, all of them or none, in one transaction.
+
+    Args:
+        head: The task as the caller last saw it. Where it has moved on, it is read again.
+        updates: What happened, in order.
+        run: The run that writes. It is refused once it no longer holds the task.
+        enqueue: Called with the task's id in the same transaction, where there is a turn to do.
+        worker_slot: The slot that takes the turn from the start, if the turn may begin at once.
+            Such a turn is not enqueued.
+        now: When it happened, from `current_time`; None: now.
+        is_retry: Whether the same call, with the same `now`, was made before and the connection
+            broke before the answer came. What was committed then is not committed twice.
+
+    Returns:
+        The new head and the events, numbered and committed.
+
+    Raises:
+        Refused: The rules forbid it, see `refusals`. Nothing was stored.
+    """
+    now = now or current_time()
+    change = _projected(head, updates, run, now)
+    if is_retry and _is_committed(change):
+        return Appended(rows.head_after(change), tuple(change.events))
+    try:
+        return _write(change, enqueue, worker_slot)
+    except _MovedError:
+        pass
+    with atomic():
+        change = _projected(_held_head(head.task_id), updates, run, now)
+        return _write(change, enqueue, worker_slot)
+
+
+def _held_head(task_id: UUID) -> TaskHead:
+    """Read a task that nobody is quicker with a second time, on any database.
+
+    The statement changes nothing, and holds the row: SQLite has no other way. Raises TaskGoneError.
+    """
+    if not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
+        raise TaskGoneError
+    return read_task_head(task_id)
+
+
+def _projected(
+    head: TaskHead, updates: Sequence[Update], run: RunKey | None, now: datetime
+) -> Change:
+    check_holder(head, run)
+    return project(head, updates, run=run, at=now)
+
+
+def _is_committed(change: Change) -> bool:
+    """Tell whether the log has these very events at these very numbers."""
+    logged = models.Event.objects.filter(
+        task=change.head.task_id, seq__gt=change.before.seq, seq__lte=change.head.seq
+    ).order_by("seq")
+    wanted = [(event.seq, event.body) for event in change.events]
+    return bool(wanted) and list(logged.values_list("seq", "body")) == wanted
+
+
+def _write(
+    change: Change, enqueue: Callable[[UUID], None], worker_slot: WorkerSlot | None
+) -> Appended:
+    run = _started_run(change, worker_slot)
+    batch = Batch()
+    _add_task(batch, change, run)
+    _add_artifacts(batch, change)
+    _add_state(batch, change)
+    if change.run is not None and change.ends_run:
+        outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
+        batch.update(models.Run, rows.run_end(outcome, change.error), pk=change.run.id)
+    # Read before anything is stored: a turn that begins at once must not fail once it is there.
+    claim = None if run is None else _claim_of(change, run)
+    stopped: list[tuple[UUID, str]] = []
+    following = _following_steps(change, enqueue if run is None else None, stopped)
+    if batch.is_atomic and not following:
+        batch.run()
+    else:
+        with atomic():
+            batch.run()
+            for step in following:
+                step()
+    said = change.turns[0][2].message if change.turns else None
+    return Appended(change.head, tuple(change.events), tuple(stopped), claim, said)
+
+
+def _following_steps(
+    change: Change, enqueue: Callable[[UUID], None] | None, stopped: list[tuple[UUID, str]]
+) -> list[Callable[[], object]]:
+    """Return what is to be done in the same transaction once the rows are there: mostly nothing."""
+    head, received = change.head, [each for _, _, each in change.turns]
+    steps: list[Callable[[], object]] = []
+    if received and enqueue is not None:
+        steps.append(partial(enqueue, head.task_id))
+    if change.files:
+        steps.append(
+            partial(attach_files, change.files, context=head.context_key, task=head.task_id)
+        )
+    if _closing(change):
+        steps.append(partial(_close_artifacts, change))
+    if any(each.key for each in received):
+        steps.append(partial(_remember_messages, change))
+    if any(each.webhook for each in received):
+        steps.append(partial(_put_webhooks, change))
+    if head.pushed:
+        steps.append(partial(announce, head.task_id, head.seq))
+    if _has_others(change):
+        steps.append(partial(_end_others, change, stopped))
+    return steps
+
+
+def _started_run(change: Change, worker_slot: WorkerSlot | None) -> Row | None:
+    """Make the row of the turn that may begin at once, if there is one and somebody to do it."""
+    if worker_slot is None or not change.turns or not change.before.is_idle:
+        return None
+    [run] = rows.runs(change, worker_slot)
+    return run
+
+
+def _claim_of(change: Change, run: Row) -> Claim:
+    [(_, turn, received)] = change.turns
+    return first_claim(change.head, RunKey(run["id"], turn), run["worker"], received)
+
+
+def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
+    # The task's row points to the run's, and the run's to the task's.
+    both = connection().features.can_defer_constraint_checks
+    holder = run["id"] if run is not None and both else None
+    if change.before.seq == 0:
+        if change.head.begins_context:
+            batch.insert(models.Context, [rows.context(change)])
+        batch.insert(models.Task, [rows.task(change, holder)])
+        batch.insert(models.Message, rows.messages(change))
+    else:
+        # The messages first: the task's row points to one of them.
+        batch.insert(models.Message, rows.messages(change))
+        _move_task(batch, change, holder)
+    batch.insert(models.Event, rows.events(change))
+    batch.insert(models.Run, [run] if run is not None else rows.runs(change))
+    if run is not None and not both:
+        batch.update(models.Task, {"run": run["id"]}, pk=change.head.task_id)
+
+
+def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
+    """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
+    before = change.before
+    values = rows.task_changes(change)
+    held: dict[str, Any] = {} if change.run is None else {"run": change.run.id}
+    if holder is not None:
+        values["run"], held["run"] = holder, None
+    batch.update(
+        models.Task,
+        values,
+        or_raise=_MovedError(),
+        pk=before.task_id,
+        seq=before.seq,
+        answered=before.answered,
+        pushed=before.pushed,
+        **held,
+    )
+    change.head = rows.head_after(change)
+
+
+def _add_artifacts(batch: Batch, change: Change) -> None:
+    """Write the artifacts that begin here: the chunks of others are in the log only."""
+    if change.ends_task:
+        for key, first_seq in change.head.artifacts.items():
+            open_ = ArtifactChange(first_seq=first_seq, begins=False)
+            changed = change.artifacts.setdefault(key, open_)
+            changed.last_seq = changed.last_seq or change.head.seq
+    targeted = connection().features.supports_update_conflicts_with_target
+    batch.insert(
+        models.Artifact,
+        [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins],
+        overwrite=rows.ARTIFACT_FIELDS,
+        unique=("task", "artifact_id") if targeted else (),
+    )
+
+
+def _closing(change: Change) -> list[str]:
+    """Give the artifacts that end here and began earlier."""
+    return [
+        key for key, it in change.artifacts.items() if it.last_seq is not None and not it.begins
+    ]
+
+
+def _close_artifacts(change: Change) -> None:
+    for key in _closing(change):
+        rows.close_artifact(change, key)
+
+
+def _remember_messages(change: Change) -> None:
+    scope = Scope(change.head.agent, change.head.owner)
+    for _, turn, received in change.turns:
+        if received.key is not None:
+            remember_message(scope, received.key, task=change.head.task_id, turn=turn)
+
+
+def _put_webhooks(change: Change) -> None:
+    for _, _, received in change.turns:
+        if received.webhook is not None:
+            put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
+
+
+def _add_state(batch: Batch, change: Change) -> None:
+    if change.saved is not None:
+        batch.update(
+            models.Context,
+            {"state": change.saved.state, "version": change.saved.version + 1},
+            or_raise=ContextChangedError(change.head.context_id),
+            pk=change.head.context_key,
+            version=change.saved.version,
+        )
+
+
+def _has_others(change: Change) -> bool:
+    """Whether the task that ends here may have runs besides the one that ends it."""
+    return change.ends_task and (change.run is None or change.run.turn != change.head.turn)
+
+
+def _end_others(change: Change, stopped: list[tuple[UUID, str]]) -> None:
+    """End with the task every run that it still has; add to `stopped` those that are worked on."""
+    left = models.Run.objects.filter(task=change.head.task_id, ended_at=None)
+    batch = Batch()
+    for key, worker in left.values_list("pk", "worker"):
+        outcome = OUTCOMES[change.head.state] if worker else Outcome.DROPPED
+        error = change.error if worker else ""
+        batch.update(models.Run, rows.run_end(outcome, error), pk=key)
+        if worker:
+            stopped.append((key, worker))
+    batch.run()

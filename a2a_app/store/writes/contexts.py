@@ -1,0 +1,68 @@
+"""Contexts: where conversations begin, and what is said in them outside any task."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from a2a_app import models, protocol
+from a2a_app.database import atomic, statements
+from a2a_app.database.inserts import insert
+from a2a_app.files.rows import attach_files
+from a2a_app.models.keys import new_key
+from a2a_app.models.owners import Scope
+from a2a_app.store.updates import MessageKey
+from a2a_app.store.writes import rows
+from a2a_app.store.writes.idempotency import remember_message
+
+
+def open_context(scope: Scope, context_id: str) -> UUID:
+    """Give the key of the owner's conversation of that contextId, old or new (section 3.4.1)."""
+    named: dict[str, Any] = {"agent": scope.agent, "owner": scope.owner, "context_id": context_id}
+    known = statements.select_values(models.Context, ("pk",), **named)
+    if known:
+        key: UUID = known[0][0]
+        return key
+    context, _ = models.Context.objects.get_or_create(**named)
+    return context.pk
+
+
+def record(
+    scope: Scope,
+    context_id: str,
+    message: protocol.Message,
+    answer: protocol.Message,
+    key: MessageKey | None = None,
+    files: Collection[UUID] = (),
+) -> None:
+    """Keep a message and its answer, which belong to a conversation but to no task.
+
+    With them their files are taken.
+
+    Raises AlreadySentError where another was quicker to answer the message of this key.
+    """
+    context = open_context(scope, context_id)
+    at = timezone.now()
+    both = [rows.message(each, key=new_key(), context=context, at=at) for each in (message, answer)]
+    with atomic():
+        insert(models.Message, both)
+        if files:
+            attach_files(files, context=context)
+        if key is not None:
+            remember_message(scope, key, answer=both[1]["id"])
+
+
+def new_context_id() -> str:
+    """Make a contextId for a client that named none."""
+    return str(new_key())
+
+
+def new_context_key() -> UUID:
+    """Make the key of a context that is stored with its first task."""
+    return new_key()
+
+
+def new_task_id() -> UUID:
+    """Make a task's id before the task, so that a stream can listen before there is news."""
+    return new_key()

@@ -1,0 +1,200 @@
+"""Rows: what a change of a task is in terms of tables."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from a2a_app import models, protocol
+from a2a_app.database import statements
+from a2a_app.database.inserts import Row
+from a2a_app.database.values import escape_unstorable, from_now
+from a2a_app.models.keys import new_key
+from a2a_app.models.run import Outcome
+from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.reads.chunks import assemble, logged_chunks
+from a2a_app.store.task_head import TaskHead
+from a2a_app.store.writes.projection import Change
+
+ARTIFACT_FIELDS = (
+    "name", "description", "parts", "metadata", "extensions", "first_seq", "last_seq",
+)  # fmt: skip  # one line says what an artifact that begins again overwrites
+
+
+def task_changes(change: Change) -> dict[str, Any]:
+    """Give the columns of the task's row that the change sets."""
+    head = head_after(change)
+    columns: dict[str, Any] = {"seq": head.seq}
+    if change.turns:
+        columns |= {"turn": head.turn, "pushed": head.pushed}
+    if change.ends_run:
+        columns |= {"answered": head.answered, "run": None}
+    if change.status_changed:
+        columns |= {"state": head.state.value, "status_at": change.at}
+        columns["status_message"] = change.status_message
+        if head.metadata is not change.before.metadata:
+            columns["metadata"] = dict(head.metadata)
+    return columns
+
+
+def head_after(change: Change) -> TaskHead:
+    """Give the head once the change is stored: a run that is over lets go of the task."""
+    if change.ends_task:
+        return replace(change.head, answered=change.head.turn, run_id=None)
+    if change.returned and change.run is not None:
+        return replace(change.head, answered=change.run.turn, run_id=None)
+    return change.head
+
+
+def task(change: Change, run: UUID | None) -> Row:
+    """Make the row of a new task, held by a run or by none."""
+    head = change.head
+    return {
+        "id": head.task_id,
+        "context_id": head.context_key,
+        "agent": head.agent,
+        "owner": head.owner,
+        "user_id": head.user_id,
+        "state": head.state.value,
+        "status_at": change.at,
+        "status_message_id": None,
+        "metadata": dict(head.metadata),
+        "seq": head.seq,
+        "turn": head.turn,
+        "answered": head.answered,
+        "run_id": run,
+        "pushed": head.pushed,
+        "created_at": change.at,
+    }
+
+
+def events(change: Change) -> list[Row]:
+    """Make the rows of the log."""
+    return [
+        {
+            "task_id": change.head.task_id,
+            "seq": event.seq,
+            "turn": event.turn,
+            "state": event.state.value,
+            "artifact_id": event.artifact_id,
+            "body": event.body,
+            "created_at": change.at,
+        }
+        for event in change.events
+    ]
+
+
+def messages(change: Change) -> list[Row]:
+    """Make the rows of the messages that came with the change."""
+    context, task_id, at = change.head.context_key, change.head.task_id, change.at
+    return [
+        message(said, key=key, context=context, task=task_id, seq=seq, at=at)
+        for key, seq, said in change.messages
+    ]
+
+
+def message(
+    said: protocol.Message,
+    *,
+    key: UUID,
+    context: UUID,
+    at: datetime,
+    task: UUID | None = None,
+    seq: int = 0,
+) -> Row:
+    """Make the row of one message."""
+    return {
+        "id": key,
+        "context_id": context,
+        "task_id": task,
+        "seq": seq,
+        "message_id": said.message_id,
+        "role": said.role.value,
+        "parts": [part.to_dict() for part in said.parts],
+        "metadata": said.metadata,
+        "extensions": said.extensions,
+        "reference_task_ids": said.reference_task_ids,
+        "created_at": at,
+    }
+
+
+def context(change: Change) -> Row:
+    """Make the row of the conversation that a new task begins."""
+    head = change.head
+    return {
+        "id": head.context_key,
+        "context_id": head.context_id,
+        "agent": head.agent,
+        "owner": head.owner,
+        "state": {},
+        "version": 0,
+        "created_at": change.at,
+    }
+
+
+def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
+    """Make the rows of the turns to do: the order to run them, stored with the message (R6)."""
+    return [
+        {
+            "id": new_key(),
+            "task_id": change.head.task_id,
+            "message_id": key,
+            "turn": turn,
+            "attempt": 1,
+            "metadata": received.metadata,
+            "accepted_output_modes": list(received.accepted_output_modes),
+            "extensions": list(received.extensions),
+            "worker": worker_slot.worker if worker_slot else "",
+            "lease_until": from_now(worker_slot.lease) if worker_slot else timezone.now(),
+            "outcome": "",
+            "error": "",
+            "created_at": change.at,
+            "started_at": worker_slot.at if worker_slot else None,
+            "ended_at": None,
+        }
+        for key, turn, received in change.turns
+    ]
+
+
+def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
+    """Give the columns of a run's row that its end sets."""
+    # What an agent raised may say anything. Not to store it would be no end at all.
+    return {
+        "ended_at": timezone.now(),
+        "lease_until": None,
+        "outcome": outcome.value,
+        "error": escape_unstorable(error),
+    }
+
+
+def artifact(change: Change, artifact_id: str) -> Row:
+    """Make the row of an artifact that begins in this change, closed or open."""
+    changed = change.artifacts[artifact_id]
+    closed = changed.last_seq is not None
+    # Of one that is open the log has the parts, and whoever reads it puts them together.
+    known = changed.chunks if closed else changed.chunks[:1]
+    whole = assemble([chunk.to_dict() for chunk in known])
+    return {
+        "id": new_key(),
+        "task_id": change.head.task_id,
+        "artifact_id": artifact_id,
+        **whole,
+        "parts": whole["parts"] if closed else [],
+        "first_seq": changed.first_seq,
+        "last_seq": changed.last_seq,
+    }
+
+
+def close_artifact(change: Change, artifact_id: str) -> None:
+    """Give an artifact that began earlier its parts: those in the log, this change's included."""
+    changed = change.artifacts[artifact_id]
+    task_id, last = change.head.task_id, change.head.seq
+    whole = assemble(logged_chunks(task_id, artifact_id, changed.first_seq, last))
+    statements.update(
+        models.Artifact,
+        {"last_seq": changed.last_seq, **whole},
+        task=task_id,
+        artifact_id=artifact_id,
+    )

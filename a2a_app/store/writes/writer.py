@@ -1,0 +1,167 @@
+"""The writer: how one run appends. What comes during a commit goes into the next one."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from a2a_app import database
+from a2a_app.database.values import current_time
+from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.events import Appended
+from a2a_app.store.notify import notify
+from a2a_app.store.refusals import RunLostError, TaskEndedError
+from a2a_app.store.task_head import RunKey, TaskHead
+from a2a_app.store.updates import Returned, StatusUpdate, Update
+from a2a_app.store.writes.append import append, enqueue_nothing
+from a2a_app.store.writes.attachments import StoredAttachments, with_attachments
+from a2a_app.store.writes.projection import check
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# How many updates one transaction takes, and so how many may wait: an agent that is faster than
+# the database waits for it, instead of filling the memory.
+BATCH = 128
+
+
+class Writer:
+    """Appends a run's updates in order, grouped: one transaction for all that is waiting."""
+
+    def __init__(self, head: TaskHead, run: RunKey, *, on_loss: Callable[[], None]) -> None:
+        """Write for a run that holds its task.
+
+        Args:
+            head: The task as it was claimed.
+            run: The run, checked at every write.
+            on_loss: Called once if the task has ended or is another run's: all else is in vain.
+        """
+        self.head = head
+        self._checked = head
+        self._run = run
+        self._on_loss = on_loss
+        self.accepted_at = 0.0
+        """When the newest update was accepted, on the event loop's clock."""
+        self._waiting: list[Update] = []
+        self._committed = asyncio.Event()
+        self._flushing: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+
+    async def put(self, *updates: Update) -> None:
+        """Accept updates, after those before them and in one transaction.
+
+        Returns once there is room for more; after a terminal or interrupted status, and after the
+        end of the turn, once all is committed. Raises Refused where the rules forbid an update.
+        """
+        self.accept(*updates)
+        if any(_rests(update) for update in updates):
+            await self.flushed()
+        while len(self._waiting) >= BATCH:
+            await self._next_commit()
+        self._raise_failure()
+
+    def accept(self, *updates: Update) -> None:
+        """Accept updates as `put` does, and wait for nothing: they are committed soon."""
+        self._raise_failure()
+        checked = self._checked
+        for update in updates:
+            checked = check(checked, update)
+        self._checked = checked
+        self.accepted_at = asyncio.get_running_loop().time()
+        self._waiting.extend(updates)
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+
+    @property
+    def ends_task(self) -> bool:
+        """Whether what was accepted ends the task."""
+        return self._checked.state.is_terminal
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something that was accepted is not yet known to be committed."""
+        return self._flushing is not None
+
+    def refuse(self) -> None:
+        """Refuse whatever comes from now on: the run is known to have lost its task."""
+        self._failure = self._failure or RunLostError()
+        self._waiting.clear()
+
+    async def flushed(self) -> None:
+        """Wait until everything accepted so far is committed; raises what went wrong."""
+        while self._flushing is not None:
+            await self._next_commit()
+        self._raise_failure()
+
+    async def _next_commit(self) -> None:
+        self._committed.clear()
+        await self._committed.wait()
+
+    async def _flush(self) -> None:
+        """Commit what waits until nothing does, and tell of each commit before the next one."""
+        try:
+            while self._waiting and self._failure is None:
+                batch, self._waiting = self._waiting, []
+                appended = await self._commit(batch)
+                self.head = appended.head
+                await notify(appended)
+                self._committed.set()
+        except Exception as error:  # kept for the agent's next verb, where it is raised
+            # That the run has lost its task says more than the broken connection on which it did.
+            self._failure = self._failure or error
+            self._waiting.clear()
+            if isinstance(error, TaskEndedError | RunLostError):
+                self._on_loss()
+        finally:
+            self._flushing = None
+            self._committed.set()
+
+    async def _commit(self, batch: list[Update]) -> Appended:
+        """Append a batch, whose files are stored before it."""
+        head, now = self.head, current_time()
+        kept = StoredAttachments(batch, owner=head.owner, task_id=head.task_id, run=self._persist)
+        async with kept:
+            return await self._insist(
+                partial(append, head, with_attachments(kept), run=self._run, now=now)
+            )
+
+    async def _persist(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do a unit of work that may be done twice, while the database is away."""
+        return await self._insist(lambda **_: work(*args, **kwargs))
+
+    async def _insist(self, work: Callable[..., T]) -> T:
+        return await database.run_until_answered(work, give_up=lambda: self._failure is not None)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _rests(update: Update) -> bool:
+    match update:
+        case StatusUpdate(state=state):
+            return state.is_terminal or state.is_interrupted
+        case _:
+            return isinstance(update, Returned)
+
+
+async def write(
+    head: TaskHead,
+    update: Update,
+    *,
+    run: RunKey | None = None,
+    enqueue: Callable[[UUID], None] = enqueue_nothing,
+    worker_slot: WorkerSlot | None = None,
+) -> Appended:
+    """Append one update outside any writer (a client's message, a cancel), and tell of it.
+
+    Commit and telling belong together: a caller that may be cancelled shields this call.
+    """
+    async with StoredAttachments([update], owner=head.owner, task_id=head.task_id) as kept:
+        updates = with_attachments(kept)
+        appended = await database.run(
+            append, head, updates, run=run, enqueue=enqueue, worker_slot=worker_slot
+        )
+    await notify(appended)
+    return appended
