@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from a2a_app import authentication, database
-from a2a_app.database import statements
+from a2a_app.database import selects
 from a2a_app.models import ApiKey
 from a2a_app.models.api_key import prefix_of
 from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
@@ -22,7 +22,7 @@ def user_of(key: str) -> Any | None:
     prefix = prefix_of(key)
     if prefix is None:
         return None
-    for row in statements.select(ApiKey, related=("user",), prefix=prefix):
+    for row in selects.select_models(ApiKey, related=("user",), prefix=prefix):
         if row.is_usable and row.is_of(key) and row.user.is_active:
             _note_use(row)
             return row.user

@@ -1,16 +1,19 @@
 """Batch: statements that do not need each other's results, in one round trip where that works.
 
-A round trip costs more than what most statements do: the thread waits, and then waits again for its
-turn to compute. PostgreSQL runs many statements as parts of one. They all see the rows as they were
-before, so none may change what another one has inserted or changed.
+A round trip costs more than what most statements do: the thread waits for the database, and then
+waits again for its turn to compute. PostgreSQL runs many statements as parts of one. All of them
+see the rows as they were before, so none may change what another one has inserted or changed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from a2a_app.database import atomic, connection, statements
+from a2a_app.database.bridge import atomic, connection
 from a2a_app.database.inserts import Row, prepare_inserts
-from a2a_app.database.statements import Fields, Model, Sql
+from a2a_app.database.statements import Fields, Model, Write, prepare_update
+
+# A statement, and the error to raise where it changes no row; None: it need not change any.
+Guarded: TypeAlias = tuple[Write, Exception | None]
 
 # The first part of a statement has found a row.
 FOUND = "EXISTS (SELECT 1 FROM s0)"
@@ -20,14 +23,14 @@ class Batch:
     """Collects statements, and runs them in the order in which they were added, or as one."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Sql, Exception | None]] = []
+        self._writes: list[Guarded] = []
 
     def insert(
         self, model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
     ) -> None:
-        """Insert rows. See `inserts.insert`."""
-        for sql in prepare_inserts(model, rows, overwrite=overwrite, unique=unique):
-            self._parts.append((sql, None))
+        """Add the insertion of rows. See `inserts.insert`."""
+        for write in prepare_inserts(model, rows, overwrite=overwrite, unique=unique):
+            self._writes.append((write, None))
 
     def update(
         self,
@@ -37,86 +40,89 @@ class Batch:
         or_raise: Exception | None = None,
         **where: Any,
     ) -> None:
-        """Change fields of the rows that meet the conditions. See `statements.update`.
+        """Add a change of fields of the rows that meet the conditions. See `statements.update`.
 
         Args:
             model: Whose rows.
-            values: What they get.
+            values: The new values.
             or_raise: Raised by `run` where there is no such row. Then nothing has happened, or the
-                transaction is to be given up: see `is_atomic`.
+                transaction has to be given up: see `is_atomic`.
             where: The conditions.
         """
-        self._parts.append((statements.prepare_update(model, values, **where), or_raise))
+        self._writes.append((prepare_update(model, values, **where), or_raise))
 
     @property
     def is_atomic(self) -> bool:
         """Whether all of it happens or nothing, without a transaction around it."""
-        guards = [error for _, error in self._parts if error is not None]
-        return _runs_together() and len(guards) <= 1
+        guards = [error for _, error in self._writes if error is not None]
+        return _runs_as_one() and len(guards) <= 1
 
     def run(self) -> None:
-        """Run what was collected, and forget it."""
-        parts, self._parts = self._parts, []
-        if _runs_together():
-            parts = _together(parts)
+        """Run what was collected, and forget it; raise what `or_raise` says."""
+        writes, self._writes = self._writes, []
+        if _runs_as_one():
+            writes = _as_one(writes)
         with connection().cursor() as cursor:
-            for sql, error in parts:
-                cursor.execute(sql.whole, sql.params)
+            for write, error in writes:
+                cursor.execute(write.sql, write.params)
                 if error is not None and not cursor.rowcount:
                     raise error
 
 
-def run_if(condition: Sql, then: Sql) -> tuple[int, int]:
-    """Change a row, and where there was one, another; gives how many each has changed.
+def run_if(condition: Write, then: Write) -> tuple[int, int]:
+    """Change a row, and another one where the first was there.
 
-    On PostgreSQL both are one statement, and may both see rows as they were before. Elsewhere they
-    are one transaction.
+    On PostgreSQL both are one statement, and both may see the rows as they were before. Elsewhere
+    they are one transaction.
+
+    Returns:
+        How many rows each of them has changed.
     """
-    if not _runs_together():
+    if not _runs_as_one():
         with atomic(), connection().cursor() as cursor:
-            cursor.execute(condition.whole, condition.params)
+            cursor.execute(condition.sql, condition.params)
             if not cursor.rowcount:
                 return 0, 0
             changed = int(cursor.rowcount)
-            cursor.execute(then.whole, then.params)
+            cursor.execute(then.sql, then.params)
             return changed, int(cursor.rowcount)
-    counted = "SELECT (SELECT count(*) FROM s0), (SELECT count(*) FROM s1)"
     both = _with(
         [
-            (f"{condition.whole} RETURNING 1", condition.params),
-            (f"{then.where(FOUND)} RETURNING 1", then.params),
+            (f"{condition.sql} RETURNING 1", condition.params),
+            (f"{then.sql_if(FOUND)} RETURNING 1", then.params),
         ],
-        counted,
+        "SELECT (SELECT count(*) FROM s0), (SELECT count(*) FROM s1)",
     )
     with connection().cursor() as cursor:
-        cursor.execute(both.text, both.params)
-        one, other = cursor.fetchone()
-        return one, other
+        cursor.execute(both.sql, both.params)
+        first, second = cursor.fetchone()
+        return first, second
 
 
-def _runs_together() -> bool:
+def _runs_as_one() -> bool:
     return connection().vendor == "postgresql"
 
 
-def _together(
-    parts: Sequence[tuple[Sql, Exception | None]],
-) -> list[tuple[Sql, Exception | None]]:
-    """Make one statement of all, and of what must find a row before others run one of its own.
+def _as_one(writes: Sequence[Guarded]) -> list[Guarded]:
+    """Make one statement of all that may run as one.
 
-    The last of those is the first part of the one statement, and the rest does nothing without it.
+    Of the statements that must find a row, each but the last runs first and on its own. The last
+    is the first part of the one statement, whose other parts do nothing where it finds no row.
     """
-    guards = [part for part in parts if part[1] is not None]
-    others = [sql for sql, error in parts if error is None]
+    guards = [guarded for guarded in writes if guarded[1] is not None]
+    others = [write for write, error in writes if error is None]
     if not others:
         return guards
     if not guards:
-        return [(_with([(sql.whole, sql.params) for sql in others], "SELECT 1"), None)]
+        return [(_with([(write.sql, write.params) for write in others], "SELECT 1"), None)]
     *first, (guard, error) = guards
-    guarded = [(sql.where(FOUND), sql.params) for sql in others]
-    texts = [(f"{guard.whole} RETURNING 1", guard.params), *guarded]
-    return [*first, (_with(texts, "SELECT 1 FROM s0"), error)]
+    parts = [
+        (f"{guard.sql} RETURNING 1", guard.params),
+        *[(write.sql_if(FOUND), write.params) for write in others],
+    ]
+    return [*first, (_with(parts, "SELECT 1 FROM s0"), error)]
 
 
-def _with(parts: Sequence[tuple[str, Sequence[Any]]], last: str) -> Sql:
+def _with(parts: Sequence[tuple[str, Sequence[Any]]], last: str) -> Write:
     named = ", ".join([f"s{number} AS ({text})" for number, (text, _) in enumerate(parts)])
-    return Sql(f"WITH {named} {last}", [value for _, params in parts for value in params])
+    return Write(f"WITH {named} {last}", [param for _, params in parts for param in params])

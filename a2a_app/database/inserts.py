@@ -5,7 +5,7 @@ takes longer than to store it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from types import NoneType
@@ -17,8 +17,8 @@ from django.db.models.constants import OnConflict
 from django.db.models.expressions import BaseExpression
 from django.db.models.sql import InsertQuery
 
-from a2a_app.database import connection
-from a2a_app.database.statements import Fields, Model, Placeholder, Sql, Statement, compiled
+from a2a_app.database.bridge import connection
+from a2a_app.database.statements import Fields, Model, Parameters, Placeholder, Write, compiled
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -27,43 +27,83 @@ MOST_VALUES = 30_000
 
 
 class Constant(BaseExpression):
-    """A value that stands in the SQL itself: it needs no place."""
+    """A value that stands in the SQL itself, and so needs no parameter."""
 
-    def __init__(self, sql: str, of_json: str = "") -> None:
-        """Make a constant from how it is written, and how in a column of JSON."""
+    def __init__(self, sql: str, in_json: str = "") -> None:
+        """Make a constant from how SQL writes it, and how a column of JSON does."""
         super().__init__()
         self._sql = sql
-        self._of_json = of_json or sql
+        self._in_json = in_json or sql
 
     def in_field(self, field: Any) -> "Constant":
-        """Give it as one field has it."""
-        return Constant(self._of_json) if isinstance(field, JSONField) else self
+        """Return the constant as one field writes it."""
+        return Constant(self._in_json) if isinstance(field, JSONField) else self
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        """Give the value as SQL."""
+        """Return the value as SQL."""
         return self._sql, []
 
 
-# What is empty mostly is, and a new task's numbers are 0 and 1. Each is one object: a shape is
-# found by it.
+# What is empty mostly is, and a new task's numbers are 0 and 1. Each is one object, because it is
+# part of the shape by which a compiled statement is found.
 _EMPTY = {
     NoneType: Constant("NULL"),
-    str: Constant("''", of_json="'\"\"'"),
+    str: Constant("''", in_json="'\"\"'"),
     list: Constant("'[]'"),
     dict: Constant("'{}'"),
 }
 _NUMBERS = {
-    (bool, False): Constant("FALSE", of_json="'false'"),
-    (bool, True): Constant("TRUE", of_json="'true'"),
-    (int, 0): Constant("0", of_json="'0'"),
-    (int, 1): Constant("1", of_json="'1'"),
+    (bool, False): Constant("FALSE", in_json="'false'"),
+    (bool, True): Constant("TRUE", in_json="'true'"),
+    (int, 0): Constant("0", in_json="'0'"),
+    (int, 1): Constant("1", in_json="'1'"),
 }
+
+
+class _CompiledInsert:
+    """The pieces of an INSERT of one shape, from which statements of any length are put together.
+
+    Args:
+        model: Whose rows.
+        columns: The names of the columns, each with what is fixed of its value: a constant, an
+            expression, or None for a value that changes.
+        overwrite: The fields to change instead, where the row is there already.
+        unique: The fields by which that is seen.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        columns: Mapping[str, BaseExpression | None],
+        overwrite: Fields,
+        unique: Fields,
+    ) -> None:
+        quote = connection().ops.quote_name
+        fields = _fields(model, columns)
+        compiler: Any = InsertQuery(model).get_compiler(connection=connection())
+        values = [
+            compiler.compile(compiler.prepare_value(field, _value_in(field, fixed)))
+            for field, fixed in zip(fields, columns.values(), strict=True)
+        ]
+        on_conflict = OnConflict.UPDATE if overwrite else None
+        insert = connection().ops.insert_statement(on_conflict=on_conflict)
+        names = ", ".join(quote(field.column) for field in fields)
+        self.beginning = f"{insert} {quote(model._meta.db_table)} ({names})"
+        self.values = ", ".join(sql for sql, _ in values)
+        self.parameters = Parameters(param for _, params in values for param in params)
+        suffix = connection().ops.on_conflict_suffix_sql(
+            fields,
+            on_conflict,
+            [field.column for field in _fields(model, overwrite)],
+            [field.column for field in _fields(model, unique)],
+        )
+        self.suffix = f" {suffix}" if suffix else ""
 
 
 def insert(
     model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
 ) -> None:
-    """Insert rows; sends no signals.
+    """Insert rows; send no signals.
 
     Args:
         model: Whose rows.
@@ -72,29 +112,33 @@ def insert(
         unique: The fields by which that is seen.
     """
     with connection().cursor() as cursor:
-        for sql in prepare_inserts(model, rows, overwrite=overwrite, unique=unique):
-            cursor.execute(sql.whole, sql.params)
+        for write in prepare_inserts(model, rows, overwrite=overwrite, unique=unique):
+            cursor.execute(write.sql, write.params)
 
 
 def prepare_inserts(
     model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
-) -> list[Sql]:
-    """Give the statements of an `insert`."""
+) -> list[Write]:
+    """Return the statements of an `insert`, to be run in a batch."""
     if not rows:
         return []
     first = rows[0]
     fixed = [_fixed(value) for value in first.values()] if len(rows) == 1 else [None] * len(first)
     statement = compiled(
         (model, "insert", overwrite, *first, *fixed),
-        lambda: _query(model, dict(zip(first, fixed, strict=True)), overwrite, unique),
+        lambda: _CompiledInsert(model, dict(zip(first, fixed, strict=True)), overwrite, unique),
     )
     if connection().vendor == "postgresql":
-        return [_for_postgresql(statement, model, rows)]
-    return _in_groups(statement, [statement.params(row) for row in rows])
+        return [_write_for_postgresql(statement, model, rows)]
+    return _writes_in_groups(statement, rows)
+
+
+def _fields(model: Model, names: Iterable[str]) -> list[Any]:
+    return [model._meta.get_field(name) for name in names]
 
 
 def _fixed(value: Any) -> BaseExpression | None:
-    """Give what of a value is part of the shape: a constant, an expression, or nothing."""
+    """Return what of a value is part of the shape: a constant, an expression, or nothing."""
     kind = type(value)
     if kind is int or kind is bool:
         return _NUMBERS.get((kind, value))
@@ -103,71 +147,48 @@ def _fixed(value: Any) -> BaseExpression | None:
     return value if isinstance(value, BaseExpression) else None
 
 
-def _query(
-    model: Model, fixed: Mapping[str, BaseExpression | None], overwrite: Fields, unique: Fields
-) -> InsertQuery:
-    fields: list[Any] = [model._meta.get_field(name) for name in fixed]
-    values = {}
-    for field, value in zip(fields, fixed.values(), strict=True):
-        of_field = value.in_field(field) if isinstance(value, Constant) else value
-        values[field.attname] = of_field or Placeholder(field.attname, field, saved=True)
-    query = InsertQuery(
-        model,
-        on_conflict=OnConflict.UPDATE if overwrite else None,
-        update_fields=[model._meta.get_field(name) for name in overwrite],
-        unique_fields=[model._meta.get_field(name) for name in unique],
-    )
-    query.insert_values(fields, [model(**values)], raw=True)
-    return query
+def _value_in(field: Any, fixed: BaseExpression | None) -> BaseExpression:
+    if isinstance(fixed, Constant):
+        return fixed.in_field(field)
+    return fixed or Placeholder(field.attname, field, saved=True)
 
 
-def _for_postgresql(statement: Statement, model: Model, rows: Sequence[Row]) -> Sql:
-    """Insert what is selected, so that a condition may follow: see `Sql.where`."""
-    before, values, after = _three(statement.sql)
+def _write_for_postgresql(statement: _CompiledInsert, model: Model, rows: Sequence[Row]) -> Write:
+    """Insert what is selected, so that a condition may follow: see `Write.sql_if`."""
+    beginning = statement.beginning
     if len(rows) == 1:
-        return Sql(f"{before}SELECT {values}", statement.params(rows[0]), after)
-    # One value, whatever their number: psycopg takes longer to read places, and to write arrays,
-    # than PostgreSQL to insert the rows.
+        params = statement.parameters.fill(rows[0])
+        return Write(f"{beginning} SELECT {statement.values}", params, suffix=statement.suffix)
+    # One parameter, whatever the number of rows: psycopg takes longer to read placeholders, and to
+    # write arrays, than PostgreSQL to insert the rows.
     given = f"json_to_recordset((%s)::json) AS given({_typed(model, tuple(rows[0]))})"
-    text = f"{before}SELECT * FROM {given}"  # noqa: S608  # no values
-    return Sql(text, [json.dumps(rows, default=_as_text)], after)
+    text = f"{beginning} SELECT * FROM {given}"  # noqa: S608  # no values
+    return Write(text, [json.dumps(rows, default=_as_text)], suffix=statement.suffix)
 
 
 def _as_text(value: object) -> str:
-    """Write what JSON has no form for as PostgreSQL reads it."""
+    """Return what JSON has no form for as PostgreSQL reads it."""
     if isinstance(value, UUID | datetime):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no place in a row.")
 
 
-def _in_groups(statement: Statement, rows: Sequence[list[Any]]) -> list[Sql]:
-    """Make the SQL that inserts one row insert as many as the database takes values for."""
-    if len(rows) == 1:
-        return [Sql(statement.sql, rows[0])]
-    before, values, after = _three(statement.sql)
+def _writes_in_groups(statement: _CompiledInsert, rows: Sequence[Row]) -> list[Write]:
+    """Return statements that insert as many rows each as the database takes parameters for."""
+    params = [statement.parameters.fill(row) for row in rows]
     most = connection().features.max_query_params or MOST_VALUES
-    size = most // len(rows[0])
-    made: list[Sql] = []
+    size = most // max(1, len(params[0]))
+    writes: list[Write] = []
     for start in range(0, len(rows), size):
-        some = rows[start : start + size]
-        groups = ", ".join([f"({values})"] * len(some))
-        text = f"{before}VALUES {groups}{after}"
-        made.append(Sql(text, [value for row in some for value in row]))
-    return made
-
-
-@lru_cache(maxsize=256)
-def _three(sql: str) -> tuple[str, str, str]:
-    """Part the SQL that inserts one row: what is before its values, they, and what is after."""
-    before, _, rest = sql.partition("VALUES (")
-    values, conflict, after = rest.partition(") ON CONFLICT")
-    if conflict:
-        return before, values, f" ON CONFLICT{after}"
-    return before, rest[: rest.rindex(")")], rest[rest.rindex(")") + 1 :]
+        some = params[start : start + size]
+        groups = ", ".join([f"({statement.values})"] * len(some))
+        text = f"{statement.beginning} VALUES {groups}"
+        writes.append(Write(text, [p for row in some for p in row], suffix=statement.suffix))
+    return writes
 
 
 @lru_cache(maxsize=256)
 def _typed(model: Model, names: Fields) -> str:
-    """Write down some columns with PostgreSQL's types."""
+    """Return column names with PostgreSQL's types."""
     types = [model._meta.get_field(name).db_type(connection()) for name in names]
     return ", ".join([f'"{name}" {each}' for name, each in zip(names, types, strict=True)])

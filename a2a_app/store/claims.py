@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from a2a_app import models, protocol
-from a2a_app.database import statements
+from a2a_app.database import selects
 from a2a_app.store.task_head import RunKey, TaskHead
 from a2a_app.store.updates import MessageReceived
 
@@ -66,14 +66,14 @@ def user_of(head: TaskHead) -> Any:
     """Read the Django user whose task it is; None: it has none."""
     if head.user_id is None:
         return None
-    found = statements.select(get_user_model(), pk=head.user_id)
+    found = selects.select_models(get_user_model(), pk=head.user_id)
     return found[0] if found else None
 
 
 def _context_state(head: TaskHead) -> tuple[dict[str, Any], int]:
     if head.begins_context:
         return {}, 0
-    [(state, version)] = statements.select_values(
+    [(state, version)] = selects.select_values(
         models.Context, ("state", "version"), pk=head.context_key
     )
     return state, version

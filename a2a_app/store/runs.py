@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from a2a_app import models
-from a2a_app.database import atomic, statements
+from a2a_app.database import atomic, selects, statements
 from a2a_app.database.batch import run_if
-from a2a_app.database.nested import fetch_with_children
+from a2a_app.database.selects import fetch_with_children
 from a2a_app.database.values import from_now
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
@@ -75,7 +75,7 @@ def claim(
     known = _taken(task_id, worker_slot, earlier) if earlier else None
     which = {"worker": ""} if known is None else {"pk": known}
     found = fetch_with_children(
-        statements.prepare_select(
+        selects.prepare_select(
             models.Run,
             _CLAIMED,
             order_by=("turn", "attempt"),

@@ -6,9 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from a2a_app import models, protocol
-from a2a_app.database import statements
-from a2a_app.database.nested import fetch_with_children
-from a2a_app.database.statements import Select
+from a2a_app.database import selects
+from a2a_app.database.selects import Select, fetch_with_children
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,14 @@ def read_task_head(task_id: UUID) -> TaskHead:
 def find_task_head(task_id: UUID, **where: Any) -> TaskHead | None:
     """Read the head of a task, if there is one and it meets the conditions."""
     found = fetch_with_children(
-        statements.prepare_select(models.Task, FIELDS, pk=task_id, **where), open_artifacts(task_id)
+        selects.prepare_select(models.Task, FIELDS, pk=task_id, **where), open_artifacts(task_id)
     )
     return None if found is None else make_task_head(found[0], found[1][0])
 
 
 def open_artifacts(task_id: UUID) -> Select:
     """Give what reads a task's open artifacts, for `make_head`."""
-    return statements.prepare_select(
+    return selects.prepare_select(
         models.Artifact, ("artifact_id", "first_seq"), task=task_id, last_seq=None
     )
 

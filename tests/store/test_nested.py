@@ -6,8 +6,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
-from a2a_app.database.nested import fetch_with_children
-from a2a_app.database.statements import Fields, Model, Select, fetch, prepare_select
+from a2a_app.database.selects import Select, fetch, fetch_with_children, prepare_select
+from a2a_app.database.statements import Fields, Model
 from a2a_app.protocol import TaskState
 from a2a_app.store.updates import Update
 from a2a_app.store.writes.append import append

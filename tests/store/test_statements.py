@@ -7,10 +7,11 @@ import pytest
 from django.db import connection
 from django.db.models import CharField
 from django.db.models.functions import Now
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from a2a_app import models
-from a2a_app.database import statements
+from a2a_app.database import selects, statements
 from a2a_app.database.inserts import insert
 from a2a_app.database.statements import Placeholder
 from tests.tasks import begin, columns
@@ -35,7 +36,7 @@ def test_rows_come_out_as_they_went_in() -> None:
         metadata={"deep": [1, 2.5, {"null": None}]},
     )
     insert(models.Message, [columns(message)])
-    [found] = statements.select(models.Message, pk=message.pk)
+    [found] = selects.select_models(models.Message, pk=message.pk)
     assert columns(found) == columns(models.Message.objects.get(pk=message.pk)) == columns(message)
 
 
@@ -46,7 +47,7 @@ def test_rows_come_with_those_that_they_point_to() -> None:
         statements.update(
             models.Task, {"status_message": message and message.pk}, pk=asked.pk, agent="load"
         )
-        [found] = statements.select(
+        [found] = selects.select_models(
             models.Task, related=("context", "status_message"), context__owner="", pk=asked.pk
         )
         assert columns(found.context) == columns(asked.context)
@@ -65,18 +66,18 @@ def test_a_condition_on_null_is_another_statement() -> None:
 def test_rows_are_found_by_any_of_some_values_and_counted() -> None:
     keys = [begin().head.task_id for _ in range(4)]
     for some in (keys[:2], keys[1:]):
-        found = statements.select(models.Task, order_by=("id",), pk__in=some, agent="load")
+        found = selects.select_models(models.Task, order_by=("id",), pk__in=some, agent="load")
         assert [task.pk for task in found] == some
-        assert statements.count(models.Task, agent="load", pk__in=some) == len(some)
-    assert statements.count(models.Message, task__pk__in=keys, context__owner="") == 4
-    assert statements.count(models.Task, agent="other") == 0
+        assert selects.count(models.Task, agent="load", pk__in=some) == len(some)
+    assert selects.count(models.Message, task__pk__in=keys, context__owner="") == 4
+    assert selects.count(models.Task, agent="other") == 0
 
 
 def test_more_rows_than_one_statement_may_have_values_for_are_all_inserted() -> None:
     begin()
     insert(models.Event, [columns(event(seq)) for seq in range(2, 402)])
     assert models.Event.objects.count() == 401
-    read = statements.select_values(
+    read = selects.select_values(
         models.Event, ("seq", "body"), order_by=("-seq",), limit=2, seq__lt=400
     )
     assert [tuple(row) for row in read] == [(399, '"399"'), (398, '"398"')]
@@ -173,12 +174,13 @@ def test_a_shape_is_compiled_once_and_run_with_new_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begin()
+    third = columns(event(3))
     insert(models.Event, [columns(event(2))])
-    assert statements.select(models.Event, seq=2)
+    assert selects.select_models(models.Event, seq=2)
 
     def compiled_again(*_: Any) -> None:
         raise AssertionError("A known shape was compiled again.")
 
-    monkeypatch.setattr(statements, "Statement", compiled_again)
-    insert(models.Event, [columns(event(3))])
-    assert [row.seq for row in statements.select(models.Event, seq=3)] == [3]
+    monkeypatch.setattr(SQLCompiler, "__init__", compiled_again)
+    insert(models.Event, [third])
+    assert [row.seq for row in selects.select_models(models.Event, seq=3)] == [3]

@@ -11,12 +11,12 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from a2a_app import models
-from a2a_app.database import statements
+from a2a_app.database import selects
 
 
 def logged_chunks(task_id: UUID, artifact_id: str, first: int, last: int) -> list[dict[str, Any]]:
     """Read an artifact's chunks from the log, those between two numbers, both included."""
-    bodies = statements.select_values(
+    bodies = selects.select_values(
         models.Event,
         ("body",),
         order_by=("seq",),

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from a2a_app import models
-from a2a_app.database import statements
-from a2a_app.database.nested import fetch_with_children
-from a2a_app.database.statements import Fields, Select
+from a2a_app.database import selects
+from a2a_app.database.selects import Select, fetch_with_children
+from a2a_app.database.statements import Fields
 
 Shown = TypeVar("Shown", bound=NamedTuple)
 
@@ -84,9 +84,7 @@ def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChi
     """
     found = fetch_with_children(
         # Where all of its messages are read, that of its status is among them.
-        statements.prepare_select(
-            models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where
-        ),
+        selects.prepare_select(models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where),
         _artifacts(task=pk),
         *([_messages(task=pk)] if messages else []),
     )
@@ -102,10 +100,8 @@ def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChi
 
 
 def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> list[TaskRow]:
-    """Read tasks. See `statements.select`."""
-    found = statements.select_values(
-        models.Task, TASK_FIELDS, order_by=order_by, limit=limit, **where
-    )
+    """Read tasks. See `selects.select_models`."""
+    found = selects.select_values(models.Task, TASK_FIELDS, order_by=order_by, limit=limit, **where)
     return [task_row(values) for values in found]
 
 
@@ -121,17 +117,15 @@ def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
 
 def _of(tasks: Collection[UUID], read: Callable[..., Select]) -> list[Any]:
     # Django has no SQL for "one of none".
-    return statements.fetch(read(task__pk__in=list(tasks))) if tasks else []
+    return selects.fetch(read(task__pk__in=list(tasks))) if tasks else []
 
 
 def _messages(**where: Any) -> Select:
-    return statements.prepare_select(
-        models.Message, MessageRow._fields, order_by=("-seq",), **where
-    )
+    return selects.prepare_select(models.Message, MessageRow._fields, order_by=("-seq",), **where)
 
 
 def _artifacts(**where: Any) -> Select:
-    return statements.prepare_select(
+    return selects.prepare_select(
         models.Artifact, ArtifactRow._fields, order_by=("first_seq",), **where
     )
 

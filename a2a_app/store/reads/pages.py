@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from a2a_app import models, protocol
-from a2a_app.database import statements
+from a2a_app.database import selects
 from a2a_app.models.owners import Scope
 from a2a_app.store.reads import columns
 from a2a_app.store.reads.columns import TASK_FIELDS, TaskRow, task_row
@@ -66,7 +66,7 @@ def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListT
         tasks=tasks,
         next_page_token=str(Cursor(columns[-1].status_at, columns[-1].pk)) if more else "",
         page_size=size,
-        total_size=statements.count(models.Task, **matching),
+        total_size=selects.count(models.Task, **matching),
     )
 
 

@@ -9,7 +9,7 @@ from django.db.models import Window
 from django.db.models.functions import RowNumber
 
 from a2a_app import models, protocol
-from a2a_app.database import statements
+from a2a_app.database import selects
 from a2a_app.models.owners import Scope
 from a2a_app.store.events import Appended, Event
 from a2a_app.store.reads import columns
@@ -122,7 +122,7 @@ def read_positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
 
 def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
     """Read the log after a number, at most `limit` events, in order."""
-    found = statements.select_values(
+    found = selects.select_values(
         models.Event,
         ("seq", "turn", "state", "body", "artifact_id"),
         order_by=("seq",),

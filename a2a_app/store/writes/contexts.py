@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from a2a_app import models, protocol
-from a2a_app.database import atomic, statements
+from a2a_app.database import atomic, selects
 from a2a_app.database.inserts import insert
 from a2a_app.files.rows import attach_files
 from a2a_app.models.keys import new_key
@@ -20,7 +20,7 @@ from a2a_app.store.writes.idempotency import remember_message
 def open_context(scope: Scope, context_id: str) -> UUID:
     """Give the key of the owner's conversation of that contextId, old or new (section 3.4.1)."""
     named: dict[str, Any] = {"agent": scope.agent, "owner": scope.owner, "context_id": context_id}
-    known = statements.select_values(models.Context, ("pk",), **named)
+    known = selects.select_values(models.Context, ("pk",), **named)
     if known:
         key: UUID = known[0][0]
         return key
