@@ -3,10 +3,11 @@
 Leases are counted on the database's clock, the one clock that all processes share.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import F
@@ -24,16 +25,29 @@ from a2a_app.store.claims import Claim, WorkerSlot, user_of
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.columns import MessageRow
 from a2a_app.store.reads.tasks import to_message
-from a2a_app.store.task_head import FIELDS, RunKey, make_task_head, open_artifacts, read_task_head
+from a2a_app.store.task_head import HeadColumns, RunKey, read_task_head, select_open_artifacts
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writes.append import append, enqueue_nothing
 
-# What is read of a run for its claim, in the order in which `_claim` takes it.
-_CLAIMED = (
-    *("pk", "turn", "attempt", "metadata", "accepted_output_modes", "extensions"),
-    *("task__context__state", "task__context__version"),
+
+class _RunColumns(NamedTuple):
+    """The columns of a run's row that make its claim, named as a query names them."""
+
+    pk: UUID
+    turn: int
+    attempt: int
+    metadata: dict[str, Any]
+    accepted_output_modes: list[str]
+    extensions: list[str]
+    task__context__state: dict[str, Any]
+    task__context__version: int
+
+
+# With those of the message and of the task that a run is about.
+_CLAIM_FIELDS = (
+    *_RunColumns._fields,
     *(f"message__{name}" for name in MessageRow._fields),
-    *(f"task__{name}" for name in FIELDS),
+    *(f"task__{name}" for name in HeadColumns._fields),
 )
 
 
@@ -77,7 +91,7 @@ def claim(
     found = fetch_with_children(
         selects.prepare_select(
             models.Run,
-            _CLAIMED,
+            _CLAIM_FIELDS,
             order_by=("turn", "attempt"),
             limit=1,
             task=task_id,
@@ -85,11 +99,12 @@ def claim(
             ended_at=None,
             **which,
         ),
-        open_artifacts(task_id),
+        select_open_artifacts(task_id),
     )
     if found is None:
         return None
-    claim = _claim(found[0], found[1][0], worker_slot.worker)
+    values, [open_artifacts] = found
+    claim = _make_claim(values, open_artifacts, worker_slot.worker)
     return claim if known is not None or _take(claim, worker_slot) else None
 
 
@@ -184,23 +199,24 @@ def fail_lost(run: LostRun, update: StatusUpdate) -> Appended | None:
         return append(read_task_head(run.task_id), [update])
 
 
-def _claim(values: Sequence[Any], still_open: Iterable[Any], worker: str) -> Claim:
-    """Make the claim of a run, of what is read of it."""
-    key, turn, attempt, metadata, modes, extensions, state, version, *others = values
-    said, task = others[: len(MessageRow._fields)], others[len(MessageRow._fields) :]
-    head = replace(make_task_head(task, still_open), run_id=key)
+def _make_claim(values: Iterable[Any], open_artifacts: Iterable[Any], worker: str) -> Claim:
+    """Make the claim of a run from the values of _CLAIM_FIELDS."""
+    left = iter(values)
+    run = _RunColumns._make(islice(left, len(_RunColumns._fields)))
+    message = MessageRow._make(islice(left, len(MessageRow._fields)))
+    head = replace(HeadColumns._make(left).head(open_artifacts), run_id=run.pk)
     return Claim(
-        run=RunKey(key, turn),
+        run=RunKey(run.pk, run.turn),
         worker=worker,
-        attempt=attempt,
+        attempt=run.attempt,
         head=head,
-        message=to_message(MessageRow._make(said), context_id=head.context_id),
-        metadata=metadata,
-        accepted_output_modes=modes,
-        extensions=extensions,
+        message=to_message(message, context_id=head.context_id),
+        metadata=run.metadata,
+        accepted_output_modes=run.accepted_output_modes,
+        extensions=run.extensions,
         user=user_of(head),
-        context_state=state,
-        context_version=version,
+        context_state=run.task__context__state,
+        context_version=run.task__context__version,
     )
 
 

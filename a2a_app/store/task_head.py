@@ -1,8 +1,8 @@
-"""Head: what must be known of a task to append to its log."""
+"""TaskHead: what must be known of a task to append to its log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from a2a_app import models, protocol
@@ -12,28 +12,38 @@ from a2a_app.database.selects import Select, fetch_with_children
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """The run in whose name something is written, and the turn it answers."""
+    """The run in whose name something is written, and the turn that it answers."""
 
     id: UUID
     turn: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TaskHead:
-    """A task at one number of its log. `seq` 0 is a task that is not stored yet."""
+    """A task at one number of its log. `seq` 0 is a task that is not stored yet.
+
+    Only the projection changes one, and only a copy of its own.
+    """
 
     task_id: UUID
     context_key: UUID
+    """The primary key of its context's row."""
     context_id: str
     agent: str
+    """The slug of its agent."""
     owner: str
     user_id: int | str | None = None
     state: protocol.TaskState = protocol.TaskState.SUBMITTED
     seq: int = 0
+    """The number of its newest event."""
     turn: int = 0
+    """How many messages the client has sent to it."""
     answered: int = 0
+    """The newest turn that is over."""
     run_id: UUID | None = None
+    """The run that may write now."""
     pushed: bool = False
+    """Whether webhooks may wait for its events."""
     begins_context: bool = False
     """Whether the context is new, and stored with the task."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -46,53 +56,65 @@ class TaskHead:
         return self.answered == self.turn
 
 
-FIELDS = (
-    "pk", "context", "context__context_id", "agent", "owner", "user",
-    "state", "seq", "turn", "answered", "run", "pushed", "metadata",
-)  # fmt: skip  # who it is, and where it stands
-"""What is read of a task for its head, by the names of its row."""
+class HeadColumns(NamedTuple):
+    """The columns of a task's row that make its head, named as a query names them."""
+
+    pk: UUID
+    context: UUID
+    context__context_id: str
+    agent: str
+    owner: str
+    user: int | str | None
+    state: str
+    seq: int
+    turn: int
+    answered: int
+    run: UUID | None
+    pushed: bool
+    metadata: dict[str, Any]
+
+    def head(self, open_artifacts: Iterable[Any]) -> TaskHead:
+        """Return the head that these columns make, with the rows of `select_open_artifacts`."""
+        return TaskHead(
+            task_id=self.pk,
+            context_key=self.context,
+            context_id=self.context__context_id,
+            agent=self.agent,
+            owner=self.owner,
+            user_id=self.user,
+            state=protocol.TaskState(self.state),
+            seq=self.seq,
+            turn=self.turn,
+            answered=self.answered,
+            run_id=self.run,
+            pushed=self.pushed,
+            metadata=self.metadata,
+            artifacts=dict(open_artifacts),
+        )
 
 
 def read_task_head(task_id: UUID) -> TaskHead:
-    """Read a task's head as it is now; raises models.Task.DoesNotExist."""
-    found = find_task_head(task_id)
-    if found is None:
+    """Return a task's head as it is now; raise models.Task.DoesNotExist."""
+    head = find_task_head(task_id)
+    if head is None:
         raise models.Task.DoesNotExist
-    return found
+    return head
 
 
 def find_task_head(task_id: UUID, **where: Any) -> TaskHead | None:
-    """Read the head of a task, if there is one and it meets the conditions."""
+    """Return the head of a task; None where there is no task, or it fails the conditions."""
     found = fetch_with_children(
-        selects.prepare_select(models.Task, FIELDS, pk=task_id, **where), open_artifacts(task_id)
+        selects.prepare_select(models.Task, HeadColumns._fields, pk=task_id, **where),
+        select_open_artifacts(task_id),
     )
-    return None if found is None else make_task_head(found[0], found[1][0])
+    if found is None:
+        return None
+    values, [open_artifacts] = found
+    return HeadColumns._make(values).head(open_artifacts)
 
 
-def open_artifacts(task_id: UUID) -> Select:
-    """Give what reads a task's open artifacts, for `make_head`."""
+def select_open_artifacts(task_id: UUID) -> Select:
+    """Return what reads a task's open artifacts: the id and the first event of each."""
     return selects.prepare_select(
         models.Artifact, ("artifact_id", "first_seq"), task=task_id, last_seq=None
-    )
-
-
-def make_task_head(values: Sequence[Any], still_open: Iterable[Any]) -> TaskHead:
-    """Make a head of a task's FIELDS and its open artifacts."""
-    task_id, context_key, context_id, agent, owner, user_id, *rest = values
-    state, seq, turn, answered, run_id, pushed, metadata = rest
-    return TaskHead(
-        task_id=task_id,
-        context_key=context_key,
-        context_id=context_id,
-        agent=agent,
-        owner=owner,
-        user_id=user_id,
-        state=protocol.TaskState(state),
-        seq=seq,
-        turn=turn,
-        answered=answered,
-        run_id=run_id,
-        pushed=pushed,
-        metadata=metadata,
-        artifacts=dict(still_open),
     )

@@ -1,4 +1,4 @@
-"""The one write path (R1): append events to a task's log, and update what is derived from them."""
+"""The one write path (R1): append events to a task's log, and update the rows derived from them."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -132,7 +132,7 @@ def _write(
             batch.run()
             for step in following:
                 step()
-    said = change.turns[0][2].message if change.turns else None
+    said = change.turns[0].received.message if change.turns else None
     return Appended(change.head, tuple(change.events), tuple(stopped), claim, said)
 
 
@@ -140,7 +140,7 @@ def _following_steps(
     change: Change, enqueue: Callable[[UUID], None] | None, stopped: list[tuple[UUID, str]]
 ) -> list[Callable[[], object]]:
     """Return what is to be done in the same transaction once the rows are there: mostly nothing."""
-    head, received = change.head, [each for _, _, each in change.turns]
+    head, received = change.head, [turn.received for turn in change.turns]
     steps: list[Callable[[], object]] = []
     if received and enqueue is not None:
         steps.append(partial(enqueue, head.task_id))
@@ -170,8 +170,9 @@ def _started_run(change: Change, worker_slot: WorkerSlot | None) -> Row | None:
 
 
 def _claim_of(change: Change, run: Row) -> Claim:
-    [(_, turn, received)] = change.turns
-    return first_claim(change.head, RunKey(run["id"], turn), run["worker"], received)
+    [turn] = change.turns
+    key = RunKey(run["id"], turn.number)
+    return first_claim(change.head, key, run["worker"], turn.received)
 
 
 def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
@@ -243,15 +244,15 @@ def _close_artifacts(change: Change) -> None:
 
 def _remember_messages(change: Change) -> None:
     scope = Scope(change.head.agent, change.head.owner)
-    for _, turn, received in change.turns:
-        if received.key is not None:
-            remember_message(scope, received.key, task=change.head.task_id, turn=turn)
+    for turn in change.turns:
+        if (key := turn.received.key) is not None:
+            remember_message(scope, key, task=change.head.task_id, turn=turn.number)
 
 
 def _put_webhooks(change: Change) -> None:
-    for _, _, received in change.turns:
-        if received.webhook is not None:
-            put_webhook(change.head.task_id, received.webhook, after=change.head.seq)
+    for turn in change.turns:
+        if (webhook := turn.received.webhook) is not None:
+            put_webhook(change.head.task_id, webhook, after=change.head.seq)
 
 
 def _add_state(batch: Batch, change: Change) -> None:

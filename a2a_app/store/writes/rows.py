@@ -90,8 +90,8 @@ def messages(change: Change) -> list[Row]:
     """Make the rows of the messages that came with the change."""
     context, task_id, at = change.head.context_key, change.head.task_id, change.at
     return [
-        message(said, key=key, context=context, task=task_id, seq=seq, at=at)
-        for key, seq, said in change.messages
+        message(new.message, key=new.key, context=context, task=task_id, seq=new.seq, at=at)
+        for new in change.messages
     ]
 
 
@@ -140,12 +140,12 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
         {
             "id": new_key(),
             "task_id": change.head.task_id,
-            "message_id": key,
-            "turn": turn,
+            "message_id": turn.message_key,
+            "turn": turn.number,
             "attempt": 1,
-            "metadata": received.metadata,
-            "accepted_output_modes": list(received.accepted_output_modes),
-            "extensions": list(received.extensions),
+            "metadata": turn.received.metadata,
+            "accepted_output_modes": list(turn.received.accepted_output_modes),
+            "extensions": list(turn.received.extensions),
             "worker": worker_slot.worker if worker_slot else "",
             "lease_until": from_now(worker_slot.lease) if worker_slot else timezone.now(),
             "outcome": "",
@@ -154,7 +154,7 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
             "started_at": worker_slot.at if worker_slot else None,
             "ended_at": None,
         }
-        for key, turn, received in change.turns
+        for turn in change.turns
     ]
 
 
