@@ -1,7 +1,7 @@
 """The bridge from asynchronous code to the database: a few threads, each with one connection.
 
-Django's own bridge gives every request a thread and that thread a connection, for as long as the
-request lasts, and a stream lasts for hours. Here a unit of work borrows a thread for milliseconds.
+Django's own bridge holds a thread and a connection for as long as a request lasts, and a stream
+lasts for hours. Here a unit of work borrows a thread for milliseconds.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 AWAY = (OperationalError, InterfaceError)
-"""What is raised where the database does not answer, or has broken off a connection."""
+"""The errors that say the database does not answer, or has broken off a connection."""
 
 outage = Outage(logger, "The database")
-"""What whoever finds the database away tells of it, in place of a line of their own."""
+"""The outage of the database, logged once, in place of a line for each piece of work that fails."""
 
 APP = "a2a_app"
 THREAD_NAME = "a2a-database"
 
-# How long to wait before the database is asked again, once it did not answer.
+# How long to wait before the database is tried again, once it did not answer.
 RETRY_SECONDS = 0.5
 
-# How often a connection of ours was broken off, and how often that was when a thread last looked.
+# How many connections of ours have broken off. Each thread remembers how many it has heard of.
 _breaks = 0
 _thread = threading.local()
 _pool: Pool | None = None
@@ -53,8 +53,8 @@ def alias() -> str:
 
 
 def connection() -> BaseDatabaseWrapper:
-    """Give this thread's connection to our database."""
-    # To find it takes Django as long as a small statement takes us, and a unit of work asks often.
+    """Return this thread's connection to our database."""
+    # Django takes as long to find it as we for a small statement, and a unit of work asks often.
     ours: BaseDatabaseWrapper | None = getattr(_thread, "connection", None)
     return ours or connections[alias()]
 
@@ -62,27 +62,30 @@ def connection() -> BaseDatabaseWrapper:
 def atomic() -> AbstractContextManager[None]:
     """Open a transaction on our database.
 
-    Each begins with a write: one that read first could not become a writer on SQLite when another
-    had written in between, however long it is told to wait.
+    Each must begin with a write. One that has read first cannot become a writer on SQLite once
+    another has written in between, however long it is told to wait.
     """
     return transaction.atomic(using=alias())
 
 
 def idle_limit() -> str:
-    """Give the statement that has PostgreSQL end a connection which leaves a transaction idle.
+    """Return the statement that makes PostgreSQL end a connection that leaves a transaction idle.
 
-    Ours take milliseconds. One that has been idle for a lease belongs to a process that is frozen
-    or cut off, and the rows it holds are waited for by those who take over.
+    Our transactions take milliseconds. One that has been idle for a lease belongs to a process that
+    is frozen or cut off, and the processes that take over its work wait for the rows it holds.
     """
     milliseconds = max(1, int(conf.current().lease_seconds * 1000))
     return f"SET idle_in_transaction_session_timeout = {milliseconds}"
 
 
 async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do a unit of work on one of our threads and give its result.
+    """Do a unit of work on one of our threads and return its result.
 
-    A caller that is cancelled stops waiting, but the work goes on to its end: whoever must know
-    the outcome shields this call.
+    A caller that is cancelled stops waiting, but the work goes on to its end. A caller that must
+    know the outcome shields this call.
+
+    Raises:
+        AWAY: The database does not answer. Besides that, whatever the work raises.
     """
     call = partial(_with_connection, work, *args, **kwargs)
     try:
@@ -95,12 +98,15 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bool]) -> T:
-    """Do a unit of work as `run` does; while the database is away, again and again for a lease.
+    """Do a unit of work as `run` does; while the database is away, retry it for a lease.
 
     Args:
-        work: Told by `is_retry` whether it was done before, and the connection broke off before the
-            answer came: what was committed then must not be committed twice.
-        give_up: Whether there is no sense in it any more.
+        work: Called with `is_retry`, which says whether it was done before and the connection broke
+            before the answer came. What was committed then must not be committed twice.
+        give_up: Called before each retry. True ends them: the work has become pointless.
+
+    Raises:
+        AWAY: The database has not answered for a lease. Besides that, whatever the work raises.
     """
     loop = asyncio.get_running_loop()
     until, is_retry = loop.time() + conf.current().lease_seconds, False
@@ -115,7 +121,7 @@ async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bo
 
 
 def close() -> None:
-    """End the threads and their connections; the next unit of work starts new ones."""
+    """End the threads and their connections once their work is done; later work starts new ones."""
     global _pool
     with _pool_lock:
         pool, _pool = _pool, None
@@ -123,7 +129,7 @@ def close() -> None:
         pool.close()
 
 
-# What is under way as a process ends is brought to its end.
+# Work that is under way as a process ends is brought to its end.
 atexit.register(close)
 
 
@@ -157,9 +163,9 @@ def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
 
 def _replace_broken() -> None:
-    """Where another thread's connection broke off, see whether this one's has too, before its use.
+    """Replace this thread's connection if it broke off, once another thread's has.
 
-    A database that was restarted has broken off all, and each would fail one unit of work.
+    A database that was restarted has broken off all of them, and each would fail a unit of work.
     """
     known, _thread.breaks = getattr(_thread, "breaks", _breaks), _breaks
     if known == _breaks:
@@ -170,7 +176,7 @@ def _replace_broken() -> None:
 
 
 def _limit_idle_transactions(connection: Any, **_: object) -> None:
-    # One of a pool is the project's too: what holds for it is the project's to say.
+    # A pooled connection is the project's too, and so are its settings.
     ours = threading.current_thread().name.startswith(THREAD_NAME) and not _is_pooled(connection)
     if ours and connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -185,7 +191,7 @@ def _is_pooled(connection: Any) -> bool:
 
 
 def _tidy() -> None:
-    """Keep a good connection for the next unit of work, whatever CONN_MAX_AGE says of requests."""
+    """Leave a good connection open for the next unit of work, and close a broken or pooled one."""
     global _breaks
     for connection in connections.all(initialized_only=True):
         broken = connection.errors_occurred and not connection.is_usable()
@@ -200,5 +206,5 @@ def _forget_threads() -> None:
     _pool, _pool_lock = None, threading.Lock()
 
 
-# A forked child has the parent's pool object but none of its threads.
+# A forked child has its parent's pool, and none of its threads.
 os.register_at_fork(after_in_child=_forget_threads)

@@ -1,4 +1,7 @@
-"""Values: times on the database's clock and on ours, and texts that every database stores."""
+"""Values: times on the database's clock and on ours, and texts that every database stores.
+
+A lease is measured on the database's clock. What clients see is on the clock of the process.
+"""
 
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -14,8 +17,8 @@ from django.utils import timezone
 def from_now(delta: timedelta) -> Combinable:
     """Return the time so much later, or earlier, than the statement that asks.
 
-    It is on the database's clock, the one clock that all processes share. The same delta gives the
-    same object, so that a statement with it is found as compiled.
+    It is on the database's clock, the one clock that all processes share. An equal delta gives the
+    same object, so that a statement with it is compiled once.
     """
     return ExpressionWrapper(Now() + delta, output_field=DateTimeField())
 
@@ -23,7 +26,8 @@ def from_now(delta: timedelta) -> Combinable:
 def current_time() -> datetime:
     """Return the time on this process's clock, to the millisecond.
 
-    Clients get no more. A row that kept more would sort and filter apart from what they see.
+    Clients get no more. A row that had more digits would be sorted and filtered by a time that is
+    not the one they see.
     """
     exact = timezone.now()
     return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
@@ -32,7 +36,7 @@ def current_time() -> datetime:
 def escape_unstorable(text: str) -> str:
     r"""Return a text with escapes for what no database or no encoding takes.
 
-    These are the character NUL, and the halves of surrogate pairs, by which Python stands for bytes
-    that are no text.
+    These are the character NUL, and the halves of surrogate pairs, by which Python represents
+    bytes that are not text.
     """
     return text.encode(errors="backslashreplace").decode().replace("\x00", r"\x00")

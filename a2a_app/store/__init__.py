@@ -1,6 +1,6 @@
-"""The store: rows and the log, and the one way to change them.
+"""The store: the log of each task, the rows derived from it, and the one way to change them.
 
-`append` writes, `read` reads, `runs` says who works on what. Everything here is synchronous and
-short; `database.run` is the one bridge to it from asynchronous code, and `Writer` the way a run
-writes: many events, few transactions.
+`writes.append` writes, `reads` reads, and `runs` records which worker works on which turn. The code
+here is synchronous and short, and `database.run` calls it from asynchronous code. A run writes by a
+`Writer`, which makes few transactions of many events.
 """

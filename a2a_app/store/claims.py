@@ -1,4 +1,4 @@
-"""Claims: a turn in a worker's hands, and the worker that has a place for one."""
+"""Claims: a turn that a worker works on, and the slot in which it does."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from a2a_app.store.updates import MessageReceived
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """A worker that has a place free, and takes a turn with it, or stores one as its own."""
+    """Room in a worker for one turn, which is claimed for it or stored as claimed."""
 
     worker: str
     lease: timedelta
@@ -26,7 +26,7 @@ class WorkerSlot:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A turn that a worker may now work on, with all that the agent is told of it."""
+    """A turn that a worker may now work on, with all that its agent needs to know."""
 
     run: RunKey
     worker: str
@@ -38,13 +38,13 @@ class Claim:
     accepted_output_modes: list[str]
     extensions: list[str]
     user: Any
-    """The Django user whose task it is, if any."""
+    """The Django user whose task it is; None: it has none."""
     context_state: dict[str, Any]
     context_version: int
 
 
 def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageReceived) -> Claim:
-    """Make the claim of a turn that was stored as claimed, of what has just been stored."""
+    """Return the claim of a turn that was just stored as claimed."""
     ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
     state, version = _context_state(head)
     return Claim(
@@ -63,7 +63,7 @@ def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageRecei
 
 
 def user_of(head: TaskHead) -> Any:
-    """Read the Django user whose task it is; None: it has none."""
+    """Return the Django user whose task it is; None: it has none."""
     if head.user_id is None:
         return None
     found = selects.select_models(get_user_model(), pk=head.user_id)

@@ -1,4 +1,8 @@
-"""What comes out of the log: events, ready to be sent, and what an append has added."""
+"""Events: what the log is made of, ready to be sent, and what an append has added to it.
+
+An event is serialized once, when it is written. Its JSON is stored, broadcast and streamed as it
+is.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,27 +14,28 @@ from a2a_app.store.task_head import TaskHead
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One numbered event of a task, its JSON made once and sent as it is by every stream."""
+    """One numbered event of a task (section 3.2.3)."""
 
     seq: int
     turn: int
-    """The turn it belongs to."""
+    """The number of the turn that it belongs to."""
     state: protocol.TaskState
     """The task's state after it."""
     body: str
-    """The StreamResponse (section 3.2.3) as JSON text."""
+    """The StreamResponse, as JSON of version 1.0."""
     artifact_id: str = ""
+    """The artifact whose chunk it is; empty: it is a change of status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What one append has committed, for those who tell others of it."""
+    """What one append has committed."""
 
     head: TaskHead
     events: tuple[Event, ...]
     stopped: tuple[tuple[UUID, str], ...] = ()
-    """The runs that it ended in other hands: each run and its worker."""
+    """The runs of others that it ended: each run and its worker."""
     claim: Claim | None = None
-    """The turn that it began in the worker_slot's hands."""
+    """The claim of the turn that it began, where a worker slot was there for it."""
     said: protocol.Message | None = None
-    """The client's message that it stored, as it is stored."""
+    """The client's message, as it is stored."""

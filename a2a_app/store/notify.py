@@ -1,4 +1,4 @@
-"""News: an append told to whoever listens, after its commit (R2)."""
+"""Notify: tell streams and workers what was appended, after its commit (R2)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,14 @@ from uuid import UUID
 from a2a_app import broadcast, protocol
 from a2a_app.store.events import Appended, Event
 
-# Above this many characters a message carries the numbers only, and each process reads the log once
-# for all its streams: channel layers are made for small messages.
+# Above this many characters a message has only the numbers, and each process reads the log once for
+# all of its streams. Channel layers are made for small messages.
 MAX_CHARACTERS = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChanged:
-    """What a task's group hears: its newest number, the newest turn over, and events if small."""
+    """The message to a task's group: what the log has reached, and the new events if small."""
 
     seq: int
     answered: int
@@ -22,7 +22,7 @@ class TaskChanged:
 
     @classmethod
     def parse(cls, message: dict[str, Any]) -> "TaskChanged":
-        """Read a group's message."""
+        """Read the message of a group."""
         first = message["seq"] - len(message["events"]) + 1
         events = tuple(
             Event(first + place, turn, protocol.TaskState(state), body)
@@ -32,9 +32,9 @@ class TaskChanged:
 
 
 async def notify(appended: Appended) -> None:
-    """Tell the task's streams what was committed, and the workers of runs that it stopped."""
+    """Tell the task's streams what was committed, and workers which of their runs it stopped."""
     head = appended.head
-    # What begins a task is no news: who knows the task, knows it from that commit or a later one.
+    # Nobody waits for the first event: whoever knows the task, knows it from that commit or later.
     if head.seq > len(appended.events):
         await _tell_streams(appended)
     if head.pushed:
@@ -46,10 +46,10 @@ async def notify(appended: Appended) -> None:
 async def _tell_streams(appended: Appended) -> None:
     small = sum(len(event.body) for event in appended.events) <= MAX_CHARACTERS
     events = [[e.turn, e.state.value, e.body] for e in appended.events] if small else []
-    news = {"seq": appended.head.seq, "answered": appended.head.answered, "events": events}
-    await broadcast.publish(broadcast.task_group(appended.head.task_id), news)
+    message = {"seq": appended.head.seq, "answered": appended.head.answered, "events": events}
+    await broadcast.publish(broadcast.task_group(appended.head.task_id), message)
 
 
 def stopped_run(message: dict[str, Any]) -> UUID:
-    """Read which run a worker is told to stop."""
+    """Return the run that a message tells its worker to stop."""
     return UUID(message["stopped"])

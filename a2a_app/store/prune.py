@@ -1,4 +1,4 @@
-"""Pruning: what is over, and old enough to be forgotten."""
+"""Pruning: tasks and conversations that are over, and old enough to be deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """What counts as old."""
+    """How old a task or a conversation must be to be deleted."""
 
     ended: datetime
-    """A task is old that ended before this, and a conversation's answers too."""
+    """A task is old if it ended before this, and an answer without a task if given before."""
     waiting: datetime | None = None
-    """A task too that has waited for its client since before this; None: it never is."""
+    """A task is old too if it has waited for its client since before this; None: it never is."""
     agents: Sequence[str] = ()
-    """The slugs of whose; empty: everybody's."""
+    """The slugs of the agents whose tasks are meant; empty: all agents."""
 
     def tasks(self) -> "QuerySet[models.Task]":
-        """Give the tasks that are old. One that a webhook has still to hear of is not."""
+        """Return the tasks that are old, without those that a webhook has still to hear of."""
         old = Q(state__in=TERMINAL_STATES, status_at__lt=self.ended)
         if self.waiting is not None:
             # No turn is under way, and none waits for its place.
@@ -39,7 +39,11 @@ class Age:
     def contexts(
         self, *, without: "QuerySet[models.Task] | None" = None
     ) -> "QuerySet[models.Context]":
-        """Give the conversations that have no tasks, or none but these, and no young answers."""
+        """Return the conversations that are old, and have neither tasks nor answers that are not.
+
+        Args:
+            without: Tasks that do not count, since they are about to be deleted.
+        """
         tasks = models.Task.objects.filter(context=OuterRef("pk"))
         if without is not None:
             tasks = tasks.exclude(pk__in=without.values("pk"))
@@ -54,19 +58,20 @@ class Age:
 
 
 def forget_tasks(age: Age, keys: Sequence[UUID]) -> int:
-    """Delete those of the tasks that are old, and all that belongs to them; gives how many."""
+    """Delete those of the tasks that are old, and all that belongs to them; return their number."""
     with atomic():
-        # It changes nothing and holds the rows: a client that answers now finds its task gone.
+        # This changes nothing and locks the rows: a client that answers now finds its task gone.
         old = age.tasks().filter(pk__in=keys)
         old.update(seq=F("seq"))
         return _delete(models.Task, list(old.values_list("pk", flat=True)))
 
 
 def forget_contexts(age: Age, keys: Sequence[UUID]) -> int:
-    """Delete those of the conversations that are old; gives how many."""
+    """Delete those of the conversations that are old; return their number."""
     with atomic():
-        # SQLite holds what is written; PostgreSQL needs more than that to keep out a new task,
-        # whose row names the context. Only then can be told whether there is one.
+        # On SQLite the write locks the rows. PostgreSQL needs a stronger lock than an update's to
+        # refuse a new task, whose row refers to the context. Only then is it known whether there
+        # is one.
         rows = models.Context.objects.filter(pk__in=keys)
         rows.update(version=F("version"))
         list(rows.select_for_update().values_list("pk"))
@@ -76,6 +81,6 @@ def forget_contexts(age: Age, keys: Sequence[UUID]) -> int:
 
 
 def _delete(model: type[models.Task] | type[models.Context], keys: Sequence[UUID]) -> int:
-    # By Django, which deletes files with their rows.
+    # By Django, whose signals delete files with their rows.
     model._default_manager.filter(pk__in=keys).delete()
     return len(keys)

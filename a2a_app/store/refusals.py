@@ -1,10 +1,10 @@
-"""Why the store refuses a write."""
+"""Refusals: why the store refuses a write."""
 
 from a2a_app.protocol import TaskState
 
 
 class Refused(Exception):
-    """A write the store does not accept; nothing of it was stored."""
+    """The store does not accept the write. Nothing of it was stored."""
 
 
 class TaskEndedError(Refused):
@@ -16,14 +16,14 @@ class TaskEndedError(Refused):
 
 
 class RunLostError(Refused):
-    """The run no longer holds its task: that has ended, or another process took it over (R7)."""
+    """The run no longer holds its task, which has ended or was taken over by another (R7)."""
 
     def __init__(self, text: str = "The run no longer holds its task.") -> None:
         super().__init__(text)
 
 
 class TaskGoneError(RunLostError):
-    """The task was deleted, and whoever was about to write to it is too late; a run has lost it."""
+    """The task was deleted. A run that was about to write to it has lost it."""
 
     def __init__(self) -> None:
         super().__init__("There is no such task any more.")
@@ -37,7 +37,7 @@ class AlreadySentError(Refused):
 
 
 class OtherContentError(Refused):
-    """The message that was sent before under this key was another."""
+    """Another message was sent before under this key."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"Another message was sent before under {key!r}.")
@@ -52,12 +52,14 @@ class UnknownArtifactError(Refused):
 
 
 class UnknownFileError(Refused):
-    """A part names a file that is not there, or is another owner's."""
+    """A part names a file that does not exist, or is another owner's."""
 
     def __init__(self, item: object, part_index: int) -> None:
-        super().__init__(f"Part {part_index + 1} names a file that there is not, or is another's.")
+        super().__init__(
+            f"Part {part_index + 1} names a file that does not exist, or is another's."
+        )
         self.item = item
-        """What has the part: a message or an update."""
+        """The message or the update that has the part."""
         self.part_index = part_index
 
 

@@ -1,6 +1,6 @@
-"""Runs: who works on which turn. A claim is a lease; it is renewed, given up, or lost (R7).
+"""Runs: which worker works on which turn. A claim has a lease: renewed, given up or lost (R7).
 
-Leases are counted on the database's clock, the one clock that all processes share.
+Leases are measured on the database's clock, the one clock that all processes share.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -17,7 +17,7 @@ from django.utils import timezone
 from a2a_app import models
 from a2a_app.database import atomic, selects, statements
 from a2a_app.database.batch import run_if
-from a2a_app.database.selects import fetch_with_children
+from a2a_app.database.selects import Select, fetch_with_children
 from a2a_app.database.values import from_now
 from a2a_app.models.keys import new_key
 from a2a_app.models.run import Outcome
@@ -53,7 +53,7 @@ _CLAIM_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class LostRun:
-    """A run whose worker gives no sign of life any more."""
+    """A run whose worker has not renewed its lease in time."""
 
     id: UUID
     task_id: UUID
@@ -62,7 +62,7 @@ class LostRun:
     attempt: int
     worker: str
     since: datetime
-    """When its lease was over."""
+    """When its lease ended."""
 
 
 def claim(
@@ -72,44 +72,34 @@ def claim(
     agents: Collection[str],
     earlier: Collection[WorkerSlot] = (),
 ) -> Claim | None:
-    """Take the task's next turn for a worker.
+    """Claim the task's next turn for a worker.
 
     Args:
         task_id: The task.
-        worker_slot: Who takes it.
-        agents: The slugs of those that the worker has.
-        earlier: The same worker's claimants whose connection broke before the answer came: what
-            one of them took is given now.
+        worker_slot: The slot that the turn is for.
+        agents: The slugs of the agents that the worker has.
+        earlier: Slots of the same worker whose connection broke before the answer came. A turn that
+            one of them has claimed is returned now.
 
     Returns:
-        The claim; None where there is no turn to take, or another run holds the task.
+        The claim; None where there is no turn to claim, or another run holds the task.
     """
     if not agents:
         return None
-    known = _taken(task_id, worker_slot, earlier) if earlier else None
-    which = {"worker": ""} if known is None else {"pk": known}
+    taken = _find_taken(task_id, worker_slot, earlier) if earlier else None
+    which = {"worker": ""} if taken is None else {"pk": taken}
     found = fetch_with_children(
-        selects.prepare_select(
-            models.Run,
-            _CLAIM_FIELDS,
-            order_by=("turn", "attempt"),
-            limit=1,
-            task=task_id,
-            task__agent__in=list(agents),
-            ended_at=None,
-            **which,
-        ),
-        select_open_artifacts(task_id),
+        _select_claim(task_id, agents, **which), select_open_artifacts(task_id)
     )
     if found is None:
         return None
     values, [open_artifacts] = found
     claim = _make_claim(values, open_artifacts, worker_slot.worker)
-    return claim if known is not None or _take(claim, worker_slot) else None
+    return claim if taken is not None or _take(claim, worker_slot) else None
 
 
 def put_back(claim: Claim) -> None:
-    """Undo a claim whose turn was not begun: whoever comes next may take it."""
+    """Undo a claim whose turn was not begun, so that any worker may claim it."""
     with atomic():
         if statements.update(models.Task, {"run": None}, pk=claim.head.task_id, run=claim.run.id):
             models.Run.objects.filter(pk=claim.run.id, worker=claim.worker, ended_at=None).update(
@@ -118,7 +108,7 @@ def put_back(claim: Claim) -> None:
 
 
 def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UUID]:
-    """Renew the leases of a worker's runs in one statement; gives those that are lost."""
+    """Renew the leases of a worker's runs in one statement; return the runs that are lost."""
     held = models.Run.objects.filter(pk__in=run_ids, worker=worker, ended_at=None)
     if held.update(lease_until=from_now(lease)) == len(run_ids):
         return set()
@@ -126,12 +116,12 @@ def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UU
 
 
 def give_back(worker: str) -> int:
-    """End the leases of all that a worker has, so that others take it up at once."""
+    """End the leases of all runs of a worker, so that others take over at once; return how many."""
     return models.Run.objects.filter(worker=worker, ended_at=None).update(lease_until=Now())
 
 
 def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
-    """Find these agents' tasks with a turn that nobody has begun, the oldest first."""
+    """Return these agents' tasks with a turn that nobody has begun, the oldest first."""
     runs = models.Run.objects.filter(
         worker="", lease_until__lte=Now(), task__run=None, task__agent__in=agents
     )
@@ -139,10 +129,15 @@ def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
 
 
 def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list[UUID]:
-    """Find these agents' tasks with a turn that its queue has not brought to a worker in time.
+    """Return these agents' tasks with a turn that its queue has not brought to a worker in time.
 
-    Each is given to one process only, and again only when it is twice as old: a queue that is
-    long is not made longer.
+    Each is returned to one process only, and again only when it is twice as old, so that a long
+    queue does not grow longer.
+
+    Args:
+        agents: The slugs of the agents.
+        patience: How long a turn may wait before it counts.
+        limit: How many tasks at most.
     """
     turns = models.Run.objects.filter(
         worker="", lease_until__lt=from_now(-patience), task__run=None, task__agent__in=agents
@@ -156,7 +151,7 @@ def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list
 
 
 def lost(*, limit: int) -> list[LostRun]:
-    """Find runs whose worker has not renewed its lease, the longest over first."""
+    """Return runs whose worker has not renewed its lease, the longest lost first."""
     runs = models.Run.objects.filter(lease_until__lt=Now()).exclude(worker="")
     found = runs.select_related("task__context").order_by("lease_until")[:limit]
     return [
@@ -175,28 +170,42 @@ def lost(*, limit: int) -> list[LostRun]:
 
 
 def retry(run: LostRun, enqueue: Callable[[UUID], None] = enqueue_nothing) -> bool:
-    """Give a lost run's turn to whoever claims it next; False where another process was quicker.
+    """Make a new attempt at a lost run's turn; return False where another process was quicker.
 
-    `enqueue` is told of the task in the same transaction.
+    `enqueue` is called with the task's id in the same transaction.
     """
     with atomic():
         if not _lose(run):
             return False
-        again = models.Run.objects.get(pk=run.id)
-        again.pk, again.attempt, again.worker = new_key(), run.attempt + 1, ""
-        again.outcome, again.started_at, again.ended_at = "", None, None
-        again.lease_until = timezone.now()
-        again.save(force_insert=True)
+        attempt = models.Run.objects.get(pk=run.id)
+        attempt.pk, attempt.attempt, attempt.worker = new_key(), run.attempt + 1, ""
+        attempt.outcome, attempt.started_at, attempt.ended_at = "", None, None
+        attempt.lease_until = timezone.now()
+        attempt.save(force_insert=True)
         enqueue(run.task_id)
         return True
 
 
 def fail_lost(run: LostRun, update: StatusUpdate) -> Appended | None:
-    """End a lost run's task with a reason; None where another process was quicker."""
+    """End a lost run's task with a reason; return None where another process was quicker."""
     with atomic():
         if not _lose(run):
             return None
         return append(read_task_head(run.task_id), [update])
+
+
+def _select_claim(task_id: UUID, agents: Collection[str], **which: Any) -> Select:
+    """Return what reads the values of _CLAIM_FIELDS, of the task's next run that is not over."""
+    return selects.prepare_select(
+        models.Run,
+        _CLAIM_FIELDS,
+        order_by=("turn", "attempt"),
+        limit=1,
+        task=task_id,
+        task__agent__in=list(agents),
+        ended_at=None,
+        **which,
+    )
 
 
 def _make_claim(values: Iterable[Any], open_artifacts: Iterable[Any], worker: str) -> Claim:
@@ -220,8 +229,10 @@ def _make_claim(values: Iterable[Any], open_artifacts: Iterable[Any], worker: st
     )
 
 
-def _taken(task_id: UUID, worker_slot: WorkerSlot, earlier: Collection[WorkerSlot]) -> UUID | None:
-    """Find the run that an earlier worker_slot took, and renew its lease, if it has not lost it."""
+def _find_taken(
+    task_id: UUID, worker_slot: WorkerSlot, earlier: Collection[WorkerSlot]
+) -> UUID | None:
+    """Return the run that an earlier slot has claimed and not lost, and renew its lease."""
     moments = [each.at for each in earlier]
     taken = models.Run.objects.filter(task=task_id, task__run=F("pk"), ended_at=None)
     row = taken.filter(worker=worker_slot.worker, started_at__in=moments).first()
@@ -231,7 +242,7 @@ def _taken(task_id: UUID, worker_slot: WorkerSlot, earlier: Collection[WorkerSlo
 
 
 def _take(claim: Claim, worker_slot: WorkerSlot) -> bool:
-    """Have the run hold its task; False where another does, or the run is over."""
+    """Make the run hold its task; return False where another one does, or the run is over."""
     task, run = claim.head.task_id, claim.run.id
     values = {
         "worker": worker_slot.worker,
@@ -243,7 +254,7 @@ def _take(claim: Claim, worker_slot: WorkerSlot) -> bool:
         statements.prepare_update(models.Run, values, pk=run, worker="", ended_at=None),
     )
     if held and not taken:
-        # The task was ended meanwhile, and the run with it. Nothing is lost should this fail.
+        # The task was ended meanwhile, and the run with it. Should this fail, nothing is lost.
         statements.update(models.Task, {"run": None}, pk=task, run=run)
     return bool(taken)
 

@@ -1,4 +1,4 @@
-"""Secrets: what is stored for others and must not be read by who reads the database."""
+"""Secrets: values that must not be readable for those who can read the database."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -14,16 +14,16 @@ KEY_SETTINGS = ("SECRET_KEY", "SECRET_KEY_FALLBACKS")
 
 
 class UnreadableError(Exception):
-    """The secrets were sealed with a SECRET_KEY that the project does not have any more."""
+    """The secrets were sealed with a SECRET_KEY that the project no longer has."""
 
 
 def seal(secrets: dict[str, str]) -> str:
-    """Encrypt secrets with the project's SECRET_KEY; nothing gives nothing."""
+    """Encrypt secrets with the project's SECRET_KEY; return an empty string if there are none."""
     return _cipher().encrypt(json.dumps(secrets).encode()).decode() if secrets else ""
 
 
 def unseal(sealed: str) -> dict[str, str]:
-    """Decrypt what `seal` gave, also with SECRET_KEY_FALLBACKS; raises UnreadableError."""
+    """Decrypt what `seal` returned, also with SECRET_KEY_FALLBACKS; raise UnreadableError."""
     if not sealed:
         return {}
     try:
@@ -36,6 +36,6 @@ def unseal(sealed: str) -> dict[str, str]:
 @conf.cached(*KEY_SETTINGS)
 def _cipher() -> MultiFernet:
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    # The label keeps this key from being the one that anything else derives from the same secret.
+    # Because of the label nothing else derives this key from the same secret.
     digests = [sha256(b"a2a_app.secrets" + force_bytes(key)).digest() for key in keys]
     return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])

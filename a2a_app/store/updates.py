@@ -13,21 +13,21 @@ class Webhook:
 
     config: protocol.TaskPushNotificationConfig
     host: str
-    """The URL's."""
+    """The host in its URL."""
     payload: str = ""
-    """The name of what is sent: see `push.payloads`."""
+    """The name of what is sent, in `push.payloads`."""
     base_url: str = ""
-    """The scheme and host that its client reaches, for links."""
+    """The scheme and host that its client reaches, for links to files."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageKey:
-    """What a message is known by, so that it is not taken twice (section 3.3.1)."""
+    """The key of a message, by which a repetition of it is recognized (section 3.3.1)."""
 
     name: str
-    """The owner's own for this agent: where it is from, and what the client gave."""
+    """What the client gave, and where it gave it. It is unique for one owner and agent."""
     digest: str
-    """Of what is said."""
+    """The digest of the message's content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,18 @@ class MessageReceived:
     webhook: Webhook | None = None
     """Where the events after this one are to be sent."""
     key: MessageKey | None = None
-    """What it is known by; None: it may be sent again."""
+    """Its key; None: it may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """The task's status is now this one (section 4.2.1)."""
+    """The task has a new status (section 4.2.1)."""
 
     state: protocol.TaskState
     message: protocol.Message | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     error: str = ""
-    """The traceback behind a failure: for the run's row, never for a client."""
+    """The traceback behind a failure. It is stored in the run's row, and no client gets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +67,21 @@ class ArtifactUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The agent's code has returned: the task is complete, unless it asked or more is to answer."""
+    """The agent's code has returned: the task is complete, unless it waits or has further turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateSaved:
-    """The agent changed what it remembers of the context."""
+    """The agent has changed what it remembers of the context."""
 
     state: dict[str, Any]
     version: int
-    """The version it was read at."""
+    """The version at which the state was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilesAttached:
-    """Parts of the updates that come with this are in files, which are now the task's."""
+    """Parts of the updates beside this one are in files, which become the task's."""
 
     keys: tuple[UUID, ...]
 

@@ -1,6 +1,7 @@
-"""Webhooks: push notification configurations, and who delivers to them (section 4.3).
+"""Webhooks: push notification configurations, and which worker delivers to them (section 4.3).
 
-The log is the outbox. A configuration has its place in it, and is due when the log goes on.
+The log is the outbox. A configuration has a position in it, and is due when there are events after
+that position.
 """
 
 from collections.abc import Collection
@@ -29,7 +30,7 @@ _WELL: dict[str, Any] = {"failures": 0, "failing_since": None, "error": "", "dea
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A configuration that one worker may now deliver to, and from where on."""
+    """A configuration to which one worker may now deliver, and the number it delivers from."""
 
     id: UUID
     worker: str
@@ -39,7 +40,7 @@ class Delivery:
     host: str
     scheme: str
     secrets: str
-    """As they were sealed."""
+    """The token and the credentials, sealed."""
     payload: str
     base_url: str
     delivered: int
@@ -47,19 +48,25 @@ class Delivery:
 
 
 def announce(task_id: UUID, seq: int) -> None:
-    """Have what the log has up to a number delivered, in the transaction that wrote it.
+    """Make the task's configurations due for the events up to a number.
 
-    A configuration that is being delivered to, or waits after a failure, keeps its time.
+    Called in the transaction that writes them. A configuration to which a worker delivers now, or
+    that waits after a failure, stays due when it was.
     """
     waiting = Row.objects.filter(task=task_id, dead_at=None, announced__lt=seq)
     waiting.update(announced=seq, due_at=Coalesce("due_at", Now()))
 
 
 def put_webhook(task_id: UUID, webhook: Webhook, *, after: int) -> models.PushNotificationConfig:
-    """Store a configuration, in the place of the task's one with the same id if there is one.
+    """Store a configuration, or replace the one of the same id that the task has.
 
-    Its webhook gets the events after a number. Raises UnsupportedOperationError where the task has
-    as many configurations as it may have.
+    Args:
+        task_id: The task.
+        webhook: The configuration, checked.
+        after: The webhook gets the events after this number.
+
+    Raises:
+        UnsupportedOperationError: The task has as many configurations as it may have.
     """
     config = webhook.config
     key = config.id or str(new_key())
@@ -92,17 +99,17 @@ def put_webhook(task_id: UUID, webhook: Webhook, *, after: int) -> models.PushNo
 
 
 def create(scope: Scope, webhook: Webhook) -> protocol.TaskPushNotificationConfig:
-    """Store a configuration of a task; raises TaskNotFoundError, UnsupportedOperationError."""
+    """Store a configuration of a task; raise TaskNotFoundError or UnsupportedOperationError."""
     task_id = owned_task_head(scope, webhook.config.task_id).task_id
     with atomic():
-        # Holds the row: no event comes between the number that is read here and the configuration.
+        # This locks the row: no event comes between the number that is read and the configuration.
         models.Task.objects.filter(pk=task_id).update(pushed=True)
         seq = models.Task.objects.values_list("seq", flat=True).get(pk=task_id)
         return _config(put_webhook(task_id, webhook, after=seq))
 
 
 def get(scope: Scope, task_id: str, config_id: str) -> protocol.TaskPushNotificationConfig:
-    """Give a configuration; raises TaskNotFoundError, also where the task has none of that id."""
+    """Return a configuration; raise TaskNotFoundError, also where the task has none of that id."""
     row = _of(scope, task_id).filter(config_id=config_id).first()
     if row is None:
         raise protocol.TaskNotFoundError(
@@ -115,7 +122,7 @@ def get(scope: Scope, task_id: str, config_id: str) -> protocol.TaskPushNotifica
 def page(
     scope: Scope, params: protocol.ListTaskPushNotificationConfigsRequest
 ) -> protocol.ListTaskPushNotificationConfigsResponse:
-    """Give a task's configurations, the oldest first, in pages; raises TaskNotFoundError."""
+    """Return a page of a task's configurations, the oldest first; raise TaskNotFoundError."""
     rows = _of(scope, params.task_id).order_by("id")
     if params.page_token:
         rows = rows.filter(id__gt=_key(params.page_token))
@@ -128,39 +135,39 @@ def page(
 
 
 def delete(scope: Scope, task_id: str, config_id: str) -> None:
-    """Remove a configuration, if there is one; raises TaskNotFoundError for the task."""
+    """Delete a configuration, if there is one; raise TaskNotFoundError where there is no task."""
     _of(scope, task_id).filter(config_id=config_id).delete()
 
 
 def claim_due(
     worker: str, *, limit: int, lease: timedelta, busy: Collection[str]
 ) -> list[Delivery]:
-    """Take configurations that have something to deliver, the longest due first.
+    """Claim configurations that have events to deliver, the longest due first.
 
     Args:
-        worker: Who takes them. Another may, once the lease is over.
-        limit: How many at the most.
+        worker: The worker that delivers. Another one may, once the lease is over.
+        limit: How many at most.
         lease: For how long they are the worker's.
-        busy: Hosts that are to be left alone now.
+        busy: Hosts to which nothing is to be delivered now.
     """
     due = Row.objects.filter(due_at__lte=Now())
     found = due.exclude(host__in=busy).select_related("task").order_by("due_at")[:limit]
     return [
         _delivery(row, worker)
         for row in found
-        # Of two that found it, the second one does not find it due any more.
+        # Of two workers that found it, the second no longer finds it due.
         if due.filter(pk=row.pk).update(worker=worker, due_at=from_now(lease))
     ]
 
 
 def advance(delivery: Delivery, seq: int, *, lease: timedelta) -> bool:
-    """Note that events up to a number were delivered; False where another has taken over."""
+    """Record that events up to a number were delivered; return False if another has taken over."""
     held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
     return bool(held.update(delivered=seq, due_at=from_now(lease), **_WELL))
 
 
 def settle(delivery: Delivery, seq: int) -> bool:
-    """Let go of a configuration that has all events; False where there are more by now."""
+    """Release a configuration that has all events; return False where there are more by now."""
     held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
     if held.filter(announced__lte=seq).update(worker="", due_at=None):
         return True
@@ -168,14 +175,21 @@ def settle(delivery: Delivery, seq: int) -> bool:
 
 
 def release(worker: str) -> None:
-    """Let go of all that a worker delivers to, so that others go on at once."""
+    """Release all configurations of a worker, so that others go on at once."""
     Row.objects.filter(worker=worker).update(worker="", due_at=Now())
 
 
 def postpone(delivery: Delivery, error: str, *, pause: timedelta, patience: timedelta) -> bool:
-    """Let go of a configuration whose webhook failed, to be tried again after a pause.
+    """Release a configuration whose webhook failed, to be tried again after a pause.
 
-    True where it has failed for longer than the patience, and is given up instead.
+    Args:
+        delivery: The claim of the configuration.
+        error: What went wrong, for the admin.
+        pause: How long to wait before it is due again.
+        patience: For how long it may fail.
+
+    Returns:
+        Whether it has failed for longer than that, and is given up instead.
     """
     held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
     row = held.first()
@@ -196,7 +210,7 @@ def postpone(delivery: Delivery, error: str, *, pause: timedelta, patience: time
 
 
 def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:
-    """Deliver again, from where they had come to, to webhooks that were given up or fail."""
+    """Make webhooks due that fail or were given up, from the event at which they failed."""
     newest = models.Task.objects.filter(pk=OuterRef("task")).values("seq")
     failing = rows.exclude(failing_since=None)
     return failing.update(announced=Subquery(newest), due_at=Now(), worker="", **_WELL)
@@ -207,7 +221,7 @@ def _of(scope: Scope, task_id: str) -> "QuerySet[models.PushNotificationConfig]"
 
 
 def _config(row: models.PushNotificationConfig) -> protocol.TaskPushNotificationConfig:
-    """Give the protocol's object, without its secrets: they are the webhook's alone."""
+    """Return the protocol's object without its secrets, which only the webhook gets."""
     authentication = protocol.AuthenticationInfo(scheme=row.scheme) if row.scheme else None
     return protocol.TaskPushNotificationConfig(
         id=row.config_id, task_id=str(row.task_id), url=row.url, authentication=authentication

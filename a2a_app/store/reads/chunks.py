@@ -1,7 +1,7 @@
-"""Chunks: an artifact put together from what the log has of it, as JSON values.
+"""Chunks: an artifact, assembled as JSON values from the chunks that the log has of it.
 
-An artifact may have thousands of chunks, all read at once when it is closed. They were checked when
-they were written, so they are not made into objects again.
+An artifact may have thousands of chunks, all of which are read when it is closed. They were checked
+when they were written, so no objects are made of them again.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from a2a_app.database import selects
 
 
 def logged_chunks(task_id: UUID, artifact_id: str, first: int, last: int) -> list[dict[str, Any]]:
-    """Read an artifact's chunks from the log, those between two numbers, both included."""
+    """Return an artifact's chunks in the log from the number `first` to `last`, both included."""
     bodies = selects.select_values(
         models.Event,
         ("body",),
@@ -29,16 +29,15 @@ def logged_chunks(task_id: UUID, artifact_id: str, first: int, last: int) -> lis
 
 
 def chunk_of(body: str) -> dict[str, Any]:
-    """Give the chunk in an event's JSON."""
+    """Return the chunk in an event's JSON."""
     chunk: dict[str, Any] = from_json(body)["artifactUpdate"]["artifact"]
     return chunk
 
 
 def assemble(chunks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Make one artifact of its chunks: parts in order, later metadata over earlier.
+    """Return the columns of the Artifact that its chunks make up.
 
-    Returns:
-        The columns of an Artifact that its chunks make up.
+    Parts are joined in order, and later metadata replaces earlier metadata of the same name.
     """
     first = chunks[0]
     metadata: dict[str, Any] = {}

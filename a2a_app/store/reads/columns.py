@@ -1,4 +1,4 @@
-"""What is shown of rows: these columns, and no models, which take long to make."""
+"""Columns: what is read of rows, as named tuples, which are faster to make than models."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -10,11 +10,11 @@ from a2a_app.database import selects
 from a2a_app.database.selects import Select, fetch_with_children
 from a2a_app.database.statements import Fields
 
-Shown = TypeVar("Shown", bound=NamedTuple)
+Columns = TypeVar("Columns", bound=NamedTuple)
 
 
 class MessageRow(NamedTuple):
-    """What is shown of a message."""
+    """The columns of a message."""
 
     pk: UUID
     task_id: UUID | None
@@ -28,7 +28,7 @@ class MessageRow(NamedTuple):
 
 
 class ArtifactRow(NamedTuple):
-    """What is shown of an artifact."""
+    """The columns of an artifact."""
 
     task_id: UUID
     artifact_id: str
@@ -42,11 +42,11 @@ class ArtifactRow(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """What is shown of a task, and what its other rows are read by."""
+    """The columns of a task, with the message of its status."""
 
     pk: UUID
     context_id: str
-    """As clients say it."""
+    """The contextId."""
     state: str
     status_at: datetime
     metadata: dict[str, Any]
@@ -62,13 +62,13 @@ _LINKED = (*_OWN, "status_message_id")
 
 
 def task_row(values: Sequence[Any]) -> TaskRow:
-    """Make a task's row of its TASK_FIELDS."""
-    said = MessageRow._make(values[len(_OWN) :])
-    return TaskRow._make([*values[: len(_OWN)], said if said.pk is not None else None])
+    """Return the row that the values of TASK_FIELDS make."""
+    message = MessageRow._make(values[len(_OWN) :])
+    return TaskRow._make([*values[: len(_OWN)], message if message.pk is not None else None])
 
 
 class TaskWithChildren(NamedTuple):
-    """A task, with what belongs to it."""
+    """A task with its messages and artifacts."""
 
     task: TaskRow
     messages: list[MessageRow]
@@ -77,13 +77,18 @@ class TaskWithChildren(NamedTuple):
 
 
 def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChildren | None:
-    """Read a task, if it meets the conditions, with its artifacts and, if wanted, its messages.
+    """Return a task with its children; None where there is no task, or it fails the conditions.
 
-    Its row is read first: what is newer than its number came after it. What belongs to a task that
-    does not meet them is not read either (R11).
+    The task's row is read first, so a child that is newer than the row's `seq` came after it. The
+    children of a task that fails the conditions are not read either (R11).
+
+    Args:
+        pk: The task.
+        messages: Whether its messages are wanted.
+        where: The conditions, as for `filter`.
     """
     found = fetch_with_children(
-        # Where all of its messages are read, that of its status is among them.
+        # Where all messages are read, that of the status is among them.
         selects.prepare_select(models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where),
         _artifacts(task=pk),
         *([_messages(task=pk)] if messages else []),
@@ -100,18 +105,18 @@ def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChi
 
 
 def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> list[TaskRow]:
-    """Read tasks. See `selects.select_models`."""
+    """Return tasks. The arguments are those of `selects.select_models`."""
     found = selects.select_values(models.Task, TASK_FIELDS, order_by=order_by, limit=limit, **where)
     return [task_row(values) for values in found]
 
 
 def messages(tasks: Collection[UUID]) -> list[MessageRow]:
-    """Read tasks' messages, the newest first."""
+    """Return tasks' messages, the newest first."""
     return _made(MessageRow, _of(tasks, _messages))
 
 
 def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
-    """Read tasks' artifacts, in the order in which they were begun."""
+    """Return tasks' artifacts, in the order in which they were begun."""
     return _made(ArtifactRow, _of(tasks, _artifacts))
 
 
@@ -130,5 +135,5 @@ def _artifacts(**where: Any) -> Select:
     )
 
 
-def _made(row: type[Shown], *found: list[Any]) -> list[Shown]:
+def _made(row: type[Columns], *found: list[Any]) -> list[Columns]:
     return [row(*values) for some in found for values in some]

@@ -22,7 +22,7 @@ DEFAULT_PAGE_SIZE = 50
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last task of a page: the next page begins after it."""
+    """The last task of a page. The next page begins after it."""
 
     status_at: datetime
     task_id: UUID
@@ -33,7 +33,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, token: str) -> Self:
-        """Read a page token; raises InvalidParamsError where it is not one of ours."""
+        """Read a page token; raise InvalidParamsError where it is not one of ours."""
         try:
             at, key = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
             cursor = cls(datetime.fromisoformat(at), UUID(key))
@@ -47,7 +47,7 @@ class Cursor:
 
 
 def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
-    """Read one page of the caller's tasks, newest status first.
+    """Return one page of the caller's tasks, newest status first (section 3.1.4).
 
     The number of queries is the same whatever the page holds.
     """
@@ -87,7 +87,7 @@ def _newest_first(where: Mapping[str, Any], token: str, *, limit: int) -> list[T
         return columns.tasks(order_by=order, limit=limit, **where)
     last = Cursor.parse(token)
     same_time = Q(status_at=last.status_at, id__lt=last.task_id)
-    # The first condition alone would skip equals; it is there for the index.
+    # The second condition follows from the first. It is there for the index.
     older = Q(status_at__lt=last.status_at) | same_time
     tasks = models.Task.objects.filter(older, status_at__lte=last.status_at, **where)
     return [task_row(row) for row in tasks.order_by(*order).values_list(*TASK_FIELDS)[:limit]]

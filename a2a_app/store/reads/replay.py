@@ -1,6 +1,6 @@
-"""Replay: a new task as its log makes it, for who has heard all of it: nothing is read.
+"""Replay: a new task, made from events that were heard, so that nothing need be read.
 
-Most tasks have one message, and are followed by its sender until they end.
+Most tasks have one message, and its sender follows them until they end.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from a2a_app.store.events import Appended, Event
 from a2a_app.store.reads.chunks import assemble
 from a2a_app.store.reads.tasks import to_artifact
 
-# A task with more than this is not kept in memory as it grows, but read once at its end.
+# A task with more than this is not held in memory as it grows, but read once at its end.
 MAX_CHARACTERS = 256 * 1024
 
 
 class Replay:
-    """A task from its first message on, as it would be read."""
+    """A task from its first message on, in the form in which reads return it."""
 
     def __init__(self, appended: Appended) -> None:
-        """Begin with what stored the task."""
+        """Begin with the append that stored the task."""
         assert appended.said is not None  # a task begins with a message
         head = appended.head
         self._ids = {"context_id": head.context_id, "task_id": str(head.task_id)}
@@ -35,10 +35,10 @@ class Replay:
             self._add(event)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Go on with the next events."""
+        """Take the next events."""
         for event in events:
             self._characters += len(event.body)
-            # A message of a later turn is not in the log, only that it came.
+            # The log says that a message of a later turn came, and not what is in it.
             self._has_all &= self._characters <= MAX_CHARACTERS and event.turn == 1
             if not self._has_all:
                 self._artifacts.clear()
@@ -46,19 +46,19 @@ class Replay:
             self._add(event)
 
     def end(self, answered: int, *, history_length: int | None) -> protocol.Task | None:
-        """Give the task as it ended; None where it has to be read.
+        """Return the task as it ended; None where it has to be read.
 
         Args:
-            answered: The newest turn that is known to be over. With the end of a task all are: one
-                turn is one message. While it is not known, there may be more.
-            history_length: How many messages, the newest; None: all.
+            answered: The newest turn that is known to be over. The end of a task is the end of all
+                of its turns, and each turn is one message. So 1 says that there are no others.
+            history_length: How many of the newest messages to return; None: all.
         """
         if self._has_all and self._status.state.is_terminal and answered == 1:
             return self.task(history_length=history_length)
         return None
 
     def task(self, *, history_length: int | None) -> protocol.Task:
-        """Give the task as it is by now."""
+        """Return the task as it is by now, with the newest `history_length` messages; None: all."""
         history = [each for each in self._messages if each is not self._status.message]
         if history_length is not None:
             history = history[len(history) - min(history_length, len(history)) :]
@@ -91,6 +91,6 @@ class Replay:
             update = body["artifactUpdate"]
             chunk = update["artifact"]
             if not update.get("append"):
-                # One that begins anew comes after those that have begun meanwhile.
+                # An artifact that begins again comes after those that have begun meanwhile.
                 self._artifacts.pop(chunk["artifactId"], None)
             self._artifacts.setdefault(chunk["artifactId"], []).append(chunk)

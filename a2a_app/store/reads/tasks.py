@@ -1,4 +1,4 @@
-"""Reads: rows back into the protocol's objects. Nothing here changes anything (R10)."""
+"""Tasks: rows back into the protocol's objects. Nothing here changes anything (R10)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,30 +20,31 @@ from a2a_app.store.task_head import TaskHead, find_task_head
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a reader of a task's log stands: after which number, and in which state that is."""
+    """Where a reader of a task's log stands."""
 
     task_id: UUID
     seq: int
+    """The number of the last event that was read; 0: none was."""
     turn: int
     """The turn of that event."""
     state: protocol.TaskState
     """The state after that event."""
     newest: int
-    """The number the log had reached when this was read."""
+    """The newest number of the log when this was read."""
     answered: int
     """The newest turn that was over when this was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A task as it was at one number of its log (section 3.1.6: no event lost in between)."""
+    """A task at one number of its log, so that no event after it is lost (section 3.1.6)."""
 
     task: protocol.Task
     position: Position
 
 
 def owned_task_head(scope: Scope, task_id: str) -> TaskHead:
-    """Read a task's head; raises TaskNotFoundError, also for another owner's."""
+    """Return a task's head; raise TaskNotFoundError, also for another owner's task."""
     found = find_task_head(_key(task_id), **scope.tasks())
     if found is None:
         raise _not_found(task_id)
@@ -62,11 +63,16 @@ def _not_found(task_id: str) -> protocol.TaskNotFoundError:
 
 
 def read_snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
-    """Read a task and its number together; raises TaskNotFoundError.
+    """Return a task together with the number of its newest event; raise TaskNotFoundError.
 
-    The rows are read one after the other while others may write. What is newer than the task's
-    number is left out, so that the whole is the task at exactly that number. (An artifact that was
-    begun anew in between is left out too; the event that did so comes after the number.)
+    The rows may be read one after the other while others write. Rows that are newer than the task's
+    number are left out, so that the result is the task at exactly that number. (An artifact that
+    was begun again in between is left out too. The event that began it comes after the number.)
+
+    Args:
+        scope: The caller's.
+        task_id: The task's id, as the client gave it.
+        history_length: How many of the newest messages to read; None: all (section 3.2.4).
     """
     all_messages = history_length is None
     found = columns.task_with_children(messages=all_messages, pk=_key(task_id), **scope.tasks())
@@ -81,7 +87,7 @@ def read_snapshot(scope: Scope, task_id: str, *, history_length: int | None = No
 
 
 def position_at(scope: Scope, task_id: str, seq: int) -> Position:
-    """Give the place after one number of a task's log, where a stream goes on.
+    """Return the position after one number of a task's log, from which a stream goes on.
 
     Raises TaskNotFoundError, and ValueError where the log has no such number.
     """
@@ -99,7 +105,7 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
 
 
 def position_after(appended: Appended) -> Position:
-    """Give the place after what was just appended."""
+    """Return the position after what was just appended."""
     head, last = appended.head, appended.events[-1]
     return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)
 
@@ -108,20 +114,20 @@ def _newest_position(row: TaskRow) -> Position:
     state = protocol.TaskState(row.state)
     turn = row.turn
     if state.is_interrupted and row.answered < row.turn:
-        # The word may be the client's from an earlier turn, while a later one waits to begin.
+        # The status may be that of an earlier turn, while a later one waits to begin.
         event = models.Event.objects.filter(task=row.pk, seq=row.seq)
         turn = event.values_list("turn", flat=True).get()
     return Position(row.pk, row.seq, turn, state, row.seq, row.answered)
 
 
 def read_positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
-    """Give the newest number and the newest answered turn of many tasks, in one query."""
+    """Return each task's id, newest number and newest answered turn, in one query."""
     tasks = models.Task.objects.filter(pk__in=list(task_ids))
     return list(tasks.values_list("pk", "seq", "answered"))
 
 
 def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
-    """Read the log after a number, at most `limit` events, in order."""
+    """Return the events of a task's log after a number, in order, `limit` at most."""
     found = selects.select_values(
         models.Event,
         ("seq", "turn", "state", "body", "artifact_id"),
@@ -137,7 +143,7 @@ def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
 
 
 def read_messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol.Message]:
-    """Read the newest messages of a conversation, over all its tasks, oldest first."""
+    """Return the newest messages of a conversation, over all of its tasks, oldest first."""
     newest = models.Message.objects.filter(
         context__agent=scope.agent, context__owner=scope.owner, context__context_id=context_id
     ).select_related("context")
@@ -148,14 +154,14 @@ def read_messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol
 def with_details(
     found: Sequence[TaskRow], *, history_length: int | None, include_artifacts: bool
 ) -> list[protocol.Task]:
-    """Make protocol tasks of many rows, with a fixed number of queries for all of them."""
+    """Return the protocol's tasks of many rows, by a fixed number of queries for all of them."""
     history = _history(found, history_length)
     artifacts = _artifacts(found, columns.artifacts(_keys(found))) if include_artifacts else {}
     return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
 
 
 def to_message(row: models.Message | MessageRow, *, context_id: str) -> protocol.Message:
-    """Make the protocol's message of a row."""
+    """Return the protocol's message of a row."""
     return protocol.Message.unchecked(
         message_id=row.message_id,
         context_id=context_id,
@@ -187,7 +193,7 @@ def _task(
 
 
 def _history(found: Sequence[TaskRow], length: int | None) -> dict[UUID, list[protocol.Message]]:
-    """Read the newest `length` messages of each task, all if None (section 3.2.4)."""
+    """Return the newest `length` messages of each task; None: all of them (section 3.2.4)."""
     if length == 0 or not found:
         return {}
     if length is None:
@@ -207,7 +213,7 @@ def _newest(found: Sequence[TaskRow], length: int) -> Iterable[models.Message]:
 def _oldest_first(
     found: Sequence[TaskRow], newest_first: Iterable[models.Message | MessageRow]
 ) -> dict[UUID, list[protocol.Message]]:
-    """Sort messages by their tasks; what is newer than a task's number, or its status, is not."""
+    """Sort messages by task, without those newer than the task's number and that of its status."""
     by_key = {row.pk: row for row in found}
     history: dict[UUID, list[protocol.Message]] = {key: [] for key in by_key}
     for said in newest_first:
@@ -222,7 +228,7 @@ def _oldest_first(
 def _artifacts(
     found: Sequence[TaskRow], known: Sequence[ArtifactRow]
 ) -> dict[UUID, list[protocol.Artifact]]:
-    """Make the artifacts of many tasks, each as it was at its task's number."""
+    """Return the artifacts of many tasks, each as it was at its task's number."""
     numbers = {row.pk: row.seq for row in found}
     begun = [each for each in known if each.first_seq <= numbers[each.task_id]]
     growing = [each for each in begun if _is_open(each, numbers[each.task_id])]
@@ -246,7 +252,7 @@ def _is_open(row: ArtifactRow, seq: int) -> bool:
 def _chunks(
     growing: Sequence[ArtifactRow], numbers: Mapping[UUID, int]
 ) -> dict[tuple[UUID, str], list[dict[str, Any]]]:
-    """Read the chunks of artifacts whose parts are in the log only, in one query."""
+    """Return the chunks of artifacts whose parts are in the log only, by one query."""
     if not growing:
         return {}
     first = {(each.task_id, each.artifact_id): each.first_seq for each in growing}
@@ -274,6 +280,6 @@ def _columns(row: ArtifactRow) -> dict[str, Any]:
 
 
 def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
-    """Make the protocol's artifact of its columns."""
+    """Return the protocol's artifact of its columns."""
     parts = [protocol.Part.known_good(part) for part in columns["parts"]]
     return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})

@@ -35,7 +35,7 @@ OUTCOMES = {
 
 
 class _MovedError(Exception):
-    """The task is no longer at the number that was read."""
+    """The task is no longer at the number at which it was read."""
 
 
 def enqueue_nothing(task_id: UUID) -> None:
@@ -85,9 +85,9 @@ def append(
 
 
 def _held_head(task_id: UUID) -> TaskHead:
-    """Read a task that nobody is quicker with a second time, on any database.
+    """Lock a task's row and return its head; raise TaskGoneError where it was deleted.
 
-    The statement changes nothing, and holds the row: SQLite has no other way. Raises TaskGoneError.
+    The statement changes nothing. SQLite has no other way to lock a row.
     """
     if not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
         raise TaskGoneError
@@ -162,7 +162,7 @@ def _following_steps(
 
 
 def _started_run(change: Change, worker_slot: WorkerSlot | None) -> Row | None:
-    """Make the row of the turn that may begin at once, if there is one and somebody to do it."""
+    """Return the row of the turn that may begin at once, if there is one and a slot for it."""
     if worker_slot is None or not change.turns or not change.before.is_idle:
         return None
     [run] = rows.runs(change, worker_slot)
@@ -176,7 +176,7 @@ def _claim_of(change: Change, run: Row) -> Claim:
 
 
 def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
-    # The task's row points to the run's, and the run's to the task's.
+    # The rows of the task and of the run refer to each other.
     both = connection().features.can_defer_constraint_checks
     holder = run["id"] if run is not None and both else None
     if change.before.seq == 0:
@@ -185,7 +185,7 @@ def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
         batch.insert(models.Task, [rows.task(change, holder)])
         batch.insert(models.Message, rows.messages(change))
     else:
-        # The messages first: the task's row points to one of them.
+        # The messages first: the task's row refers to one of them.
         batch.insert(models.Message, rows.messages(change))
         _move_task(batch, change, holder)
     batch.insert(models.Event, rows.events(change))
@@ -195,7 +195,7 @@ def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
 
 
 def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
-    """Take the next numbers, or find that another has: the guard of every write (R2, R3, R7)."""
+    """Take the next numbers unless another has them: the guard of every write (R2, R3, R7)."""
     before = change.before
     values = rows.task_changes(change)
     held: dict[str, Any] = {} if change.run is None else {"run": change.run.id}
@@ -215,7 +215,7 @@ def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
 
 
 def _add_artifacts(batch: Batch, change: Change) -> None:
-    """Write the artifacts that begin here: the chunks of others are in the log only."""
+    """Write the artifacts that begin here. The chunks of others are in the log only."""
     if change.ends_task:
         for key, first_seq in change.head.artifacts.items():
             open_ = ArtifactChange(first_seq=first_seq, begins=False)
@@ -231,7 +231,7 @@ def _add_artifacts(batch: Batch, change: Change) -> None:
 
 
 def _closing(change: Change) -> list[str]:
-    """Give the artifacts that end here and began earlier."""
+    """Return the ids of the artifacts that end here and began earlier."""
     return [
         key for key, it in change.artifacts.items() if it.last_seq is not None and not it.begins
     ]
@@ -267,7 +267,7 @@ def _add_state(batch: Batch, change: Change) -> None:
 
 
 def _has_others(change: Change) -> bool:
-    """Whether the task that ends here may have runs besides the one that ends it."""
+    """Tell whether the task ends here and may have runs besides the one that ends it."""
     return change.ends_task and (change.run is None or change.run.turn != change.head.turn)
 
 

@@ -1,4 +1,4 @@
-"""Keeping: bytes too large for a row go to the storage before what they are a part of is stored."""
+"""Attachments: bytes too large for a row, stored before the message or update that has them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,10 +31,10 @@ T = TypeVar("T", bound=Update | protocol.Message)
 
 
 class StoredAttachments(Generic[T]):
-    """Updates or messages as they are stored: large bytes are files, and so are links to files.
+    """Updates or messages whose large bytes, and links to files, have become references to files.
 
-    An asynchronous context manager. Inside, `items` are to be stored and `keys` taken with them, by
-    one transaction. If that fails, the files are deleted.
+    An asynchronous context manager. Inside it, one transaction stores `items` and attaches the
+    files of `keys` to them. If that fails, the files are deleted.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class StoredAttachments(Generic[T]):
         """Prepare to store items.
 
         Args:
-            items: What is to be stored.
-            owner: Whose files they may name.
-            task_id: Whose they become; None: no task's.
+            items: The updates or messages.
+            owner: The owner whose files they may name.
+            task_id: The task that the files become part of; None: no task.
             run: Does a unit of database work.
         """
         self.items = list(items)
@@ -62,12 +62,12 @@ class StoredAttachments(Generic[T]):
         self._contents: list[tuple[models.File, bytes]] = []
 
     async def __aenter__(self) -> "StoredAttachments[T]":
-        """Store the files; raises UnknownFileError, and whatever the storage raises."""
+        """Store the files; raise UnknownFileError, or whatever the storage raises."""
         limit = conf.current().raw_limit
         for item in self.items:
             for part in _parts(item):
                 if part.url is not None or _is_large(part, limit):
-                    await self._keep(limit)
+                    await self._store(limit)
                     return self
         return self
 
@@ -77,11 +77,12 @@ class StoredAttachments(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Whoever is cancelled does not know what becomes of the transaction: a later one looks.
+        # A caller that is cancelled does not know what becomes of the transaction. If the files
+        # stay unattached, a later caller deletes them.
         if self.keys and isinstance(error, Exception):
             await delete_unattached_later(self.keys)
 
-    async def _keep(self, limit: int) -> None:
+    async def _store(self, limit: int) -> None:
         parts = [part for item in self.items for part in _parts(item)]
         urls = {part.url for part in parts if part.url is not None}
         named = {url: key for url in urls if (key := file_named_by(url, self._owner)) is not None}
@@ -128,7 +129,7 @@ class StoredAttachments(Generic[T]):
         return row
 
     def _another_row(self, part: Part, first: models.File) -> models.File:
-        """Make a row for bytes that are there: each task has its own, and may go before another."""
+        """Make another row for bytes that are stored: a task may be deleted before another one."""
         row = self._new_row(part, first.size)
         row.storage, row.name = first.storage, first.name
         row.filename = part.filename or first.filename
@@ -136,9 +137,9 @@ class StoredAttachments(Generic[T]):
         return row
 
 
-def with_attachments(kept: StoredAttachments[Update]) -> list[Update]:
-    """Give updates together with that which takes their files."""
-    return [FilesAttached(kept.keys), *kept.items] if kept.keys else kept.items
+def with_attachments(stored: StoredAttachments[Update]) -> list[Update]:
+    """Return the updates together with the one that attaches their files."""
+    return [FilesAttached(stored.keys), *stored.items] if stored.keys else stored.items
 
 
 def _is_large(part: Part, limit: int) -> bool:

@@ -1,4 +1,4 @@
-"""Contexts: where conversations begin, and what is said in them outside any task."""
+"""Contexts: the beginning of conversations, and messages in them that belong to no task."""
 
 from collections.abc import Collection
 from typing import Any
@@ -18,7 +18,7 @@ from a2a_app.store.writes.idempotency import remember_message
 
 
 def open_context(scope: Scope, context_id: str) -> UUID:
-    """Give the key of the owner's conversation of that contextId, old or new (section 3.4.1)."""
+    """Return the key of the owner's conversation of a contextId, old or new (section 3.4.1)."""
     named: dict[str, Any] = {"agent": scope.agent, "owner": scope.owner, "context_id": context_id}
     known = selects.select_values(models.Context, ("pk",), **named)
     if known:
@@ -36,11 +36,18 @@ def record(
     key: MessageKey | None = None,
     files: Collection[UUID] = (),
 ) -> None:
-    """Keep a message and its answer, which belong to a conversation but to no task.
+    """Store a message and its answer, which belong to a conversation but to no task.
 
-    With them their files are taken.
+    Args:
+        scope: The caller's.
+        context_id: The conversation.
+        message: The client's message.
+        answer: The agent's.
+        key: The message's key, if it has one.
+        files: The files that are attached to both.
 
-    Raises AlreadySentError where another was quicker to answer the message of this key.
+    Raises:
+        AlreadySentError: Another request was quicker to answer the message of this key.
     """
     context = open_context(scope, context_id)
     at = timezone.now()
@@ -54,15 +61,15 @@ def record(
 
 
 def new_context_id() -> str:
-    """Make a contextId for a client that named none."""
+    """Return a contextId for a client that named none."""
     return str(new_key())
 
 
 def new_context_key() -> UUID:
-    """Make the key of a context that is stored with its first task."""
+    """Return the key for a context that is stored with its first task."""
     return new_key()
 
 
 def new_task_id() -> UUID:
-    """Make a task's id before the task, so that a stream can listen before there is news."""
+    """Return a task's id before there is the task, so that a stream can listen to it first."""
     return new_key()

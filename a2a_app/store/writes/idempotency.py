@@ -1,4 +1,4 @@
-"""Sendings: messages that are not to be taken twice, and what became of them (section 3.3.1)."""
+"""Idempotency: messages that must not be taken twice, and what they led to (section 3.3.1)."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,13 +13,13 @@ from a2a_app.store.reads.tasks import to_message
 from a2a_app.store.refusals import AlreadySentError, OtherContentError
 from a2a_app.store.updates import MessageKey
 
-# Each sending adds one row and takes away so many old ones: the table does not grow for ever.
+# Each message with a key adds one row and deletes so many old ones, so that the table stays small.
 PRUNED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierSend:
-    """What became of a message: a turn of a task, or an answer without a task."""
+    """What an earlier message has led to: a turn of a task, or an answer without a task."""
 
     task_id: UUID | None
     turn: int
@@ -27,9 +27,12 @@ class EarlierSend:
 
 
 def find_earlier_send(scope: Scope, key: MessageKey) -> EarlierSend | None:
-    """Find what became of the first message under a key; None: there was none, or long ago.
+    """Return what the first message under a key has led to; None: there was none, or long ago.
 
-    Raises OtherContentError where that was another message. Not for use in a transaction.
+    Not for use in a transaction.
+
+    Raises:
+        OtherContentError: The earlier message was another one.
     """
     _prune()
     mine = models.IdempotencyKey.objects.filter(agent=scope.agent, owner=scope.owner, key=key.name)
@@ -55,9 +58,17 @@ def remember_message(
     turn: int = 0,
     answer: UUID | None = None,
 ) -> None:
-    """Keep what became of a message, in the transaction that stores it.
+    """Store what a message has led to, in the transaction that stores the message.
 
-    Raises AlreadySentError where another was quicker; the transaction is to be given up.
+    Args:
+        scope: The caller's.
+        key: The message's key.
+        task: The task; None: it was answered without one.
+        turn: The message's turn of the task.
+        answer: The key of the answer without a task.
+
+    Raises:
+        AlreadySentError: Another request was quicker. The transaction has to be given up.
     """
     until = timezone.now() + timedelta(seconds=conf.current().idempotency_seconds)
     try:
@@ -76,9 +87,9 @@ def remember_message(
 
 
 def _prune() -> None:
-    """Forget some of what was kept for long enough.
+    """Delete some rows that have expired.
 
-    Row by row, each on its own, so that two processes which do so never wait for one another.
+    Each by a statement of its own, so that two processes that do so never wait for one another.
     """
     old = models.IdempotencyKey.objects.filter(expires_at__lte=timezone.now())
     for row in old.order_by("expires_at")[:PRUNED]:

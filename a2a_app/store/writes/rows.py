@@ -1,4 +1,4 @@
-"""Rows: what a change of a task is in terms of tables."""
+"""Rows: a change of a task in terms of tables."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -20,11 +20,11 @@ from a2a_app.store.writes.projection import Change
 
 ARTIFACT_FIELDS = (
     "name", "description", "parts", "metadata", "extensions", "first_seq", "last_seq",
-)  # fmt: skip  # one line says what an artifact that begins again overwrites
+)  # fmt: skip  # as one list: what an artifact that begins again overwrites
 
 
 def task_changes(change: Change) -> dict[str, Any]:
-    """Give the columns of the task's row that the change sets."""
+    """Return the columns of the task's row that the change sets."""
     head = head_after(change)
     columns: dict[str, Any] = {"seq": head.seq}
     if change.turns:
@@ -40,7 +40,7 @@ def task_changes(change: Change) -> dict[str, Any]:
 
 
 def head_after(change: Change) -> TaskHead:
-    """Give the head once the change is stored: a run that is over lets go of the task."""
+    """Return the head once the change is stored: a run that is over no longer holds the task."""
     if change.ends_task:
         return replace(change.head, answered=change.head.turn, run_id=None)
     if change.returned and change.run is not None:
@@ -49,7 +49,7 @@ def head_after(change: Change) -> TaskHead:
 
 
 def task(change: Change, run: UUID | None) -> Row:
-    """Make the row of a new task, held by a run or by none."""
+    """Return the row of a new task, held by a run or by none."""
     head = change.head
     return {
         "id": head.task_id,
@@ -71,7 +71,7 @@ def task(change: Change, run: UUID | None) -> Row:
 
 
 def events(change: Change) -> list[Row]:
-    """Make the rows of the log."""
+    """Return the rows of the log."""
     return [
         {
             "task_id": change.head.task_id,
@@ -87,7 +87,7 @@ def events(change: Change) -> list[Row]:
 
 
 def messages(change: Change) -> list[Row]:
-    """Make the rows of the messages that came with the change."""
+    """Return the rows of the messages that came with the change."""
     context, task_id, at = change.head.context_key, change.head.task_id, change.at
     return [
         message(new.message, key=new.key, context=context, task=task_id, seq=new.seq, at=at)
@@ -104,7 +104,7 @@ def message(
     task: UUID | None = None,
     seq: int = 0,
 ) -> Row:
-    """Make the row of one message."""
+    """Return the row of one message."""
     return {
         "id": key,
         "context_id": context,
@@ -121,7 +121,7 @@ def message(
 
 
 def context(change: Change) -> Row:
-    """Make the row of the conversation that a new task begins."""
+    """Return the row of the conversation that a new task begins."""
     head = change.head
     return {
         "id": head.context_key,
@@ -135,7 +135,7 @@ def context(change: Change) -> Row:
 
 
 def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
-    """Make the rows of the turns to do: the order to run them, stored with the message (R6)."""
+    """Return the rows of the turns to do, which are stored with the message (R6)."""
     return [
         {
             "id": new_key(),
@@ -159,8 +159,8 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
 
 
 def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
-    """Give the columns of a run's row that its end sets."""
-    # What an agent raised may say anything. Not to store it would be no end at all.
+    """Return the columns of a run's row that its end sets."""
+    # What an agent raised may be any text. If it could not be stored, the run would have no end.
     return {
         "ended_at": timezone.now(),
         "lease_until": None,
@@ -170,31 +170,31 @@ def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
 
 
 def artifact(change: Change, artifact_id: str) -> Row:
-    """Make the row of an artifact that begins in this change, closed or open."""
+    """Return the row of an artifact that begins in this change, closed or open."""
     changed = change.artifacts[artifact_id]
     closed = changed.last_seq is not None
-    # Of one that is open the log has the parts, and whoever reads it puts them together.
-    known = changed.chunks if closed else changed.chunks[:1]
-    whole = assemble([chunk.to_dict() for chunk in known])
+    # The parts of an open artifact are in the log, and reads assemble them.
+    chunks = changed.chunks if closed else changed.chunks[:1]
+    columns = assemble([chunk.to_dict() for chunk in chunks])
     return {
         "id": new_key(),
         "task_id": change.head.task_id,
         "artifact_id": artifact_id,
-        **whole,
-        "parts": whole["parts"] if closed else [],
+        **columns,
+        "parts": columns["parts"] if closed else [],
         "first_seq": changed.first_seq,
         "last_seq": changed.last_seq,
     }
 
 
 def close_artifact(change: Change, artifact_id: str) -> None:
-    """Give an artifact that began earlier its parts: those in the log, this change's included."""
+    """Write the parts of an artifact that began earlier, from the log with this change's events."""
     changed = change.artifacts[artifact_id]
     task_id, last = change.head.task_id, change.head.seq
-    whole = assemble(logged_chunks(task_id, artifact_id, changed.first_seq, last))
+    columns = assemble(logged_chunks(task_id, artifact_id, changed.first_seq, last))
     statements.update(
         models.Artifact,
-        {"last_seq": changed.last_seq, **whole},
+        {"last_seq": changed.last_seq, **columns},
         task=task_id,
         artifact_id=artifact_id,
     )

@@ -1,4 +1,4 @@
-"""The writer: how one run appends. What comes during a commit goes into the next one."""
+"""Writer: how one run appends. Updates that come during a commit go into the next one."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from a2a_app.store.writes.projection import check
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# How many updates one transaction takes, and so how many may wait: an agent that is faster than
-# the database waits for it, instead of filling the memory.
+# How many updates one transaction takes, and so how many may wait. An agent that is faster than the
+# database waits for it, and does not fill the memory.
 BATCH = 128
 
 
 class Writer:
-    """Appends a run's updates in order, grouped: one transaction for all that is waiting."""
+    """Appends a run's updates in order, with one transaction for all that are waiting."""
 
     def __init__(self, head: TaskHead, run: RunKey, *, on_loss: Callable[[], None]) -> None:
         """Write for a run that holds its task.
@@ -35,7 +35,7 @@ class Writer:
         Args:
             head: The task as it was claimed.
             run: The run, checked at every write.
-            on_loss: Called once if the task has ended or is another run's: all else is in vain.
+            on_loss: Called once if the task has ended or is another run's, and work is pointless.
         """
         self.head = head
         self._checked = head
@@ -49,10 +49,13 @@ class Writer:
         self._failure: Exception | None = None
 
     async def put(self, *updates: Update) -> None:
-        """Accept updates, after those before them and in one transaction.
+        """Accept updates, to be committed in one transaction and after those before them.
 
-        Returns once there is room for more; after a terminal or interrupted status, and after the
-        end of the turn, once all is committed. Raises Refused where the rules forbid an update.
+        Returns once there is room for more. After a terminal or interrupted status, and after the
+        end of the turn, returns once all of it is committed.
+
+        Raises:
+            Refused: The rules forbid an update, or an earlier one could not be written.
         """
         self.accept(*updates)
         if any(_rests(update) for update in updates):
@@ -62,7 +65,7 @@ class Writer:
         self._raise_failure()
 
     def accept(self, *updates: Update) -> None:
-        """Accept updates as `put` does, and wait for nothing: they are committed soon."""
+        """Accept updates as `put` does, without waiting. They are committed soon."""
         self._raise_failure()
         checked = self._checked
         for update in updates:
@@ -75,21 +78,21 @@ class Writer:
 
     @property
     def ends_task(self) -> bool:
-        """Whether what was accepted ends the task."""
+        """Whether the updates accepted so far end the task."""
         return self._checked.state.is_terminal
 
     @property
     def is_writing(self) -> bool:
-        """Whether something that was accepted is not yet known to be committed."""
+        """Whether an accepted update is not yet known to be committed."""
         return self._flushing is not None
 
     def refuse(self) -> None:
-        """Refuse whatever comes from now on: the run is known to have lost its task."""
+        """Refuse all further updates, since the run is known to have lost its task."""
         self._failure = self._failure or RunLostError()
         self._waiting.clear()
 
     async def flushed(self) -> None:
-        """Wait until everything accepted so far is committed; raises what went wrong."""
+        """Wait until everything accepted so far is committed; raise what went wrong."""
         while self._flushing is not None:
             await self._next_commit()
         self._raise_failure()
@@ -99,7 +102,7 @@ class Writer:
         await self._committed.wait()
 
     async def _flush(self) -> None:
-        """Commit what waits until nothing does, and tell of each commit before the next one."""
+        """Commit until nothing waits, and notify others of each commit before the next one."""
         try:
             while self._waiting and self._failure is None:
                 batch, self._waiting = self._waiting, []
@@ -107,8 +110,8 @@ class Writer:
                 self.head = appended.head
                 await notify(appended)
                 self._committed.set()
-        except Exception as error:  # kept for the agent's next verb, where it is raised
-            # That the run has lost its task says more than the broken connection on which it did.
+        except Exception as error:  # raised by the agent's next verb
+            # That the run has lost its task says more than the error of a connection.
             self._failure = self._failure or error
             self._waiting.clear()
             if isinstance(error, TaskEndedError | RunLostError):
@@ -118,16 +121,16 @@ class Writer:
             self._committed.set()
 
     async def _commit(self, batch: list[Update]) -> Appended:
-        """Append a batch, whose files are stored before it."""
+        """Append a batch, and store its files before."""
         head, now = self.head, current_time()
-        kept = StoredAttachments(batch, owner=head.owner, task_id=head.task_id, run=self._persist)
-        async with kept:
+        stored = StoredAttachments(batch, owner=head.owner, task_id=head.task_id, run=self._persist)
+        async with stored:
             return await self._insist(
-                partial(append, head, with_attachments(kept), run=self._run, now=now)
+                partial(append, head, with_attachments(stored), run=self._run, now=now)
             )
 
     async def _persist(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do a unit of work that may be done twice, while the database is away."""
+        """Do a unit of work that may be done twice, and retry it while the database is away."""
         return await self._insist(lambda **_: work(*args, **kwargs))
 
     async def _insist(self, work: Callable[..., T]) -> T:
@@ -154,12 +157,13 @@ async def write(
     enqueue: Callable[[UUID], None] = enqueue_nothing,
     worker_slot: WorkerSlot | None = None,
 ) -> Appended:
-    """Append one update outside any writer (a client's message, a cancel), and tell of it.
+    """Append one update outside any writer, such as a client's message, and notify others of it.
 
-    Commit and telling belong together: a caller that may be cancelled shields this call.
+    The commit and the notification belong together: a caller that may be cancelled shields this
+    call. The other arguments are those of `append`.
     """
-    async with StoredAttachments([update], owner=head.owner, task_id=head.task_id) as kept:
-        updates = with_attachments(kept)
+    async with StoredAttachments([update], owner=head.owner, task_id=head.task_id) as stored:
+        updates = with_attachments(stored)
         appended = await database.run(
             append, head, updates, run=run, enqueue=enqueue, worker_slot=worker_slot
         )
