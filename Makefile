@@ -42,7 +42,7 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 	$(BIN)/ruff format .
 
 docs: $(VENV)/docs.stamp ## Build the documentation site in build/site, strictly
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/dev.stamp ## Measure for an hour, and write docs/performance.md
 	$(BIN)/python -m benchmarks --write

@@ -1,8 +1,8 @@
 """Hooks of the documentation site, which `mkdocs.yml` names.
 
-The pages of `docs` link to each other, and to other files of the repository, by relative paths. So they
-can be read wherever the repository is. On the site a few of these files are pages of their own, and links
-to the others lead into the repository, whose address is in `pyproject.toml`.
+The pages of `docs` link to each other, and to other files of the repository, by relative paths.
+So they can be read wherever the repository is. On the site a few of these files are pages of their
+own, and links to the others lead into the repository, whose address is in `pyproject.toml`.
 """
 
 import os
