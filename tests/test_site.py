@@ -133,7 +133,7 @@ def package_page(tmp_path_factory: pytest.TempPathFactory) -> Html:
     [metadata] = copy.glob("*.dist-info/METADATA")
     message = email.message_from_string(metadata.read_text())
     assert message["Description-Content-Type"] == "text/markdown"
-    return Html(markdown(message.get_payload(), extensions=["fenced_code", "tables"]))
+    return Html(markdown(str(message.get_payload()), extensions=["fenced_code", "tables"]))
 
 
 def test_every_link_of_the_packages_page_is_absolute_and_ours_lead_to_files(
