@@ -25,7 +25,7 @@ from a2a_app.store.updates import MessageKey, MessageReceived, Webhook
 from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id, open_context
 from a2a_app.store.writes.writer import write
 
-MAX_ID = 255
+MAX_ID_CHARACTERS = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
 
 
@@ -129,8 +129,10 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
     if message.role is not protocol.Role.USER:
         raise InvalidParamsError.of("message.role", "must be ROLE_USER: clients speak for users")
     for name, value in (("messageId", message.message_id), ("contextId", message.context_id)):
-        if len(value) > MAX_ID:
-            raise InvalidParamsError.of(f"message.{name}", f"must not be longer than {MAX_ID}")
+        if len(value) > MAX_ID_CHARACTERS:
+            raise InvalidParamsError.of(
+                f"message.{name}", f"must not be longer than {MAX_ID_CHARACTERS}"
+            )
     check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
