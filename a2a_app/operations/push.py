@@ -68,6 +68,21 @@ async def checked_webhook(
     Raises:
         InvalidParamsError: A field is wrong, or requests to the host are not allowed.
     """
+    _check_fields(config, path)
+    try:
+        parts = check_url(config.url)
+        await resolve(parts)
+    except TargetError as error:
+        raise InvalidParamsError.of(f"{path}url", str(error)) from None
+    return Webhook(
+        config,
+        host=parts.hostname or "",
+        payload=call.push_payload,
+        base_url=call.base_url(),
+    )
+
+
+def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:
     authentication = config.authentication or protocol.AuthenticationInfo.model_construct(scheme="")
     values = {
         "id": config.id,
@@ -84,14 +99,3 @@ async def checked_webhook(
             raise InvalidParamsError.of(
                 f"{path}{name}", f"must not be longer than {MAX_CHARACTERS}"
             )
-    try:
-        parts = check_url(config.url)
-        await resolve(parts)
-    except TargetError as error:
-        raise InvalidParamsError.of(f"{path}url", str(error)) from None
-    return Webhook(
-        config,
-        host=parts.hostname or "",
-        payload=call.push_payload,
-        base_url=call.base_url(),
-    )
