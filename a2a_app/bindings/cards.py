@@ -143,9 +143,8 @@ def serve_keys(request: HttpRequest) -> HttpResponseBase:
     """
     if not conf.current().signing_key:
         raise Http404("Cards are not signed here.")
-    from a2a_app.agents import (
-        signing,
-    )  # imported here, because the extra `signing` has its libraries
+    # Imported here, because its libraries come with the extra `signing`.
+    from a2a_app.agents import signing
 
     body = json.dumps({"keys": [signing.signing_key().public]})
     return public_response(request, body, changed_at=registry.changed_at)

@@ -40,14 +40,14 @@ class Api(NinjaAPI):
     def add_route(
         self, verb: str, path: str, view: Callable[..., Any], fields: list[str], **options: Any
     ) -> None:
-        """Add a view whose arguments are known when it is added only.
+        """Add a view that takes the fields of its path as `**fields`.
 
         Args:
             verb: The HTTP method.
             path: The template of the path.
-            view: The view, which takes the fields as keyword arguments (`**fields`).
-            fields: The fields of the path that the view's signature does not name. django-ninja
-                passes on only what it knows.
+            view: The view.
+            fields: The names of those fields. django-ninja passes on no field that neither the
+                view's signature nor this list has.
             **options: Options of django-ninja's `api_operation`.
         """
         for field in fields:

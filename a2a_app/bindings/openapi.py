@@ -79,7 +79,7 @@ _STATUS_SCHEMA = {
 
 
 class _JsonSchema(GenerateJsonSchema):
-    """Schemas of what goes over the wire: without Python's defaults, nulls and titles."""
+    """The schemas of JSON on the wire, without the defaults, nulls and titles of Python."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])

@@ -43,14 +43,14 @@ class RestResponder(Responder):
 
     def _response(self, body: str, *, status: int = 200) -> HttpResponse:
         response = super()._response(body, status=status)
-        # The response to a GET is for this caller only, and is another one the next moment.
+        # The response to a GET is for this caller only, and is out of date the next moment.
         response["Cache-Control"] = "no-store"
         return response
 
 
 @lru_cache(maxsize=32)
 def _preferred(accept: str, media_types: tuple[str, ...]) -> str:
-    """Return the media type that a client prefers, and the first one if it does not mind.
+    """Return the media type that a client prefers, and the first one if it has no preference.
 
     Cached, because clients of one kind all send the same header, and Django needs as long to parse
     it as we need for the request.

@@ -100,6 +100,6 @@ def _challenge(scheme: SecurityScheme) -> str:
     if scheme.oauth2_security_scheme or scheme.open_id_connect_security_scheme:
         return f'Bearer realm="{REALM}"'
     if (key := scheme.api_key_security_scheme) is not None:
-        # There is no registered scheme for it. This one tells people what is missing.
+        # No scheme is registered for API keys. This one tells people what is missing.
         return f'ApiKey realm="{REALM}", in="{key.location}", name="{key.name}"'
     return ""

@@ -15,7 +15,7 @@ from a2a_app.layers.connection import FAILURES
 from a2a_app.layers.loop_state import LoopState
 from a2a_app.layers.payloads import Message, pack
 
-# They detect a connection that broke without a word, such as one that a firewall forgot.
+# They detect a connection that neither side has closed, such as one that a firewall forgot.
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 

@@ -103,7 +103,7 @@ async def _accept_and_wait(
     The follower listens before the message is stored, and so misses no event.
 
     Returns:
-        The task, if the events that came in the meantime tell all of it; else None.
+        The task, if it can be made of the events that came in the meantime; else None.
     """
     async with _follower(head) as follower:
         appended = await _accept(head, received)

@@ -50,7 +50,7 @@ async def delete_push_config(
 
 
 def _with_tenant(call: Call, config: TaskPushNotificationConfig) -> TaskPushNotificationConfig:
-    """Name the tenant as the client did, who knows it from the card (section 4.3.1)."""
+    """Name the tenant as the client did, which has the name from the card (section 4.3.1)."""
     return config.model_copy(update={"tenant": call.tenant})
 
 

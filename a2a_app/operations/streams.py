@@ -3,7 +3,7 @@
 A stream lives for hours, and a generator keeps its arguments for as long as it lives. So nothing of
 the request may be an argument of one: neither the call, nor the parameters, nor the message (R14).
 A streaming operation is therefore a coroutine. It checks the request, stores or reads the task, and
-returns the stream, which has no more than a place in the task's log.
+returns the stream, which holds only a position in the task's log.
 """
 
 from collections.abc import AsyncGenerator, Coroutine

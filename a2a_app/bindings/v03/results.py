@@ -87,7 +87,7 @@ class Schema:
 
 
 class Proto(Schema):
-    """The results of HTTP+JSON, in which the name of its member tells the type of an object."""
+    """The results of HTTP+JSON, in which the name of a member is the type of the object in it."""
 
     def event(self, response: Json) -> Any:
         """Convert a StreamResponse or a SendMessageResponse, which keeps its one member."""
