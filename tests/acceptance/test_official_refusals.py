@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.acceptance.official import CALLS, MESSAGES, RPC_CALLS, Connect, both_ways, connected
+from tests.acceptance.refusals import CALLS, MESSAGES, RPC_CALLS
+from tests.clients.sdk import Connect, both_ways, connected
 
 
 @pytest.mark.parametrize("what", RPC_CALLS)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import installed
-from tests.acceptance.official import served
-from tests.servers import ROOT, Process
+from tests.servers import ROOT, Process, served
 
 SDK = "a2a-sdk==0.3.*"
 SECONDS = 90

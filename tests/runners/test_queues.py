@@ -15,9 +15,10 @@ from pytest_django import Settings
 from a2a_app import runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
+from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.runners.loops import run_in_background
 from a2a_app.runners.procrastinate import QUEUE, connector_of_worker
-from tests.calls import client_of
+from tests.clients.operations import client_of
 from tests.tasks import begin
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -62,6 +63,12 @@ async def rows_read(worker: AsyncConnection) -> int:
 
 async def one_row(worker: AsyncConnection, query: Any, given: Any = ()) -> Any:
     return await (await worker.execute(query, given)).fetchone()
+
+
+def test_the_runner_is_chosen_by_name_or_by_path(settings: Settings) -> None:
+    for name in ("embedded", "a2a_app.runners.embedded.EmbeddedRunner"):
+        settings.A2A = {"RUNNER": name}
+        assert isinstance(runners.current(), EmbeddedRunner)
 
 
 def test_procrastinate_is_for_postgresql_and_says_so_elsewhere(settings: Settings) -> None:

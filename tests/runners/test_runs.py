@@ -14,12 +14,12 @@ from pytest_django import Settings
 from a2a_app import broadcast, database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
-from a2a_app.protocol import TaskNotCancelableError, TaskState
+from a2a_app.protocol import TaskState
 from a2a_app.runners.worker import Worker, lease
 from a2a_app.store.claims import WorkerSlot
-from tests.calls import client_of
-from tests.rpc import state
-from tests.tasks import SCOPE, begin, claim_of, claimed
+from tests.clients.operations import client_of
+from tests.tasks import SCOPE, begin, begin_and_claim, claim_of
+from tests.wire import state
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -173,27 +173,6 @@ async def test_an_agent_may_tidy_up_after_it_has_ended_its_task(settings: Settin
         await asyncio.wait_for(tidied.wait(), SECONDS)
 
 
-async def test_an_agent_that_cannot_be_stopped_is_not_canceled() -> None:
-    async def agent(turn: Turn) -> None:
-        await turn.input_required("?")
-
-    with client_of(agent, cancelable=False) as client:
-        task = await client.send()
-        with pytest.raises(TaskNotCancelableError):
-            await client.cancel(task.id)
-
-
-async def test_a_completed_task_is_not_canceled() -> None:
-    async def agent(turn: Turn) -> None:
-        return
-
-    with client_of(agent) as client:
-        task = await client.send()
-        with pytest.raises(TaskNotCancelableError):
-            await client.cancel(task.id)
-        assert (await client.get(task.id)).status.state is TaskState.COMPLETED
-
-
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
@@ -259,7 +238,7 @@ async def test_a_run_whose_process_is_gone_is_begun_again_or_its_task_failed(
     async def load(turn: Turn) -> str:
         return f"attempt {turn.attempt}"
 
-    lost = await database.run(claimed, "a process that is gone")
+    lost = await database.run(begin_and_claim, "a process that is gone")
     await database.run(lambda: models.Run.objects.update(lease_until=timezone.now()))
     with client_of(load, attempts=attempts) as client:
         stream = client.subscribe(str(lost.head.task_id))
