@@ -37,7 +37,7 @@ async def ask(rpc: JsonRpcClient, header: str) -> dict[str, Any]:
     return await rpc.call("ListTasks", {}, Authorization=header)
 
 
-async def test_a_key_lets_its_user_in_and_nobody_sees_what_is_anothers(
+async def test_a_key_lets_its_user_in_and_nobody_sees_the_tasks_of_others(
     keys_only: None, rpc: JsonRpcClient
 ) -> None:
     ann, bob = await sync_to_async(issue)("ann"), await sync_to_async(issue)("bob")
@@ -78,7 +78,7 @@ async def test_the_key_of_an_inactive_user_is_refused(keys_only: None, rpc: Json
     assert error_of(await ask(rpc, f"Bearer {key}")) == UNKNOWN
 
 
-async def test_what_is_no_key_is_refused(keys_only: None, rpc: JsonRpcClient) -> None:
+async def test_a_header_without_a_valid_key_is_refused(keys_only: None, rpc: JsonRpcClient) -> None:
     key = await sync_to_async(issue)()
     other = key[:-1] + ("A" if key[-1] != "A" else "B")
     bad = ("", key, f"Basic {key}", "Bearer", "Bearer \u00e9", f"Bearer {other}", f"Bearer {key}x")

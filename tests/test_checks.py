@@ -165,7 +165,7 @@ def test_a_channel_layer_that_cannot_be_made_is_found_by_a_check(
     assert complaint in finding.msg
 
 
-def test_what_is_unsafe_in_production_is_found_by_the_deployment_checks(
+def test_an_unsafe_setting_in_production_is_found_by_the_deployment_checks(
     settings: Settings,
 ) -> None:
     settings.A2A = {**settings.A2A, "ANONYMOUS": "share", "PUBLIC_URL": ""}

@@ -117,7 +117,7 @@ async def test_two_streams_and_a_late_one_see_the_same_and_one_that_comes_back_s
             assert stream[1:] == seen[stream[0][0] - 1 :]
 
 
-async def test_a_stream_that_comes_back_is_answered_before_there_is_news(
+async def test_a_stream_that_comes_back_is_answered_before_there_is_an_event(
     serve: Serve, database: str
 ) -> None:
     served = serve(database, KEEPALIVE_SECONDS=600)

@@ -47,7 +47,7 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
-async def test_what_one_server_takes_a_worker_does_and_the_other_server_streams(
+async def test_a_worker_does_the_turn_of_one_server_and_the_other_server_streams_it(
     cluster: Process,
 ) -> None:
     one, other = urls(cluster)

@@ -97,7 +97,7 @@ async def test_a_stream_comes_through_as_it_happens_and_is_resumed_when_its_serv
     assert state(rest[-1][1]) == "CANCELED"
 
 
-async def test_what_clients_say_of_their_path_and_host_is_not_believed(site: Site) -> None:
+async def test_headers_of_clients_about_their_path_and_host_are_not_believed(site: Site) -> None:
     headers = {"Daphne-Root-Path": "/elsewhere"}
     async with httpx.AsyncClient(timeout=SECONDS) as client:
         direct, proxied = [

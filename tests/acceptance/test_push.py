@@ -22,7 +22,7 @@ OPEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-async def test_what_a_killed_server_had_not_delivered_the_next_one_delivers(
+async def test_the_next_server_delivers_the_events_that_a_killed_one_had_not(
     serve: Serve, database: Any
 ) -> None:
     served = serve(database, **OPEN)

@@ -81,7 +81,7 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_can(
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-async def test_what_a_worker_gives_up_another_begins_again_at_once(
+async def test_a_turn_that_a_worker_gives_up_is_begun_again_by_another_at_once(
     database_url: str, queue: Queue
 ) -> None:
     quick = {**LONG, "SWEEP_SECONDS": 0.2, "SHUTDOWN_SECONDS": 0.1}

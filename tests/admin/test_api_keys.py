@@ -75,6 +75,6 @@ def test_a_revoked_key_is_refused(ann: User) -> None:
     assert "Revoked: 0." in admin.post(LIST, chosen, follow=True).content.decode()
 
 
-def test_only_who_may_add_keys_issues_them(ann: User) -> None:
+def test_only_staff_with_the_permission_to_add_keys_issues_them(ann: User) -> None:
     assert issue(browser("view_apikey"), ann).status_code == 403
     assert not ApiKey.objects.exists()

@@ -71,7 +71,7 @@ async def test_a_files_own_page_has_the_link_too(runtime: None) -> None:
     assert HOSTILE not in page
 
 
-async def test_who_may_view_files_may_download_them(runtime: None) -> None:
+async def test_staff_that_may_view_files_may_download_them(runtime: None) -> None:
     response = await ask(content_url(await stored()), "view_file")
     assert isinstance(response, StreamingHttpResponse)
     assert b"".join([piece async for piece in response]) == CONTENT
@@ -80,7 +80,7 @@ async def test_who_may_view_files_may_download_them(runtime: None) -> None:
     response.close()
 
 
-async def test_who_may_only_view_tasks_may_not(runtime: None) -> None:
+async def test_staff_that_may_only_view_tasks_downloads_no_files(runtime: None) -> None:
     assert (await ask(content_url(await stored()), "view_task")).status_code == 403
 
 

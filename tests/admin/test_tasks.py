@@ -200,7 +200,7 @@ def test_nobody_adds_changes_or_deletes_anything(model: str) -> None:
 
 
 @pytest.mark.django_db
-def test_who_may_not_view_tasks_sees_none() -> None:
+def test_staff_that_may_not_view_tasks_sees_none() -> None:
     task_id = begin().head.task_id
     someone = browser("view_context")
     assert someone.get(TASKS).status_code == 403
@@ -263,7 +263,7 @@ async def test_a_task_whose_agent_is_gone_is_not_canceled_and_the_admin_says_why
     assert f"{task.id}: there is no agent &#x27;conversation&#x27; any more." in page
 
 
-async def test_who_may_only_view_tasks_cannot_cancel_them(runtime: None) -> None:
+async def test_staff_that_may_only_view_tasks_cannot_cancel_them(runtime: None) -> None:
     with client_of(conversation) as client:
         task = await client.send()
         page = await see(canceling(task.id), "view_task")
@@ -272,7 +272,7 @@ async def test_who_may_only_view_tasks_cannot_cancel_them(runtime: None) -> None
     assert "Canceled:" not in page
 
 
-async def test_who_may_change_tasks_may_cancel_them_and_nothing_else(runtime: None) -> None:
+async def test_staff_that_may_change_tasks_may_cancel_them_and_nothing_else(runtime: None) -> None:
     with client_of(conversation) as client:
         task = await client.send()
         page = await see(canceling(task.id), "view_task", "change_task")

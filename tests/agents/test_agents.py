@@ -61,7 +61,7 @@ async def test_every_form_of_agent_gives_the_same(form: Any) -> None:
     assert task.to_dict() == read.to_dict()
 
 
-async def test_what_a_function_returns_is_an_artifact() -> None:
+async def test_the_return_value_of_a_function_is_an_artifact() -> None:
     async def agent(turn: Turn) -> Part:
         return Part(data={"n": 1})
 
@@ -97,7 +97,7 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
     "error", [StopIteration(), StopAsyncIteration(), GeneratorExit(), SystemExit(3)], ids=repr
 )
 @pytest.mark.parametrize("form", ["async", "async generator", "thread", "generator"])
-async def test_whatever_an_agent_raises_ends_its_task_and_nothing_else(
+async def test_any_exception_of_an_agent_ends_its_task_and_nothing_else(
     form: str, error: BaseException
 ) -> None:
     async def in_loop(turn: Turn) -> None:
@@ -172,7 +172,7 @@ async def test_every_resting_state_ends_a_stream_and_a_blocking_send(
     assert task.status.message is not None and task.status.message.text == "because"
 
 
-async def test_what_an_agent_writes_after_the_end_is_refused() -> None:
+async def test_an_agent_that_writes_after_the_end_is_refused() -> None:
     refused: list[str] = []
 
     async def agent(turn: Turn) -> None:
@@ -245,7 +245,7 @@ async def test_a_message_to_a_task_at_work_is_answered_in_the_next_turn() -> Non
         assert texts(await second) == [["first"], ["second"]]
 
 
-async def test_what_another_client_said_meanwhile_is_in_the_answer() -> None:
+async def test_the_answer_has_the_message_that_another_client_sent_meanwhile() -> None:
     working, go_on = asyncio.Queue[str](), asyncio.Event()
 
     async def agent(turn: Turn) -> None:

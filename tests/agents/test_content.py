@@ -19,7 +19,7 @@ class Written(list[ArtifactUpdate]):
         return asyncio.sleep(0)
 
 
-async def test_what_an_artifact_is_called_is_said_with_its_first_chunk_only() -> None:
+async def test_the_name_of_an_artifact_goes_with_its_first_chunk_only() -> None:
     written = Written()
     writer = ArtifactWriter(written.put, "a", {"name": "A", "metadata": {"n": 1}})
     await writer.write("one")
@@ -49,7 +49,7 @@ async def test_a_chunk_that_cannot_be_stored_is_refused_where_it_is_written() ->
     assert [it.append for it in written] == [False, True]
 
 
-def test_what_an_agent_says_is_a_message_of_its_own() -> None:
+def test_a_text_of_an_agent_becomes_a_message_of_its_own() -> None:
     said = agent_message("hello", context_id="c", task_id="t")
     checked = Message(
         message_id=said.message_id,

@@ -40,7 +40,7 @@ def short_key() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def test_what_is_signed_is_what_the_specification_says() -> None:
+def test_the_signed_content_is_that_of_the_specification() -> None:
     """The example of section 8.4.1, with the other required fields of a card."""
     expected = (
         '{"capabilities":{"pushNotifications":false,"streaming":false},"defaultInputModes":[],'

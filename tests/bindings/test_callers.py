@@ -71,7 +71,7 @@ async def _sent(rpc: JsonRpcClient, user: str, said: dict[str, Any]) -> dict[str
 
 
 @pytest.mark.parametrize("authenticator", ["by_username", "by_name", "ByLongKey"])
-async def test_what_is_anothers_is_not_found_by_any_operation(
+async def test_a_task_of_another_caller_is_not_found_by_any_operation(
     a2a: ChangeSettings, rpc: JsonRpcClient, authenticator: str
 ) -> None:
     await _two_users(a2a, authenticator)
@@ -97,7 +97,7 @@ async def test_lists_hold_only_the_callers_own_tasks(
         assert [each["id"] for each in hers["tasks"]] == [task["id"]]
 
 
-async def test_a_page_token_of_anothers_shows_nothing_of_anothers(
+async def test_a_page_token_of_another_caller_shows_nothing_of_theirs(
     a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     await _two_users(a2a, "by_username")

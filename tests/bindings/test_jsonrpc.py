@@ -34,7 +34,7 @@ GET = envelope("GetTask", {"id": NOBODY})
         b'"\\ud800"', b"[" * 100_000, b'{"a":' * 100_000,
     ],
 )  # fmt: skip  # short bodies, a few on a line
-async def test_what_is_no_json_is_a_parse_error_without_an_id(
+async def test_a_body_that_is_no_json_is_a_parse_error_without_an_id(
     rpc: JsonRpcClient, body: bytes
 ) -> None:
     answer = await rpc.answer(body)

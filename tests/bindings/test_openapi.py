@@ -48,9 +48,7 @@ async def test_the_query_of_a_route_has_the_fields_that_are_not_in_its_path(
 
 
 @pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: model.__name__)
-async def test_every_example_is_what_it_is_an_example_of(
-    rpc: JsonRpcClient, model: type[protocol.Model]
-) -> None:
+async def test_every_example_is_valid(rpc: JsonRpcClient, model: type[protocol.Model]) -> None:
     schema = (await described(rpc))["components"]["schemas"][model.__name__]
     [example] = schema["examples"]
     assert set(model.from_dict(example).to_dict()) == set(example)

@@ -127,7 +127,7 @@ async def test_a_get_where_a_post_belongs_is_not_allowed(rest: HttpJsonClient, p
 
 
 @pytest.mark.parametrize("path", ["/task", "/tasks/", "/tasks/a/b", "/message:sends", "/v2/x/y"])
-async def test_what_is_no_route_is_not_found(rest: HttpJsonClient, path: str) -> None:
+async def test_a_path_that_is_no_route_is_not_found(rest: HttpJsonClient, path: str) -> None:
     assert (await rest.get(path)).status_code == 404
     assert (await rest.post(path, {})).status_code == 404
 
@@ -272,7 +272,7 @@ async def test_no_answer_is_kept_by_a_cache(rest: HttpJsonClient) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"message": NaN}', b"not json"])
-async def test_what_is_no_json_is_refused(rest: HttpJsonClient, body: bytes) -> None:
+async def test_a_body_that_is_no_json_is_refused(rest: HttpJsonClient, body: bytes) -> None:
     assert refusal_of(await rest.post("/message:send", body)) == (400, "JSON_PARSE")
 
 
@@ -329,7 +329,9 @@ async def test_callers_without_credentials_are_refused(
         assert json_of(response)["code"] == -32050
 
 
-async def test_what_is_anothers_is_not_found(a2a: ChangeSettings, rest: HttpJsonClient) -> None:
+async def test_a_task_of_another_caller_is_not_found(
+    a2a: ChangeSettings, rest: HttpJsonClient
+) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{users.__name__}.by_username"])
     for name in ("ann", "bob"):
         await sync_to_async(User.objects.create)(username=name)

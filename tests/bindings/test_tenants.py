@@ -37,7 +37,7 @@ async def task_of(rpc: JsonRpcClient, tenant: str, **more: Any) -> dict[str, Any
 
 
 @pytest.mark.parametrize("other", ["globex", ""])
-async def test_what_is_another_tenants_is_not_found_by_any_operation(
+async def test_a_task_of_another_tenant_is_not_found_by_any_operation(
     tenants: None, rpc: JsonRpcClient, other: str
 ) -> None:
     task = await task_of(rpc, "acme")
@@ -137,7 +137,7 @@ async def test_http_json_names_a_tenant_that_is_not_known_as_a_bad_field(
     assert bad_fields_of(response) == ["tenant"]
 
 
-async def test_a_tenant_that_is_unknown_and_one_that_is_anothers_are_refused_alike(
+async def test_an_unknown_tenant_and_one_of_other_callers_are_refused_alike(
     a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_caller", AUTHENTICATION=[f"{WHO}.by_name"])
@@ -149,7 +149,7 @@ async def test_a_tenant_that_is_unknown_and_one_that_is_anothers_are_refused_ali
 
 
 @pytest.mark.parametrize("tenant", [1, True, ["acme"], "a\x00"])
-async def test_what_can_be_no_tenant_does_not_reach_the_resolver(
+async def test_a_name_that_can_be_no_tenant_does_not_reach_the_resolver(
     a2a: ChangeSettings, rpc: JsonRpcClient, tenant: Any
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_group")
@@ -296,7 +296,9 @@ async def test_the_card_of_a_tenant_is_that_of_the_agent_that_answers(
     }
 
 
-async def test_what_can_be_no_tenant_has_no_card(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
+async def test_a_name_that_can_be_no_tenant_has_no_card(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_group")
     assert (await rpc.http.get(f"/a2a/load/%00/{CARD}")).status_code == 404
 

@@ -223,7 +223,7 @@ async def test_a_bad_role_is_told_the_roles_of_0_3(rpc: JsonRpcClient) -> None:
         ("agent/getAuthenticatedExtendedCard", (-32004, "UNSUPPORTED_OPERATION")),
     ],
 )
-async def test_what_is_refused_has_the_code_of_0_3(
+async def test_a_refusal_has_the_code_of_0_3(
     rpc: JsonRpcClient, method: str, error: tuple[int, str]
 ) -> None:
     assert error_of(await refused(rpc, method, id=UNKNOWN_TASK)) == error

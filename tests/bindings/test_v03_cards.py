@@ -37,7 +37,7 @@ async def test_a_card_is_read_by_clients_of_both_versions(rpc: JsonRpcClient, pa
 
 @pytest.mark.parametrize("version", ["1.0", "1.0.1"])
 @pytest.mark.parametrize("path", PATHS)
-async def test_who_asks_for_1_0_gets_no_member_of_0_3(
+async def test_a_client_that_asks_for_1_0_gets_no_member_of_0_3(
     rpc: JsonRpcClient, path: str, version: str
 ) -> None:
     both = await rpc.http.get(path)

@@ -100,7 +100,7 @@ async def test_a_url_of_one_version_is_unknown_in_the_other(rpc: JsonRpcClient) 
     assert (old.status_code, json_of(old)["code"]) == (404, -32601)
 
 
-async def test_what_no_version_has_is_unknown(rpc: JsonRpcClient) -> None:
+async def test_a_method_that_no_version_has_is_unknown(rpc: JsonRpcClient) -> None:
     for method in ("NoSuchMethod", "no/such/method"):
         assert error_of(await rpc.answer(envelope(method, {}))) == UNKNOWN_METHOD
 

@@ -93,7 +93,7 @@ async def test_a_process_that_starts_during_an_outage_hears_after_it(
 
 
 @pytest.mark.parametrize("how", ["", *HOW])
-async def test_who_listens_where_it_rings_hears_it_at_once_and_once_whatever_the_layer_does(
+async def test_a_listener_in_the_publishing_process_hears_at_once_and_once_whatever_the_layer_does(
     layer: Wavering, how: Literal["", "fails", "hangs"]
 ) -> None:
     near, far = Ear("group"), Ear("other")
@@ -110,7 +110,7 @@ async def test_who_listens_where_it_rings_hears_it_at_once_and_once_whatever_the
     assert near.heard.empty()
 
 
-async def test_who_listens_here_only_does_not_ask_the_layer(layer: Wavering) -> None:
+async def test_a_listener_of_this_process_only_does_not_ask_the_layer(layer: Wavering) -> None:
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     await Ear("another").listen()
     broadcast.listen_here("group", heard.put_nowait)
@@ -155,7 +155,7 @@ async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
         )
 
 
-async def test_of_a_layer_that_hangs_only_the_first_who_use_it_wait(
+async def test_only_the_first_to_use_a_layer_that_hangs_wait_for_it(
     layer: Wavering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await Ear("group").listen()

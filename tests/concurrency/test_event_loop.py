@@ -40,7 +40,9 @@ async def leave(work: Work, **options: type[Exception]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_who_waits_gets_the_result_or_the_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_caller_that_waits_gets_the_result_or_the_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     work = Work()
     work.may_end.set()
     assert await shield(work.do()) == 5
@@ -51,7 +53,7 @@ async def test_who_waits_gets_the_result_or_the_error(caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
-async def test_what_was_begun_is_finished_though_who_waited_has_left(
+async def test_work_that_was_begun_is_finished_though_its_caller_has_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await leave(Work())

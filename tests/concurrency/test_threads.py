@@ -77,7 +77,9 @@ async def test_the_thread_that_was_used_last_has_the_next_work(pool: Pool) -> No
     assert await pool.run(threading.get_ident) == other.result()
 
 
-async def test_what_comes_while_all_are_busy_is_done_later_in_its_order(pool: Pool) -> None:
+async def test_work_that_comes_while_all_threads_are_busy_is_done_later_and_in_order(
+    pool: Pool,
+) -> None:
     gates, order = [Gate(), Gate()], list[int]()
     async with asyncio.TaskGroup() as group:
         busy = [group.create_task(pool.run(gate)) for gate in gates]
@@ -96,7 +98,9 @@ async def test_what_comes_while_all_are_busy_is_done_later_in_its_order(pool: Po
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), StopIteration(), SystemExit(3)], ids=repr)
-async def test_what_the_work_raises_comes_out(pool: Pool, error: BaseException) -> None:
+async def test_an_error_of_the_work_is_raised_where_it_is_awaited(
+    pool: Pool, error: BaseException
+) -> None:
     def work() -> None:
         raise error
 
@@ -109,7 +113,7 @@ async def test_what_the_work_raises_comes_out(pool: Pool, error: BaseException) 
     assert error in found
 
 
-async def test_who_is_cancelled_stops_waiting_and_the_work_goes_on(
+async def test_a_caller_that_is_cancelled_stops_waiting_and_the_work_goes_on(
     pool: Pool, ended: list[int]
 ) -> None:
     gate = Gate()
@@ -156,7 +160,7 @@ async def test_a_thread_that_waits_for_work_keeps_nothing_of_the_last() -> None:
     pool.close()
 
 
-def test_what_is_under_way_as_a_process_ends_is_brought_to_its_end() -> None:
+def test_work_under_way_as_a_process_ends_is_finished() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", ENDS_IN_THE_MIDDLE],
         cwd=ROOT, timeout=60, capture_output=True, text=True, check=True,

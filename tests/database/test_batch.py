@@ -40,7 +40,7 @@ def test_inserts_and_updates_all_happen() -> None:
     assert models.Message.objects.count() == 4
 
 
-def test_what_finds_no_row_that_it_must_find_raises_and_nothing_else_has_happened() -> None:
+def test_an_update_that_does_not_find_its_row_raises_and_nothing_else_has_happened() -> None:
     begin()
     batch = Batch()
     batch.insert(models.Message, [message()])
@@ -67,7 +67,7 @@ def test_of_two_that_must_find_a_row_the_second_undoes_the_first() -> None:
     assert models.Task.objects.get().turn == 1
 
 
-def test_what_finds_no_row_and_need_not_is_no_error() -> None:
+def test_an_update_that_finds_no_row_and_need_not_is_no_error() -> None:
     begin()
     batch = Batch()
     batch.update(models.Task, {"turn": 7}, pk=uuid4())

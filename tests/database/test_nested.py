@@ -65,7 +65,7 @@ def test_numbers_and_what_is_no_value_come_as_they_were() -> None:
     assert (metadata, none) == (exact, None)
 
 
-def test_where_there_is_no_row_nothing_that_belongs_to_it_is_read(
+def test_where_there_is_no_row_its_children_are_not_read(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     task_id = written()
@@ -74,6 +74,6 @@ def test_where_there_is_no_row_nothing_that_belongs_to_it_is_read(
         assert fetch_with_children(prepare_select(models.Task, TASK, pk=uuid4()), messages) is None
 
 
-def test_what_json_does_not_give_back_is_refused() -> None:
+def test_a_column_that_json_does_not_preserve_is_refused() -> None:
     with pytest.raises(TypeError, match="status_at"):
         _ = prepare_select(models.Task, ("pk", "status_at"), pk=uuid4()).statement.uuids

@@ -123,7 +123,7 @@ def test_rows_come_out_as_they_went_in_however_many(count: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", [], {}, 0, 1, 2, False, True, "null"])
-def test_what_is_empty_comes_out_as_it_went_in(value: Any) -> None:
+def test_an_empty_value_comes_out_as_it_went_in(value: Any) -> None:
     begin()
     row = models.Context(context_id="empty", agent="load", owner="", state=value)
     insert(models.Context, [columns(row)])
@@ -131,7 +131,7 @@ def test_what_is_empty_comes_out_as_it_went_in(value: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_what_is_no_json_is_refused_however_many_rows_there_are(count: int) -> None:
+def test_a_value_that_is_no_json_is_refused_however_many_rows_there_are(count: int) -> None:
     row = {**columns(models.Context(context_id="x", agent="load")), "state": {"a": object()}}
     with pytest.raises(TypeError):
         insert(models.Context, [row] * count)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
     ],
     ids=ascii,
 )
-def test_what_no_database_takes_is_stored_as_an_escape(text: str, stored: str) -> None:
+def test_a_character_that_no_database_takes_is_stored_as_an_escape(text: str, stored: str) -> None:
     begin()
     models.Run.objects.update(error=escape_unstorable(text))
     assert models.Run.objects.get().error == stored

@@ -142,7 +142,7 @@ async def test_a_senders_stream_ends_where_its_turn_is_over_and_a_subscribers_go
     assert await subscriber == [2, 3, 4, 5, 6]
 
 
-async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on() -> None:
+async def test_a_sender_that_waits_for_an_answer_gets_it_while_the_turn_goes_on() -> None:
     claim = await database.run(begin_and_claim)
     waiting = asyncio.create_task(follow(claim.head.task_id, Until(1, turn_over=False), after=1))
     updates = [status(TaskState.AUTH_REQUIRED, "?")]
@@ -179,7 +179,7 @@ async def test_an_answer_that_comes_before_the_agent_returns_is_waited_for_to_it
     assert await streaming == [4, 5, 6]
 
 
-async def test_what_begins_a_task_is_told_to_nobody_and_what_follows_to_all() -> None:
+async def test_the_first_commit_of_a_task_is_published_to_nobody_and_all_others_are() -> None:
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     appended = await database.run(begin)
     await broadcast.listen(broadcast.task_group(appended.head.task_id), heard.put_nowait)
@@ -216,7 +216,7 @@ async def test_a_stream_does_not_outlive_its_task(settings: Settings) -> None:
     assert [event.seq async for event in stream] == []
 
 
-async def test_silence_is_told_so_that_a_stream_can_be_kept_open(settings: Settings) -> None:
+async def test_a_silent_stream_says_so_and_can_be_kept_open(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
     head = (await database.run(begin)).head
     async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:

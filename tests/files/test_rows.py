@@ -88,7 +88,7 @@ async def contexts_of_rows() -> list[Any]:
     )
 
 
-async def test_what_has_no_large_part_costs_nothing() -> None:
+async def test_updates_without_a_large_part_cost_nothing() -> None:
     async def refuse(*_: object) -> None:
         raise AssertionError("This is work for the database.")
 
@@ -102,7 +102,7 @@ async def test_what_has_no_large_part_costs_nothing() -> None:
         assert with_attachments(kept) == updates
 
 
-async def test_what_is_stored_takes_its_files(settings: Settings) -> None:
+async def test_a_write_attaches_its_files_to_its_task(settings: Settings) -> None:
     head = await new_task()
     await write(head, MessageReceived(with_bytes(LARGE, b"small", LARGE)))
     [first, second] = await database.run(lambda: list(models.File.objects.order_by("id")))
@@ -156,7 +156,7 @@ async def test_a_name_that_the_storage_chooses_is_the_rows(settings: Settings) -
     assert await read_file("", reference(row.pk)) == LARGE
 
 
-async def test_what_is_refused_deletes_its_own_files_and_no_others() -> None:
+async def test_a_refused_write_deletes_its_own_files_and_no_others() -> None:
     async with StoredAttachments([with_bytes()], owner="") as kept:
         assert len(names()) == 1
         row = await database.run(models.File.objects.get)
@@ -184,7 +184,7 @@ async def test_files_that_were_taken_are_not_given_up_any_more() -> None:
     assert len(names()) == len(await contexts_of_rows()) == 1
 
 
-async def test_what_a_crash_left_behind_is_deleted_when_it_is_old() -> None:
+async def test_a_file_that_a_crash_left_behind_is_deleted_when_it_is_old() -> None:
     head = await new_task()
     for _ in range(3):
         async with StoredAttachments([with_bytes()], owner=""):

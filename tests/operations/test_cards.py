@@ -104,6 +104,8 @@ async def test_an_agent_may_use_the_database_for_it(known: None, rpc: JsonRpcCli
         assert (await ask(rpc, "ann"))["result"]["description"] == "One of 2."
 
 
-async def test_what_is_no_card_is_an_error(known: None, rpc: JsonRpcClient) -> None:
+async def test_an_extended_card_that_is_no_card_is_an_error(
+    known: None, rpc: JsonRpcClient
+) -> None:
     with registry.registered(make_agent(Wrong, slug="more")):
         assert error_of(await ask(rpc, "ann")) == (-32006, "INVALID_AGENT_RESPONSE")

@@ -24,7 +24,9 @@ WRITES: dict[str, Late] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-async def test_who_writes_to_a_task_that_is_deleted_meanwhile_finds_none(write: Late) -> None:
+async def test_a_client_that_writes_to_a_task_that_is_deleted_meanwhile_finds_none(
+    write: Late,
+) -> None:
     async def agent(turn: Turn) -> None:
         await turn.input_required("Which one?")
 

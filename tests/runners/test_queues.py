@@ -96,15 +96,15 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
     def test_a_job_is_stored_with_its_turn_or_not_at_all(settings: Settings) -> None:
         runner = use(settings, "procrastinate")
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            undone = begin(order=runner.enqueue).head.task_id
+            undone = begin(enqueue=runner.enqueue).head.task_id
             assert jobs(undone) == 1
             raise ZeroDivisionError
-        done = begin(order=runner.enqueue).head.task_id
+        done = begin(enqueue=runner.enqueue).head.task_id
         assert (jobs(undone), jobs(done)) == (0, 1)
 
-    def test_a_task_has_one_waiting_job_however_often_it_is_ordered(settings: Settings) -> None:
+    def test_a_task_has_one_waiting_job_however_often_it_is_enqueued(settings: Settings) -> None:
         runner = use(settings, "procrastinate")
-        task_id, other = begin(order=runner.enqueue).head.task_id, begin().head.task_id
+        task_id, other = begin(enqueue=runner.enqueue).head.task_id, begin().head.task_id
         with transaction.atomic():
             runner.enqueue(task_id)
             runner.enqueue(other)

@@ -36,7 +36,7 @@ async def test_however_fast_the_agent_no_event_is_lost_between_storing_and_strea
             assert "task" in events[0] and state(events[-1]) == "COMPLETED"
 
 
-async def test_what_an_agent_says_last_and_its_return_are_one_commit() -> None:
+async def test_the_last_words_of_an_agent_and_its_return_are_one_commit() -> None:
     heard: list[dict[str, Any]] = []
 
     async def agent(turn: Turn) -> None:
@@ -83,7 +83,7 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Setting
     assert most == 3
 
 
-async def test_a_place_that_is_kept_is_taken_whether_its_turn_is_stored_or_not() -> None:
+async def test_a_slot_is_reserved_and_is_free_again_where_its_turn_is_not_stored() -> None:
     worker = Worker()
     free = worker.free
     with pytest.raises(RuntimeError, match="refused"), worker.reserve_slot() as worker_slot:

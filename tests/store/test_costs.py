@@ -86,7 +86,7 @@ def test_a_claim_is_four_statements_and_two_on_postgresql(
         assert claim_of(task_id) is not None
 
 
-def test_a_head_is_read_in_one_round_trip_on_postgresql(
+def test_a_task_head_is_read_in_one_round_trip_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     task_id = begin().head.task_id

@@ -90,7 +90,7 @@ def test_a_task_that_has_not_ended_stays_however_old_it_is(state: str) -> None:
     assert left() == {old}
 
 
-def test_tasks_that_wait_for_their_client_go_where_it_is_said_after_how_long() -> None:
+def test_tasks_that_wait_for_their_client_go_where_an_option_says_after_how_long() -> None:
     task(TaskState.INPUT_REQUIRED, days=50)
     working = task(TaskState.WORKING, days=50)
     assert prune("--days", "1", "--waiting-days", "51").startswith("Deleted: 0 tasks")
@@ -175,6 +175,6 @@ def test_an_age_that_is_none_is_refused_by_its_name(option: str, days: str) -> N
         prune(*given)
 
 
-def test_it_is_never_guessed_what_is_old() -> None:
+def test_an_age_must_be_given_and_is_never_guessed() -> None:
     with pytest.raises(CommandError, match="--days"):
         prune()

@@ -52,7 +52,7 @@ def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> 
     assert runs.claim(task_id, CLAIMANT, agents=["echo"]) is None
 
 
-def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
+def test_a_turn_that_is_stored_for_a_worker_slot_is_claimed_as_by_hand() -> None:
     ordered: list[UUID] = []
     first = begin("do it", worker_slot=CLAIMANT, enqueue=ordered.append).claim
     assert first is not None
@@ -84,7 +84,7 @@ def test_a_claim_has_the_user_whose_task_it_is() -> None:
         assert (user, user.email, user.is_authenticated) == (ann, ann.email, True)
 
 
-def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_remembers() -> None:
+def test_a_worker_slot_gets_the_next_turn_of_a_task_at_rest_with_the_state_of_its_context() -> None:
     claim = begin_and_claim()
     remembered = StateSaved({"step": 1}, claim.context_version)
     asked = status(TaskState.INPUT_REQUIRED)
@@ -95,7 +95,7 @@ def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_r
     assert append(again.head, [Returned()], run=again.run).head.state is TaskState.COMPLETED
 
 
-def test_a_turn_that_has_to_wait_for_another_is_ordered_and_not_claimed() -> None:
+def test_a_turn_that_has_to_wait_for_another_is_enqueued_and_not_claimed() -> None:
     ordered: list[UUID] = []
     head = begin_and_claim().head
     appended = append(
@@ -106,7 +106,7 @@ def test_a_turn_that_has_to_wait_for_another_is_ordered_and_not_claimed() -> Non
     assert models.Run.objects.get(turn=2).worker == ""
 
 
-def test_a_claim_that_is_put_back_is_anybodys() -> None:
+def test_a_claim_that_is_put_back_may_be_taken_by_any_worker() -> None:
     first = begin(worker_slot=CLAIMANT).claim
     assert first is not None
     runs.put_back(first)
@@ -118,7 +118,9 @@ def test_a_claim_that_is_put_back_is_anybodys() -> None:
     assert claim_of(first.head.task_id, "three") is None
 
 
-def test_what_an_earlier_claimant_of_the_worker_took_is_given_again_and_to_nobody_else() -> None:
+def test_a_turn_that_an_earlier_slot_of_the_worker_claimed_is_returned_to_it_alone() -> (
+    None
+):
     task_id, first = begin().head.task_id, WorkerSlot("one", LEASE)
     take = partial(runs.claim, task_id, agents=[SCOPE.agent])
     claim = take(first)
@@ -132,7 +134,7 @@ def test_what_an_earlier_claimant_of_the_worker_took_is_given_again_and_to_nobod
     assert take(WorkerSlot("one", LEASE), earlier=[first]) is None
 
 
-def test_what_an_earlier_claimant_took_and_lost_is_taken_anew() -> None:
+def test_a_turn_that_an_earlier_slot_claimed_and_lost_is_claimed_again() -> None:
     task_id, first = begin().head.task_id, WorkerSlot("one", OVER)
     assert runs.claim(task_id, first, agents=[SCOPE.agent]) is not None
     [lost] = runs.lost(limit=10)
@@ -142,7 +144,7 @@ def test_what_an_earlier_claimant_took_and_lost_is_taken_anew() -> None:
     assert again.attempt == 2
 
 
-def test_a_claim_that_is_given_again_has_its_lease_from_then_on() -> None:
+def test_a_claim_that_is_returned_again_has_its_lease_from_then_on() -> None:
     task_id, first = begin().head.task_id, WorkerSlot("one", OVER)
     runs.claim(task_id, first, agents=[SCOPE.agent])
     assert runs.claim(task_id, WorkerSlot("one", LEASE), agents=[SCOPE.agent], earlier=[first])

@@ -35,7 +35,7 @@ async def test_a_link_is_for_its_owner_only(ann: Site, bob: Site, rpc: JsonRpcCl
     assert len(await ann.bytes_of(link)) == 100_000
 
 
-async def test_a_link_is_no_good_when_it_is_old_and_its_owner_is_told_so(
+async def test_a_link_expires_and_its_owner_is_told_so(
     a2a: ChangeSettings, ann: Site, bob: Site
 ) -> None:
     [link] = found_links(await ann.task(made(100_000)))

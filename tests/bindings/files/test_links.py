@@ -65,7 +65,7 @@ async def test_with_a_limit_of_0_all_bytes_stay_where_they_are(
     assert names() == []
 
 
-async def test_what_an_agent_makes_is_a_link_in_streams_tasks_and_lists(ann: Site) -> None:
+async def test_a_file_of_an_agent_is_a_link_in_streams_tasks_and_lists(ann: Site) -> None:
     response = await ann.rpc.post(
         envelope("SendStreamingMessage", {"message": made(100_000)}),
         path="/a2a/courier/", A2A_Version="1.0", X_User="ann",
@@ -127,7 +127,9 @@ async def test_an_agent_reads_the_files_of_history_and_conversation_in_a_thread_
     [Part(text="x"), Part(data=None), Part(url="https://example.com/x"), Part(url=f"{SCHEME}x")],
     ids=["text", "data", "another URL", "a made-up reference"],
 )
-async def test_a_part_without_bytes_of_ours_is_told_to_the_agent(ann: Site, part: Part) -> None:
+async def test_an_agent_that_reads_a_part_without_bytes_of_ours_gets_an_error(
+    ann: Site, part: Part
+) -> None:
     async def reader(turn: Turn) -> str:
         """Reads what is no file."""
         with pytest.raises(ValueError, match="The part has no bytes"):

@@ -39,7 +39,7 @@ async def test_a_link_of_the_clients_own_may_be_sent_to_any_agent_however_old_it
     assert names() == []
 
 
-async def test_a_link_of_anothers_stays_what_it_is_a_url(ann: Site, bob: Site) -> None:
+async def test_a_link_of_another_caller_stays_a_plain_url(ann: Site, bob: Site) -> None:
     [link] = found_links(await ann.task(made(100_000)))
     task = await bob.task(said_with({"url": link}), "mirror")
     assert task["history"][0]["parts"] == [{"url": link}]

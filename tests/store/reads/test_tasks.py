@@ -45,7 +45,7 @@ def test_a_task_of_another_owner_or_agent_is_not_found(scope: Scope) -> None:
     assert everything(scope) == []
 
 
-def test_whatever_is_read_of_a_task_is_read_for_its_owner_only() -> None:
+def test_every_read_of_a_task_is_for_its_owner_only() -> None:
     head = append(begin().head, [chunk("x", append=False)]).head
     with CaptureQueriesContext(connection) as captured, pytest.raises(TaskNotFoundError):
         read_snapshot(Scope(SCOPE.agent, "somebody"), str(head.task_id))

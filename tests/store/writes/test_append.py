@@ -149,7 +149,7 @@ def test_a_message_to_a_busy_task_waits_and_changes_no_state() -> None:
     assert claim_of(head.task_id, "two") is None
 
 
-def test_messages_of_two_who_have_seen_the_same_are_two_turns() -> None:
+def test_messages_of_two_clients_that_have_seen_the_same_are_two_turns() -> None:
     claim = begin_and_claim()
     asked: list[Update] = [status(TaskState.INPUT_REQUIRED), Returned()]
     head = append(claim.head, asked, run=claim.run).head
@@ -197,7 +197,7 @@ def test_the_state_of_a_context_is_saved_with_the_event_or_not_at_all() -> None:
     assert models.Task.objects.get().state == "TASK_STATE_INPUT_REQUIRED"
 
 
-def test_what_was_committed_before_the_connection_broke_is_not_committed_again() -> None:
+def test_events_committed_before_the_connection_broke_are_not_committed_again() -> None:
     claim = begin_and_claim()
     at = current_time()
     updates: list[Update] = [status(TaskState.WORKING, "on it"), chunk("a", append=False)]
@@ -208,7 +208,7 @@ def test_what_was_committed_before_the_connection_broke_is_not_committed_again()
     append(again.head, [chunk("b")], run=claim.run)
 
 
-def test_what_was_not_committed_before_the_connection_broke_is_committed_the_second_time() -> None:
+def test_events_not_committed_before_the_connection_broke_are_committed_the_second_time() -> None:
     claim = begin_and_claim()
     append(claim.head, [MessageReceived(new_message("and another thing"))])
     appended = append(
@@ -217,7 +217,7 @@ def test_what_was_not_committed_before_the_connection_broke_is_committed_the_sec
     assert [event.seq for event in appended.events] == [3]
 
 
-def test_an_order_is_given_with_each_turn_and_in_its_transaction() -> None:
+def test_each_turn_is_enqueued_in_its_own_transaction() -> None:
     ordered: list[UUID] = []
     head = begin(enqueue=ordered.append).head
     append(head, [status(TaskState.WORKING)], enqueue=ordered.append)
@@ -258,7 +258,7 @@ def test_of_a_completion_and_a_cancel_at_the_same_instant_one_wins() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_writers_who_race_leave_no_gap_and_lose_no_event() -> None:
+def test_writers_that_race_leave_no_gap_and_lose_no_event() -> None:
     head = begin().head
 
     def write() -> None:

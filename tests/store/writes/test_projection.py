@@ -79,14 +79,14 @@ def test_the_event_of_a_chunk_is_written_as_its_objects_are(
         ArtifactUpdate(chunk("x").artifact, last_chunk="no"),  # type: ignore[arg-type]  # an agent's
     ],
 )
-def test_what_an_agent_gives_and_nobody_has_looked_at_is_refused(
+def test_unchecked_content_of_an_agent_is_refused_where_it_cannot_be_stored(
     bad: StatusUpdate | ArtifactUpdate,
 ) -> None:
     with pytest.raises(ValidationError):
         bodies(bad)
 
 
-def test_many_updates_make_one_head_and_leave_the_one_before() -> None:
+def test_many_updates_make_one_task_head_and_leave_the_one_before() -> None:
     updates: list[Update] = [
         chunk("one", append=False),
         chunk("two"),
@@ -109,7 +109,7 @@ def test_many_updates_make_one_head_and_leave_the_one_before() -> None:
     }
 
 
-def test_a_chunk_that_changes_nothing_of_a_head_leaves_it_as_it_is() -> None:
+def test_a_chunk_that_changes_nothing_of_a_task_head_leaves_it_as_it_is() -> None:
     begun = check(HEAD, chunk("one", append=False))
     assert begun.artifacts == {"a": 8}
     assert check(begun, chunk("two")) is begun

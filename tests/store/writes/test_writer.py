@@ -60,7 +60,7 @@ async def test_an_agent_that_is_faster_than_the_database_waits_for_it() -> None:
     await writer.flushed()
 
 
-async def test_a_rule_that_is_broken_is_told_to_the_caller_at_once() -> None:
+async def test_a_broken_rule_raises_at_once_in_the_caller() -> None:
     writer = await new_writer()
     with pytest.raises(UnknownArtifactError):
         await writer.put(chunk("x"))
@@ -69,7 +69,7 @@ async def test_a_rule_that_is_broken_is_told_to_the_caller_at_once() -> None:
     assert await numbers() == [1, 2]
 
 
-async def test_a_run_whose_task_was_ended_elsewhere_is_told_so_once() -> None:
+async def test_a_run_whose_task_was_ended_elsewhere_hears_of_it_once() -> None:
     lost: list[str] = []
     writer = await new_writer(lost)
     head = await database.run(read_task_head, writer.head.task_id)
