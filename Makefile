@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # together.
 PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
-ON_BOTH := tests/store tests/feed tests/runners tests/push tests/bindings tests/test_admin.py tests/test_admin_api_keys.py tests/test_admin_files.py
+ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations push runners store test_authentication.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster worker test lint format docs bench clean

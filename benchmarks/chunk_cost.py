@@ -16,8 +16,8 @@ from contextlib import ExitStack
 
 from benchmarks.places import PLACES, heading, row
 from benchmarks.wire import answer
-from tests.rpc import told
 from tests.servers import ROOT, Database, Process, fresh_database, web_server
+from tests.wire import load_message
 
 DATABASES: tuple[Database, ...] = ("sqlite", "postgresql")
 ROUNDS = 25
@@ -34,7 +34,9 @@ EVENTS_BEFORE_CHUNKS = 2
 async def stream_round(server: Process) -> list[float]:
     """Stream one long task; gives the microseconds a chunk at each place."""
     arrived: dict[int, float] = {}
-    answered = answer(server, "/a2a/load/", "SendStreamingMessage", message=told(chunks=CHUNKS))
+    answered = answer(
+        server, "/a2a/load/", "SendStreamingMessage", message=load_message(chunks=CHUNKS)
+    )
     async with asyncio.timeout(ROUND_SECONDS), answered as reader:
         while line := await reader.readline():
             if match := EVENT_ID.match(line):

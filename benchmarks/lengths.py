@@ -7,7 +7,7 @@ from benchmarks.figures import Figure
 from benchmarks.peer import COMPLETED, Peer
 from benchmarks.servers import SOME
 from benchmarks.workload import NotDoneError, Workload
-from tests.rpc import told
+from tests.wire import load_message
 
 LENGTHS = (100, 800, 3_200, 12_800)
 # Beyond it a longer stream says nothing new: the cell stays empty.
@@ -35,7 +35,7 @@ async def by_length(peer: Peer) -> Figure:
 
 async def _read(peer: Peer, chunks: int) -> None:
     last = b""
-    async with peer.open("SendStreamingMessage", message=told(chunks=chunks)) as reader:
+    async with peer.open("SendStreamingMessage", message=load_message(chunks=chunks)) as reader:
         while piece := await reader.read(2**16):
             last = last[-500:] + piece
     assert COMPLETED in last, last

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import psutil
 
 from benchmarks.wire import answer
-from tests.rpc import told
 from tests.servers import Process
+from tests.wire import load_message
 
 Product = Literal["SDK", "FastA2A", "a2a_app", "the floor"]
 TASK_ID = re.compile(rb'"task": ?\{"id": ?"([^"]+)"')
@@ -62,7 +62,7 @@ class Peer:
         if self.product == "the floor":
             return await self.ask("Nothing", path="/commits/", expect=b"{}")
         if self.product != "FastA2A":
-            return await self.ask("SendMessage", expect=COMPLETED, message=told(**load))
+            return await self.ask("SendMessage", expect=COMPLETED, message=load_message(**load))
         return await self.ended(await self.begin(**load))
 
     async def get(self) -> bytes:
@@ -74,7 +74,9 @@ class Peer:
     async def begin(self, **load: Any) -> str:
         """Send a message without waiting for the end; gives the task's id."""
         configuration = {"returnImmediately": True}
-        said = await self.ask("SendMessage", message=told(**load), configuration=configuration)
+        said = await self.ask(
+            "SendMessage", message=load_message(**load), configuration=configuration
+        )
         return task_id(said)
 
     async def ended(self, task_id: str) -> bytes:

@@ -14,8 +14,8 @@ from benchmarks import postgresql
 from benchmarks.figures import number
 from benchmarks.peer import Peer
 from benchmarks.servers import OURS
-from tests.rpc import told
 from tests.servers import ROOT, folder
+from tests.wire import load_message
 
 SECONDS, CLIENTS, SENDS = 6, 10, 100
 STDLIB, PACKAGES = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
@@ -47,7 +47,7 @@ async def _send(peer: Peer) -> None:
 
 
 async def _stream(peer: Peer) -> None:
-    await peer.ask("SendStreamingMessage", message=told(chunks=100))
+    await peer.ask("SendStreamingMessage", message=load_message(chunks=100))
 
 
 WORK: dict[str, Callable[[Peer], Awaitable[None]]] = {"SendMessage": _send, "streams": _stream}

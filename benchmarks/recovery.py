@@ -17,8 +17,8 @@ from benchmarks.servers import (
     Server,
 )
 from benchmarks.workload import NotDoneError, Workload
-from tests.rpc import told
 from tests.servers import Process
+from tests.wire import load_message
 
 WATCH_SECONDS = 35.0
 # It may be tried again after a crash, as its author says.
@@ -32,7 +32,7 @@ WORKING = b"TASK_STATE_WORKING"
 async def taken_over(peer: Peer) -> Figure:
     """Kill the process that works on a task; on another, the task's stream shows what follows."""
     path = RETRIED if peer.product == "a2a_app" else ""
-    load = told(chunks=0, end="hang")
+    load = load_message(chunks=0, end="hang")
     configuration = {"returnImmediately": True}
     said = await peer.ask("SendMessage", path=path, message=load, configuration=configuration)
     task = task_id(said)

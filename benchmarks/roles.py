@@ -16,8 +16,8 @@ import psutil
 
 from benchmarks.wire import answer
 from tests.cluster import Cluster
-from tests.rpc import told
 from tests.servers import Process, fresh_database, postgresql, redis
+from tests.wire import load_message
 
 ROUNDS = 5
 ROUND_SECONDS = 300.0
@@ -34,7 +34,9 @@ async def turns(server: Process) -> int:
 
     async def client() -> None:
         for _ in range(TURNS // 10):
-            async with answer(server, PATH, "SendMessage", message=told(chunks=0)) as reader:
+            async with answer(
+                server, PATH, "SendMessage", message=load_message(chunks=0)
+            ) as reader:
                 assert b"TASK_STATE_COMPLETED" in await reader.read()
 
     await asyncio.gather(*[client() for _ in range(10)])
@@ -55,7 +57,7 @@ async def burst(server: Process) -> int:
 
 
 async def _stream(server: Process, **load: float) -> None:
-    async with answer(server, PATH, "SendStreamingMessage", message=told(**load)) as reader:
+    async with answer(server, PATH, "SendStreamingMessage", message=load_message(**load)) as reader:
         assert b"TASK_STATE_COMPLETED" in await reader.read()
 
 

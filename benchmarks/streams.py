@@ -9,7 +9,7 @@ from benchmarks.figures import Figure
 from benchmarks.peer import COMPLETED, Peer, first_event
 from benchmarks.servers import OURS_UVICORN, OURS_WORKERS, SOME
 from benchmarks.workload import Workload
-from tests.rpc import told
+from tests.wire import load_message
 
 
 async def at_once(peer: Peer, *, streams: int, chunks: int) -> Figure:
@@ -28,7 +28,7 @@ async def at_once(peer: Peer, *, streams: int, chunks: int) -> Figure:
 async def _stream(peer: Peer, chunks: int) -> tuple[float, int]:
     """Give the seconds until the first event, and how many events there were."""
     begun = time.perf_counter()
-    async with peer.open("SendStreamingMessage", message=told(chunks=chunks)) as reader:
+    async with peer.open("SendStreamingMessage", message=load_message(chunks=chunks)) as reader:
         first = await first_event(reader)
         seconds = time.perf_counter() - begun
         said = first + await reader.read()

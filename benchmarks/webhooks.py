@@ -8,7 +8,7 @@ from benchmarks.peer import COMPLETED, Peer
 from benchmarks.servers import FASTA2A, OURS_WORKERS, SOME
 from benchmarks.workload import Workload
 from tests.receiver import Receiver, receiving
-from tests.rpc import state, told
+from tests.wire import load_message, state
 
 TASKS, CHUNKS = 20, 20
 
@@ -31,7 +31,7 @@ async def _send(peer: Peer, receiver: Receiver) -> None:
     await peer.ask(
         "SendMessage",
         expect=COMPLETED,
-        message=told(chunks=CHUNKS),
+        message=load_message(chunks=CHUNKS),
         configuration=configuration,
     )
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.rpc import envelope
 from tests.servers import Process
+from tests.wire import envelope
 
 
 @asynccontextmanager

@@ -12,8 +12,10 @@ from django.db import connections
 
 from a2a_app import database as store_database
 from a2a_app import runners
+from tests.clients.json_rpc import JsonRpcClient
 from tests.servers import Database, Layer, Process, fresh_database, web_server
 
+ChangeSettings = Callable[..., None]
 Serve = Callable[..., Process]
 
 
@@ -27,6 +29,13 @@ async def runtime(transactional_db: None) -> AsyncIterator[None]:
     await sync_to_async(connections.close_all)()
     # What is in memory belongs to this test's event loop.
     channel_layers.backends.clear()
+
+
+@pytest.fixture
+def reconnecting(runtime: None) -> Iterator[None]:
+    """Let the test's own thread connect again after its connection was broken off."""
+    yield
+    connections.close_all()
 
 
 @pytest.fixture
@@ -61,3 +70,20 @@ def serve() -> Iterator[Serve]:
         for process in started:
             # pytest shows it where the test has failed.
             sys.stdout.write(process.output()[-20_000:])
+
+
+@pytest.fixture
+def a2a(settings: Any) -> ChangeSettings:
+    """Set some of the app's settings for a test, before its first request."""
+
+    def change(**values: Any) -> None:
+        settings.A2A = {**settings.A2A, **values}
+
+    return change
+
+
+# The settings first: the runtime must end while they are still as they were.
+@pytest.fixture
+async def rpc(a2a: ChangeSettings, runtime: None) -> AsyncIterator[JsonRpcClient]:
+    """Speak JSON-RPC to the project inside the test's process."""
+    yield JsonRpcClient()

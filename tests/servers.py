@@ -244,3 +244,15 @@ def redis() -> Process:
 def redis_url() -> str:
     """Give the URL of Redis."""
     return f"redis://127.0.0.1:{redis().port}/0"
+
+
+@contextmanager
+def served(database: Database, server: Literal["daphne", "uvicorn"]) -> Iterator[Process]:
+    """Run a server on a fresh database."""
+    with fresh_database(database) as url:
+        process = web_server(server, database_url=url)
+        process.start()
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -32,7 +32,7 @@ QUEUES = ["django_tasks", "django_tasks_db"]
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     QUEUES.append("procrastinate.contrib.django")
 # Every queue's tables in every database, whichever runner the test is about.
-INSTALLED_APPS = [*dict.fromkeys([*INSTALLED_APPS, *QUEUES, "tests"])]
+INSTALLED_APPS = [*dict.fromkeys([*INSTALLED_APPS, *QUEUES, "tests.app"])]
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # One in memory would be another one for each thread.

@@ -21,12 +21,12 @@ SCOPE = Scope("load", "")
 LEASE = timedelta(seconds=30)
 
 
-def said(text: str = "hello", role: Role = Role.USER, **more: Any) -> Message:
+def new_message(text: str = "hello", role: Role = Role.USER, **more: Any) -> Message:
     return Message(message_id=str(uuid4()), role=role, parts=[Part(text=text)], **more)
 
 
 def status(state: TaskState, text: str = "", **more: Any) -> StatusUpdate:
-    return StatusUpdate(state, said(text, Role.AGENT) if text else None, **more)
+    return StatusUpdate(state, new_message(text, Role.AGENT) if text else None, **more)
 
 
 def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False) -> ArtifactUpdate:
@@ -35,7 +35,7 @@ def chunk(text: str, *, key: str = "a", append: bool = True, last: bool = False)
 
 
 def columns(row: Model) -> Row:
-    """Give a model's columns, as rows are inserted."""
+    """Return a model's columns, as rows are inserted."""
     return {field.attname: _value(row, field) for field in row._meta.concrete_fields}
 
 
@@ -64,7 +64,7 @@ def begin(
         owner=scope.owner,
         user_id=user_id,
     )
-    return append(head, [MessageReceived(message or said(text))], **options)
+    return append(head, [MessageReceived(message or new_message(text))], **options)
 
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
@@ -72,7 +72,7 @@ def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
     return runs.claim(task_id, WorkerSlot(worker, LEASE), agents=[SCOPE.agent])
 
 
-def claimed(worker: str = "one", **more: Any) -> Claim:
+def begin_and_claim(worker: str = "one", **more: Any) -> Claim:
     """Store a new task and claim its turn."""
     claim = claim_of(begin(**more).head.task_id, worker)
     assert claim is not None

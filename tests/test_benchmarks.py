@@ -53,7 +53,7 @@ def test_no_two_servers_have_the_same_name() -> None:
 @pytest.mark.parametrize(
     "work", [work for works in COMPARED.values() for work in works], ids=lambda work: work.name
 )
-def test_who_cannot_do_a_work_stands_in_its_table(work: Workload) -> None:
+def test_a_server_that_cannot_do_a_workload_stands_in_its_table(work: Workload) -> None:
     assert set(work.undone) <= set(work.servers) <= set(ALL)
 
 
@@ -109,7 +109,7 @@ def test_a_machine_that_is_slow_in_some_rounds_does_not_change_a_ratio() -> None
     assert shown == "| ours | 30.0 | 12.0 to 30.0 | 3.00 |"
 
 
-def test_what_was_not_measured_in_a_round_is_not_in_its_ratio() -> None:
+def test_a_figure_that_is_missing_in_a_round_is_not_in_its_ratio() -> None:
     theirs = [{"short": 1.0, "long": 9.0}, {"short": 1.0}]
     ours = [{"short": 2.0, "long": 3.0}, {"short": 2.0, "long": 3.0}]
     assert ratio(ours, theirs, "long", less=True) == 3.0

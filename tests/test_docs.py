@@ -21,11 +21,12 @@ from a2a_app.layers import PostgreSQLChannelLayer
 from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
 from a2a_app.urls import urlpatterns
-from tests import rpc
-from tests.calls import Client
+from tests.clients.operations import OperationsClient
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
 from tests.servers import ROOT, fresh_database
 from tests.sites import BLOCK, Site, named_blocks
+from tests.wire import load_message, state
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = "".join(page.read_text() for page in sorted((ROOT / "docs" / "reference").glob("*.md")))
@@ -180,16 +181,16 @@ async def test_the_log_can_be_partitioned_as_the_page_on_growth_says(serve: Serv
     partition, first_id = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     with fresh_database("postgresql") as url, psycopg.connect(url, autocommit=True) as connection:
         server = serve(database_url=url)
-        async with rpc.Client(server.url, "load") as client:
-            before = await client.send(rpc.told(chunks=3))
+        async with SocketClient(server.url, "load") as client:
+            before = await client.send(load_message(chunks=3))
             connection.execute("SET TIME ZONE 'UTC'")
             row = connection.execute(first_id).fetchone()
             assert row is not None and partition.count(str(row[0])) == 2
             connection.execute(partition)
-            after = await client.send(rpc.told(chunks=3))
+            after = await client.send(load_message(chunks=3))
             for task in (before, after):
                 seen = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
-                assert rpc.state(seen[-1][1]) == "COMPLETED"
+                assert state(seen[-1][1]) == "COMPLETED"
             connection.execute("DROP TABLE a2a_app_event_first")
             assert await client.result("GetTask", id=before["id"]) == before
         server.kill()
@@ -229,7 +230,7 @@ async def test_every_agent_of_the_pages_answers(runtime: None) -> None:
         shown = [agent for agent in registry if agent not in before]
         assert len(shown) > 10
         for agent in shown:
-            response = await Client(agent).respond("hello")
+            response = await OperationsClient(agent).respond("hello")
             if response.task is not None:
                 state = response.task.status.state
                 assert state in (TaskState.COMPLETED, TaskState.INPUT_REQUIRED), agent.slug

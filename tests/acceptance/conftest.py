@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from tests.acceptance.official import Connect, connected, served
-from tests.servers import Process, fresh_database
+from tests.clients.sdk import Connect, connected
+from tests.servers import Process, fresh_database, served
 
 COMBINED = (["sqlite", "postgresql"], ["daphne", "uvicorn"])
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row, dict_row
 
-from tests.acceptance.persistent import TERMINAL
+from tests.clients.cluster import TERMINAL
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def test_a_card_in_a_file_is_verified_with_keys_that_are_given_only(
         ([{"protected": "#", "signature": "AA"}], "not JSON in base64url"),
     ],
 )
-def test_what_cannot_be_verified_is_refused_with_the_reason(
+def test_a_card_that_cannot_be_verified_is_refused_with_the_reason(
     card: dict[str, Any], tmp_path: Path, content: Any, complaint: str
 ) -> None:
     if content is None or isinstance(content, list):

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.persistent import PersistentClient, Seen
 from tests.acceptance.records import Record, message_tasks, records
+from tests.clients.cluster import ClusterClient, Seen
+from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster
-from tests.rpc import Client, state, text, told
 from tests.servers import Layer, Process
+from tests.wire import load_message, state, text
 
 SECONDS = 100
 
@@ -41,15 +42,15 @@ async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
         servers, workers = site.start(servers=2, workers=2)
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
             here, there = [
-                await stack.enter_async_context(Client(server.url)) for server in servers
+                await stack.enter_async_context(SocketClient(server.url)) for server in servers
             ]
-            task = await here.send(told(chunks=150, delay=0.01), returnImmediately=True)
+            task = await here.send(load_message(chunks=150, delay=0.01), returnImmediately=True)
             subscribe = [
                 client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
                 for client in (here, there) * 25
             ]
             others = [
-                sender.send(told(chunks=10, delay=0.02), returnImmediately=True)
+                sender.send(load_message(chunks=10, delay=0.02), returnImmediately=True)
                 for sender in (here, there) * 10
             ]
             begun = await asyncio.gather(*others)
@@ -100,19 +101,19 @@ async def test_tasks_end_once_and_streams_are_whole_while_processes_are_killed(
 
 
 @asynccontextmanager
-async def _clients(servers: list[Process]) -> AsyncIterator[dict[str, PersistentClient]]:
+async def _clients(servers: list[Process]) -> AsyncIterator[dict[str, ClusterClient]]:
     """Give a client of each agent."""
     urls = [server.url for server in servers]
     async with AsyncExitStack() as stack:
         yield {
-            agent: await stack.enter_async_context(PersistentClient(urls, agent))
+            agent: await stack.enter_async_context(ClusterClient(urls, agent))
             for agent in sorted(set(AGENTS))
         }
 
 
 async def _kill_now_and_then(
     processes: list[Process],
-    clients: dict[str, PersistentClient],
+    clients: dict[str, ClusterClient],
     done: asyncio.Event,
     chance: random.Random,
 ) -> int:
@@ -133,7 +134,7 @@ async def _kill_now_and_then(
 
 
 async def _send_and_follow(
-    clients: dict[str, PersistentClient], chance: random.Random
+    clients: dict[str, ClusterClient], chance: random.Random
 ) -> dict[str, Seen]:
     """Send all the tasks, some at a time, and stream each to its end."""
     places = asyncio.Semaphore(AT_ONCE)
@@ -147,7 +148,7 @@ async def _send_and_follow(
     return dict(await asyncio.gather(*[one(agent) for agent in agents]))
 
 
-def _check_messages(clients: dict[str, PersistentClient], stored: dict[str, str]) -> None:
+def _check_messages(clients: dict[str, ClusterClient], stored: dict[str, str]) -> None:
     """See that each message that was answered made its task, and the others at most one."""
     sent = {key: task_id for client in clients.values() for key, task_id in client.sent.items()}
     assert stored.keys() <= sent.keys()

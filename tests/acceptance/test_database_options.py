@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, message, told
 from tests.servers import fresh_database
+from tests.wire import load_message, message
 
 
 @pytest.mark.parametrize(
@@ -18,16 +19,16 @@ from tests.servers import fresh_database
 async def test_tasks_are_stored_and_read_under_each_option(serve: Serve, options: str) -> None:
     with fresh_database("postgresql") as url:
         server = serve(database_url=f"{url}?{options}")
-        async with Client(server.url) as client:
+        async with SocketClient(server.url) as client:
             for _ in range(3):
                 # A statement that is run again may be another one to PostgreSQL.
-                task = await client.send(told(chunks=6))
+                task = await client.send(load_message(chunks=6))
                 assert task["status"]["state"] == "TASK_STATE_COMPLETED"
                 read = await client.result("GetTask", id=task["id"])
                 assert read == task
                 some = await client.result("GetTask", id=task["id"], historyLength=1)
                 assert some["history"] == task["history"]
-                events = await client.stream("SendStreamingMessage", message=told(chunks=6))
+                events = await client.stream("SendStreamingMessage", message=load_message(chunks=6))
                 assert len(events) == 9
             listed = await client.result("ListTasks", includeArtifacts=True)
             assert listed["totalSize"] == 6

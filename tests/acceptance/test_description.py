@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
 from a2a_app.bindings.routes import ROUTES
-from tests.acceptance.official import SECONDS, served
+from tests.clients.sdk import SECONDS
+from tests.servers import served
 
 load_all_checks()
 # Not that what the description allows is accepted: it knows neither tasks nor what agents refuse.

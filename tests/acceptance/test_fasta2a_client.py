@@ -15,9 +15,10 @@ import httpx
 import pytest
 from fasta2a.client import A2AClient
 
-from tests import rpc
-from tests.acceptance.official import NOBODYS, plain_http, served
-from tests.servers import Process
+from tests.clients.sdk import plain_http
+from tests.clients.sockets import SocketClient
+from tests.servers import Process, served
+from tests.wire import UNKNOWN_TASK
 
 Told = dict[str, Any]
 
@@ -45,7 +46,7 @@ def said(text: str, **more: str) -> Told:
 
 async def only_task(server: Process, client: A2AClient, context_id: str, agent: str) -> Told:
     """Find the one task of a context, and let the client get it."""
-    async with rpc.Client(server.url, agent) as ours:
+    async with SocketClient(server.url, agent) as ours:
         [task] = (await ours.result("ListTasks", contextId=context_id))["tasks"]
     found: Told = (await client.get_task(task["id"]))["result"]
     return found
@@ -101,5 +102,5 @@ async def test_it_answers_what_the_agent_asks(
 
 
 async def test_it_knows_a_task_that_is_not_found(client: A2AClient) -> None:
-    answer = await client.get_task(NOBODYS)
+    answer = await client.get_task(UNKNOWN_TASK)
     assert (answer["error"]["code"], answer["error"]["message"]) == (-32001, "Task not found")

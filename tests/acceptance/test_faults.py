@@ -6,9 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, state, text, told
 from tests.servers import Process
+from tests.wire import load_message, state, text
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
@@ -19,9 +20,9 @@ FAST = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
 async def broken_off(served: Process, agent: str, **load: Any) -> tuple[str, list[int]]:
     """Begin a task, kill its server in the middle of it; gives the task's id and what was seen."""
     task_id, seen = "", []
-    async with Client(served.url, agent) as client:
+    async with SocketClient(served.url, agent) as client:
         with pytest.raises(httpx.TransportError):
-            async with client.open("SendStreamingMessage", message=told(**load)) as events:
+            async with client.open("SendStreamingMessage", message=load_message(**load)) as events:
                 async for number, item in events:
                     seen.append(number)
                     task_id = item.get("task", {}).get("id", task_id)
@@ -31,7 +32,7 @@ async def broken_off(served: Process, agent: str, **load: Any) -> tuple[str, lis
 
 
 async def resumed(served: Process, agent: str, task_id: str, after: int) -> list[tuple[int, Any]]:
-    async with asyncio.timeout(SECONDS), Client(served.url, agent) as client:
+    async with asyncio.timeout(SECONDS), SocketClient(served.url, agent) as client:
         opened = client.open("SubscribeToTask", id=task_id, last_event_id=str(after))
         async with opened as events:
             return [event async for event in events]
@@ -58,7 +59,7 @@ async def test_a_task_that_may_be_tried_again_completes_after_its_server_was_kil
     events = await resumed(served, "load-retry", task_id, seen[-1])
     assert state(events[-1][1]) == "COMPLETED"
     assert seen + [number for number, _ in events] == list(range(seen[0], events[-1][0] + 1))
-    async with Client(served.url, "load-retry") as client:
+    async with SocketClient(served.url, "load-retry") as client:
         task = await client.result("GetTask", id=task_id)
     [artifact] = task["artifacts"]
     assert [int(part["text"].split()[0]) for part in artifact["parts"]] == list(range(30))
@@ -77,9 +78,9 @@ async def test_a_task_that_was_accepted_and_not_begun_runs_after_a_restart(
     serve: Serve, database: str
 ) -> None:
     served = serve(database, MAX_RUNS=1, **FAST)
-    async with Client(served.url) as client:
-        await client.send(told(end="hang"), returnImmediately=True)
-        waiting = await client.send(told(chunks=3), returnImmediately=True)
+    async with SocketClient(served.url) as client:
+        await client.send(load_message(end="hang"), returnImmediately=True)
+        waiting = await client.send(load_message(chunks=3), returnImmediately=True)
         assert waiting["status"]["state"] == "TASK_STATE_SUBMITTED"
     served.kill()
     served.start()
@@ -93,8 +94,8 @@ async def test_two_streams_and_a_late_one_see_the_same_and_one_that_comes_back_s
     serve: Serve, database: str, settings_module: str
 ) -> None:
     served = serve(database, settings_module=settings_module, POLL_SECONDS=0.1)
-    async with Client(served.url) as client, asyncio.timeout(SECONDS):
-        task = await client.send(told(chunks=120, delay=0.01), returnImmediately=True)
+    async with SocketClient(served.url) as client, asyncio.timeout(SECONDS):
+        task = await client.send(load_message(chunks=120, delay=0.01), returnImmediately=True)
         streams = [asyncio.create_task(client.stream("SubscribeToTask", id=task["id"]))] * 2
         seen: list[tuple[int, dict[str, Any]]] = []
         last = ""
@@ -116,13 +117,13 @@ async def test_two_streams_and_a_late_one_see_the_same_and_one_that_comes_back_s
             assert stream[1:] == seen[stream[0][0] - 1 :]
 
 
-async def test_a_stream_that_comes_back_is_answered_before_there_is_news(
+async def test_a_stream_that_comes_back_is_answered_before_there_is_an_event(
     serve: Serve, database: str
 ) -> None:
     served = serve(database, KEEPALIVE_SECONDS=600)
-    async with Client(served.url) as client, asyncio.timeout(SECONDS):
+    async with SocketClient(served.url) as client, asyncio.timeout(SECONDS):
         async with client.open(
-            "SendStreamingMessage", message=told(chunks=0, end="hang")
+            "SendStreamingMessage", message=load_message(chunks=0, end="hang")
         ) as events:
             number, item = await anext(events)
             task_id = item["task"]["id"]
@@ -136,8 +137,10 @@ async def test_a_stream_that_comes_back_is_answered_before_there_is_news(
 
 async def test_a_slow_reader_delays_nobody(serve: Serve, database: str) -> None:
     served = serve(database, STREAM_BUFFER=16)
-    async with Client(served.url) as client, asyncio.timeout(SECONDS):
-        task = await client.send(told(chunks=600, size=4000, delay=0.001), returnImmediately=True)
+    async with SocketClient(served.url) as client, asyncio.timeout(SECONDS):
+        task = await client.send(
+            load_message(chunks=600, size=4000, delay=0.001), returnImmediately=True
+        )
         async with client.open("SubscribeToTask", id=task["id"]) as slow:
             first = await anext(slow)
             # All of it passes while the slow one reads nothing.

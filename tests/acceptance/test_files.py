@@ -16,14 +16,15 @@ from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.client.auth import AuthInterceptor
 from a2a.types import a2a_pb2 as pb
 
-from tests import rpc
-from tests.acceptance.official import SECONDS, Client, data_of, plain_http, said
+from tests import wire
 from tests.acceptance.test_idle_streams import usage_of
 from tests.acceptance.test_known_caller import Keys
+from tests.clients.sdk import SECONDS, SdkClient, data_of, new_message, plain_http
+from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster, Queue
 from tests.conftest import Serve
-from tests.rpc import envelope
 from tests.servers import ROOT, Database, Process, folder, fresh_database
+from tests.wire import envelope
 
 CONTENT = bytes(range(256)) * 8 * 1024  # 2 MiB
 KEYS = {"ANONYMOUS": "refuse", "AUTHENTICATION": ["a2a_app.authentication.ApiKeyAuth"]}
@@ -55,7 +56,7 @@ def shell(server: Process, code: str) -> list[str]:
 
 
 @asynccontextmanager
-async def client_with(key: str, url: str, binding: str) -> AsyncIterator[Client]:
+async def client_with(key: str, url: str, binding: str) -> AsyncIterator[SdkClient]:
     """Give the SDK's client of the courier, with a key and without streaming."""
     async with plain_http() as http:
         card = await A2ACardResolver(http, f"{url}/a2a/courier").get_agent_card()
@@ -63,7 +64,7 @@ async def client_with(key: str, url: str, binding: str) -> AsyncIterator[Client]
             httpx_client=http, supported_protocol_bindings=[binding], streaming=False
         )
         sdk = ClientFactory(config).create(card, [AuthInterceptor(Keys(key))])
-        yield Client(sdk, http, card)
+        yield SdkClient(sdk, http, card)
 
 
 def links_of(task: pb.Task) -> list[str]:
@@ -90,7 +91,7 @@ async def test_the_official_client_gets_links_that_are_its_own_for_a_while(
         for binding in ("JSONRPC", "HTTP+JSON"):
             async with client_with(ann, server.url, binding) as client:
                 part = pb.Part(raw=CONTENT, filename="two.bin", media_type="application/x-two")
-                task = await client.send(said(part))
+                task = await client.send(new_message(part))
                 assert task.status.state == pb.TASK_STATE_COMPLETED, task.status
                 digest = {"size": len(CONTENT), "sha256": sha256(CONTENT).hexdigest()}
                 assert data_of(task.artifacts[0]) == digest
@@ -134,10 +135,10 @@ async def test_a_worker_reads_what_a_server_stored_and_every_server_gives_what_i
 ) -> None:
     with Cluster(database_url=database_url, queue=queue) as site:
         (one, other), _ = site.start(servers=2, workers=1)
-        async with asyncio.timeout(SECONDS), rpc.Client(one.url, "courier") as client:
+        async with asyncio.timeout(SECONDS), SocketClient(one.url, "courier") as client:
             raw = {"raw": b64encode(CONTENT).decode(), "filename": "two.bin"}
             made = {"text": '{"size": 100000, "fill": 7}'}
-            task = await client.send(rpc.message(parts=[raw, made]))
+            task = await client.send(wire.message(parts=[raw, made]))
             seen, passed_on, given = [artifact["parts"][0] for artifact in task["artifacts"]]
             assert seen["data"]["sha256"] == sha256(CONTENT).hexdigest()
             for part, content in ((passed_on, CONTENT), (given, bytes([7]) * 100_000)):
@@ -152,7 +153,7 @@ async def test_downloads_that_nobody_reads_take_no_thread_no_connection_and_litt
     with fresh_database("sqlite") as url:
         # Daphne would take all of each into its memory, however slow its client is.
         server = serve(server="uvicorn", database_url=url)
-        async with rpc.Client(server.url, "courier") as client:
+        async with SocketClient(server.url, "courier") as client:
             task = await client.send(f'{{"size": {size}, "fill": 7}}')
         link = task["artifacts"][0]["parts"][0]["url"]
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:

@@ -11,9 +11,10 @@ import psycopg
 import pytest
 
 from tests.acceptance.records import records
+from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster
-from tests.rpc import Client, state, text
 from tests.servers import Process, free_port
+from tests.wire import state, text
 
 SECONDS = 60
 QUICK: dict[str, Any] = {
@@ -38,7 +39,7 @@ async def test_a_frozen_worker_is_replaced_in_time_and_refused_when_it_goes_on(
 ) -> None:
     with Cluster(database_url=database_url, **QUICK) as site:
         server, worker = site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(server.url, "steps-for-ever") as client:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url, "steps-for-ever") as client:
             # A write of a task with a webhook has two statements, and so a transaction.
             webhook = {"url": f"http://127.0.0.1:{free_port()}/"}
             configuration = {"taskPushNotificationConfig": webhook} if amid_a_transaction else {}

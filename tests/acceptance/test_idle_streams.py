@@ -12,9 +12,10 @@ import psutil
 import psycopg
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, envelope, told
 from tests.servers import Process, fresh_database, postgresql
+from tests.wire import envelope, load_message
 
 FEW, MANY = 50, 500
 SECONDS = 40.0
@@ -22,7 +23,7 @@ SECONDS = 40.0
 STREAM_KILOBYTES, RUN_KILOBYTES = 45, 30
 
 # Opens a stream of a task of its own.
-HANG = envelope("SendStreamingMessage", {"message": told(end="hang")})
+HANG = envelope("SendStreamingMessage", {"message": load_message(end="hang")})
 KEEPALIVE = b": keep-alive\n"
 SETTINGS: dict[str, Any] = {
     "KEEPALIVE_SECONDS": 1,
@@ -98,8 +99,8 @@ async def _measure(
 
 async def _subscription(served: Process) -> dict[str, Any]:
     """Start a task that hangs, and make the request that opens a stream of it."""
-    async with Client(served.url) as client:
-        task = await client.send(told(end="hang"), returnImmediately=True)
+    async with SocketClient(served.url) as client:
+        task = await client.send(load_message(end="hang"), returnImmediately=True)
     return envelope("SubscribeToTask", {"id": task["id"]})
 
 

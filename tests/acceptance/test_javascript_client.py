@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import installed
-from tests.acceptance.official import served
-from tests.servers import ROOT, Process
+from tests.servers import ROOT, Process, served
 
 SDKS = {"1.0": "@a2a-js/sdk@1", "0.3": "@a2a-js/sdk@0.3"}
 BINDINGS = ("JSONRPC", "HTTP+JSON")

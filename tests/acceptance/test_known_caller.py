@@ -8,7 +8,7 @@ from a2a.client import A2ACardResolver, ClientCallContext, ClientConfig, ClientF
 from a2a.client.auth import AuthInterceptor, CredentialService
 from a2a.types import a2a_pb2 as pb
 
-from tests.acceptance.official import SECONDS, Client, plain_http, said
+from tests.clients.sdk import SECONDS, SdkClient, new_message, plain_http
 from tests.conftest import Serve
 from tests.servers import ROOT, Process
 
@@ -50,11 +50,11 @@ async def test_the_official_client_shows_an_api_key_as_the_card_says(serve: Serv
     async with plain_http() as http:
         card = await A2ACardResolver(http, f"{server.url}/a2a/echo").get_agent_card()
         factory = ClientFactory(ClientConfig(httpx_client=http))
-        nobody = Client(factory.create(card), http, card)
+        nobody = SdkClient(factory.create(card), http, card)
         with pytest.raises(Exception, match="401"):
-            await nobody.stream(said("hello"))
-        ann = Client(factory.create(card, [AuthInterceptor(keys)]), http, card)
-        items = await ann.stream(said("hello"))
+            await nobody.stream(new_message("hello"))
+        ann = SdkClient(factory.create(card, [AuthInterceptor(keys)]), http, card)
+        items = await ann.stream(new_message("hello"))
         assert items[-1].status_update.status.state == pb.TASK_STATE_COMPLETED
         listed = await ann.sdk.list_tasks(pb.ListTasksRequest())
         assert listed.total_size == 1

@@ -7,11 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.acceptance.persistent import PersistentClient
 from tests.acceptance.records import records
+from tests.clients.cluster import ClusterClient
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, state, told
 from tests.servers import own_postgresql
+from tests.wire import load_message, state
 
 SECONDS = 60
 SETTINGS: dict[str, Any] = {"LEASE_SECONDS": 4, "SWEEP_SECONDS": 0.5}
@@ -65,7 +66,7 @@ async def test_a_turn_that_was_stored_as_claimed_unheard_is_worked_on_all_the_sa
     url, connection = database
     server = serve(database_url=url, **SETTINGS)
     lose_claim(connection, "as it is stored")
-    async with asyncio.timeout(SECONDS), PersistentClient([server.url], "load") as client:
+    async with asyncio.timeout(SECONDS), ClusterClient([server.url], "load") as client:
         sending = asyncio.create_task(client.send('{"chunks": 3}'))
         await break_off(connection)
         # The client has sent it anew, as another message.
@@ -85,11 +86,11 @@ async def test_a_turn_whose_claim_was_committed_unheard_is_worked_on_all_the_sam
     url, connection = database
     server = serve(database_url=url, **SETTINGS)
     lose_claim(connection, "after it was stored")
-    async with asyncio.timeout(SECONDS), Client(server.url) as client:
-        first = told(chunks=2, delay=0.5, end="input-required")
+    async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
+        first = load_message(chunks=2, delay=0.5, end="input-required")
         task = await client.send(first, returnImmediately=True)
         # Its turn has to wait for the first one's end, and is claimed then.
-        second = told(chunks=3) | {"taskId": task["id"]}
+        second = load_message(chunks=3) | {"taskId": task["id"]}
         streaming = asyncio.create_task(client.stream("SendStreamingMessage", message=second))
         await break_off(connection)
         seen = await streaming

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 import psutil
 import pytest
 
-from tests.rpc import Client, state, text, told
+from tests.clients.sockets import SocketClient
 from tests.servers import Process
+from tests.wire import load_message, state, text
 
 SECONDS = 60
 
@@ -46,12 +47,12 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
-async def test_what_one_server_takes_a_worker_does_and_the_other_server_streams(
+async def test_a_worker_does_the_turn_of_one_server_and_the_other_server_streams_it(
     cluster: Process,
 ) -> None:
     one, other = urls(cluster)
-    async with asyncio.timeout(SECONDS), Client(one) as here, Client(other) as there:
-        task = await here.send(told(chunks=20), returnImmediately=True)
+    async with asyncio.timeout(SECONDS), SocketClient(one) as here, SocketClient(other) as there:
+        task = await here.send(load_message(chunks=20), returnImmediately=True)
         seen = await there.stream("SubscribeToTask", id=task["id"], last_event_id="1")
     assert [int(text(item).split()[0]) for _, item in seen[1:-1]] == list(range(20))
     assert state(seen[-1][1]) == "COMPLETED"
@@ -60,8 +61,8 @@ async def test_what_one_server_takes_a_worker_does_and_the_other_server_streams(
 async def test_workers_that_are_killed_are_started_again_and_finish_what_was_begun(
     cluster: Process,
 ) -> None:
-    async with asyncio.timeout(SECONDS), Client(urls(cluster)[0], "load-retry") as client:
-        task = await client.send(told(chunks=20, delay=0.1), returnImmediately=True)
+    async with asyncio.timeout(SECONDS), SocketClient(urls(cluster)[0], "load-retry") as client:
+        task = await client.send(load_message(chunks=20, delay=0.1), returnImmediately=True)
         async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
             assert state((await anext(events))[1]) == "WORKING"
             for worker in members(cluster, "a2a_worker"):
@@ -76,8 +77,8 @@ async def test_nothing_is_left_of_a_cluster_that_is_asked_to_end(cluster: Proces
     folder = Path(unquote(data))
     postgresql = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
     everything = [postgresql, *postgresql.children(recursive=True), *members(cluster)]
-    async with asyncio.timeout(SECONDS), Client(urls(cluster)[0]) as client:
-        await client.send(told(end="hang"), returnImmediately=True)
+    async with asyncio.timeout(SECONDS), SocketClient(urls(cluster)[0]) as client:
+        await client.send(load_message(end="hang"), returnImmediately=True)
         await asyncio.to_thread(cluster.stop)
     assert [process for process in everything if runs(process)] == []
     assert not folder.parent.exists()

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster
-from tests.rpc import Client, state, told
 from tests.servers import ROOT, Process, free_port, fresh_database
+from tests.wire import load_message, state
 
 SECONDS = 60
 # Round the page's own configuration, what it takes to run as one process on a port of loopback.
@@ -76,8 +77,8 @@ async def test_a_stream_comes_through_as_it_happens_and_is_resumed_when_its_serv
 ) -> None:
     seen: list[int] = []
     site.other.kill()
-    async with asyncio.timeout(SECONDS), Client(site.url) as client:
-        task = await client.send(told(chunks=1000, delay=0.1), returnImmediately=True)
+    async with asyncio.timeout(SECONDS), SocketClient(site.url) as client:
+        task = await client.send(load_message(chunks=1000, delay=0.1), returnImmediately=True)
         # Its server tells it that it was cut off, or nobody does.
         with pytest.raises(httpx.RemoteProtocolError):
             async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
@@ -96,7 +97,7 @@ async def test_a_stream_comes_through_as_it_happens_and_is_resumed_when_its_serv
     assert state(rest[-1][1]) == "CANCELED"
 
 
-async def test_what_clients_say_of_their_path_and_host_is_not_believed(site: Site) -> None:
+async def test_headers_of_clients_about_their_path_and_host_are_not_believed(site: Site) -> None:
     headers = {"Daphne-Root-Path": "/elsewhere"}
     async with httpx.AsyncClient(timeout=SECONDS) as client:
         direct, proxied = [

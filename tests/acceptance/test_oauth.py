@@ -4,8 +4,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.rpc import Client, message
+from tests.clients.sockets import SocketClient
 from tests.sites import Site, named_blocks
+from tests.wire import message
 
 SECRET = "a-secret-of-a-test"
 CLIENT = ("a-program", SECRET)
@@ -35,7 +36,7 @@ async def test_a_token_with_the_scope_lets_its_application_in(tmp_path: Path) ->
     )  # fmt: skip  # a command line
     with made.served():
         url = made.server.url
-        async with Client(url, "countdown") as client:
+        async with SocketClient(url, "countdown") as client:
             card = (await client.http.get(f"{url}/.well-known/agent-card.json")).json()
             assert card["securityRequirements"] == [{"schemes": {"OAuth": {"list": ["a2a"]}}}]
             flow = card["securitySchemes"]["OAuth"]["oauth2SecurityScheme"]["flows"]

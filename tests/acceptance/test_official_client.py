@@ -7,7 +7,8 @@ from a2a.helpers import new_data_part
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors
 
-from tests.acceptance.official import (
+from tests.app.agents import MIRROR_EXTENSION
+from tests.clients.sdk import (
     ENDS,
     SECONDS,
     Connect,
@@ -16,11 +17,10 @@ from tests.acceptance.official import (
     chunks,
     data_of,
     headers,
-    said,
+    load_message,
+    new_message,
     state,
-    told,
 )
-from tests.agents import MIRROR_EXTENSION
 
 
 async def test_the_card_of_the_site_is_that_of_its_agent(url: str) -> None:
@@ -51,7 +51,7 @@ async def test_the_card_of_an_agent_says_where_and_what_it_is(url: str) -> None:
 
 async def test_a_blocking_send_gives_the_completed_task_with_its_artifact(connect: Connect) -> None:
     async with connect("echo", streaming=False) as client:
-        task = await client.send(said("one two three"))
+        task = await client.send(new_message("one two three"))
     assert state(task) == "COMPLETED"
     [artifact] = task.artifacts
     assert "".join(part.text for part in artifact.parts) == "one two three "
@@ -62,7 +62,7 @@ async def test_a_blocking_send_gives_the_completed_task_with_its_artifact(connec
 
 async def test_a_send_that_returns_immediately_gives_a_task_in_progress(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        task = await client.begin(told(end="hang"))
+        task = await client.begin(load_message(end="hang"))
         assert state(task) in ("SUBMITTED", "WORKING")
         assert state(await client.get(task.id)) in ("SUBMITTED", "WORKING")
         await client.cancel(task.id)
@@ -72,7 +72,7 @@ async def test_a_stream_shows_the_task_first_and_every_chunk_once_and_in_order(
     connect: Connect,
 ) -> None:
     async with connect() as client:
-        items = await client.stream(told(chunks=200))
+        items = await client.stream(load_message(chunks=200))
     assert items[0].HasField("task")
     assert chunks(items) == list(range(200))
     assert state(items[-1]) == "COMPLETED"
@@ -89,7 +89,7 @@ async def test_it_ends_for_the_client_as_the_agent_ends(
     connect: Connect, end: str, streaming: bool
 ) -> None:
     async with connect(streaming=streaming) as client:
-        items = await client.stream(told(end=end, chunks=2))
+        items = await client.stream(load_message(end=end, chunks=2))
         assert chunks(items) == [0, 1]
         assert state(items[-1]) == ENDS[end]
         assert state(await client.get(items[0].task.id)) == ENDS[end]
@@ -98,14 +98,14 @@ async def test_it_ends_for_the_client_as_the_agent_ends(
 async def test_a_stream_may_hold_what_some_take_for_the_end_of_a_line(connect: Connect) -> None:
     text = "a\x85b\u2028c\u2029d\x0be\x1cf ü\r\n"
     async with connect("mirror") as client:
-        items = await client.stream(said(text))
+        items = await client.stream(new_message(text))
     assert items[0].task.history[0].parts[0].text == text
     assert state(items[-1]) == "COMPLETED"
 
 
 async def test_an_exception_in_an_agent_is_not_shown_to_clients(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        task = await client.send(told(end="raise"))
+        task = await client.send(load_message(end="raise"))
     assert task.status.message.parts[0].text
     assert "Raised, as told" not in str(task)
 
@@ -115,7 +115,7 @@ async def test_an_agent_gets_all_that_a_request_says(connect: Connect, streaming
     modes = ["text/plain", "application/json"]
     metadata = {"trace": "é-1", "deep": {"list": [1, None, True, "x"]}}
     async with connect("mirror", streaming=streaming, accepted_output_modes=modes) as client:
-        message = said("hello", metadata={"of": "the message"})
+        message = new_message("hello", metadata={"of": "the message"})
         message.parts[0].metadata["of"] = "the part"
         asked = headers(A2A_Extensions=f"{MIRROR_EXTENSION},https://example.com/unknown")
         items = await client.stream(message, metadata, asked)
@@ -139,7 +139,7 @@ async def test_files_and_data_survive_in_the_history(connect: Connect) -> None:
         new_data_part(None),
         new_data_part([1, "two"]),
     ]
-    message = said(*parts, metadata={"kept": True}, extensions=["https://example.com/ext"])
+    message = new_message(*parts, metadata={"kept": True}, extensions=["https://example.com/ext"])
     async with connect("mirror", streaming=False) as client:
         task = await client.send(message)
         found = await client.get(task.id)
@@ -152,24 +152,24 @@ async def test_files_and_data_survive_in_the_history(connect: Connect) -> None:
 
 async def test_history_length_says_how_much_history_a_task_comes_with(connect: Connect) -> None:
     async with connect("travel-desk", streaming=False) as client:
-        task = await client.send(said("Plan a trip to Lisbon"))
-        await client.send(said("some", task_id=task.id))
+        task = await client.send(new_message("Plan a trip to Lisbon"))
+        await client.send(new_message("some", task_id=task.id))
         whole = await client.get(task.id)
         by_user = [message for message in whole.history if message.role == pb.ROLE_USER]
         assert [each.parts[0].text for each in by_user] == ["Plan a trip to Lisbon", "some"]
         assert list((await client.get(task.id, 0)).history) == []
         assert list((await client.get(task.id, 1)).history) == list(whole.history)[-1:]
         assert list((await client.get(task.id, 100)).history) == list(whole.history)
-        sent = await client.send(said("many", task_id=task.id), history_length=0)
+        sent = await client.send(new_message("many", task_id=task.id), history_length=0)
         assert list(sent.history) == []
 
 
 async def test_listing_filters_by_context_and_by_status(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        first = await client.send(told())
+        first = await client.send(load_message())
         context = first.context_id
-        second = await client.send(told(context, end="failed"))
-        await client.send(told())
+        second = await client.send(load_message(context, end="failed"))
+        await client.send(load_message())
         listed = await client.list(context_id=context)
         assert [task.id for task in listed.tasks] == [second.id, first.id]
         assert (listed.total_size, listed.page_size, listed.next_page_token) == (2, 50, "")
@@ -182,9 +182,9 @@ async def test_listing_filters_by_context_and_by_status(connect: Connect) -> Non
 
 async def test_page_tokens_lead_through_all_tasks_once_and_newest_first(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        tasks = [await client.send(told())]
+        tasks = [await client.send(load_message())]
         context = tasks[0].context_id
-        tasks += [await client.send(told(context)) for _ in range(4)]
+        tasks += [await client.send(load_message(context)) for _ in range(4)]
         pages = await client.pages(context_id=context, page_size=2)
     assert [len(page.tasks) for page in pages] == [2, 2, 1]
     assert {(page.total_size, page.page_size) for page in pages} == {(5, 2)}
@@ -194,7 +194,7 @@ async def test_page_tokens_lead_through_all_tasks_once_and_newest_first(connect:
 
 async def test_listing_gives_artifacts_and_history_as_asked(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        task = await client.send(told(chunks=3))
+        task = await client.send(load_message(chunks=3))
 
         async def listed(**asked: int) -> pb.Task:
             page = await client.list(context_id=task.context_id, **asked)
@@ -211,7 +211,7 @@ async def test_listing_gives_artifacts_and_history_as_asked(connect: Connect) ->
 
 async def test_a_task_is_canceled_and_may_be_canceled_again(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        task = await client.begin(told(end="hang"))
+        task = await client.begin(load_message(end="hang"))
         canceled = await client.cancel(task.id)
         assert (canceled.id, state(canceled)) == (task.id, "CANCELED")
         assert await client.cancel(task.id) == canceled
@@ -220,7 +220,7 @@ async def test_a_task_is_canceled_and_may_be_canceled_again(connect: Connect) ->
 
 async def test_a_completed_task_cannot_be_canceled(connect: Connect) -> None:
     async with connect(streaming=False) as client:
-        task = await client.send(told())
+        task = await client.send(load_message())
         with pytest.raises(errors.TaskNotCancelableError) as refused:
             await client.cancel(task.id)
         assert refused.value.data == {"taskId": task.id}
@@ -229,7 +229,7 @@ async def test_a_completed_task_cannot_be_canceled(connect: Connect) -> None:
 
 async def test_a_second_client_sees_the_rest_of_a_running_task(connect: Connect) -> None:
     async with connect() as first, connect() as second, asyncio.timeout(SECONDS):
-        running = first.open(told(chunks=50, delay=0.01, end="hang"))
+        running = first.open(load_message(chunks=50, delay=0.01, end="hang"))
         seen = [await anext(running)]
         task_id = seen[0].task.id
         while 3 not in chunks(seen):
@@ -253,10 +253,10 @@ async def test_a_subscriber_stays_while_a_task_waits_for_its_client(connect: Con
         connect("travel-desk") as second,
         asyncio.timeout(SECONDS),
     ):
-        task = await first.send(said("Plan a trip to Oslo"))
+        task = await first.send(new_message("Plan a trip to Oslo"))
         items = second.subscribe(task.id)
         assert state(await anext(items)) == "INPUT_REQUIRED"
-        await first.send(said("2", task_id=task.id))
+        await first.send(new_message("2", task_id=task.id))
         rest = [item async for item in items]
     assert [state(item) for item in rest if state(item)] == ["SUBMITTED", "WORKING", "COMPLETED"]
     names = [item.artifact_update.artifact.name for item in rest if not state(item)]
@@ -265,7 +265,7 @@ async def test_a_subscriber_stays_while_a_task_waits_for_its_client(connect: Con
 
 async def test_an_ended_task_cannot_be_subscribed_to(connect: Connect) -> None:
     async with connect(streaming=False) as client, connect() as second:
-        task = await client.send(told())
+        task = await client.send(load_message())
         with pytest.raises(errors.UnsupportedOperationError) as refused:
             await anext(second.subscribe(task.id))
     assert refused.value.data == {"taskId": task.id}
@@ -273,14 +273,14 @@ async def test_an_ended_task_cannot_be_subscribed_to(connect: Connect) -> None:
 
 async def test_a_conversation_goes_over_several_turns_to_data_and_a_file(connect: Connect) -> None:
     async with connect("travel-desk", streaming=False) as client:
-        asked = await client.send(said("Plan a trip"))
+        asked = await client.send(new_message("Plan a trip"))
         assert state(asked) == "INPUT_REQUIRED"
         assert asked.status.message.parts[0].text == "Where do you want to go?"
-        named = await client.send(said("Lisbon", task_id=asked.id))
+        named = await client.send(new_message("Lisbon", task_id=asked.id))
         assert (named.id, named.context_id) == (asked.id, asked.context_id)
         assert state(named) == "INPUT_REQUIRED"
         assert "Lisbon" in named.status.message.parts[0].text
-        planned = await client.send(said("2", task_id=asked.id, context_id=asked.context_id))
+        planned = await client.send(new_message("2", task_id=asked.id, context_id=asked.context_id))
     assert state(planned) == "COMPLETED"
     itinerary, calendar = planned.artifacts
     assert data_of(itinerary) == {"destination": "Lisbon", "days": ["Day 1", "Day 2"]}
@@ -294,8 +294,8 @@ async def test_a_conversation_goes_over_several_turns_to_data_and_a_file(connect
 
 async def test_each_turn_of_a_conversation_streams_to_its_own_end(connect: Connect) -> None:
     async with connect("travel-desk") as client:
-        first = await client.stream(said("Plan a trip to Oslo"))
-        second = await client.stream(said("1", task_id=first[0].task.id))
+        first = await client.stream(new_message("Plan a trip to Oslo"))
+        second = await client.stream(new_message("1", task_id=first[0].task.id))
     assert state(first[-1]) == "INPUT_REQUIRED"
     assert second[0].task.id == first[0].task.id
     assert state(second[-1]) == "COMPLETED"
@@ -306,25 +306,25 @@ async def test_each_turn_of_a_conversation_streams_to_its_own_end(connect: Conne
 
 async def test_a_context_that_is_not_the_tasks_is_refused(connect: Connect) -> None:
     async with connect("travel-desk", streaming=False) as client:
-        task = await client.send(said("Plan a trip"))
+        task = await client.send(new_message("Plan a trip"))
         with pytest.raises(errors.InvalidParamsError):
-            await client.send(said("Lisbon", task_id=task.id, context_id="another"))
+            await client.send(new_message("Lisbon", task_id=task.id, context_id="another"))
         assert await client.get(task.id) == task
 
 
 @both_ways
 async def test_an_ended_task_takes_no_more_messages(connect: Connect, streaming: bool) -> None:
     async with connect(streaming=streaming) as client:
-        task_id = (await client.stream(told()))[0].task.id
+        task_id = (await client.stream(load_message()))[0].task.id
         before = await client.get(task_id)
         with pytest.raises(errors.UnsupportedOperationError) as refused:
-            await client.stream(said("more", task_id=task_id))
+            await client.stream(new_message("more", task_id=task_id))
         assert refused.value.data == {"taskId": task_id}
         assert await client.get(task_id) == before
 
 
 async def test_a_task_of_another_agent_is_not_found(connect: Connect) -> None:
     async with connect("echo", streaming=False) as echo, connect() as load:
-        task = await echo.send(said("mine"))
+        task = await echo.send(new_message("mine"))
         with pytest.raises(errors.TaskNotFoundError):
             await load.get(task.id)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.acceptance.official import CALLS, MESSAGES, RPC_CALLS, Connect, both_ways, connected
+from tests.acceptance.refusals import CALLS, MESSAGES, RPC_CALLS
+from tests.clients.sdk import Connect, both_ways, connected
 
 
 @pytest.mark.parametrize("what", RPC_CALLS)
-async def test_what_json_rpc_alone_can_be_asked_for_is_refused(url: str, what: str) -> None:
+async def test_a_call_that_only_json_rpc_can_express_is_refused(url: str, what: str) -> None:
     (error, text), call = RPC_CALLS[what]
     async with connected(url, "JSONRPC") as client:
         with pytest.raises(error, match=text):
@@ -14,7 +15,7 @@ async def test_what_json_rpc_alone_can_be_asked_for_is_refused(url: str, what: s
 
 
 @pytest.mark.parametrize("what", CALLS)
-async def test_what_is_refused_is_read_as_the_exception_that_says_why(
+async def test_a_refusal_is_read_as_the_exception_that_says_why(
     connect: Connect, what: str
 ) -> None:
     (error, text), call = CALLS[what]

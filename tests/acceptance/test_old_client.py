@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import installed
-from tests.acceptance.official import served
-from tests.servers import ROOT, Process
+from tests.servers import ROOT, Process, served
 
 SDK = "a2a-sdk==0.3.*"
 SECONDS = 90
@@ -77,7 +76,7 @@ def test_it_comes_back_to_a_stream_and_cancels_the_task(report: Report) -> None:
     assert (seen["last"]["status"]["state"], seen["last"]["final"]) == ("canceled", True)
 
 
-def test_it_reads_what_is_refused_as_an_error(report: Report) -> None:
+def test_it_reads_a_refusal_as_an_error(report: Report) -> None:
     assert report["errors"] in (
         {"getting": -32001, "canceling": -32001},
         {"getting": 404, "canceling": 404},

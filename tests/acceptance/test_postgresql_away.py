@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.acceptance.persistent import PersistentClient
 from tests.acceptance.records import message_tasks, records
+from tests.clients.cluster import ClusterClient
 from tests.cluster import Cluster
-from tests.rpc import state
 from tests.servers import Layer, own_postgresql
+from tests.wire import state
 
 SECONDS = 100
 # Longer than PostgreSQL is away.
@@ -40,7 +40,7 @@ async def test_turns_and_streams_wait_for_postgresql_and_go_on_when_it_is_back(
         urls = [each.url for each in servers]
         async with (
             asyncio.timeout(SECONDS),
-            PersistentClient(urls, "steps-for-ever") as client,
+            ClusterClient(urls, "steps-for-ever") as client,
         ):
             before = await asyncio.gather(*[client.send(STEPS) for _ in range(TASKS)])
             streams = [asyncio.create_task(client.follow(task_id)) for task_id in before]

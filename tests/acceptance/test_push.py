@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
 from tests.receiver import receiving
-from tests.rpc import Client, state, told
+from tests.wire import load_message, state
 
 SECONDS = 60
 OPEN: dict[str, Any] = {
@@ -21,16 +22,16 @@ OPEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-async def test_what_a_killed_server_had_not_delivered_the_next_one_delivers(
+async def test_the_next_server_delivers_the_events_that_a_killed_one_had_not(
     serve: Serve, database: Any
 ) -> None:
     served = serve(database, **OPEN)
     async with asyncio.timeout(SECONDS):
         async with receiving() as away:
             pass
-        async with Client(served.url) as client:
+        async with SocketClient(served.url) as client:
             task = await client.send(
-                told(chunks=3), taskPushNotificationConfig={"url": away.url, "token": "t"}
+                load_message(chunks=3), taskPushNotificationConfig={"url": away.url, "token": "t"}
             )
             assert task["status"]["state"] == "TASK_STATE_COMPLETED"
         await served.says("is tried again")

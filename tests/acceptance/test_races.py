@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from tests.acceptance.records import records
+from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster
-from tests.rpc import Client, message, state
+from tests.wire import message, state
 
 SECONDS = 90
 RACES, AT_ONCE = 1000, 20
@@ -22,7 +23,8 @@ async def test_of_an_end_and_a_cancel_at_the_same_instant_one_wins_for_everybody
         servers, _ = site.start(servers=2, workers=1)
         async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
             here, there = [
-                await stack.enter_async_context(Client(server.url, "steps")) for server in servers
+                await stack.enter_async_context(SocketClient(server.url, "steps"))
+                for server in servers
             ]
             places = asyncio.Semaphore(AT_ONCE)
             ends = Counter(
@@ -40,7 +42,9 @@ async def test_of_an_end_and_a_cancel_at_the_same_instant_one_wins_for_everybody
     assert ends.keys() == {"COMPLETED", "CANCELED"}
 
 
-async def _race(here: Client, there: Client, number: int, places: asyncio.Semaphore) -> str:
+async def _race(
+    here: SocketClient, there: SocketClient, number: int, places: asyncio.Semaphore
+) -> str:
     """Cancel a task about when it ends; gives the end that everybody has seen."""
     # The agent ends after a delay that sweeps over the time that the cancel needs.
     said = message(json.dumps({"steps": 1, "delay": (number % 20) * 0.005}))
@@ -70,7 +74,7 @@ def _state(task: dict[str, Any]) -> str:
     return str(task["status"]["state"]).removeprefix("TASK_STATE_")
 
 
-async def _listed(client: Client) -> dict[str, str]:
+async def _listed(client: SocketClient) -> dict[str, str]:
     """List all tasks; gives the state of each."""
     found: dict[str, str] = {}
     token = ""

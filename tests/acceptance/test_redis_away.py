@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.persistent import PersistentClient
 from tests.acceptance.records import records
+from tests.clients.cluster import ClusterClient
 from tests.cluster import Cluster
-from tests.rpc import state
 from tests.servers import Layer, Process, new_redis
+from tests.wire import state
 
 SECONDS = 90
 # So long between polls that what is seen after the outage has come by Redis.
@@ -39,7 +39,7 @@ async def test_streams_from_before_and_during_an_outage_of_redis_are_whole_and_h
     with Cluster(database_url=database_url, redis_url=url, layer=layer, **LONG) as site:
         servers, _ = site.start(servers=2, workers=2)
         urls = [server.url for server in servers]
-        async with asyncio.timeout(SECONDS), PersistentClient(urls, "steps") as client:
+        async with asyncio.timeout(SECONDS), ClusterClient(urls, "steps") as client:
             streams = await _begin(client)
             redis.kill()
             streams += await _begin(client)
@@ -56,7 +56,7 @@ async def test_streams_from_before_and_during_an_outage_of_redis_are_whole_and_h
         record.check_steps()
 
 
-async def _begin(client: PersistentClient) -> list["asyncio.Task[Any]"]:
+async def _begin(client: ClusterClient) -> list["asyncio.Task[Any]"]:
     """Begin tasks, and stream each."""
     begun = [await client.send(STEPS) for _ in range(TASKS)]
     return [asyncio.create_task(client.follow(task_id)) for task_id in begun]

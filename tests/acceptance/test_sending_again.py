@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, message, told
 from tests.servers import Database, fresh_database
+from tests.wire import load_message, message
 
 SECONDS = 60
 RACES = 25
@@ -24,11 +25,11 @@ async def test_one_key_in_two_processes_at_once_makes_one_task(
             for number in range(RACES):
                 clients = [
                     await stack.enter_async_context(
-                        Client(server.url, **{"Idempotency-Key": f"key {number}"})
+                        SocketClient(server.url, **{"Idempotency-Key": f"key {number}"})
                     )
                     for server in servers
                 ]
-                said = told(chunks=2)
+                said = load_message(chunks=2)
                 answers = await asyncio.gather(
                     *[client.send(said) for client in clients * (MESSAGES // 2)]
                 )
@@ -38,7 +39,7 @@ async def test_one_key_in_two_processes_at_once_makes_one_task(
                 ]
                 assert {events[0][1]["task"]["id"] for events in streams} == {task}
                 assert {len(events) for events in streams} == {1}
-            plain = await stack.enter_async_context(Client(servers[0].url))
+            plain = await stack.enter_async_context(SocketClient(servers[0].url))
             listed = await plain.result("ListTasks", pageSize=100)
             assert listed["totalSize"] == RACES
             refused = await clients[0].error("SendMessage", message=message("other"))

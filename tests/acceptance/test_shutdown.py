@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, state, told
+from tests.wire import load_message, state
 
 pytestmark = pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 
@@ -14,9 +15,9 @@ SECONDS = 30
 LONG = {"LEASE_SECONDS": 600, "SWEEP_SECONDS": 0.2}
 
 
-async def started(client: Client, **load: object) -> str:
+async def started(client: SocketClient, **load: object) -> str:
     """Begin a task and return once its agent works on it."""
-    task = await client.send(told(**load), returnImmediately=True)
+    task = await client.send(load_message(**load), returnImmediately=True)
     async with client.open("SubscribeToTask", id=task["id"]) as events:
         async for _, item in events:
             if state(item) != "SUBMITTED":
@@ -28,7 +29,7 @@ async def test_a_turn_under_way_is_finished_within_the_time_that_is_given(
     serve: Serve, server: str
 ) -> None:
     served = serve(server=server, SHUTDOWN_SECONDS=20, **LONG)
-    async with asyncio.timeout(SECONDS), Client(served.url) as client:
+    async with asyncio.timeout(SECONDS), SocketClient(served.url) as client:
         task_id = await started(client, chunks=20, delay=0.05)
         await asyncio.to_thread(served.stop)
         served.start()
@@ -42,7 +43,7 @@ async def test_a_turn_that_is_given_up_is_taken_up_at_once_by_the_next_process(
     serve: Serve, server: str, agent: str, end: str
 ) -> None:
     served = serve(server=server, SHUTDOWN_SECONDS=0.1, **LONG)
-    async with asyncio.timeout(SECONDS), Client(served.url, agent) as client:
+    async with asyncio.timeout(SECONDS), SocketClient(served.url, agent) as client:
         task_id = await started(client, chunks=20, delay=0.1)
         await asyncio.to_thread(served.stop)
         assert "given up for another process" in served.output()

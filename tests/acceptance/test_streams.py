@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, state, text, told
+from tests.wire import load_message, state, text
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -12,8 +13,8 @@ async def test_a_stream_shows_every_event_once_and_in_order(
     serve: Serve, database: str, server: str
 ) -> None:
     served = serve(database, server)
-    async with Client(served.url) as client:
-        events = await client.stream("SendStreamingMessage", message=told(chunks=300))
+    async with SocketClient(served.url) as client:
+        events = await client.stream("SendStreamingMessage", message=load_message(chunks=300))
     assert [number for number, _ in events] == list(range(events[0][0], events[0][0] + len(events)))
     assert "task" in events[0][1]
     chunks = [text(item) for _, item in events if text(item)]

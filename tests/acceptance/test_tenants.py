@@ -9,7 +9,7 @@ from a2a.client.errors import AgentCardResolutionError
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors
 
-from tests.acceptance.official import SECONDS, Client, said, state
+from tests.clients.sdk import SECONDS, SdkClient, new_message, state
 from tests.sites import Site, named_blocks
 
 MEMBERS = """
@@ -35,11 +35,11 @@ class Member:
             timeout=SECONDS, verify=False, headers={"Authorization": f"Bearer {key}"}
         )
 
-    async def of(self, tenant: str, binding: str) -> Client:
+    async def of(self, tenant: str, binding: str) -> SdkClient:
         """Make a client of a tenant's card."""
         card = await A2ACardResolver(self.http, f"{self.url}/a2a/whose/{tenant}").get_agent_card()
         config = ClientConfig(httpx_client=self.http, supported_protocol_bindings=[binding])
-        return Client(ClientFactory(config).create(card), self.http, card)
+        return SdkClient(ClientFactory(config).create(card), self.http, card)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ async def test_a_client_that_reads_a_tenants_card_reaches_the_tenant_with_all_it
     member: Member, binding: str
 ) -> None:
     acme, globex = await member.of("acme", binding), await member.of("globex", binding)
-    first, *_, last = await acme.stream(said("Whose are you?"))
+    first, *_, last = await acme.stream(new_message("Whose are you?"))
     assert state(last) == "COMPLETED"
     task = await acme.get(first.task.id)
     assert task.artifacts[0].parts[0].text == "group-1"

@@ -5,9 +5,10 @@ from typing import get_args
 
 import pytest
 
+from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.rpc import Client, state, text, told
 from tests.servers import Layer, fresh_database
+from tests.wire import load_message, state, text
 
 SECONDS = 30
 SHARED = [layer for layer in get_args(Layer) if layer != "memory"]
@@ -21,8 +22,12 @@ async def test_an_event_of_one_process_reaches_the_streams_of_another(
         # So long between polls that only the channel layer can have brought what is seen.
         options = {"database_url": url, "layer": layer, "POLL_SECONDS": 600}
         one, other = serve(**options), serve(**options)
-        async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
-            task = await here.send(told(chunks=50, delay=0.01), returnImmediately=True)
+        async with (
+            asyncio.timeout(SECONDS),
+            SocketClient(one.url) as here,
+            SocketClient(other.url) as there,
+        ):
+            task = await here.send(load_message(chunks=50, delay=0.01), returnImmediately=True)
             streams = [there.stream("SubscribeToTask", id=task["id"]) for _ in range(3)]
             for seen in await asyncio.gather(*streams):
                 first, last = seen[0][0], seen[-1][0]
@@ -40,9 +45,9 @@ async def test_a_senders_stream_hears_of_another_process_too(serve: Serve, layer
         one, other = serve(**options), serve(**options)
         async with (
             asyncio.timeout(SECONDS),
-            Client(one.url) as here,
-            Client(other.url) as there,
-            here.open("SendStreamingMessage", message=told(end="hang")) as events,
+            SocketClient(one.url) as here,
+            SocketClient(other.url) as there,
+            here.open("SendStreamingMessage", message=load_message(end="hang")) as events,
         ):
             task = (await anext(events))[1]["task"]
             await there.result("CancelTask", id=task["id"])
@@ -58,8 +63,12 @@ async def test_cancelling_in_one_process_stops_the_agent_in_another(
     with fresh_database("postgresql") as url:
         options = {"database_url": url, "layer": layer, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
         one, other = serve(**options), serve(**options)
-        async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
-            task = await here.send(told(end="hang"), returnImmediately=True)
+        async with (
+            asyncio.timeout(SECONDS),
+            SocketClient(one.url) as here,
+            SocketClient(other.url) as there,
+        ):
+            task = await here.send(load_message(end="hang"), returnImmediately=True)
             async with here.open("SubscribeToTask", id=task["id"]) as events:
                 while state((await anext(events))[1]) != "WORKING":
                     pass

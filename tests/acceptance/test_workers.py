@@ -7,9 +7,10 @@ import psycopg
 import pytest
 from django_tasks_db.models import DBTaskResult
 
+from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster, Queue
-from tests.rpc import Client, state, text, told
 from tests.servers import Layer
+from tests.wire import load_message, state, text
 
 SECONDS = 60
 # So long that what comes soon came by the queue and by the layer, and not by a poll or a sweep.
@@ -23,15 +24,19 @@ async def test_a_worker_answers_what_a_server_accepts_and_every_server_streams_i
 ) -> None:
     with cluster(database_url, queue, **LONG) as site:
         one, other, _ = site.server(), site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(one.url) as here, Client(other.url) as there:
-            task = await here.send(told(chunks=20), returnImmediately=True)
+        async with (
+            asyncio.timeout(SECONDS),
+            SocketClient(one.url) as here,
+            SocketClient(other.url) as there,
+        ):
+            task = await here.send(load_message(chunks=20), returnImmediately=True)
             seen = await there.stream("SubscribeToTask", id=task["id"], last_event_id="1")
             assert [number for number, _ in seen] == list(range(2, 24))
             assert [int(text(item).split()[0]) for _, item in seen[1:-1]] == list(range(20))
             assert state(seen[-1][1]) == "COMPLETED"
-            asked = await here.send(told(end="input-required"))
+            asked = await here.send(load_message(end="input-required"))
             assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
-            answer = {**told(chunks=1), "taskId": asked["id"]}
+            answer = {**load_message(chunks=1), "taskId": asked["id"]}
             assert (await there.send(answer))["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
@@ -41,7 +46,7 @@ async def test_cancelling_stops_the_agent_on_a_worker_at_once(
 ) -> None:
     with cluster(database_url, queue, **LONG) as site:
         server, worker = site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(server.url) as client:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
             task_id = await working(client, end="hang")
             await client.result("CancelTask", id=task_id)
             await worker.says("is stopped")
@@ -54,7 +59,7 @@ async def test_without_a_channel_layer_the_heartbeat_stops_what_was_canceled(
     quick: dict[str, Any] = {"POLL_SECONDS": 0.1, "LEASE_SECONDS": 3}
     with Cluster(database_url=database_url, layer="silent", **quick) as site:
         server, worker = site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(server.url, agent) as client:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url, agent) as client:
             task_id = await working(client, end="hang")
             await client.result("CancelTask", id=task_id)
             await worker.says("is stopped")
@@ -68,7 +73,7 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_can(
 ) -> None:
     with cluster(database_url, queue, **LONG, SHUTDOWN_SECONDS=20) as site:
         server, worker = site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(server.url) as client:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
             task_id = await working(client, chunks=20, delay=0.05)
             await asyncio.to_thread(worker.stop)
             task = await client.result("GetTask", id=task_id)
@@ -76,13 +81,13 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_can(
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-async def test_what_a_worker_gives_up_another_begins_again_at_once(
+async def test_a_turn_that_a_worker_gives_up_is_begun_again_by_another_at_once(
     database_url: str, queue: Queue
 ) -> None:
     quick = {**LONG, "SWEEP_SECONDS": 0.2, "SHUTDOWN_SECONDS": 0.1}
     with cluster(database_url, queue, **quick) as site:
         server, worker = site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(server.url, "load-retry") as client:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url, "load-retry") as client:
             task_id = await working(client, chunks=20, delay=0.1)
             await asyncio.to_thread(worker.stop)
             assert "given up for another process" in worker.output()
@@ -98,7 +103,7 @@ async def test_when_a_worker_dies_the_next_begins_its_turns_again_or_fails_them(
 ) -> None:
     with cluster(database_url, queue, LEASE_SECONDS=1.5, SWEEP_SECONDS=0.3) as site:
         server, worker = site.server(), site.worker()
-        async with asyncio.timeout(SECONDS), Client(server.url, agent) as client:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url, agent) as client:
             task_id = await working(client, chunks=20, delay=0.1)
             worker.kill()
             site.worker()
@@ -114,8 +119,8 @@ async def test_a_turn_whose_place_in_the_queue_was_lost_is_answered_all_the_same
 ) -> None:
     with cluster(database_url, queue, LEASE_SECONDS=1.5, SWEEP_SECONDS=0.3) as site:
         server = site.server()
-        async with asyncio.timeout(SECONDS), Client(server.url) as client:
-            task = await client.send(told(chunks=1), returnImmediately=True)
+        async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
+            task = await client.send(load_message(chunks=1), returnImmediately=True)
             await empty(database_url)
             site.worker()
             events = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
@@ -128,9 +133,9 @@ def cluster(database_url: str, queue: Queue, **a2a: Any) -> Cluster:
     return Cluster(database_url=database_url, layer=layer, queue=queue, **a2a)
 
 
-async def working(client: Client, **load: object) -> str:
+async def working(client: SocketClient, **load: object) -> str:
     """Begin a task and return once its agent works on it."""
-    task = await client.send(told(**load), returnImmediately=True)
+    task = await client.send(load_message(**load), returnImmediately=True)
     async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
         assert state((await anext(events))[1]) == "WORKING"
     return str(task["id"])

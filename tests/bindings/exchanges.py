@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bindings.old import FILES, PLAIN_FILES
-from tests.rpc import envelope
+from tests.wire import envelope
+from tests.wire_v03 import FILES, PLAIN_FILES
 
 BASE = "/a2a/golden"
 # Put in once there is such a task.

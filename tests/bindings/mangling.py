@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from a2a_app import database, models
-from tests.rpc import message
+from tests.wire import message
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 # The ids that requests name are put in here, once the tasks are there.

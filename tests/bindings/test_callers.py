@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group, User
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import users
-from tests.bindings.conftest import Rpc, Settings, body_of, calls_about, error_of, events_of
-from tests.rpc import envelope, message, told
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
+from tests.conftest import ChangeSettings
+from tests.wire import calls_about, envelope, load_message, message
 
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 WHO = users.__name__
@@ -20,8 +21,8 @@ WAITS = {"end": "input-required"}
 @pytest.mark.parametrize(
     ("method", "params"),
     [
-        ("SendMessage", {"message": told()}),
-        ("SendStreamingMessage", {"message": told()}),
+        ("SendMessage", {"message": load_message()}),
+        ("SendStreamingMessage", {"message": load_message()}),
         ("GetTask", {"id": "x"}),
         ("ListTasks", {}),
         ("CancelTask", {"id": "x"}),
@@ -32,7 +33,11 @@ WAITS = {"end": "input-required"}
 )
 @pytest.mark.parametrize("authentication", [[], [f"{WHO}.by_username"], [f"{WHO}.by_nobody"]])
 async def test_callers_without_credentials_are_refused_unless_they_share(
-    a2a: Settings, rpc: Rpc, authentication: list[str], method: str, params: dict[str, Any]
+    a2a: ChangeSettings,
+    rpc: JsonRpcClient,
+    authentication: list[str],
+    method: str,
+    params: dict[str, Any],
 ) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=authentication)
     response = await rpc.post(envelope(method, params))
@@ -43,35 +48,35 @@ async def test_callers_without_credentials_are_refused_unless_they_share(
     assert answer["id"] == "test"
 
 
-async def test_the_card_is_for_everybody(a2a: Settings, rpc: Rpc) -> None:
+async def test_the_card_is_for_everybody(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{WHO}.by_username"])
     response = await rpc.http.get("/a2a/load/.well-known/agent-card.json")
     assert response.status_code == 200
 
 
-async def _two_users(a2a: Settings, authenticator: str) -> None:
+async def _two_users(a2a: ChangeSettings, authenticator: str) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{WHO}.{authenticator}"])
     for name in ("ann", "bob"):
         await sync_to_async(User.objects.create)(username=name)
 
 
-async def _as(rpc: Rpc, user: str, method: str, **params: Any) -> dict[str, Any]:
+async def _as(rpc: JsonRpcClient, user: str, method: str, **params: Any) -> dict[str, Any]:
     return await rpc.call(method, params, X_User=user)
 
 
-async def _sent(rpc: Rpc, user: str, said: dict[str, Any]) -> dict[str, Any]:
+async def _sent(rpc: JsonRpcClient, user: str, said: dict[str, Any]) -> dict[str, Any]:
     answer = await _as(rpc, user, "SendMessage", message=said)
     task: dict[str, Any] = answer["result"]["task"]
     return task
 
 
 @pytest.mark.parametrize("authenticator", ["by_username", "by_name", "ByLongKey"])
-async def test_what_is_anothers_is_not_found_by_any_operation(
-    a2a: Settings, rpc: Rpc, authenticator: str
+async def test_a_task_of_another_caller_is_not_found_by_any_operation(
+    a2a: ChangeSettings, rpc: JsonRpcClient, authenticator: str
 ) -> None:
     await _two_users(a2a, authenticator)
-    task = await _sent(rpc, "ann", told(**WAITS))
-    named = told() | {"taskId": task["id"], "contextId": task["contextId"]}
+    task = await _sent(rpc, "ann", load_message(**WAITS))
+    named = load_message() | {"taskId": task["id"], "contextId": task["contextId"]}
     for method, params in (*calls_about(task["id"]), ("SendMessage", {"message": named})):
         assert error_of(await _as(rpc, "bob", method, **params)) == NOT_FOUND, method
     resumed = await rpc.call("SubscribeToTask", {"id": task["id"]}, X_User="bob", Last_Event_ID="1")
@@ -81,10 +86,10 @@ async def test_what_is_anothers_is_not_found_by_any_operation(
 
 @pytest.mark.parametrize("authenticator", ["by_username", "by_name", "ByLongKey"])
 async def test_lists_hold_only_the_callers_own_tasks(
-    a2a: Settings, rpc: Rpc, authenticator: str
+    a2a: ChangeSettings, rpc: JsonRpcClient, authenticator: str
 ) -> None:
     await _two_users(a2a, authenticator)
-    task = await _sent(rpc, "ann", told())
+    task = await _sent(rpc, "ann", load_message())
     for filters in ({}, {"contextId": task["contextId"]}, {"status": "TASK_STATE_COMPLETED"}):
         his = (await _as(rpc, "bob", "ListTasks", **filters))["result"]
         hers = (await _as(rpc, "ann", "ListTasks", **filters))["result"]
@@ -92,21 +97,23 @@ async def test_lists_hold_only_the_callers_own_tasks(
         assert [each["id"] for each in hers["tasks"]] == [task["id"]]
 
 
-async def test_a_page_token_of_anothers_shows_nothing_of_anothers(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_page_token_of_another_caller_shows_nothing_of_theirs(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     await _two_users(a2a, "by_username")
     for _ in range(3):
-        await _sent(rpc, "ann", told())
+        await _sent(rpc, "ann", load_message())
     page = (await _as(rpc, "ann", "ListTasks", pageSize=1))["result"]
     his = (await _as(rpc, "bob", "ListTasks", pageToken=page["nextPageToken"]))["result"]
     assert (his["tasks"], his["nextPageToken"]) == ([], "")
 
 
 async def test_two_users_may_name_the_same_context_and_share_nothing(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     await _two_users(a2a, "by_username")
     tasks = {
-        user: await _sent(rpc, user, told(**WAITS) | {"contextId": "ours"})
+        user: await _sent(rpc, user, load_message(**WAITS) | {"contextId": "ours"})
         for user in ("ann", "bob")
     }
     assert tasks["ann"]["contextId"] == tasks["bob"]["contextId"] == "ours"
@@ -124,7 +131,7 @@ async def remembers(turn: Turn) -> None:
 
 
 async def test_an_agent_remembers_of_a_context_only_what_the_same_user_said(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     await _two_users(a2a, "by_username")
     said = {}
@@ -140,17 +147,17 @@ async def test_an_agent_remembers_of_a_context_only_what_the_same_user_said(
 
 
 async def test_a_task_of_the_same_user_with_another_agent_is_not_found(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     await _two_users(a2a, "by_username")
-    task = await _sent(rpc, "ann", told(**WAITS))
+    task = await _sent(rpc, "ann", load_message(**WAITS))
     answer = await rpc.call("GetTask", {"id": task["id"]}, agent="echo", X_User="ann")
     assert error_of(answer) == NOT_FOUND
 
 
-async def test_a_user_streams_what_is_theirs(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_user_streams_what_is_theirs(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
     await _two_users(a2a, "by_username")
-    request = envelope("SendStreamingMessage", {"message": told()})
+    request = envelope("SendStreamingMessage", {"message": load_message()})
     events = await events_of(await rpc.post(request, X_User="ann"))
     assert "task" in events[0]["result"]
     last = events[-1]["result"]["statusUpdate"]
@@ -163,13 +170,13 @@ def by_group(request: Any) -> Any:
 
 
 async def test_a_row_that_is_no_user_is_not_taken_for_the_user_of_its_number(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     authentication = [f"{WHO}.by_username", f"{__name__}.by_group"]
     a2a(ANONYMOUS="refuse", AUTHENTICATION=authentication)
     ann = await sync_to_async(User.objects.create)(pk=7, username="ann")
     await sync_to_async(Group.objects.create)(pk=ann.pk, name="staff")
-    task = await _sent(rpc, "ann", told(**WAITS))
+    task = await _sent(rpc, "ann", load_message(**WAITS))
     answer = await rpc.call("GetTask", {"id": task["id"]}, X_Group="staff")
     assert error_of(answer) == NOT_FOUND
     own = await rpc.call("SendMessage", {"message": message()}, X_Group="staff")

@@ -18,28 +18,33 @@ from a2a_app.agents import (
 from a2a_app.agents.cards import IDEMPOTENT_SENDING, STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
-from tests.bindings.conftest import Rpc, Settings, body_of, error_of
-from tests.conftest import Serve
-from tests.rpc import HEADERS, Client, message
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.clients.sockets import SocketClient
+from tests.conftest import ChangeSettings, Serve
+from tests.wire import HEADERS, message
 
 SITE = "/.well-known/agent-card.json"
 LOAD = f"/a2a/load{SITE}"
 ECHO = f"/a2a/echo{SITE}"
 
 
-async def test_each_agent_has_its_card_and_the_default_agent_that_of_the_site(rpc: Rpc) -> None:
+async def test_each_agent_has_its_card_and_the_default_agent_that_of_the_site(
+    rpc: JsonRpcClient,
+) -> None:
     load, echo, site = [body_of(await rpc.http.get(path)) for path in (LOAD, ECHO, SITE)]
     assert load["name"] == "Load"
     assert echo["name"] == "Echo"
     assert site == echo
 
 
-async def test_the_site_has_no_card_where_no_agent_is_the_default(a2a: Settings, rpc: Rpc) -> None:
+async def test_the_site_has_no_card_where_no_agent_is_the_default(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(DEFAULT_AGENT="")
     assert (await rpc.http.get(SITE)).status_code == 404
 
 
-async def test_the_card_lists_exactly_what_is_served(rpc: Rpc) -> None:
+async def test_the_card_lists_exactly_what_is_served(rpc: JsonRpcClient) -> None:
     card = body_of(await rpc.http.get(LOAD))
     reached = [
         (each["protocolVersion"], each["protocolBinding"], each["url"])
@@ -60,7 +65,9 @@ async def test_the_card_lists_exactly_what_is_served(rpc: Rpc) -> None:
 
 
 @pytest.mark.parametrize("public", ["https://agents.example.com", "https://agents.example.com/"])
-async def test_the_public_url_comes_before_the_host(a2a: Settings, rpc: Rpc, public: str) -> None:
+async def test_the_public_url_comes_before_the_host(
+    a2a: ChangeSettings, rpc: JsonRpcClient, public: str
+) -> None:
     a2a(PUBLIC_URL=public)
     card = body_of(await rpc.http.get(LOAD))
     assert card["supportedInterfaces"][0]["url"] == "https://agents.example.com/a2a/load/"
@@ -70,7 +77,7 @@ async def test_without_a_public_url_the_card_leads_to_the_host_that_was_asked(
     serve: Serve,
 ) -> None:
     server = serve()
-    async with Client(server.url) as client:
+    async with SocketClient(server.url) as client:
         first = await client.http.get(f"{server.url}{LOAD}")
         interface, *_ = first.json()["supportedInterfaces"]
         assert interface["url"] == f"{server.url}/a2a/load/"
@@ -82,7 +89,7 @@ async def test_without_a_public_url_the_card_leads_to_the_host_that_was_asked(
 
 
 @pytest.mark.parametrize("path", [SITE, LOAD])
-async def test_a_card_that_the_client_has_is_not_sent_again(rpc: Rpc, path: str) -> None:
+async def test_a_card_that_the_client_has_is_not_sent_again(rpc: JsonRpcClient, path: str) -> None:
     first = await rpc.http.get(path)
     again = await rpc.http.get(path, headers={"If-None-Match": first["ETag"]})
     other = await rpc.http.get(path, headers={"If-None-Match": '"another"'})
@@ -92,7 +99,9 @@ async def test_a_card_that_the_client_has_is_not_sent_again(rpc: Rpc, path: str)
     assert again["Cache-Control"] == first["Cache-Control"]
 
 
-async def test_the_setting_says_how_long_a_card_may_be_kept(a2a: Settings, rpc: Rpc) -> None:
+async def test_the_setting_says_how_long_a_card_may_be_kept(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     assert (await rpc.http.get(LOAD))["Cache-Control"] == "public, max-age=300"
     a2a(CARD_MAX_AGE=7)
     assert (await rpc.http.get(LOAD))["Cache-Control"] == "public, max-age=7"
@@ -102,7 +111,7 @@ async def answer(turn: Turn) -> None:
     await turn.complete("Done.")
 
 
-async def test_the_card_says_all_that_the_agent_declares(rpc: Rpc) -> None:
+async def test_the_card_says_all_that_the_agent_declares(rpc: JsonRpcClient) -> None:
     declared = make_agent(
         answer,
         name="Complete",
@@ -163,7 +172,9 @@ async def test_the_card_says_all_that_the_agent_declares(rpc: Rpc) -> None:
     }
 
 
-async def test_an_agent_that_does_not_stream_says_so_and_refuses_streams(rpc: Rpc) -> None:
+async def test_an_agent_that_does_not_stream_says_so_and_refuses_streams(
+    rpc: JsonRpcClient,
+) -> None:
     with registry.registered(make_agent(answer, slug="unary", streaming=False)):
         card = body_of(await rpc.http.get(f"/a2a/unary{SITE}"))
         assert card["capabilities"]["streaming"] is False
@@ -183,7 +194,9 @@ def own_card(agent: str) -> str:
     return f"/a2a/{agent}{SITE}"
 
 
-async def test_a_client_that_knows_a_date_only_is_told_what_has_changed_since(rpc: Rpc) -> None:
+async def test_a_client_that_knows_a_date_only_is_told_what_has_changed_since(
+    rpc: JsonRpcClient,
+) -> None:
     first = await rpc.http.get(LOAD)
     since = {"If-Modified-Since": first["Last-Modified"]}
     assert (await rpc.http.get(LOAD, headers=since)).status_code == 304
@@ -194,7 +207,7 @@ async def test_a_client_that_knows_a_date_only_is_told_what_has_changed_since(rp
     assert (await rpc.http.get(LOAD, headers=both)).status_code == 200
 
 
-async def test_a_card_is_as_new_as_the_newest_declaration(rpc: Rpc) -> None:
+async def test_a_card_is_as_new_as_the_newest_declaration(rpc: JsonRpcClient) -> None:
     registry.changed_at = 1
     assert (await rpc.http.get(LOAD))["Last-Modified"] == "Thu, 01 Jan 1970 00:00:01 GMT"
     with registry.registered(make_agent(answer, slug="newer")):
@@ -203,7 +216,7 @@ async def test_a_card_is_as_new_as_the_newest_declaration(rpc: Rpc) -> None:
 
 
 @pytest.mark.parametrize("path", [SITE, LOAD])
-async def test_pages_of_any_site_may_read_a_public_card(rpc: Rpc, path: str) -> None:
+async def test_pages_of_any_site_may_read_a_public_card(rpc: JsonRpcClient, path: str) -> None:
     first = await rpc.http.get(path)
     again = await rpc.http.get(path, headers={"If-None-Match": first["ETag"]})
     for response in (first, again):
@@ -213,7 +226,7 @@ async def test_pages_of_any_site_may_read_a_public_card(rpc: Rpc, path: str) -> 
 
 async def test_a_real_server_gives_the_headers_of_a_card_without_the_card(serve: Serve) -> None:
     server = serve()
-    async with Client(server.url) as client:
+    async with SocketClient(server.url) as client:
         for path in (SITE, LOAD):
             full = await client.http.get(server.url + path)
             head = await client.http.head(server.url + path)
@@ -222,7 +235,7 @@ async def test_a_real_server_gives_the_headers_of_a_card_without_the_card(serve:
                 assert head.headers[header] == full.headers[header]
 
 
-async def test_the_catalogue_leads_to_the_card_of_every_agent(rpc: Rpc) -> None:
+async def test_the_catalogue_leads_to_the_card_of_every_agent(rpc: JsonRpcClient) -> None:
     response = await rpc.http.get("/a2a/")
     listed = body_of(response)["agents"]
     assert [each["name"] for each in listed] == [agent.name for agent in registry]
@@ -238,7 +251,7 @@ async def test_the_catalogue_leads_to_the_card_of_every_agent(rpc: Rpc) -> None:
 
 
 async def test_the_catalogue_is_public_and_says_where_clients_reach_it(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(ANONYMOUS="refuse", PUBLIC_URL="https://agents.example.com")
     response = await rpc.http.get("/a2a/")
@@ -261,7 +274,9 @@ class Personal(Agent):
     async def run(self, turn: Turn) -> None: ...
 
 
-async def test_a_card_of_each_caller_is_kept_by_that_caller_only(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_card_of_each_caller_is_kept_by_that_caller_only(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     paths = [f"{users.__name__}.by_username", f"{authenticators.__name__}.Header"]
     a2a(ANONYMOUS="refuse", AUTHENTICATION=paths)
     await sync_to_async(User.objects.create)(username="ann")

@@ -11,10 +11,12 @@ from django.utils.decorators import async_only_middleware
 
 from a2a_app.middleware import bypass
 from tests.bindings import customers
-from tests.bindings.conftest import BYPASS, Rpc, Settings, body_of, error_of, events_of
-from tests.bindings.rest import Rest
-from tests.conftest import Serve
-from tests.rpc import Client, envelope, message, state, told
+from tests.bindings.conftest import BYPASS
+from tests.clients.http_json import HttpJsonClient
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
+from tests.clients.sockets import SocketClient
+from tests.conftest import ChangeSettings, Serve
+from tests.wire import envelope, load_message, message, state
 
 pytestmark = pytest.mark.usefixtures("whole_chain")
 
@@ -23,19 +25,21 @@ COMPLETED = "TASK_STATE_COMPLETED"
 TOO_LARGE = (-32600, "INVALID_REQUEST")
 
 
-async def _works(rpc: Rpc) -> None:
+async def _works(rpc: JsonRpcClient) -> None:
     """Use every way an operation answers, and both places of the card."""
     task = await rpc.task(end="input-required")
     assert (await rpc.result("GetTask", id=task["id"]))["id"] == task["id"]
-    answer = {"message": told() | {"taskId": task["id"]}}
+    answer = {"message": load_message() | {"taskId": task["id"]}}
     events = await events_of(await rpc.post(envelope("SendStreamingMessage", answer)))
     assert state(events[-1]["result"]) == "COMPLETED"
     assert (await rpc.result("ListTasks"))["totalSize"] == 1
-    sent = await Rest().result("POST", "/message:send", {"message": told()})
+    sent = await HttpJsonClient().result("POST", "/message:send", {"message": load_message()})
     assert sent["task"]["status"]["state"] == COMPLETED
-    stream = await Rest().post("/message:stream", {"message": told()})
+    stream = await HttpJsonClient().post("/message:stream", {"message": load_message()})
     assert state((await events_of(stream))[-1]) == "COMPLETED"
-    assert (await Rest().get(f"/v1/tasks/{task['id']}", A2A_Version="")).status_code == 200
+    assert (
+        await HttpJsonClient().get(f"/v1/tasks/{task['id']}", A2A_Version="")
+    ).status_code == 200
     cards = ("/.well-known/agent-card.json", "/.well-known/agent.json")
     for path in (*cards, *(f"/a2a/load{card}" for card in cards)):
         assert (await rpc.http.get(path)).status_code == 200
@@ -51,18 +55,18 @@ def closed(_: Any) -> Any:
     return middleware
 
 
-async def _status(rpc: Rpc, path: str) -> int:
+async def _status(rpc: JsonRpcClient, path: str) -> int:
     return (await rpc.post(envelope("ListTasks", {}), path=path)).status_code
 
 
 async def test_with_a_transaction_for_each_request(
-    rpc: Rpc, monkeypatch: pytest.MonkeyPatch
+    rpc: JsonRpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     await _works(rpc)
 
 
-async def test_with_a_login_required_for_every_page(settings: Any, rpc: Rpc) -> None:
+async def test_with_a_login_required_for_every_page(settings: Any, rpc: JsonRpcClient) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN]
     # Pages for people are not ours to open: what the project asks, it asks of them too.
     for page in ("/admin/", "/a2a/openapi.html", "/a2a/openapi.json"):
@@ -70,7 +74,7 @@ async def test_with_a_login_required_for_every_page(settings: Any, rpc: Rpc) -> 
     await _works(rpc)
 
 
-async def test_past_the_middleware_below(settings: Any, rpc: Rpc) -> None:
+async def test_past_the_middleware_below(settings: Any, rpc: JsonRpcClient) -> None:
     below = [*settings.MIDDLEWARE, f"{__name__}.closed"]
     settings.MIDDLEWARE = below
     assert (await rpc.http.get("/a2a/load/.well-known/agent-card.json")).status_code == 503
@@ -90,7 +94,7 @@ async def test_past_the_middleware_below(settings: Any, rpc: Rpc) -> None:
 
 
 async def test_past_the_middleware_only_where_the_project_has_us_at_present(
-    settings: Any, rpc: Rpc
+    settings: Any, rpc: JsonRpcClient
 ) -> None:
     settings.MIDDLEWARE = [BYPASS, f"{__name__}.closed"]
     assert [await _status(rpc, "/a2a/load/") for _ in range(2)] == [200, 200]
@@ -108,27 +112,31 @@ async def test_past_nothing_where_requests_are_synchronous(settings: Any) -> Non
     assert bypass(page) is page
 
 
-async def test_with_hardly_any_memory_for_uploads(settings: Any, rpc: Rpc) -> None:
+async def test_with_hardly_any_memory_for_uploads(settings: Any, rpc: JsonRpcClient) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1
     await _works(rpc)
 
 
-async def test_with_checks_against_forged_requests(rpc: Rpc) -> None:
+async def test_with_checks_against_forged_requests(rpc: JsonRpcClient) -> None:
     rpc.http.handler.enforce_csrf_checks = True
     await _works(rpc)
 
 
-async def test_with_redirects_to_https_for_clients_that_came_by_it(settings: Any, rpc: Rpc) -> None:
+async def test_with_redirects_to_https_for_clients_that_came_by_it(
+    settings: Any, rpc: JsonRpcClient
+) -> None:
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     response = await rpc.post(
-        envelope("SendMessage", {"message": told()}), X_Forwarded_Proto="https"
+        envelope("SendMessage", {"message": load_message()}), X_Forwarded_Proto="https"
     )
     assert body_of(response)["result"]["task"]["status"]["state"] == COMPLETED
 
 
-async def test_a_body_may_be_as_large_as_the_setting_says(a2a: Settings, rpc: Rpc) -> None:
-    request = json.dumps(envelope("SendMessage", {"message": told()})).encode()
+async def test_a_body_may_be_as_large_as_the_setting_says(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    request = json.dumps(envelope("SendMessage", {"message": load_message()})).encode()
     a2a(MAX_BODY_BYTES=len(request))
     task = (await rpc.answer(request))["result"]["task"]
     assert task["status"]["state"] == COMPLETED
@@ -141,13 +149,13 @@ async def test_a_real_server_refuses_a_body_that_is_too_large_and_goes_on(serve:
     limit = 100_000
     database = "postgresql" if connection.vendor == "postgresql" else "sqlite"
     server = serve(database, settings_module="tests.bindings.strict", MAX_BODY_BYTES=limit)
-    async with Client(server.url) as client:
+    async with SocketClient(server.url) as client:
         large = envelope("SendMessage", {"message": message("x" * 10 * limit)})
         response = await client.http.post(client.url, json=large, headers=client.headers)
         assert response.status_code == 413
         assert error_of(response.json()) == TOO_LARGE
         assert (await client.http.get(f"{server.url}/admin/")).status_code == 302
-        events = await client.stream("SendStreamingMessage", message=told(chunks=3))
+        events = await client.stream("SendStreamingMessage", message=load_message(chunks=3))
         assert state(events[-1][1]) == "COMPLETED"
         task = await client.send(message("x" * (limit // 2)))
         assert task["history"][0]["parts"][0]["text"] == "x" * (limit // 2)

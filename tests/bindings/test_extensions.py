@@ -8,11 +8,11 @@ from a2a_app.agents import AgentExtension, Turn, registry
 from a2a_app.agents.cards import STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
-from tests.bindings.conftest import Rpc, body_of, error_of, events_of, strict_json
-from tests.bindings.rest import Rest, json_of
-from tests.bindings.ways import WAYS, Way, answers_of, code_of
-from tests.rpc import envelope, message
+from tests.clients.http_json import HttpJsonClient, json_of
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
+from tests.clients.ways import WAYS, Way, answers_of, code_of
 from tests.servers import ROOT
+from tests.wire import envelope, message, strict_json
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 EXTENSION = (-32008, "EXTENSION_SUPPORT_REQUIRED")
@@ -31,7 +31,9 @@ def extended(*, required: bool) -> Any:
 
 
 @pytest.mark.parametrize("method", OPERATIONS)
-async def test_an_extension_that_the_agent_requires_must_be_named(rpc: Rpc, method: str) -> None:
+async def test_an_extension_that_the_agent_requires_must_be_named(
+    rpc: JsonRpcClient, method: str
+) -> None:
     params = {"id": NOBODY, "message": message(), "taskId": NOBODY}
     with extended(required=True):
         for headers in ({}, {"A2A_Extensions": OTHER}, {"A2A_Extensions": f"{URI}/more"}):
@@ -51,7 +53,7 @@ async def test_an_extension_that_the_agent_requires_must_be_named(rpc: Rpc, meth
     ],
 )
 async def test_activated_extensions_come_back_and_reach_the_agent(
-    rpc: Rpc, named: str, activated: str
+    rpc: JsonRpcClient, named: str, activated: str
 ) -> None:
     path = "/a2a/extended/"
     with extended(required=False):
@@ -67,7 +69,7 @@ async def test_activated_extensions_come_back_and_reach_the_agent(
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 async def test_an_extension_is_activated_and_required_the_same_way_everywhere(
-    rpc: Rpc, way: Way
+    rpc: JsonRpcClient, way: Way
 ) -> None:
     params = {"message": message()}
     with extended(required=True):
@@ -84,7 +86,7 @@ async def test_an_extension_is_activated_and_required_the_same_way_everywhere(
             assert f"{URI} {OTHER}" in str(answers[-1])
 
 
-async def test_extensions_in_several_headers_are_one_list(rpc: Rpc) -> None:
+async def test_extensions_in_several_headers_are_one_list(rpc: JsonRpcClient) -> None:
     with extended(required=False):
         response = await rpc.post(
             envelope("SendMessage", {"message": message()}),
@@ -96,7 +98,7 @@ async def test_extensions_in_several_headers_are_one_list(rpc: Rpc) -> None:
 
 
 async def test_a_refused_request_leaves_nothing_behind_where_an_extension_is_missing(
-    rpc: Rpc,
+    rpc: JsonRpcClient,
 ) -> None:
     with extended(required=True):
         assert error_of(await rpc.call("SendMessage", {"message": message()}, agent="extended"))
@@ -105,14 +107,14 @@ async def test_a_refused_request_leaves_nothing_behind_where_an_extension_is_mis
 
 
 async def test_every_agent_that_streams_declares_that_its_streams_can_be_resumed(
-    rpc: Rpc,
+    rpc: JsonRpcClient,
 ) -> None:
     streams = make_agent(says_its_extensions, slug="streams")
     does_not = make_agent(says_its_extensions, slug="does-not", streaming=False)
     with registry.registered(streams, does_not):
         found = {}
         for slug in ("streams", "does-not"):
-            card = json_of(await Rest(slug).get("/.well-known/agent-card.json"))
+            card = json_of(await HttpJsonClient(slug).get("/.well-known/agent-card.json"))
             declared = card["capabilities"].get("extensions", [])
             found[slug] = [each for each in declared if each["uri"] == STREAM_RESUMPTION.uri]
     assert found == {"streams": [STREAM_RESUMPTION.to_dict()], "does-not": []}
@@ -126,7 +128,7 @@ def test_the_page_on_an_extension_shows_what_cards_say() -> None:
 
 
 async def test_a_resumed_stream_may_name_the_extension_and_finds_it_in_the_answer(
-    rpc: Rpc,
+    rpc: JsonRpcClient,
 ) -> None:
     task = await rpc.task(chunks=3)
     response = await rpc.post(

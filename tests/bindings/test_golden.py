@@ -18,8 +18,8 @@ from django.http.response import HttpResponseBase
 from a2a_app.agents import Part, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
-from tests.bindings.conftest import SECONDS, Rpc
 from tests.bindings.exchanges import MESSAGE, REQUESTS, Request
+from tests.clients.json_rpc import SECONDS, JsonRpcClient
 
 FOLDER = Path(__file__).parent / "golden"
 HEADERS = ("Content-Type", "Cache-Control", "Vary", "X-Accel-Buffering", "WWW-Authenticate")
@@ -53,7 +53,7 @@ class Golden:
 
 
 @pytest.fixture
-async def agent(rpc: Rpc) -> AsyncIterator[Golden]:
+async def agent(rpc: JsonRpcClient) -> AsyncIterator[Golden]:
     golden = Golden()
     made = make_agent(
         golden.run, name="Golden", slug="golden", input_modes=("text/plain", "application/json")
@@ -74,7 +74,7 @@ def test_every_golden_file_is_that_of_an_exchange() -> None:
 
 @pytest.mark.parametrize(("name", "form"), CASES)
 async def test_the_exchange_is_that_of_the_golden_file(
-    rpc: Rpc, agent: Golden, name: str, form: str
+    rpc: JsonRpcClient, agent: Golden, name: str, form: str
 ) -> None:
     request = REQUESTS[name][form].for_task(await _task(rpc, agent, name))
     response = await _ask(rpc, request)
@@ -89,7 +89,7 @@ def _path(name: str, form: str) -> Path:
     return FOLDER / form / f"{name.replace(' ', '-')}.http"
 
 
-async def _task(rpc: Rpc, agent: Golden, name: str) -> str:
+async def _task(rpc: JsonRpcClient, agent: Golden, name: str) -> str:
     """Make the task that the request is about; none where it makes its own."""
     if name == "SendStreamingMessage":
         return ""
@@ -111,7 +111,7 @@ def _task_id(request: Request) -> str:
     return str(task_id)
 
 
-async def _ask(rpc: Rpc, request: Request) -> HttpResponseBase:
+async def _ask(rpc: JsonRpcClient, request: Request) -> HttpResponseBase:
     body = b"" if request.body is None else _compact(request.body).encode()
     headers = {"A2A-Version": request.version} if request.version else {}
     async with asyncio.timeout(SECONDS):

@@ -10,8 +10,9 @@ import pytest
 from a2a_app.agents import Agent, Message, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
-from tests.bindings.conftest import Rpc, Settings, bad_fields, body_of, error_of, events_of
-from tests.rpc import envelope, message, told
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
+from tests.conftest import ChangeSettings
+from tests.wire import envelope, load_message, message
 
 PARSE = (-32700, "JSON_PARSE")
 INVALID = (-32600, "INVALID_REQUEST")
@@ -33,33 +34,37 @@ GET = envelope("GetTask", {"id": NOBODY})
         b'"\\ud800"', b"[" * 100_000, b'{"a":' * 100_000,
     ],
 )  # fmt: skip  # short bodies, a few on a line
-async def test_what_is_no_json_is_a_parse_error_without_an_id(rpc: Rpc, body: bytes) -> None:
+async def test_a_body_that_is_no_json_is_a_parse_error_without_an_id(
+    rpc: JsonRpcClient, body: bytes
+) -> None:
     answer = await rpc.answer(body)
     assert error_of(answer) == PARSE
     assert answer["id"] is None
 
 
 @pytest.mark.parametrize("body", [None, 1, "text", True, [], [GET], [GET, GET]])
-async def test_a_body_that_is_no_object_is_refused(rpc: Rpc, body: object) -> None:
+async def test_a_body_that_is_no_object_is_refused(rpc: JsonRpcClient, body: object) -> None:
     answer = await rpc.answer(body)
     assert error_of(answer) == INVALID
     assert answer["id"] is None
 
 
 @pytest.mark.parametrize("version", [None, "1.0", "2", 2.0, 2, ["2.0"], {}])
-async def test_another_jsonrpc_is_refused_with_the_id(rpc: Rpc, version: object) -> None:
+async def test_another_jsonrpc_is_refused_with_the_id(rpc: JsonRpcClient, version: object) -> None:
     answer = await rpc.answer({**GET, "jsonrpc": version})
     assert error_of(answer) == INVALID
     assert answer["id"] == "test"
 
 
-async def test_a_request_without_jsonrpc_is_refused(rpc: Rpc) -> None:
+async def test_a_request_without_jsonrpc_is_refused(rpc: JsonRpcClient) -> None:
     answer = await rpc.answer({key: GET[key] for key in GET if key != "jsonrpc"})
     assert error_of(answer) == INVALID
 
 
 @pytest.mark.parametrize("bad", [True, False, [], ["1"], {}, {"a": 1}])
-async def test_an_id_that_is_no_string_number_or_null_is_refused(rpc: Rpc, bad: object) -> None:
+async def test_an_id_that_is_no_string_number_or_null_is_refused(
+    rpc: JsonRpcClient, bad: object
+) -> None:
     answer = await rpc.answer({**GET, "id": bad})
     assert error_of(answer) == INVALID
     assert answer["id"] is None
@@ -72,7 +77,7 @@ async def test_an_id_that_is_no_string_number_or_null_is_refused(rpc: Rpc, bad: 
         '"späße ✓ 🚀 \\u0000 \\" \\\\ </script>"', json.dumps("x" * 5000),
     ],
 )  # fmt: skip  # short ids, a few on a line
-async def test_the_id_comes_back_as_it_was(rpc: Rpc, given: str) -> None:
+async def test_the_id_comes_back_as_it_was(rpc: JsonRpcClient, given: str) -> None:
     sent = json.loads(given)
     for method in ("GetTask", "ListTasks", "NoSuchMethod"):
         body = f'{{"jsonrpc":"2.0","id":{given},"method":"{method}","params":{{}}}}'
@@ -82,57 +87,61 @@ async def test_the_id_comes_back_as_it_was(rpc: Rpc, given: str) -> None:
 
 
 @pytest.mark.parametrize("digits", [5000, 100_000])
-async def test_an_id_of_thousands_of_digits_is_no_internal_error(rpc: Rpc, digits: int) -> None:
+async def test_an_id_of_thousands_of_digits_is_no_internal_error(
+    rpc: JsonRpcClient, digits: int
+) -> None:
     body = json.dumps(GET).replace('"test"', "1" * digits)
     answer = await rpc.answer(body.encode())
     assert error_of(answer) in (PARSE, INVALID, NOT_FOUND)
 
 
 @pytest.mark.parametrize("given", ["1e999", "-1e999"])
-async def test_an_id_that_no_double_holds_is_refused(rpc: Rpc, given: str) -> None:
+async def test_an_id_that_no_double_holds_is_refused(rpc: JsonRpcClient, given: str) -> None:
     answer = await rpc.answer(json.dumps(GET).replace('"test"', given).encode())
     assert error_of(answer) == INVALID
     assert answer["id"] is None
 
 
-async def test_a_request_without_an_id_is_answered_with_null(rpc: Rpc) -> None:
+async def test_a_request_without_an_id_is_answered_with_null(rpc: JsonRpcClient) -> None:
     answer = await rpc.answer({key: GET[key] for key in GET if key != "id"})
     assert answer["id"] is None
     assert error_of(answer) == NOT_FOUND
 
 
-async def test_every_event_of_a_stream_carries_the_id(rpc: Rpc) -> None:
-    request = {**envelope("SendStreamingMessage", {"message": told()}), "id": "späße"}
+async def test_every_event_of_a_stream_carries_the_id(rpc: JsonRpcClient) -> None:
+    request = {**envelope("SendStreamingMessage", {"message": load_message()}), "id": "späße"}
     events = await events_of(await rpc.post(request))
     assert len(events) > 2
     assert {event["id"] for event in events} == {"späße"}
     assert {event["jsonrpc"] for event in events} == {"2.0"}
 
 
-async def test_a_request_without_a_method_is_refused(rpc: Rpc) -> None:
+async def test_a_request_without_a_method_is_refused(rpc: JsonRpcClient) -> None:
     answer = await rpc.answer({key: GET[key] for key in GET if key != "method"})
     assert error_of(answer) == INVALID
 
 
 @pytest.mark.parametrize("method", [None, "", 1, [], {}])
-async def test_a_method_that_is_no_name_is_refused(rpc: Rpc, method: object) -> None:
+async def test_a_method_that_is_no_name_is_refused(rpc: JsonRpcClient, method: object) -> None:
     assert error_of(await rpc.answer({**GET, "method": method})) == INVALID
 
 
 @pytest.mark.parametrize("method", ["gettask", "GetTask ", "rpc.discover", "x" * 9000, "\x00"])
-async def test_a_method_that_does_not_exist_is_said_to_be_unknown(rpc: Rpc, method: str) -> None:
+async def test_a_method_that_does_not_exist_is_said_to_be_unknown(
+    rpc: JsonRpcClient, method: str
+) -> None:
     answer = await rpc.answer({**GET, "method": method})
     assert error_of(answer) == UNKNOWN_METHOD
     assert len(answer["error"]["message"]) < 200
 
 
 @pytest.mark.parametrize("method", OPERATIONS)
-async def test_params_that_are_no_object_are_refused(rpc: Rpc, method: str) -> None:
+async def test_params_that_are_no_object_are_refused(rpc: JsonRpcClient, method: str) -> None:
     for params in ([], [1], "text", 1, True, False):
         assert bad_fields(await rpc.call(method, params)) == ["params"]
 
 
-async def test_params_may_be_left_out_where_nothing_is_required(rpc: Rpc) -> None:
+async def test_params_may_be_left_out_where_nothing_is_required(rpc: JsonRpcClient) -> None:
     request = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks"}
     assert (await rpc.answer(request))["result"]["tasks"] == []
     assert (await rpc.answer({**request, "params": None}))["result"]["tasks"] == []
@@ -189,26 +198,28 @@ def token(moment: str) -> str:
     ],
 )
 async def test_every_bad_field_is_named(
-    rpc: Rpc, method: str, params: dict[str, Any], fields: list[str]
+    rpc: JsonRpcClient, method: str, params: dict[str, Any], fields: list[str]
 ) -> None:
     assert bad_fields(await rpc.call(method, params)) == fields
 
 
 @pytest.mark.parametrize("element", [1, {}, {"text": 1}, {"text": "a"}])
-async def test_millions_of_elements_are_refused_at_once(rpc: Rpc, element: object) -> None:
+async def test_millions_of_elements_are_refused_at_once(
+    rpc: JsonRpcClient, element: object
+) -> None:
     said = message(parts=[element] * 500_000)
     assert bad_fields(await rpc.call("SendMessage", {"message": said})) == ["message.parts"]
     said = message(extensions=[element] * 500_000)
     assert bad_fields(await rpc.call("SendMessage", {"message": said})) == ["message.extensions"]
 
 
-async def test_of_thousands_of_bad_fields_the_first_are_named(rpc: Rpc) -> None:
+async def test_of_thousands_of_bad_fields_the_first_are_named(rpc: JsonRpcClient) -> None:
     said = message(parts=[{"text": 1}] * 5_000)
     named = bad_fields(await rpc.call("SendMessage", {"message": said}))
     assert named == [f"message.parts[{index}].text" for index in range(100)]
 
 
-async def test_a_last_event_id_that_is_none_is_named(rpc: Rpc) -> None:
+async def test_a_last_event_id_that_is_none_is_named(rpc: JsonRpcClient) -> None:
     task = await rpc.task(end="input-required")
     for bad in ("x", "-1", "1.5", "9" * 18, "9" * 30):
         answer = await rpc.call("SubscribeToTask", {"id": task["id"]}, Last_Event_ID=bad)
@@ -217,7 +228,9 @@ async def test_a_last_event_id_that_is_none_is_named(rpc: Rpc) -> None:
 
 @pytest.mark.parametrize("method", ["GetTask", "CancelTask", "SubscribeToTask"])
 @pytest.mark.parametrize("task_id", [NOBODY, "x", "x" * 9000, "../../etc", "٣" * 32])
-async def test_a_task_that_does_not_exist_is_not_found(rpc: Rpc, method: str, task_id: str) -> None:
+async def test_a_task_that_does_not_exist_is_not_found(
+    rpc: JsonRpcClient, method: str, task_id: str
+) -> None:
     answer = await rpc.call(method, {"id": task_id})
     assert error_of(answer) == NOT_FOUND
     assert answer["error"]["data"][0]["metadata"] == {"taskId": task_id[:100]}
@@ -226,7 +239,7 @@ async def test_a_task_that_does_not_exist_is_not_found(rpc: Rpc, method: str, ta
 # Errors and URLs.
 
 
-async def test_errors_are_answers_with_status_200_and_details(rpc: Rpc) -> None:
+async def test_errors_are_answers_with_status_200_and_details(rpc: JsonRpcClient) -> None:
     response = await rpc.post(GET)
     assert response.status_code == 200
     error = body_of(response)["error"]
@@ -242,21 +255,23 @@ async def test_errors_are_answers_with_status_200_and_details(rpc: Rpc) -> None:
 
 
 @pytest.mark.parametrize("path", ["/a2a/load/", "/a2a/load"])
-async def test_the_endpoint_is_there_with_and_without_the_last_slash(rpc: Rpc, path: str) -> None:
-    response = await rpc.post(envelope("SendMessage", {"message": told()}), path=path)
+async def test_the_endpoint_is_there_with_and_without_the_last_slash(
+    rpc: JsonRpcClient, path: str
+) -> None:
+    response = await rpc.post(envelope("SendMessage", {"message": load_message()}), path=path)
     task = body_of(response)["result"]["task"]
     assert task["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
 @pytest.mark.parametrize("path", ["/a2a/load/", "/a2a/load"])
-async def test_a_get_on_the_endpoint_is_not_allowed(rpc: Rpc, path: str) -> None:
+async def test_a_get_on_the_endpoint_is_not_allowed(rpc: JsonRpcClient, path: str) -> None:
     response = await rpc.http.get(path)
     assert response.status_code == 405
     assert response["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/a2a/nobody/", "/a2a/nobody", "/a2a/%00/", "/a2a/Load/"])
-async def test_an_agent_that_does_not_exist_is_not_found(rpc: Rpc, path: str) -> None:
+async def test_an_agent_that_does_not_exist_is_not_found(rpc: JsonRpcClient, path: str) -> None:
     response = await rpc.post(GET, path=path)
     assert response.status_code == 404
     assert (
@@ -273,7 +288,7 @@ def out_of_users(request: object) -> object:
 
 
 async def test_an_authenticator_without_async_may_raise_anything_and_the_request_is_answered(
-    a2a: Settings, rpc: Rpc, caplog: pytest.LogCaptureFixture
+    a2a: ChangeSettings, rpc: JsonRpcClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.out_of_users"])
     async with asyncio.timeout(10):
@@ -284,7 +299,7 @@ async def test_an_authenticator_without_async_may_raise_anything_and_the_request
 
 @pytest.mark.parametrize("method", ["GetTask", "SendMessage", "SendStreamingMessage"])
 async def test_an_internal_error_says_nothing_of_what_is_inside(
-    a2a: Settings, rpc: Rpc, method: str, caplog: pytest.LogCaptureFixture
+    a2a: ChangeSettings, rpc: JsonRpcClient, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.secretive"])
     response = await rpc.post(envelope(method, {"id": NOBODY, "message": message()}))
@@ -297,7 +312,7 @@ async def test_an_internal_error_says_nothing_of_what_is_inside(
 
 
 async def test_an_agent_that_fails_to_answer_says_nothing_of_what_is_inside(
-    rpc: Rpc, caplog: pytest.LogCaptureFixture
+    rpc: JsonRpcClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(Agent):
         async def answer(self, message: Message) -> str:

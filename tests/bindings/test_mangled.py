@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from a2a_app.bindings.v03 import RPC_METHODS
 from a2a_app.operations import OPERATIONS
-from tests.bindings.conftest import Rpc, body_of, events_of, strict_json
 from tests.bindings.mangling import HEADER, NASTY, PARAMS, PARAMS_03, Stored, lasting, mangled
-from tests.rpc import envelope
+from tests.clients.json_rpc import JsonRpcClient, body_of, events_of
+from tests.wire import envelope, strict_json
 
 STREAM = "text/event-stream"
 INTERNAL = -32603
@@ -23,7 +23,7 @@ def test_every_method_of_both_versions_is_mangled() -> None:
     assert set(PARAMS_03) == set(RPC_METHODS)
 
 
-async def _check(rpc: Rpc, stored: Stored, body: bytes, **headers: str) -> None:
+async def _check(rpc: JsonRpcClient, stored: Stored, body: bytes, **headers: str) -> None:
     rows, count = await stored.rows(), await stored.count()
     response = await rpc.post(stored.fill_in(body), **headers)
     assert response.status_code in (200, 413), response
@@ -54,7 +54,7 @@ def _check_answer(answer: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("method", ALL)
 async def test_a_request_that_is_not_mangled_touches_neither_task(
-    rpc: Rpc, stored: Stored, method: str
+    rpc: JsonRpcClient, stored: Stored, method: str
 ) -> None:
     body = json.dumps(envelope(method, ALL[method])).encode()
     await _check(rpc, stored, body)
@@ -64,7 +64,7 @@ async def test_a_request_that_is_not_mangled_touches_neither_task(
 @given(data=st.data())
 @settings(lasting, max_examples=40)
 async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
-    rpc: Rpc, stored: Stored, method: str, data: st.DataObject
+    rpc: JsonRpcClient, stored: Stored, method: str, data: st.DataObject
 ) -> None:
     request = data.draw(mangled(envelope(method, ALL[method])))
     await _check(rpc, stored, json.dumps(request).encode())
@@ -72,7 +72,7 @@ async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
 
 @pytest.mark.parametrize("method", ["ListTasks", "CancelTask"])
 async def test_nothing_nasty_in_any_field_touches_a_task(
-    rpc: Rpc, stored: Stored, method: str
+    rpc: JsonRpcClient, stored: Stored, method: str
 ) -> None:
     for field in ALL[method]:
         for value in NASTY:
@@ -83,7 +83,12 @@ async def test_nothing_nasty_in_any_field_touches_a_task(
 @given(method=st.sampled_from(sorted(ALL)), version=HEADER, extensions=HEADER, last_event_id=HEADER)
 @settings(lasting, max_examples=40)
 async def test_mangled_headers_get_an_answer_and_touch_no_task(
-    rpc: Rpc, stored: Stored, method: str, version: str, extensions: str, last_event_id: str
+    rpc: JsonRpcClient,
+    stored: Stored,
+    method: str,
+    version: str,
+    extensions: str,
+    last_event_id: str,
 ) -> None:
     body = json.dumps(envelope(method, ALL[method])).encode()
     headers = {
@@ -96,14 +101,14 @@ async def test_mangled_headers_get_an_answer_and_touch_no_task(
 
 @given(body=st.binary(max_size=200))
 @settings(lasting, max_examples=40)
-async def test_random_bytes_get_an_answer(rpc: Rpc, stored: Stored, body: bytes) -> None:
+async def test_random_bytes_get_an_answer(rpc: JsonRpcClient, stored: Stored, body: bytes) -> None:
     await _check(rpc, stored, body)
 
 
 @given(data=st.data())
 @settings(lasting, max_examples=60)
 async def test_a_request_with_broken_bytes_gets_an_answer(
-    rpc: Rpc, stored: Stored, data: st.DataObject
+    rpc: JsonRpcClient, stored: Stored, data: st.DataObject
 ) -> None:
     method = data.draw(st.sampled_from(sorted(ALL)))
     body = json.dumps(envelope(method, ALL[method])).encode()
@@ -123,7 +128,7 @@ async def test_a_request_with_broken_bytes_gets_an_answer(
     ids=["arrays", "objects", "digits", "exponent"],
 )
 async def test_values_without_measure_get_an_answer(
-    rpc: Rpc, stored: Stored, member: str, value: str
+    rpc: JsonRpcClient, stored: Stored, member: str, value: str
 ) -> None:
     inside = member.replace("{}", value)
     said = f'{{"messageId":"1","role":"ROLE_USER","parts":[{{"text":"{{}}"}}],{inside}}}'

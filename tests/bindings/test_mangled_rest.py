@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT_ROUTES, Route
 from a2a_app.bindings.v03 import PLAIN_METHODS
-from tests.bindings.conftest import Rpc, events_of
 from tests.bindings.mangling import (
     ANOTHERS,
     HEADER,
@@ -22,7 +21,8 @@ from tests.bindings.mangling import (
     lasting,
     mangled,
 )
-from tests.bindings.rest import Rest, json_of, refusal_of
+from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
+from tests.clients.json_rpc import JsonRpcClient, events_of
 
 BODIES_03 = {
     "SendMessage": PARAMS_03["message/send"],
@@ -75,7 +75,9 @@ async def check(stored: Stored, route: Route, path: str, given: Any, **headers: 
     body = json.dumps(given).encode() if route.verb == "POST" else b""
     query = "" if route.verb == "POST" else f"?{query_of(given)}"
     where = stored.fill_in(f"{path}{query}".encode()).decode()
-    response = await Rest(A2A_Version="").ask(route.verb, where, stored.fill_in(body), **headers)
+    response = await HttpJsonClient(A2A_Version="").ask(
+        route.verb, where, stored.fill_in(body), **headers
+    )
     assert response.status_code < 500, response
     if response["Content-Type"] == "text/event-stream":
         assert await events_of(response)
@@ -97,7 +99,7 @@ def _check_refusal(route: Route, response: HttpResponseBase) -> None:
 
 @pytest.mark.parametrize("route", ALL, ids=shown)
 async def test_a_request_that_is_not_mangled_touches_neither_task(
-    rpc: Rpc, stored: Stored, route: Route
+    rpc: JsonRpcClient, stored: Stored, route: Route
 ) -> None:
     await check(stored, route, path_of(route, {}), params_of(route))
 
@@ -106,7 +108,7 @@ async def test_a_request_that_is_not_mangled_touches_neither_task(
 @given(data=st.data())
 @settings(lasting, max_examples=20)
 async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
-    rpc: Rpc, stored: Stored, route: Route, data: st.DataObject
+    rpc: JsonRpcClient, stored: Stored, route: Route, data: st.DataObject
 ) -> None:
     names = data.draw(st.dictionaries(st.sampled_from(["id", "task_id"]), TEXTS))
     given = data.draw(mangled(params_of(route)))
@@ -116,7 +118,13 @@ async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
 @given(route=st.sampled_from(ALL), version=HEADER, accept=HEADER, extensions=HEADER, kind=HEADER)
 @settings(lasting, max_examples=60)
 async def test_mangled_headers_get_an_answer_and_touch_no_task(
-    rpc: Rpc, stored: Stored, route: Route, version: str, accept: str, extensions: str, kind: str
+    rpc: JsonRpcClient,
+    stored: Stored,
+    route: Route,
+    version: str,
+    accept: str,
+    extensions: str,
+    kind: str,
 ) -> None:
     await check(
         stored, route, path_of(route, {}), params_of(route),
@@ -127,7 +135,7 @@ async def test_mangled_headers_get_an_answer_and_touch_no_task(
 @given(route=st.sampled_from([r for r in ALL if r.verb == "POST"]), body=st.binary(max_size=200))
 @settings(lasting, max_examples=60)
 async def test_random_bytes_get_an_answer(
-    rpc: Rpc, stored: Stored, route: Route, body: bytes
+    rpc: JsonRpcClient, stored: Stored, route: Route, body: bytes
 ) -> None:
-    response = await Rest(A2A_Version="").ask("POST", path_of(route, {}), body)
+    response = await HttpJsonClient(A2A_Version="").ask("POST", path_of(route, {}), body)
     assert response.status_code < 500

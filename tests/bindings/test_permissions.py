@@ -11,10 +11,11 @@ from a2a_app import models
 from a2a_app.agents import Agent, AgentCard, Message, Tenant, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import users
-from tests.bindings.conftest import Rpc, Settings, bad_fields, body_of, error_of
-from tests.bindings.rest import Rest, json_of, refusal_of
-from tests.bindings.ways import WAYS, Way
-from tests.rpc import envelope, message
+from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of
+from tests.clients.ways import WAYS, Way
+from tests.conftest import ChangeSettings
+from tests.wire import envelope, message
 
 DENIED = (-32051, "PERMISSION_DENIED")
 LACKS = "The scope a2a is missing."
@@ -46,7 +47,7 @@ class Guarded(Agent):
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 async def test_an_authenticator_that_knows_a_caller_may_refuse_it(
-    a2a: Settings, rpc: Rpc, way: Way
+    a2a: ChangeSettings, rpc: JsonRpcClient, way: Way
 ) -> None:
     # Neither the next one is asked, nor does the caller count as nobody.
     a2a(ANONYMOUS="share", AUTHENTICATION=[f"{__name__}.by_scope", f"{WHO}.by_name"])
@@ -64,22 +65,24 @@ async def test_an_authenticator_that_knows_a_caller_may_refuse_it(
     assert not await sync_to_async(models.Context.objects.exists)()
 
 
-async def test_one_that_does_not_know_the_caller_refuses_as_before(a2a: Settings, rpc: Rpc) -> None:
+async def test_one_that_does_not_know_the_caller_refuses_as_before(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{__name__}.by_scope"])
     response = await rpc.post(envelope("ListTasks", {}))
     assert response.status_code == 401
-    assert (await Rest().get("/tasks")).status_code == 401
+    assert (await HttpJsonClient().get("/tasks")).status_code == 401
 
 
-async def test_a_resolver_of_tenants_may_refuse(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_resolver_of_tenants_may_refuse(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
     a2a(TENANT_RESOLVER=f"{__name__}.of_nobody")
     assert error_of(await rpc.call("ListTasks", {})) == DENIED
-    assert refusal_of(await Rest().get("/acme/tasks")) == (403, "PERMISSION_DENIED")
+    assert refusal_of(await HttpJsonClient().get("/acme/tasks")) == (403, "PERMISSION_DENIED")
     assert bad_fields(await rpc.call("ListTasks", {"tenant": 1})) == ["tenant"]
 
 
 async def test_an_agent_may_refuse_to_answer_and_to_show_its_extended_card(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(AUTHENTICATION=[f"{WHO}.by_name"])
     with registry.registered(make_agent(Guarded)):

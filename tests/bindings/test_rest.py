@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from a2a_app.bindings.routes import RESERVED, ROUTES, ROUTES_03, TENANT_ROUTES, Route
 from a2a_app.operations import OPERATIONS
 from tests.bindings import users
-from tests.bindings.conftest import Settings, events_of
-from tests.bindings.rest import A2A_JSON, Rest, bad_fields_of, json_of, refusal_of
-from tests.rpc import message, state, told
+from tests.clients.http_json import A2A_JSON, HttpJsonClient, bad_fields_of, json_of, refusal_of
+from tests.clients.json_rpc import events_of
+from tests.conftest import ChangeSettings
+from tests.wire import load_message, message, state
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 NOT_FOUND = (404, "TASK_NOT_FOUND")
@@ -22,8 +23,8 @@ WAITS = {"end": "input-required"}
 
 
 @pytest.fixture
-async def rest(a2a: Settings, runtime: None) -> AsyncIterator[Rest]:
-    yield Rest()
+async def rest(a2a: ChangeSettings, runtime: None) -> AsyncIterator[HttpJsonClient]:
+    yield HttpJsonClient()
 
 
 def path_of(route: Route, tenant: str = "acme") -> str:
@@ -35,8 +36,8 @@ def shown(route: Route) -> str:
     return f"{route.verb} {route.path}"
 
 
-async def sent(rest: Rest, **load: Any) -> dict[str, Any]:
-    result = await rest.result("POST", "/message:send", {"message": told(**load)})
+async def sent(rest: HttpJsonClient, **load: Any) -> dict[str, Any]:
+    result = await rest.result("POST", "/message:send", {"message": load_message(**load)})
     task: dict[str, Any] = result["task"]
     return task
 
@@ -48,7 +49,9 @@ def test_every_operation_has_a_route() -> None:
     assert {route.method.name for route in ROUTES} == set(OPERATIONS)
 
 
-async def test_a_message_is_sent_and_its_task_is_read_listed_and_canceled(rest: Rest) -> None:
+async def test_a_message_is_sent_and_its_task_is_read_listed_and_canceled(
+    rest: HttpJsonClient,
+) -> None:
     task = await sent(rest, **WAITS)
     assert task["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
     assert await rest.result("GET", f"/tasks/{task['id']}") == task
@@ -60,8 +63,10 @@ async def test_a_message_is_sent_and_its_task_is_read_listed_and_canceled(rest: 
     assert again == canceled
 
 
-async def test_a_stream_is_the_task_and_its_events_without_an_envelope(rest: Rest) -> None:
-    response = await rest.post("/message:stream", {"message": told(chunks=2)})
+async def test_a_stream_is_the_task_and_its_events_without_an_envelope(
+    rest: HttpJsonClient,
+) -> None:
+    response = await rest.post("/message:stream", {"message": load_message(chunks=2)})
     assert response["Content-Type"] == "text/event-stream"
     events = await events_of(response)
     assert all(len(event) == 1 for event in events)
@@ -70,7 +75,9 @@ async def test_a_stream_is_the_task_and_its_events_without_an_envelope(rest: Res
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_task_is_subscribed_to_by_get_and_by_post(rest: Rest, method: str) -> None:
+async def test_a_task_is_subscribed_to_by_get_and_by_post(
+    rest: HttpJsonClient, method: str
+) -> None:
     task = await sent(rest, **WAITS)
     response = await rest.ask(method, f"/tasks/{task['id']}:subscribe")
     assert response["Content-Type"] == "text/event-stream"
@@ -81,7 +88,7 @@ async def test_a_task_is_subscribed_to_by_get_and_by_post(rest: Rest, method: st
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_stream_that_is_refused_is_never_opened(rest: Rest, method: str) -> None:
+async def test_a_stream_that_is_refused_is_never_opened(rest: HttpJsonClient, method: str) -> None:
     task = await sent(rest)
     ended = await rest.ask(method, f"/tasks/{task['id']}:subscribe")
     assert refusal_of(ended) == (400, "UNSUPPORTED_OPERATION")
@@ -89,7 +96,7 @@ async def test_a_stream_that_is_refused_is_never_opened(rest: Rest, method: str)
     assert refusal_of(await rest.post("/message:stream", {})) == (400, "INVALID_PARAMS")
 
 
-async def test_a_stream_goes_on_after_the_last_event_that_was_seen(rest: Rest) -> None:
+async def test_a_stream_goes_on_after_the_last_event_that_was_seen(rest: HttpJsonClient) -> None:
     task = await sent(rest, **WAITS)
     path = f"/tasks/{task['id']}:subscribe"
     response = await rest.get(path, Last_Event_ID="1")
@@ -102,7 +109,7 @@ async def test_a_stream_goes_on_after_the_last_event_that_was_seen(rest: Rest) -
     "route", [*ROUTES, *TENANT_ROUTES], ids=lambda route: f"{route.verb} {route.path}"
 )
 async def test_every_route_leads_to_its_operation_and_no_other_method_does(
-    rest: Rest, route: Route
+    rest: HttpJsonClient, route: Route
 ) -> None:
     path = path_of(route)
     response = await rest.ask(route.verb, path)
@@ -113,24 +120,24 @@ async def test_every_route_leads_to_its_operation_and_no_other_method_does(
 
 
 @pytest.mark.parametrize("path", ["/message:send", "/acme/message:send"])
-async def test_a_get_where_a_post_belongs_is_not_allowed(rest: Rest, path: str) -> None:
+async def test_a_get_where_a_post_belongs_is_not_allowed(rest: HttpJsonClient, path: str) -> None:
     response = await rest.get(path)
     assert response.status_code == 405
     assert response["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/task", "/tasks/", "/tasks/a/b", "/message:sends", "/v2/x/y"])
-async def test_what_is_no_route_is_not_found(rest: Rest, path: str) -> None:
+async def test_a_path_that_is_no_route_is_not_found(rest: HttpJsonClient, path: str) -> None:
     assert (await rest.get(path)).status_code == 404
     assert (await rest.post(path, {})).status_code == 404
 
 
-async def test_an_agent_that_does_not_exist_has_no_routes(rest: Rest) -> None:
-    assert (await Rest("nobody").get("/tasks")).status_code == 404
+async def test_an_agent_that_does_not_exist_has_no_routes(rest: HttpJsonClient) -> None:
+    assert (await HttpJsonClient("nobody").get("/tasks")).status_code == 404
 
 
 @pytest.mark.parametrize("name", RESERVED)
-async def test_no_tenant_hides_a_route(rest: Rest, name: str) -> None:
+async def test_no_tenant_hides_a_route(rest: HttpJsonClient, name: str) -> None:
     for path in ("/tasks/x", "/tasks/x/pushNotificationConfigs/y"):
         response = await rest.get(f"/{name}{path}")
         assert response.status_code == 404
@@ -143,15 +150,15 @@ async def test_no_tenant_hides_a_route(rest: Rest, name: str) -> None:
 
 @pytest.mark.parametrize("route", TENANT_ROUTES, ids=shown)
 async def test_a_tenant_in_the_path_is_the_tenant_of_the_parameters(
-    rest: Rest, route: Route
+    rest: HttpJsonClient, route: Route
 ) -> None:
     # No agent asks for its tenant yet: that it is checked shows that it is there.
     response = await rest.ask(route.verb, path_of(route, tenant="%00"), {})
     assert "tenant" in bad_fields_of(response)
 
 
-async def test_a_tenant_may_be_named_in_the_path_or_in_the_parameters(rest: Rest) -> None:
-    said = {"message": told(), "tenant": "acme"}
+async def test_a_tenant_may_be_named_in_the_path_or_in_the_parameters(rest: HttpJsonClient) -> None:
+    said = {"message": load_message(), "tenant": "acme"}
     for path in ("/message:send", "/acme/message:send"):
         result = await rest.result("POST", path, said)
         assert result["task"]["status"]["state"] == COMPLETED
@@ -160,7 +167,9 @@ async def test_a_tenant_may_be_named_in_the_path_or_in_the_parameters(rest: Rest
     assert bad_fields_of(await rest.get("/other/tasks?tenant=acme")) == ["tenant"]
 
 
-async def test_the_body_may_repeat_what_is_in_the_path_and_not_contradict_it(rest: Rest) -> None:
+async def test_the_body_may_repeat_what_is_in_the_path_and_not_contradict_it(
+    rest: HttpJsonClient,
+) -> None:
     task = await sent(rest, **WAITS)
     path = f"/tasks/{task['id']}:cancel"
     assert bad_fields_of(await rest.post(path, {"id": NOBODY})) == ["id"]
@@ -168,7 +177,7 @@ async def test_the_body_may_repeat_what_is_in_the_path_and_not_contradict_it(res
     assert canceled["id"] == task["id"]
 
 
-async def test_a_query_is_read_by_the_kind_of_each_field(rest: Rest) -> None:
+async def test_a_query_is_read_by_the_kind_of_each_field(rest: HttpJsonClient) -> None:
     first, second = await sent(rest, chunks=2), await sent(rest, **WAITS)
     listed = await rest.result(
         "GET",
@@ -206,11 +215,13 @@ async def test_a_query_is_read_by_the_kind_of_each_field(rest: Rest) -> None:
         ("contextId=%00", "contextId"),
     ],
 )
-async def test_every_bad_field_of_a_query_is_named(rest: Rest, query: str, field: str) -> None:
+async def test_every_bad_field_of_a_query_is_named(
+    rest: HttpJsonClient, query: str, field: str
+) -> None:
     assert bad_fields_of(await rest.get(f"/tasks?{query}")) == [field]
 
 
-async def test_every_bad_field_of_a_body_is_named(rest: Rest) -> None:
+async def test_every_bad_field_of_a_body_is_named(rest: HttpJsonClient) -> None:
     said = message(role="USER", parts=[{"text": 1}])
     response = await rest.post("/message:send", {"message": said})
     assert bad_fields_of(response) == ["message.role", "message.parts[0].text"]
@@ -222,14 +233,16 @@ async def test_every_bad_field_of_a_body_is_named(rest: Rest) -> None:
 @pytest.mark.parametrize(
     "media_type", ["application/json", A2A_JSON, f"{A2A_JSON}; charset=utf-8", ""]
 )
-async def test_both_media_types_are_read(rest: Rest, media_type: str) -> None:
-    response = await rest.post("/message:send", {"message": told()}, media_type=media_type)
+async def test_both_media_types_are_read(rest: HttpJsonClient, media_type: str) -> None:
+    response = await rest.post("/message:send", {"message": load_message()}, media_type=media_type)
     assert json_of(response)["task"]["status"]["state"] == COMPLETED
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded"])
-async def test_a_body_of_another_media_type_is_refused(rest: Rest, media_type: str) -> None:
-    response = await rest.post("/message:send", {"message": told()}, media_type=media_type)
+async def test_a_body_of_another_media_type_is_refused(
+    rest: HttpJsonClient, media_type: str
+) -> None:
+    response = await rest.post("/message:send", {"message": load_message()}, media_type=media_type)
     assert refusal_of(response) == (415, "INVALID_REQUEST")
     empty = await rest.post(f"/tasks/{NOBODY}:cancel", Content_Type=media_type)
     assert refusal_of(empty) == (415, "INVALID_REQUEST")
@@ -247,34 +260,36 @@ async def test_a_body_of_another_media_type_is_refused(rest: Rest, media_type: s
     ],
 )
 async def test_the_client_may_choose_the_media_type_of_the_answer(
-    rest: Rest, accept: str, media_type: str
+    rest: HttpJsonClient, accept: str, media_type: str
 ) -> None:
     assert (await rest.get("/tasks", Accept=accept))["Content-Type"] == media_type
     assert (await rest.get(f"/tasks/{NOBODY}", Accept=accept))["Content-Type"] == media_type
 
 
-async def test_no_answer_is_kept_by_a_cache(rest: Rest) -> None:
+async def test_no_answer_is_kept_by_a_cache(rest: HttpJsonClient) -> None:
     for path in ("/tasks", f"/tasks/{NOBODY}"):
         assert (await rest.get(path))["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"message": NaN}', b"not json"])
-async def test_what_is_no_json_is_refused(rest: Rest, body: bytes) -> None:
+async def test_a_body_that_is_no_json_is_refused(rest: HttpJsonClient, body: bytes) -> None:
     assert refusal_of(await rest.post("/message:send", body)) == (400, "JSON_PARSE")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"text"', b"null", b"true"])
-async def test_a_body_that_is_no_object_is_refused(rest: Rest, body: bytes) -> None:
+async def test_a_body_that_is_no_object_is_refused(rest: HttpJsonClient, body: bytes) -> None:
     assert refusal_of(await rest.post("/message:send", body)) == (400, "INVALID_REQUEST")
 
 
-async def test_a_body_that_is_too_large_is_refused(a2a: Settings, rest: Rest) -> None:
+async def test_a_body_that_is_too_large_is_refused(
+    a2a: ChangeSettings, rest: HttpJsonClient
+) -> None:
     a2a(MAX_BODY_BYTES=10)
-    response = await rest.post("/message:send", {"message": told()})
+    response = await rest.post("/message:send", {"message": load_message()})
     assert refusal_of(response) == (413, "INVALID_REQUEST")
 
 
-async def test_an_error_is_a_status_with_the_reason_in_its_details(rest: Rest) -> None:
+async def test_an_error_is_a_status_with_the_reason_in_its_details(rest: HttpJsonClient) -> None:
     response = await rest.get(f"/tasks/{NOBODY}")
     assert response.status_code == 404
     assert json_of(response) == {
@@ -294,7 +309,7 @@ async def test_an_error_is_a_status_with_the_reason_in_its_details(rest: Rest) -
     }
 
 
-async def test_a_completed_task_cannot_be_canceled(rest: Rest) -> None:
+async def test_a_completed_task_cannot_be_canceled(rest: HttpJsonClient) -> None:
     task = await sent(rest)
     response = await rest.post(f"/tasks/{task['id']}:cancel")
     assert refusal_of(response) == (400, "TASK_NOT_CANCELABLE")
@@ -302,7 +317,7 @@ async def test_a_completed_task_cannot_be_canceled(rest: Rest) -> None:
 
 @pytest.mark.parametrize("route", [*ROUTES, *ROUTES_03], ids=shown)
 async def test_callers_without_credentials_are_refused(
-    a2a: Settings, rest: Rest, route: Route
+    a2a: ChangeSettings, rest: HttpJsonClient, route: Route
 ) -> None:
     a2a(ANONYMOUS="refuse")
     response = await rest.ask(route.verb, path_of(route), A2A_Version="")
@@ -314,17 +329,19 @@ async def test_callers_without_credentials_are_refused(
         assert json_of(response)["code"] == -32050
 
 
-async def test_what_is_anothers_is_not_found(a2a: Settings, rest: Rest) -> None:
+async def test_a_task_of_another_caller_is_not_found(
+    a2a: ChangeSettings, rest: HttpJsonClient
+) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{users.__name__}.by_username"])
     for name in ("ann", "bob"):
         await sync_to_async(User.objects.create)(username=name)
-    ann, bob = Rest(X_User="ann"), Rest(X_User="bob")
+    ann, bob = HttpJsonClient(X_User="ann"), HttpJsonClient(X_User="bob")
     task = await sent(ann, **WAITS)
     path = f"/tasks/{task['id']}"
     assert refusal_of(await bob.get(path)) == NOT_FOUND
     assert refusal_of(await bob.post(f"{path}:cancel")) == NOT_FOUND
     assert refusal_of(await bob.get(f"{path}:subscribe")) == NOT_FOUND
-    said = {"message": told() | {"taskId": task["id"]}}
+    said = {"message": load_message() | {"taskId": task["id"]}}
     assert refusal_of(await bob.post("/message:send", said)) == NOT_FOUND
     assert (await bob.result("GET", "/tasks"))["totalSize"] == 0
 
@@ -334,7 +351,7 @@ async def secretive(request: object) -> object:
 
 
 async def test_an_internal_error_says_nothing_of_what_is_inside(
-    a2a: Settings, rest: Rest, caplog: pytest.LogCaptureFixture
+    a2a: ChangeSettings, rest: HttpJsonClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.secretive"])
     response = await rest.get("/tasks")

@@ -12,8 +12,9 @@ from a2a_app.agents import AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators
 from tests.bindings.authenticators import TOKEN
-from tests.bindings.conftest import Rpc, Settings, body_of, error_of
-from tests.rpc import HEADERS, envelope
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.conftest import ChangeSettings
+from tests.wire import HEADERS, envelope
 
 OURS = authenticators.__name__
 SESSION = "ninja.security.django_auth"
@@ -56,14 +57,14 @@ def path_of(name: str) -> str:
     return SESSION if name == "django_auth" else f"{OURS}.{name}"
 
 
-async def card_of(rpc: Rpc, path: str = CARD) -> dict[str, Any]:
+async def card_of(rpc: JsonRpcClient, path: str = CARD) -> dict[str, Any]:
     return body_of(await rpc.http.get(path, headers=HEADERS))
 
 
 @pytest.mark.usefixtures("whole_chain")
 @pytest.mark.parametrize("name", SCHEMES)
 async def test_the_card_and_the_challenge_say_what_an_authenticator_asks_for(
-    a2a: Settings, rpc: Rpc, name: str
+    a2a: ChangeSettings, rpc: JsonRpcClient, name: str
 ) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[path_of(name)])
     card = await card_of(rpc)
@@ -74,7 +75,9 @@ async def test_the_card_and_the_challenge_say_what_an_authenticator_asks_for(
     assert (refused.status_code, refused["WWW-Authenticate"]) == (401, CHALLENGES[name])
 
 
-async def test_any_of_several_authenticators_suffices(a2a: Settings, rpc: Rpc) -> None:
+async def test_any_of_several_authenticators_suffices(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(
         ANONYMOUS="refuse", AUTHENTICATION=[path_of(name) for name in ("Bearer", "Header", "OAuth")]
     )
@@ -87,7 +90,9 @@ async def test_any_of_several_authenticators_suffices(a2a: Settings, rpc: Rpc) -
     assert challenge == f"{CHALLENGES['Bearer']}, {CHALLENGES['Header']}"
 
 
-async def test_two_authenticators_of_one_name_are_two_schemes(a2a: Settings, rpc: Rpc) -> None:
+async def test_two_authenticators_of_one_name_are_two_schemes(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(AUTHENTICATION=[path_of("Bearer"), f"{__name__}.Bearer"])
     card = await card_of(rpc)
     assert list(card["securitySchemes"]) == ["Bearer", f"{__name__}.Bearer"]
@@ -98,7 +103,7 @@ class Bearer(authenticators.Bearer):
 
 
 async def test_where_anonymous_callers_share_credentials_are_optional(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(ANONYMOUS="share", AUTHENTICATION=[path_of("Bearer")])
     card = await card_of(rpc)
@@ -107,7 +112,7 @@ async def test_where_anonymous_callers_share_credentials_are_optional(
 
 @pytest.mark.parametrize("authentication", [[], [f"{OURS}.Silent"]])
 async def test_where_nothing_is_declared_the_card_says_nothing_and_a_401_has_a_challenge(
-    a2a: Settings, rpc: Rpc, authentication: list[str]
+    a2a: ChangeSettings, rpc: JsonRpcClient, authentication: list[str]
 ) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=authentication)
     assert not {"securitySchemes", "securityRequirements"} & set(await card_of(rpc))
@@ -119,7 +124,9 @@ async def answer(turn: Turn) -> None:
     await turn.complete("Done.")
 
 
-async def test_an_agent_adds_schemes_and_says_its_own_requirements(a2a: Settings, rpc: Rpc) -> None:
+async def test_an_agent_adds_schemes_and_says_its_own_requirements(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(AUTHENTICATION=[path_of("Bearer")])
     both = protocol.SecurityRequirement(
         schemes={"Bearer": protocol.StringList(), "gateway": protocol.StringList()}
@@ -145,7 +152,7 @@ async def test_an_agent_adds_schemes_and_says_its_own_requirements(a2a: Settings
 
 
 async def test_a_bearer_is_known_beside_a_session_that_would_need_a_csrf_token(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     await sync_to_async(User.objects.create)(username="ann")
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[SESSION, path_of("Bearer")])
@@ -156,7 +163,7 @@ async def test_a_bearer_is_known_beside_a_session_that_would_need_a_csrf_token(
 
 @pytest.mark.usefixtures("whole_chain")
 async def test_a_session_needs_its_csrf_token_and_the_refusal_says_so(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     user = await sync_to_async(User.objects.create)(username="ann")
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[SESSION])
@@ -172,7 +179,7 @@ async def test_a_session_needs_its_csrf_token_and_the_refusal_says_so(
 
 
 async def test_an_authenticator_that_fails_lets_nobody_in_and_calls_nobody_unknown(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(ANONYMOUS="share", AUTHENTICATION=[f"{OURS}.Broken", path_of("Bearer")])
     assert error_of(await rpc.call("ListTasks", {})) == (-32603, "INTERNAL")

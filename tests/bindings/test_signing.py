@@ -10,23 +10,16 @@ from a2a.utils.signing import (
     NoSignatureError,
     create_signature_verifier,
 )
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-from django.core.exceptions import ImproperlyConfigured
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from jwt import PyJWK
 
-from a2a_app import protocol
-from a2a_app.agents import AgentCard, AgentExtension, AgentSkill, Turn, registry, signing
+from a2a_app.agents import AgentCard, AgentSkill, Turn, registry, signing
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
-from tests.bindings.conftest import Rpc, Settings, body_of
+from tests.clients.json_rpc import JsonRpcClient, body_of
+from tests.conftest import ChangeSettings
 from tests.protocol.official import parse
-from tests.rpc import HEADERS
+from tests.wire import HEADERS
 
 KEYS = "/.well-known/jwks.json"
 CARD = "/a2a/load/.well-known/agent-card.json"
@@ -41,18 +34,13 @@ def pem(key: ECKey | RSAKey, *, private: bool = True) -> str:
     return key.as_pem(private=private).decode()
 
 
-def short_key() -> str:
-    key = rsa.generate_private_key(65537, 1024)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 def key_of_the_project() -> str:
     """Give a key as a project's own callable may."""
     return pem(EC_KEY)
 
 
 @pytest.fixture
-def sign_with(a2a: Settings) -> Callable[..., None]:
+def sign_with(a2a: ChangeSettings) -> Callable[..., None]:
     def change(key: ECKey | RSAKey = EC_KEY, **more: Any) -> None:
         a2a(**{"SIGNING_KEY": pem(key), "PUBLIC_URL": PUBLIC, **more})
 
@@ -84,7 +72,7 @@ def _of(header: dict[str, Any], keys: KeySet) -> ECKey | RSAKey:
 
 @pytest.mark.parametrize(("key", "algorithm"), [(EC_KEY, "ES256"), (RSA_KEY, "RS256")])
 async def test_the_official_verifier_accepts_our_cards_and_refuses_changed_ones(
-    sign_with: Any, rpc: Rpc, key: ECKey | RSAKey, algorithm: str
+    sign_with: Any, rpc: JsonRpcClient, key: ECKey | RSAKey, algorithm: str
 ) -> None:
     sign_with(key, AUTHENTICATION=[f"{OURS}.OAuth"], ANONYMOUS="refuse")
     card = body_of(await rpc.http.get(CARD, headers=HEADERS))
@@ -105,7 +93,9 @@ async def test_the_official_verifier_accepts_our_cards_and_refuses_changed_ones(
         verify(parse("AgentCard", json.dumps({**card, "signatures": []})))
 
 
-async def test_the_keys_are_public_and_only_the_public_half(sign_with: Any, rpc: Rpc) -> None:
+async def test_the_keys_are_public_and_only_the_public_half(
+    sign_with: Any, rpc: JsonRpcClient
+) -> None:
     sign_with(RSA_KEY, SIGNING_KEY_ID="2026-a")
     response = await rpc.http.get(KEYS)
     [key] = body_of(response)["keys"]
@@ -118,18 +108,20 @@ async def test_the_keys_are_public_and_only_the_public_half(sign_with: Any, rpc:
     assert header_of(body_of(await rpc.http.get(CARD)))["kid"] == "2026-a"
 
 
-async def test_without_a_key_there_are_neither_keys_nor_signatures(rpc: Rpc) -> None:
+async def test_without_a_key_there_are_neither_keys_nor_signatures(rpc: JsonRpcClient) -> None:
     assert (await rpc.http.get(KEYS)).status_code == 404
     assert "signatures" not in body_of(await rpc.http.get(CARD))
 
 
-async def test_the_key_may_come_from_the_projects_own_callable(a2a: Settings, rpc: Rpc) -> None:
+async def test_the_key_may_come_from_the_projects_own_callable(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(SIGNING_KEY=f"{__name__}.key_of_the_project", PUBLIC_URL=PUBLIC)
     assert header_of(body_of(await rpc.http.get(CARD)))["kid"] == EC_KEY.thumbprint()
 
 
-async def test_a_card_that_the_client_has_is_not_sent_again_whoever_signed_it(
-    sign_with: Any, rpc: Rpc
+async def test_a_card_that_the_client_has_is_not_sent_again_though_another_process_signed_it(
+    sign_with: Any, rpc: JsonRpcClient
 ) -> None:
     sign_with()
     first = await rpc.http.get(CARD)
@@ -146,7 +138,7 @@ async def test_a_card_that_the_client_has_is_not_sent_again_whoever_signed_it(
 async def answer(turn: Turn) -> None: ...
 
 
-async def test_extended_cards_are_signed_as_they_are(sign_with: Any, rpc: Rpc) -> None:
+async def test_extended_cards_are_signed_as_they_are(sign_with: Any, rpc: JsonRpcClient) -> None:
     sign_with(AUTHENTICATION=[f"{users.__name__}.by_name"], ANONYMOUS="refuse")
     secret = AgentSkill(id="secret", name="Secret", description="Not for all.", tags=["secret"])
     with registry.registered(make_agent(answer, slug="more", extended_skills=[secret])):
@@ -157,87 +149,3 @@ async def test_extended_cards_are_signed_as_they_are(sign_with: Any, rpc: Rpc) -
     del card["skills"][1]
     with pytest.raises(signing.SignatureError):
         header_of(card)
-
-
-LEAST = {
-    "name": "Example Agent",
-    "description": "",
-    "supportedInterfaces": [],
-    "version": "",
-    "capabilities": {"streaming": False, "pushNotifications": False, "extensions": []},
-    "defaultInputModes": [],
-    "defaultOutputModes": [],
-    "skills": [],
-}
-
-
-def test_what_is_signed_is_what_the_specification_says() -> None:
-    """The example of section 8.4.1, with the other required fields of a card."""
-    expected = (
-        '{"capabilities":{"pushNotifications":false,"streaming":false},"defaultInputModes":[],'
-        '"defaultOutputModes":[],"description":"","name":"Example Agent","skills":[],'
-        '"supportedInterfaces":[],"version":""}'
-    )
-    assert signing.canonical(AgentCard.from_dict(LEAST)).decode() == expected
-
-
-@pytest.mark.parametrize(
-    ("given", "signed"),
-    [
-        ({"documentationUrl": ""}, {"documentationUrl": ""}),
-        ({"securitySchemes": {}, "securityRequirements": [], "signatures": []}, {}),
-        ({"provider": None}, {}),
-        ({"securityRequirements": [{"schemes": {"a": {"list": []}}}, {}]},
-         {"securityRequirements": [{"schemes": {"a": {}}}, {}]}),
-        ({"signatures": [{"protected": "e30", "signature": "AA"}]}, {}),
-        ({"unknownField": 1}, {}),
-    ],
-)  # fmt: skip  # a pair a line
-def test_defaults_are_left_out_of_what_is_signed_unless_they_were_given(
-    given: dict[str, Any], signed: dict[str, Any]
-) -> None:
-    content = json.loads(signing.canonical(AgentCard.from_dict({**LEAST, **given})))
-    least = json.loads(signing.canonical(AgentCard.from_dict(LEAST)))
-    assert content == {**least, **signed}
-
-
-def test_numbers_and_texts_are_written_as_in_javascript() -> None:
-    params = {"b": 1.0, "a": 1e21, "é": "\u2028\x7f/", "\U0001f600": 0.1, "\ufb33": -0.0}
-    card = AgentCard.from_dict(LEAST)
-    card.capabilities.extensions = [AgentExtension(uri="x", params=params)]
-    text = signing.canonical(card).decode()
-    assert '{"a":1e+21,"b":1,"é":"\u2028\x7f/","\U0001f600":0.1,"\ufb33":0}' in text
-
-
-def test_a_card_that_no_client_could_read_alike_is_not_signed() -> None:
-    card = AgentCard.from_dict(LEAST)
-    card.capabilities.extensions = [AgentExtension(uri="x", params={"large": 2**60})]
-    with pytest.raises(protocol.InvalidAgentResponseError):
-        signing.canonical(card)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "no.such.callable",
-        "-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----",
-        pem(EC_KEY, private=False),
-        pem(ECKey.generate_key("P-384")),
-        short_key(),
-        f"{__name__}.PUBLIC",
-    ],
-)  # fmt: skip  # one a line
-def test_a_key_that_cannot_sign_is_refused_in_words_that_do_not_quote_it(
-    a2a: Settings, key: str
-) -> None:
-    a2a(SIGNING_KEY=key, PUBLIC_URL=PUBLIC)
-    with pytest.raises(ImproperlyConfigured) as refused:
-        signing.signing_key()
-    assert "SIGNING_KEY" in str(refused.value)
-    assert "nonsense" not in str(refused.value) and "MI" not in str(refused.value)
-
-
-def test_nothing_is_signed_that_says_whatever_host_a_request_names(a2a: Settings) -> None:
-    a2a(SIGNING_KEY=pem(EC_KEY), PUBLIC_URL="")
-    with pytest.raises(ImproperlyConfigured, match="PUBLIC_URL"):
-        signing.signing_key()

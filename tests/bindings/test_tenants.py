@@ -1,6 +1,5 @@
 """Tenants: what a client names is for the project's resolver to say, and is kept apart (4.4.6)."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -8,23 +7,15 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
 
 from a2a_app import models
-from a2a_app.agents import AgentSkill, Tenant, Turn, registry
+from a2a_app.agents import AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
 from tests.bindings import resolvers, users
-from tests.bindings.conftest import (
-    PUBLIC,
-    Rpc,
-    Settings,
-    bad_fields,
-    body_of,
-    calls_about,
-    error_of,
-    events_of,
-)
 from tests.bindings.mangling import PARAMS
-from tests.bindings.rest import Rest, bad_fields_of
-from tests.rpc import HEADERS, envelope, message, told
+from tests.clients.http_json import HttpJsonClient, bad_fields_of
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
+from tests.conftest import ChangeSettings
+from tests.wire import HEADERS, WEBHOOK, calls_about, envelope, load_message, message
 
 OURS = resolvers.__name__
 WHO = users.__name__
@@ -35,19 +26,19 @@ WAITS = {"end": "input-required"}
 
 
 @pytest.fixture
-def tenants(a2a: Settings) -> None:
+def tenants(a2a: ChangeSettings) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_name")
 
 
-async def task_of(rpc: Rpc, tenant: str, **more: Any) -> dict[str, Any]:
-    sent = await rpc.result("SendMessage", tenant=tenant, message=told(**WAITS) | more)
+async def task_of(rpc: JsonRpcClient, tenant: str, **more: Any) -> dict[str, Any]:
+    sent = await rpc.result("SendMessage", tenant=tenant, message=load_message(**WAITS) | more)
     task: dict[str, Any] = sent["task"]
     return task
 
 
 @pytest.mark.parametrize("other", ["globex", ""])
-async def test_what_is_another_tenants_is_not_found_by_any_operation(
-    tenants: None, rpc: Rpc, other: str
+async def test_a_task_of_another_tenant_is_not_found_by_any_operation(
+    tenants: None, rpc: JsonRpcClient, other: str
 ) -> None:
     task = await task_of(rpc, "acme")
     for method, params in calls_about(task["id"]):
@@ -60,7 +51,9 @@ async def test_what_is_another_tenants_is_not_found_by_any_operation(
     assert await rpc.result("GetTask", id=task["id"], tenant="acme-inc") == task
 
 
-async def test_a_tenant_lists_its_own_tasks_and_contexts_only(tenants: None, rpc: Rpc) -> None:
+async def test_a_tenant_lists_its_own_tasks_and_contexts_only(
+    tenants: None, rpc: JsonRpcClient
+) -> None:
     tasks = {tenant: await task_of(rpc, tenant, contextId="ours") for tenant in ("acme", "")}
     for tenant, task in tasks.items():
         for filters in ({}, {"contextId": "ours"}):
@@ -69,7 +62,9 @@ async def test_a_tenant_lists_its_own_tasks_and_contexts_only(tenants: None, rpc
     assert (await rpc.result("ListTasks", tenant="globex"))["totalSize"] == 0
 
 
-async def test_two_tenants_may_use_the_same_idempotency_key(tenants: None, rpc: Rpc) -> None:
+async def test_two_tenants_may_use_the_same_idempotency_key(
+    tenants: None, rpc: JsonRpcClient
+) -> None:
     said = message("hello")
 
     async def sent(tenant: str) -> str:
@@ -83,15 +78,15 @@ async def test_two_tenants_may_use_the_same_idempotency_key(tenants: None, rpc: 
 
 
 async def test_a_tenant_is_named_in_the_path_of_http_json_or_in_its_parameters(
-    tenants: None, rpc: Rpc
+    tenants: None, rpc: JsonRpcClient
 ) -> None:
-    rest, task = Rest(), await task_of(rpc, "acme")
+    rest, task = HttpJsonClient(), await task_of(rpc, "acme")
     for path in (f"/acme/tasks/{task['id']}", f"/tasks/{task['id']}?tenant=acme"):
         assert await rest.result("GET", path) == task
     assert (await rest.get(f"/tasks/{task['id']}")).status_code == 404
     assert (await rest.get(f"/globex/tasks/{task['id']}")).status_code == 404
     for body, path in (({"tenant": "acme"}, "/message:send"), ({}, "/acme/message:send")):
-        await rest.result("POST", path, {"message": told(), **body})
+        await rest.result("POST", path, {"message": load_message(), **body})
     assert (await rest.result("GET", "/acme/tasks"))["totalSize"] == 3
     assert (await rest.result("GET", "/tasks"))["totalSize"] == 0
 
@@ -102,7 +97,7 @@ async def answers(turn: Turn) -> None:
 
 
 async def test_a_stream_goes_to_the_tenants_agent_which_is_told_the_tenant(
-    tenants: None, rpc: Rpc
+    tenants: None, rpc: JsonRpcClient
 ) -> None:
     said = []
     with registry.registered(make_agent(answers, slug="echo")):
@@ -116,7 +111,9 @@ async def test_a_stream_goes_to_the_tenants_agent_which_is_told_the_tenant(
     assert (await rpc.result("ListTasks", agent="echo", tenant="acme"))["totalSize"] == 1
 
 
-async def test_the_agent_that_answers_decides_what_is_supported(tenants: None, rpc: Rpc) -> None:
+async def test_the_agent_that_answers_decides_what_is_supported(
+    tenants: None, rpc: JsonRpcClient
+) -> None:
     with registry.registered(make_agent(answers, slug="echo", push_notifications=False)):
         params = {"tenant": "echo", "taskId": "x"}
         answer = await rpc.call("ListTaskPushNotificationConfigs", params)
@@ -125,7 +122,7 @@ async def test_the_agent_that_answers_decides_what_is_supported(tenants: None, r
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_tenant_that_is_not_known_is_a_bad_field_of_every_operation(
-    tenants: None, rpc: Rpc, operation: str
+    tenants: None, rpc: JsonRpcClient, operation: str
 ) -> None:
     answer = await rpc.call(operation, {**PARAMS[operation], "tenant": "unknown"})
     assert bad_fields(answer) == ["tenant"]
@@ -133,15 +130,15 @@ async def test_a_tenant_that_is_not_known_is_a_bad_field_of_every_operation(
 
 
 async def test_http_json_names_a_tenant_that_is_not_known_as_a_bad_field(
-    tenants: None, rpc: Rpc
+    tenants: None, rpc: JsonRpcClient
 ) -> None:
-    assert bad_fields_of(await Rest().get("/unknown/tasks")) == ["tenant"]
-    response = await Rest().post("/unknown/message:stream", {"message": told()})
+    assert bad_fields_of(await HttpJsonClient().get("/unknown/tasks")) == ["tenant"]
+    response = await HttpJsonClient().post("/unknown/message:stream", {"message": load_message()})
     assert bad_fields_of(response) == ["tenant"]
 
 
-async def test_a_tenant_that_is_unknown_and_one_that_is_anothers_are_refused_alike(
-    a2a: Settings, rpc: Rpc
+async def test_an_unknown_tenant_and_one_of_other_callers_are_refused_alike(
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_caller", AUTHENTICATION=[f"{WHO}.by_name"])
     assert "result" in await rpc.call("ListTasks", {"tenant": "acme"}, X_User="ann")
@@ -152,8 +149,8 @@ async def test_a_tenant_that_is_unknown_and_one_that_is_anothers_are_refused_ali
 
 
 @pytest.mark.parametrize("tenant", [1, True, ["acme"], "a\x00"])
-async def test_what_can_be_no_tenant_does_not_reach_the_resolver(
-    a2a: Settings, rpc: Rpc, tenant: Any
+async def test_a_name_that_can_be_no_tenant_does_not_reach_the_resolver(
+    a2a: ChangeSettings, rpc: JsonRpcClient, tenant: Any
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_group")
     assert bad_fields(await rpc.call("ListTasks", {"tenant": tenant})) == ["tenant"]
@@ -163,19 +160,21 @@ async def test_what_can_be_no_tenant_does_not_reach_the_resolver(
     "resolver", ["breaks", "gives_nonsense", "gives_an_unfit_key", "gives_no_agent"]
 )
 async def test_a_resolver_that_fails_is_an_internal_error_and_nothing_is_stored(
-    a2a: Settings, rpc: Rpc, resolver: str, caplog: pytest.LogCaptureFixture
+    a2a: ChangeSettings, rpc: JsonRpcClient, resolver: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.{resolver}")
-    params = {"tenant": "acme", "message": told()}
+    params = {"tenant": "acme", "message": load_message()}
     for method in ("SendMessage", "SendStreamingMessage"):
         assert error_of(await rpc.call(method, params)) == INTERNAL
-    assert (await Rest().post("/acme/message:send", {"message": told()})).status_code == 500
+    assert (
+        await HttpJsonClient().post("/acme/message:send", {"message": load_message()})
+    ).status_code == 500
     assert "A request failed" in caplog.text
     for stored in (models.Task, models.Context, models.Message):
         assert not await sync_to_async(stored.objects.exists)()
 
 
-async def test_a_resolver_may_use_the_database(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_resolver_may_use_the_database(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_group")
     await sync_to_async(Group.objects.create)(name="acme")
     task = await task_of(rpc, "acme")
@@ -183,17 +182,17 @@ async def test_a_resolver_may_use_the_database(a2a: Settings, rpc: Rpc) -> None:
 
 
 async def test_a_resolver_may_go_by_the_request_and_not_by_what_is_named(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_header")
-    task = (await rpc.call("SendMessage", {"message": told()}, X_Part="acme"))["result"]
+    task = (await rpc.call("SendMessage", {"message": load_message()}, X_Part="acme"))["result"]
     asked = {"id": task["task"]["id"]}
     assert "result" in await rpc.call("GetTask", asked, X_Part="acme")
     assert error_of(await rpc.call("GetTask", asked, X_Part="globex")) == NOT_FOUND
 
 
 async def test_a_resolver_is_told_the_caller_once_a_call_and_never_one_without_credentials(
-    a2a: Settings, rpc: Rpc
+    a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.records", AUTHENTICATION=[f"{WHO}.by_name"], ANONYMOUS="refuse")
     resolvers.asked.clear()
@@ -206,7 +205,9 @@ async def test_a_resolver_is_told_the_caller_once_a_call_and_never_one_without_c
     assert resolvers.asked == [("acme", "ann"), ("", "ann"), ("acme", None)]
 
 
-async def test_0_3_has_no_tenants_and_the_resolver_gets_none(a2a: Settings, rpc: Rpc) -> None:
+async def test_0_3_has_no_tenants_and_the_resolver_gets_none(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.records")
     resolvers.asked.clear()
     said = {"role": "user", "messageId": "1", "parts": [{"kind": "text", "text": "{}"}]}
@@ -214,13 +215,13 @@ async def test_0_3_has_no_tenants_and_the_resolver_gets_none(a2a: Settings, rpc:
     answer = await rpc.call("message/send", params, A2A_Version="0.3")
     task = answer["result"]
     await rpc.call("tasks/get", {"id": task["id"], "tenant": "acme"}, A2A_Version="0.3")
-    old = Rest(A2A_Version="0.3")
+    old = HttpJsonClient(A2A_Version="0.3")
     assert (await old.get(f"/v1/tasks/{task['id']}?tenant=acme")).status_code == 200
     assert resolvers.asked == [("", None)] * 3
 
 
 async def test_callers_without_credentials_share_within_their_tenant(
-    tenants: None, a2a: Settings, rpc: Rpc
+    tenants: None, a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(AUTHENTICATION=[f"{WHO}.by_name"])
     task = await task_of(rpc, "acme")
@@ -230,7 +231,7 @@ async def test_callers_without_credentials_share_within_their_tenant(
 
 
 async def test_a_caller_without_credentials_is_unknown_in_a_tenant_too(
-    tenants: None, a2a: Settings, rpc: Rpc
+    tenants: None, a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(AUTHENTICATION=[f"{WHO}.by_name"])
     more = AgentSkill(id="more", name="More", description="More.", tags=["more"])
@@ -243,10 +244,12 @@ async def test_a_caller_without_credentials_is_unknown_in_a_tenant_too(
     assert {each["tenant"] for each in reached} == {"acme"}
 
 
-async def test_configurations_name_the_tenant_as_the_client_does(tenants: None, rpc: Rpc) -> None:
+async def test_configurations_name_the_tenant_as_the_client_does(
+    tenants: None, rpc: JsonRpcClient
+) -> None:
     task = await task_of(rpc, "acme")
     of_task = {"tenant": "acme", "taskId": task["id"]}
-    made = await rpc.result("CreateTaskPushNotificationConfig", url=PUBLIC, **of_task)
+    made = await rpc.result("CreateTaskPushNotificationConfig", url=WEBHOOK, **of_task)
     found = await rpc.result("GetTaskPushNotificationConfig", id=made["id"], **of_task)
     listed = await rpc.result("ListTaskPushNotificationConfigs", **of_task)
     assert made["tenant"] == "acme"
@@ -256,16 +259,16 @@ async def test_configurations_name_the_tenant_as_the_client_does(tenants: None, 
     assert (await rpc.result("GetTaskPushNotificationConfig", **other))["tenant"] == "acme-inc"
 
 
-async def test_without_a_resolver_what_is_named_means_nothing(rpc: Rpc) -> None:
+async def test_without_a_resolver_what_is_named_means_nothing(rpc: JsonRpcClient) -> None:
     task = await task_of(rpc, "acme")
     assert await rpc.result("GetTask", id=task["id"], tenant="globex") == task
-    config = {"taskId": task["id"], "url": PUBLIC, "tenant": "acme"}
+    config = {"taskId": task["id"], "url": WEBHOOK, "tenant": "acme"}
     assert "tenant" not in await rpc.result("CreateTaskPushNotificationConfig", **config)
     assert (await rpc.http.get(f"/a2a/load/acme/{CARD}")).status_code == 404
 
 
 async def test_the_card_of_a_tenant_leads_there_by_1_0_and_not_by_0_3(
-    tenants: None, rpc: Rpc
+    tenants: None, rpc: JsonRpcClient
 ) -> None:
     response = await rpc.http.get(f"/a2a/load/acme/{CARD}")
     card = body_of(response)
@@ -284,7 +287,7 @@ async def test_the_card_of_a_tenant_leads_there_by_1_0_and_not_by_0_3(
 
 
 async def test_the_card_of_a_tenant_is_that_of_the_agent_that_answers(
-    tenants: None, rpc: Rpc
+    tenants: None, rpc: JsonRpcClient
 ) -> None:
     card = body_of(await rpc.http.get(f"/a2a/load/acme-echo/{CARD}"))
     assert card["name"] == "Echo"
@@ -293,13 +296,15 @@ async def test_the_card_of_a_tenant_is_that_of_the_agent_that_answers(
     }
 
 
-async def test_what_can_be_no_tenant_has_no_card(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_name_that_can_be_no_tenant_has_no_card(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(TENANT_RESOLVER=f"{OURS}.by_group")
     assert (await rpc.http.get(f"/a2a/load/%00/{CARD}")).status_code == 404
 
 
 async def test_a_tenant_that_the_resolver_does_not_give_has_no_card(
-    tenants: None, a2a: Settings, rpc: Rpc
+    tenants: None, a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     assert (await rpc.http.get(f"/a2a/load/unknown/{CARD}")).status_code == 404
     assert (await rpc.http.get(f"/a2a/nobody/acme/{CARD}")).status_code == 404
@@ -307,14 +312,3 @@ async def test_a_tenant_that_the_resolver_does_not_give_has_no_card(
     for user, status in (("ann", 200), ("bob", 404), ("", 404)):
         found = await rpc.http.get(f"/a2a/load/acme/{CARD}", headers={"X-User": user})
         assert found.status_code == status
-
-
-@pytest.mark.parametrize("key", ["a/b", "a\n", "\x00", "x" * 101])
-def test_a_key_that_cannot_be_kept_is_refused_where_it_is_made(key: str) -> None:
-    with pytest.raises(ValueError, match="The key of a tenant"):
-        Tenant(key)
-
-
-def test_a_tenant_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Tenant("acme").key = "globex"  # type: ignore[misc]  # that is what is tried

@@ -13,14 +13,14 @@ from django.http import HttpRequest
 
 from a2a_app.asgi import get_asgi_application
 from a2a_app.bindings import threads
-from tests.bindings.conftest import Settings
-from tests.rpc import envelope, told
+from tests.conftest import ChangeSettings
+from tests.wire import envelope, load_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
 SECONDS = 20.0
 MANY = threads.KEPT + 4
-HANG = envelope("SendStreamingMessage", {"message": told(end="hang")})
+HANG = envelope("SendStreamingMessage", {"message": load_message(end="hang")})
 
 # Its package has no types.
 communicator: Any = ApplicationCommunicator
@@ -36,7 +36,7 @@ def noting(request: HttpRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def noted(a2a: Settings) -> None:
+def noted(a2a: ChangeSettings) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.noting"])
     seen.clear()
 

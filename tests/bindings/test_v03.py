@@ -6,31 +6,32 @@ import pytest
 
 from a2a_app.agents import Agent, AgentExtension, Message, Part, Turn, registry
 from a2a_app.agents.registry import make_agent
-from tests.bindings.conftest import Rpc, bad_fields, body_of, error_of, events_of
-from tests.bindings.old import FILES, NOBODY, PLAIN_FILES, message, plain, plain_message
-from tests.rpc import envelope
-from tests.rpc import message as message_10
+from tests.clients.http_json import without_version
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
+from tests.wire import UNKNOWN_TASK, envelope
+from tests.wire import message as message_10
+from tests.wire_v03 import FILES, PLAIN_FILES, message, plain_message
 
 NO_VERSION = {"A2A_Version": ""}
 
 
-async def result(rpc: Rpc, method: str, agent: str = "load", **params: Any) -> Any:
+async def result(rpc: JsonRpcClient, method: str, agent: str = "load", **params: Any) -> Any:
     answer = await rpc.call(method, params, agent=agent, **NO_VERSION)
     assert "result" in answer, answer
     return answer["result"]
 
 
-async def refused(rpc: Rpc, method: str, **params: Any) -> dict[str, Any]:
+async def refused(rpc: JsonRpcClient, method: str, **params: Any) -> dict[str, Any]:
     answer = await rpc.call(method, params, **NO_VERSION)
     assert "error" in answer, answer
     return answer
 
 
-async def streamed(rpc: Rpc, method: str, **params: Any) -> list[dict[str, Any]]:
+async def streamed(rpc: JsonRpcClient, method: str, **params: Any) -> list[dict[str, Any]]:
     return await events_of(await rpc.post(envelope(method, params)))
 
 
-async def test_a_message_is_sent_and_its_task_read_in_the_words_of_0_3(rpc: Rpc) -> None:
+async def test_a_message_is_sent_and_its_task_read_in_the_words_of_0_3(rpc: JsonRpcClient) -> None:
     task = await result(rpc, "message/send", message=message())
     assert (task["kind"], task["status"]["state"]) == ("task", "completed")
     [said] = task["history"]
@@ -42,7 +43,7 @@ async def test_a_message_is_sent_and_its_task_read_in_the_words_of_0_3(rpc: Rpc)
     assert "history" not in await result(rpc, "tasks/get", id=task["id"], historyLength=0)
 
 
-async def test_a_stream_has_kinds_and_is_final_at_its_end(rpc: Rpc) -> None:
+async def test_a_stream_has_kinds_and_is_final_at_its_end(rpc: JsonRpcClient) -> None:
     said = message('{"chunks": 2, "delay": 0.2}')
     events = await streamed(rpc, "message/stream", message=said)
     assert {event["id"] for event in events} == {"test"}
@@ -55,21 +56,23 @@ async def test_a_stream_has_kinds_and_is_final_at_its_end(rpc: Rpc) -> None:
 
 
 @pytest.mark.parametrize("end", ["input-required", "auth-required"])
-async def test_a_stream_is_final_where_the_task_waits_for_its_client(rpc: Rpc, end: str) -> None:
+async def test_a_stream_is_final_where_the_task_waits_for_its_client(
+    rpc: JsonRpcClient, end: str
+) -> None:
     said = message(f'{{"end": "{end}", "delay": 0.2}}')
     events = await streamed(rpc, "message/stream", message=said)
     last = events[-1]["result"]
     assert (last["status"]["state"], last["final"]) == (end, True)
 
 
-async def test_the_events_of_a_stream_keep_their_ids(rpc: Rpc) -> None:
+async def test_the_events_of_a_stream_keep_their_ids(rpc: JsonRpcClient) -> None:
     response = await rpc.post(envelope("message/stream", {"message": message()}))
     text = b"".join([chunk async for chunk in response]).decode()  # type: ignore[attr-defined]  # a stream
     ids = [int(line[3:]) for line in text.splitlines() if line.startswith("id:")]
     assert ids == list(range(1, len(ids) + 1))
 
 
-async def test_a_task_is_resubscribed_to_and_canceled(rpc: Rpc) -> None:
+async def test_a_task_is_resubscribed_to_and_canceled(rpc: JsonRpcClient) -> None:
     task = await result(rpc, "message/send", message=message('{"end": "input-required"}'))
     response = await rpc.post(envelope("tasks/resubscribe", {"id": task["id"]}))
     canceled = await result(rpc, "tasks/cancel", id=task["id"])
@@ -84,14 +87,14 @@ async def test_a_task_is_resubscribed_to_and_canceled(rpc: Rpc) -> None:
     [(None, "completed"), ({}, "completed"), ({"blocking": True}, "completed")],
 )
 async def test_a_send_waits_unless_it_is_told_not_to(
-    rpc: Rpc, configuration: Any, state: str
+    rpc: JsonRpcClient, configuration: Any, state: str
 ) -> None:
     params = {} if configuration is None else {"configuration": configuration}
     task = await result(rpc, "message/send", message=message('{"delay": 0.1}'), **params)
     assert task["status"]["state"] == state
 
 
-async def test_a_send_that_does_not_block_gives_a_task_in_progress(rpc: Rpc) -> None:
+async def test_a_send_that_does_not_block_gives_a_task_in_progress(rpc: JsonRpcClient) -> None:
     said, configuration = message('{"end": "hang"}'), {"blocking": False}
     task = await result(rpc, "message/send", message=said, configuration=configuration)
     assert task["status"]["state"] in ("submitted", "working")
@@ -103,22 +106,22 @@ class Answers(Agent):
         return message.text
 
 
-async def test_an_answer_without_a_task_is_a_message(rpc: Rpc) -> None:
+async def test_an_answer_without_a_task_is_a_message(rpc: JsonRpcClient) -> None:
     with registry.registered(make_agent(Answers, slug="answers")):
         said = await result(rpc, "message/send", agent="answers", message=message("hello"))
         assert (said["kind"], said["role"]) == ("message", "agent")
-        sent = await plain("answers").result(
+        sent = await without_version("answers").result(
             "POST", "/v1/message:send", {"message": plain_message("hi")}
         )
         assert sent["message"]["content"] == [{"text": "hi"}]
 
 
-async def test_parts_of_all_kinds_come_back_as_they_went_in(rpc: Rpc) -> None:
+async def test_parts_of_all_kinds_come_back_as_they_went_in(rpc: JsonRpcClient) -> None:
     said = message(parts=FILES, metadata={"m": 1}, extensions=["https://example.com/x"])
     task = await result(rpc, "message/send", agent="mirror", message=said)
     [kept] = task["history"]
     assert kept == {**said, "contextId": task["contextId"], "taskId": task["id"]}
-    task = await plain("mirror").result("GET", f"/v1/tasks/{task['id']}")
+    task = await without_version("mirror").result("GET", f"/v1/tasks/{task['id']}")
     assert task["history"][0]["content"] == PLAIN_FILES
 
 
@@ -126,14 +129,14 @@ async def gives_all_data(turn: Turn) -> None:
     await turn.artifact(Part(data=[1, 2]), Part(data=None), name="data")
 
 
-async def test_data_that_is_no_object_becomes_one(rpc: Rpc) -> None:
+async def test_data_that_is_no_object_becomes_one(rpc: JsonRpcClient) -> None:
     with registry.registered(make_agent(gives_all_data, slug="data")):
         task = await result(rpc, "message/send", agent="data", message=message())
     data = [part["data"] for part in task["artifacts"][0]["parts"]]
     assert data == [{"value": [1, 2]}, {"value": None}]
 
 
-async def test_both_versions_see_the_same_task(rpc: Rpc) -> None:
+async def test_both_versions_see_the_same_task(rpc: JsonRpcClient) -> None:
     old = await result(rpc, "message/send", message=message('{"end": "input-required"}'))
     said = message_10('{"end": "completed"}', taskId=old["id"])
     new = (await rpc.result("SendMessage", message=said))["task"]
@@ -150,7 +153,7 @@ PART = "message.parts[0]"
     ("method", "params", "fields"),
     [
         ("tasks/get", {}, ["id"]),
-        ("tasks/get", {"id": NOBODY, "historyLength": "x"}, ["historyLength"]),
+        ("tasks/get", {"id": UNKNOWN_TASK, "historyLength": "x"}, ["historyLength"]),
         ("message/send", {}, ["message"]),
         ("message/send", {"message": "hello"}, ["message"]),
         ("message/send", {"message": {}}, ["message.messageId", "message.role", "message.parts"]),
@@ -197,13 +200,13 @@ PART = "message.parts[0]"
     ],
 )
 async def test_every_bad_field_has_the_name_it_has_in_0_3(
-    rpc: Rpc, method: str, params: dict[str, Any], fields: list[str]
+    rpc: JsonRpcClient, method: str, params: dict[str, Any], fields: list[str]
 ) -> None:
     named = bad_fields(await refused(rpc, method, **params))
     assert sorted(named) == sorted(fields)
 
 
-async def test_a_bad_role_is_told_the_roles_of_0_3(rpc: Rpc) -> None:
+async def test_a_bad_role_is_told_the_roles_of_0_3(rpc: JsonRpcClient) -> None:
     answer = await refused(rpc, "message/send", message=message(role="USER"))
     assert answer["error"]["message"].endswith("message.role must be one of user, agent")
 
@@ -220,13 +223,13 @@ async def test_a_bad_role_is_told_the_roles_of_0_3(rpc: Rpc) -> None:
         ("agent/getAuthenticatedExtendedCard", (-32004, "UNSUPPORTED_OPERATION")),
     ],
 )
-async def test_what_is_refused_has_the_code_of_0_3(
-    rpc: Rpc, method: str, error: tuple[int, str]
+async def test_a_refusal_has_the_code_of_0_3(
+    rpc: JsonRpcClient, method: str, error: tuple[int, str]
 ) -> None:
-    assert error_of(await refused(rpc, method, id=NOBODY)) == error
+    assert error_of(await refused(rpc, method, id=UNKNOWN_TASK)) == error
 
 
-async def test_a_webhook_without_an_id_is_the_one_that_a_task_has(rpc: Rpc) -> None:
+async def test_a_webhook_without_an_id_is_the_one_that_a_task_has(rpc: JsonRpcClient) -> None:
     task = await rpc.task(end="input-required")
     config = {"url": "https://192.0.43.10/hook", "token": "t"}
     given = {"taskId": task["id"], "pushNotificationConfig": config}
@@ -240,7 +243,7 @@ async def says_its_extensions(turn: Turn) -> None:
     await turn.complete(" ".join(turn.extensions))
 
 
-async def test_extensions_are_named_in_the_header_of_0_3(rpc: Rpc) -> None:
+async def test_extensions_are_named_in_the_header_of_0_3(rpc: JsonRpcClient) -> None:
     uri = "https://example.com/ext"
     declared = {"slug": "extended", "extensions": [AgentExtension(uri=uri, required=True)]}
     with registry.registered(make_agent(says_its_extensions, **declared)):

@@ -9,7 +9,8 @@ from a2a_app.agents import AgentExtension, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.bindings.v03 import card_with_03
 from a2a_app.protocol import AgentCard, AgentProvider
-from tests.bindings.conftest import Rpc, Settings, body_of
+from tests.clients.json_rpc import JsonRpcClient, body_of
+from tests.conftest import ChangeSettings
 
 SITE, OLD_SITE = "/.well-known/agent-card.json", "/.well-known/agent.json"
 PATHS = [f"{agent}{path}" for agent in ("", "/a2a/load") for path in (SITE, OLD_SITE)]
@@ -20,7 +21,7 @@ MEMBERS_03 = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_card_is_read_by_clients_of_both_versions(rpc: Rpc, path: str) -> None:
+async def test_a_card_is_read_by_clients_of_both_versions(rpc: JsonRpcClient, path: str) -> None:
     response = await rpc.http.get(path)
     card = body_of(response)
     assert "A2A-Version" in response["Vary"]
@@ -36,7 +37,9 @@ async def test_a_card_is_read_by_clients_of_both_versions(rpc: Rpc, path: str) -
 
 @pytest.mark.parametrize("version", ["1.0", "1.0.1"])
 @pytest.mark.parametrize("path", PATHS)
-async def test_who_asks_for_1_0_gets_no_member_of_0_3(rpc: Rpc, path: str, version: str) -> None:
+async def test_a_client_that_asks_for_1_0_gets_no_member_of_0_3(
+    rpc: JsonRpcClient, path: str, version: str
+) -> None:
     both = await rpc.http.get(path)
     by_header = await rpc.http.get(path, headers={"A2A-Version": version})
     by_query = await rpc.http.get(f"{path}?A2A-Version={version}")
@@ -47,7 +50,9 @@ async def test_who_asks_for_1_0_gets_no_member_of_0_3(rpc: Rpc, path: str, versi
     assert "A2A-Version" in by_header["Vary"]
 
 
-async def test_a_card_has_nothing_of_0_3_where_that_is_not_served(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_card_has_nothing_of_0_3_where_that_is_not_served(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(PROTOCOL_VERSIONS=["1.0"])
     card = body_of(await rpc.http.get(SITE))
     assert not MEMBERS_03 & set(card)
@@ -57,7 +62,9 @@ async def test_a_card_has_nothing_of_0_3_where_that_is_not_served(a2a: Settings,
         assert found == (404 if path.endswith(OLD_SITE) else 200)
 
 
-async def test_the_setting_says_which_version_is_preferred(a2a: Settings, rpc: Rpc) -> None:
+async def test_the_setting_says_which_version_is_preferred(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(PROTOCOL_VERSIONS=["0.3", "1.0"])
     card = body_of(await rpc.http.get(SITE))
     versions = [each["protocolVersion"] for each in card["supportedInterfaces"]]
@@ -68,7 +75,7 @@ async def does(turn: Turn) -> None:
     """Does it."""
 
 
-async def test_a_card_says_in_0_3_all_that_the_agent_declares(rpc: Rpc) -> None:
+async def test_a_card_says_in_0_3_all_that_the_agent_declares(rpc: JsonRpcClient) -> None:
     declared: dict[str, Any] = {
         "slug": "full",
         "provider": AgentProvider(url="https://example.com", organization="Example"),

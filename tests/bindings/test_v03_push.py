@@ -1,12 +1,15 @@
 """What webhooks of 0.3 get: the task, in the words of 0.3."""
 
-from tests.bindings.conftest import Rpc, Settings
-from tests.bindings.old import message
 from tests.bindings.test_v03 import result
+from tests.clients.json_rpc import JsonRpcClient
+from tests.conftest import ChangeSettings
 from tests.receiver import receiving
+from tests.wire_v03 import message
 
 
-async def test_a_webhook_of_0_3_gets_the_task_as_it_is(a2a: Settings, rpc: Rpc) -> None:
+async def test_a_webhook_of_0_3_gets_the_task_as_it_is(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
     a2a(PUSH_HOSTS=["127.0.0.1"], PUSH_ALLOW_HTTP=True)
     async with receiving() as receiver:
         config = {"url": receiver.url, "token": "t"}

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from tests.bindings.conftest import Rpc, Settings
-from tests.bindings.test_api_keys import issue
-from tests.rpc import message
+from tests.clients.json_rpc import JsonRpcClient
+from tests.conftest import ChangeSettings
+from tests.test_authentication import issue
+from tests.wire import message
 
 SECRET = "a-secret-that-must-not-be-logged"
 
 
 async def test_no_log_has_a_key_or_the_credentials_of_a_webhook(
-    rpc: Rpc, a2a: Settings, caplog: pytest.LogCaptureFixture
+    rpc: JsonRpcClient, a2a: ChangeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     a2a(ANONYMOUS="refuse", AUTHENTICATION=["a2a_app.authentication.ApiKeyAuth"])

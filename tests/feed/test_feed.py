@@ -20,7 +20,7 @@ from a2a_app.store.reads.tasks import position_after, position_at, read_position
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
-from tests.tasks import SCOPE, begin, chunk, claim_of, claimed, said, status
+from tests.tasks import SCOPE, begin, begin_and_claim, chunk, claim_of, new_message, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -122,7 +122,7 @@ async def test_every_terminal_state_ends_every_stream(end: str) -> None:
 async def test_a_senders_stream_ends_where_its_turn_is_over_and_a_subscribers_goes_on(
     state: str,
 ) -> None:
-    claim = await database.run(claimed)
+    claim = await database.run(begin_and_claim)
     task_id = claim.head.task_id
     sender = asyncio.create_task(follow(task_id, Until(1), after=1))
     subscriber = asyncio.create_task(follow(task_id, after=1))
@@ -137,13 +137,13 @@ async def test_a_senders_stream_ends_where_its_turn_is_over_and_a_subscribers_go
     appended = await database.run(append, appended.head, updates, run=claim.run)
     await notify(appended)
     assert await sender == [2, 3, 4]
-    head = await write(appended.head, MessageReceived(said("answer")))
+    head = await write(appended.head, MessageReceived(new_message("answer")))
     await write(head, status(TaskState.COMPLETED))
     assert await subscriber == [2, 3, 4, 5, 6]
 
 
-async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on() -> None:
-    claim = await database.run(claimed)
+async def test_a_sender_that_waits_for_an_answer_gets_it_while_the_turn_goes_on() -> None:
+    claim = await database.run(begin_and_claim)
     waiting = asyncio.create_task(follow(claim.head.task_id, Until(1, turn_over=False), after=1))
     updates = [status(TaskState.AUTH_REQUIRED, "?")]
     await notify(await database.run(append, claim.head, updates, run=claim.run))
@@ -152,13 +152,13 @@ async def test_a_sender_who_waits_for_an_answer_gets_it_while_the_turn_goes_on()
 
 @pytest.mark.usefixtures("layer")
 async def test_an_answer_that_comes_before_the_agent_returns_is_waited_for_to_its_own_end() -> None:
-    claim = await database.run(claimed)
+    claim = await database.run(begin_and_claim)
     task_id = claim.head.task_id
     asker = asyncio.create_task(follow(task_id, Until(1), after=1))
     updates: list[Update] = [status(TaskState.INPUT_REQUIRED, "?")]
     appended = await database.run(append, claim.head, updates, run=claim.run)
     await notify(appended)
-    appended = await database.run(append, appended.head, [MessageReceived(said("answer"))])
+    appended = await database.run(append, appended.head, [MessageReceived(new_message("answer"))])
     await notify(appended)
     sent = appended.head.seq
     waiting = asyncio.create_task(follow(task_id, Until(2, turn_over=False), after=sent))
@@ -179,7 +179,7 @@ async def test_an_answer_that_comes_before_the_agent_returns_is_waited_for_to_it
     assert await streaming == [4, 5, 6]
 
 
-async def test_what_begins_a_task_is_told_to_nobody_and_what_follows_to_all() -> None:
+async def test_the_first_commit_of_a_task_is_published_to_nobody_and_all_others_are() -> None:
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     appended = await database.run(begin)
     await broadcast.listen(broadcast.task_group(appended.head.task_id), heard.put_nowait)
@@ -216,7 +216,7 @@ async def test_a_stream_does_not_outlive_its_task(settings: Settings) -> None:
     assert [event.seq async for event in stream] == []
 
 
-async def test_silence_is_told_so_that_a_stream_can_be_kept_open(settings: Settings) -> None:
+async def test_a_silent_stream_says_so_and_can_be_kept_open(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
     head = (await database.run(begin)).head
     async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
@@ -249,7 +249,7 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
         # The poll has found no such task. Now it comes, is followed, and the poll goes on.
         await answered.wait()
         new = replace(head, seq=0, turn=0)
-        appended = await run(append, new, [MessageReceived(said())])
+        appended = await run(append, new, [MessageReceived(new_message())])
         batches = follower.follow(position_after(appended), TO_THE_END)
         following = asyncio.ensure_future(anext(batches))
         await asyncio.sleep(0)

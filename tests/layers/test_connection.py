@@ -106,7 +106,7 @@ async def test_a_layer_that_is_made_while_the_database_is_away_works_when_it_is_
     assert await receiving == HELLO
 
 
-async def test_what_is_asked_for_during_a_round_trip_goes_into_the_next_one(
+async def test_requests_during_a_round_trip_go_into_the_next_one(
     layer: PostgreSQLChannelLayer,
 ) -> None:
     channel = await joined(layer)

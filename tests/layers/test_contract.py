@@ -134,7 +134,7 @@ async def test_a_full_channel_takes_no_more(make: Make) -> None:
         await layer.send(channel, HELLO)
 
 
-async def test_what_is_sent_to_a_group_is_dropped_where_a_channel_is_full(make: Make) -> None:
+async def test_a_message_to_a_group_is_dropped_where_a_channel_is_full(make: Make) -> None:
     layer = make(capacity=2)
     full, end = await joined(layer, "group"), await joined(layer, "end")
     for number in range(4):
@@ -237,7 +237,7 @@ async def test_of_several_receivers_each_gets_other_messages(layer: PostgreSQLCh
     assert sorted(received) == list(range(20))
 
 
-async def test_what_is_sent_at_the_same_time_arrives_once_and_in_order(make: Make) -> None:
+async def test_messages_that_are_sent_at_the_same_time_arrive_once_and_in_order(make: Make) -> None:
     layer, other = make(capacity=2_000), make()
     channel = await joined(layer, "group")
 

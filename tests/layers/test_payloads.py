@@ -102,7 +102,7 @@ class Weighed(dict[str, object]):
     """A message that can be seen to be gone."""
 
 
-async def test_what_nobody_reads_does_not_stay_in_memory() -> None:
+async def test_a_message_that_nobody_reads_does_not_stay_in_memory() -> None:
     queues = ChannelQueues(expiry=0.01)
     gone = asyncio.Event()
     message = Weighed()

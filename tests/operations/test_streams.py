@@ -15,8 +15,8 @@ from a2a_app.operations.streams import Stream, StreamStart, open_stream
 from a2a_app.operations.tasks import subscribe_to_task
 from a2a_app.protocol import SendMessageRequest, SubscribeToTaskRequest, TaskState
 from a2a_app.store.reads.tasks import Position
-from tests.calls import client_of
-from tests.tasks import said
+from tests.clients.operations import client_of
+from tests.tasks import new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -62,7 +62,7 @@ async def refuses() -> StreamStart:
 
 async def sent(call: Call, message_id: str) -> tuple[Stream, "weakref.ref[Any]"]:
     """Send a message that nobody else holds; return the stream, and a reference to the message."""
-    message = said("hello").model_copy(update={"message_id": message_id})
+    message = new_message("hello").model_copy(update={"message_id": message_id})
     stream = await send_streaming_message(call, SendMessageRequest(message=message))
     return stream, weakref.ref(message)
 

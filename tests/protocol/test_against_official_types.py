@@ -76,7 +76,7 @@ def test_an_enum_has_the_members_of_the_proto_in_the_order_of_their_numbers(name
 @pytest.mark.parametrize("name", NAMES)
 @some
 @given(data=st.data())
-def test_what_we_write_the_sdk_reads_and_gives_back(name: str, data: st.DataObject) -> None:
+def test_the_sdk_reads_all_that_we_write_and_writes_it_back(name: str, data: st.DataObject) -> None:
     ours = data.draw(generated.models(MODELS[name]))
     theirs = official.parse(name, ours.to_json())
     # Empty values of required fields are values too: protobuf leaves them out unless told.
@@ -89,7 +89,7 @@ def test_what_we_write_the_sdk_reads_and_gives_back(name: str, data: st.DataObje
 @pytest.mark.parametrize("name", NAMES)
 @some
 @given(data=st.data())
-def test_what_the_sdk_writes_we_read_and_give_back(name: str, data: st.DataObject) -> None:
+def test_we_read_all_that_the_sdk_writes_and_write_it_back(name: str, data: st.DataObject) -> None:
     theirs = data.draw(generated.messages(name))
     document = official.values(
         theirs,

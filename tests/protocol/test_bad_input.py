@@ -100,7 +100,7 @@ def test_an_enum_is_read_by_its_name_and_by_its_number(number: int) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 9, 10**400, 1.0, True, "1", "working", "", "\ud800", [], {}])
-def test_what_is_no_member_of_an_enum_is_refused_with_the_members(value: object) -> None:
+def test_a_value_that_is_no_member_of_an_enum_is_refused_with_the_members(value: object) -> None:
     (description,) = faults(ListTasksRequest, {"status": value}).values()
     assert description == f"must be one of {', '.join(STATES[1:])}"
 
@@ -120,7 +120,7 @@ def test_an_integer_is_read_as_a_number_a_whole_fraction_and_a_string(value: obj
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_no_integer_is_refused(value: object, description: str) -> None:
+def test_a_value_that_is_no_integer_is_refused(value: object, description: str) -> None:
     assert faults(GetTaskRequest, {"id": "t", "historyLength": value}) == {
         "historyLength": description
     }
@@ -185,7 +185,7 @@ def test_a_time_is_read_with_an_offset_and_nine_digits_and_written_in_utc(
         (True, "must be a string like 2026-01-31T12:00:00.000Z"),
     ],
 )
-def test_what_is_no_time_is_refused_without_words_of_python(
+def test_a_value_that_is_no_time_is_refused_without_words_of_python(
     value: object, description: str
 ) -> None:
     ((field, found),) = faults(ListTasksRequest, {"status_timestamp_after": value}).items()
@@ -204,7 +204,7 @@ def test_base64_is_read_in_both_alphabets_with_and_without_padding(value: str) -
 @pytest.mark.parametrize(
     "value", ["abcde", "YQ=Y", "Y Q=", "YQ\n", "YWJj*", "\xe9", "\ud800", 1, None, []]
 )
-def test_what_is_no_base64_is_refused(value: object) -> None:
+def test_bytes_that_are_no_base64_are_refused(value: object) -> None:
     found = faults(SendMessageRequest, sent(parts=[{"text": "x"}, {"raw": value}]))
     if value is None:
         assert list(found) == ["message.parts[1]"]
@@ -291,7 +291,7 @@ def test_keys_and_values_of_maps_are_text_too(text: str) -> None:
     ],
     ids=["nan", "inf", "huge", "very huge", "deep", "very deep"],
 )
-def test_what_no_struct_holds_is_refused(value: object, description: str) -> None:
+def test_a_value_that_no_struct_holds_is_refused(value: object, description: str) -> None:
     for field, message in (
         ("message.parts[0].data", {"parts": [{"data": value}]}),
         ("message.metadata", {"metadata": {"a": value}}),
@@ -300,7 +300,7 @@ def test_what_no_struct_holds_is_refused(value: object, description: str) -> Non
 
 
 @pytest.mark.parametrize("value", [nested(100), 10**308, 2**64, 1.7976931348623157e308, {"": ""}])
-def test_what_a_struct_just_holds_is_kept(value: object) -> None:
+def test_values_that_a_struct_just_holds_are_accepted(value: object) -> None:
     part = Part.from_dict({"data": value})
     assert json.loads(part.to_json().encode()) == {"data": value}
 

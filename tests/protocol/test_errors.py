@@ -55,7 +55,7 @@ def test_an_error_of_json_rpc_has_its_code_and_its_message(
     assert (error.code, error.message, error.http_status) == (code, message, http_status)
 
 
-def test_there_is_no_error_beyond_the_tables_but_those_about_who_asks() -> None:
+def test_there_is_no_error_beyond_the_tables_but_those_about_the_caller() -> None:
     tables = {row[0] for row in (*SECTION_5_4, *SECTION_9_5)}
     assert CLASSES.keys() - tables == {"UnauthenticatedError", "PermissionDeniedError"}
     error = protocol.UnauthenticatedError
@@ -99,7 +99,7 @@ def test_the_details_of_an_error_are_objects_of_google_rpc(name: str) -> None:
         assert "metadata" not in detail
 
 
-def test_what_an_error_is_about_is_metadata_in_camel_case() -> None:
+def test_the_subject_of_an_error_is_metadata_in_camel_case() -> None:
     (detail,) = protocol.TaskNotFoundError(task_id="t", context_id="c").details()
     assert dict(official.parse_detail(detail).metadata) == {"taskId": "t", "contextId": "c"}
 

@@ -18,10 +18,10 @@ from a2a_app.protocol import (
     TaskPushNotificationConfig,
 )
 from a2a_app.store import webhooks
-from tests.calls import Client, client_of
+from tests.clients.operations import OperationsClient, client_of
 from tests.receiver import Receiver, receiving
-from tests.rpc import state, text
-from tests.tasks import said
+from tests.tasks import new_message
+from tests.wire import state, text
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -53,7 +53,7 @@ def asker(turn: Turn) -> None:
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
+def client() -> Iterator[OperationsClient]:
     with client_of(worker) as made:
         yield made
 
@@ -62,7 +62,7 @@ def config(receiver: Receiver, **more: Any) -> TaskPushNotificationConfig:
     return TaskPushNotificationConfig(url=receiver.url, **more)
 
 
-async def send(client: Client, text: str, webhook: TaskPushNotificationConfig) -> Task:
+async def send(client: OperationsClient, text: str, webhook: TaskPushNotificationConfig) -> Task:
     await runners.current().begin()
     return await client.send(text, task_push_notification_config=webhook)
 
@@ -79,7 +79,7 @@ async def settled() -> None:
 
 
 async def test_a_webhook_gets_every_event_after_its_message_in_order_and_once(
-    client: Client,
+    client: OperationsClient,
 ) -> None:
     async with receiving() as receiver:
         task = await send(client, "one two", config(receiver, id="mine"))
@@ -98,7 +98,7 @@ async def test_a_webhook_gets_every_event_after_its_message_in_order_and_once(
 
 
 async def test_a_webhook_is_given_its_credentials_and_its_token_which_nobody_else_sees(
-    client: Client,
+    client: OperationsClient,
 ) -> None:
     secret = AuthenticationInfo(scheme="Bearer", credentials="open sesame")
     async with receiving() as receiver:
@@ -150,7 +150,7 @@ async def test_a_configuration_made_while_a_run_writes_misses_nothing_after_it()
 
 
 async def test_a_receiver_that_fails_gets_everything_in_order_once_it_is_back(
-    client: Client,
+    client: OperationsClient,
 ) -> None:
     # The second request fails three times.
     async with receiving(lambda number: 500 if number in (2, 3, 4) else 204) as receiver:
@@ -160,7 +160,9 @@ async def test_a_receiver_that_fails_gets_everything_in_order_once_it_is_back(
     assert told(receiver) == ["WORKING", *["one"] * 4, "two", "COMPLETED"]
 
 
-async def test_a_receiver_that_is_not_there_gets_everything_once_it_is(client: Client) -> None:
+async def test_a_receiver_that_is_not_there_gets_everything_once_it_is(
+    client: OperationsClient,
+) -> None:
     async with receiving() as gone:
         pass
     await send(client, "one", config(gone))
@@ -171,7 +173,7 @@ async def test_a_receiver_that_is_not_there_gets_everything_once_it_is(client: C
     assert told(receiver) == ["WORKING", "one", "COMPLETED"]
 
 
-async def test_a_redirect_is_not_followed(client: Client) -> None:
+async def test_a_redirect_is_not_followed(client: OperationsClient) -> None:
     async with receiving() as elsewhere:
         async with receiving(lambda number: 307, location=elsewhere.url) as receiver:
             await send(client, "one", config(receiver))
@@ -181,7 +183,7 @@ async def test_a_redirect_is_not_followed(client: Client) -> None:
 
 
 async def test_a_receiver_that_hangs_is_given_up_on_and_holds_up_no_other(
-    client: Client, settings: Settings
+    client: OperationsClient, settings: Settings
 ) -> None:
     settings.A2A = {**settings.A2A, "PUSH_TIMEOUT_SECONDS": 0.5}
     async with receiving(lambda number: 0) as hanging, receiving() as quick:
@@ -194,7 +196,7 @@ async def test_a_receiver_that_hangs_is_given_up_on_and_holds_up_no_other(
 
 
 async def test_a_webhook_that_fails_for_too_long_is_given_up_and_can_be_sent_again(
-    client: Client, settings: Settings
+    client: OperationsClient, settings: Settings
 ) -> None:
     settings.A2A = {**settings.A2A, "PUSH_PATIENCE_SECONDS": 0}
     async with receiving(lambda number: 500 if number == 1 else 204) as receiver:
@@ -224,7 +226,7 @@ async def test_a_deleted_configuration_gets_nothing_more() -> None:
 
 
 async def test_without_chunks_a_webhook_gets_the_changes_of_status(
-    client: Client, settings: Settings
+    client: OperationsClient, settings: Settings
 ) -> None:
     settings.A2A = {**settings.A2A, "PUSH_CHUNKS": False}
     async with receiving() as receiver:
@@ -234,7 +236,7 @@ async def test_without_chunks_a_webhook_gets_the_changes_of_status(
     assert told(receiver) == ["WORKING", "COMPLETED"]
 
 
-async def test_a_webhook_whose_deliverer_died_is_taken_over(client: Client) -> None:
+async def test_a_webhook_whose_deliverer_died_is_taken_over(client: OperationsClient) -> None:
     async with receiving() as receiver:
         task = await client.send("one", task_push_notification_config=config(receiver))
         lease = timedelta(seconds=-1)
@@ -250,7 +252,7 @@ async def test_a_webhook_whose_deliverer_died_is_taken_over(client: Client) -> N
     assert task.status.state == "TASK_STATE_COMPLETED"
 
 
-async def test_of_many_processes_one_delivers(client: Client) -> None:
+async def test_of_many_processes_one_delivers(client: OperationsClient) -> None:
     async with receiving() as receiver:
         await client.send("one", task_push_notification_config=config(receiver))
     lease = timedelta(seconds=30)
@@ -270,4 +272,4 @@ async def failing() -> models.PushNotificationConfig:
 
 
 def said_to(task: Task) -> Any:
-    return said("go on", task_id=task.id, context_id=task.context_id)
+    return new_message("go on", task_id=task.id, context_id=task.context_id)

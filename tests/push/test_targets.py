@@ -11,7 +11,7 @@ from a2a_app import database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskPushNotificationConfig
 from a2a_app.push.targets import TargetError, check_url, resolve
-from tests.calls import client_of
+from tests.clients.operations import client_of
 from tests.push.test_delivery import failing
 from tests.receiver import receiving
 

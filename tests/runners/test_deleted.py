@@ -1,44 +1,17 @@
-"""A task that is deleted while somebody is at it: nobody works on, and nobody is misled."""
+"""A task that is deleted while an agent works on it: the agent is stopped."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 import pytest
 from asgiref.sync import sync_to_async
 
 from a2a_app import models, runners
 from a2a_app.agents import Turn
-from a2a_app.protocol import TaskNotFoundError
-from tests.calls import Client, client_of
-from tests.runners.test_leaving import SECONDS, Gate
-from tests.tasks import said
+from tests.clients.operations import client_of
+from tests.gate import SECONDS
 
 pytestmark = pytest.mark.usefixtures("runtime")
-
-Late: TypeAlias = Callable[[Client, str], Awaitable[object]]
-WRITES: dict[str, Late] = {
-    "a message": lambda client, task_id: client.send(said(task_id=task_id)),
-    "a cancel": lambda client, task_id: client.cancel(task_id),
-}
-
-
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-async def test_who_writes_to_a_task_that_is_deleted_meanwhile_finds_none(write: Late) -> None:
-    async def agent(turn: Turn) -> None:
-        await turn.input_required("Which one?")
-
-    with client_of(agent) as client:
-        task, gate = await client.send(), Gate()
-        await gate.put()
-        writing = asyncio.ensure_future(write(client, task.id))
-        assert await asyncio.to_thread(gate.reached.wait, SECONDS)
-        await sync_to_async(models.Task.objects.all().delete)()
-        gate.open.set()
-        with pytest.raises(TaskNotFoundError):
-            await writing
-    assert not await models.Message.objects.aexists()
 
 
 async def test_an_agent_whose_task_is_deleted_is_stopped_by_its_next_word(

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from a2a_app import database, models
 from a2a_app.agents import Turn
-from tests.calls import client_of
+from tests.clients.operations import client_of
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

@@ -15,9 +15,10 @@ from pytest_django import Settings
 from a2a_app import runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
+from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.runners.loops import run_in_background
 from a2a_app.runners.procrastinate import QUEUE, connector_of_worker
-from tests.calls import client_of
+from tests.clients.operations import client_of
 from tests.tasks import begin
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -64,6 +65,12 @@ async def one_row(worker: AsyncConnection, query: Any, given: Any = ()) -> Any:
     return await (await worker.execute(query, given)).fetchone()
 
 
+def test_the_runner_is_chosen_by_name_or_by_path(settings: Settings) -> None:
+    for name in ("embedded", "a2a_app.runners.embedded.EmbeddedRunner"):
+        settings.A2A = {"RUNNER": name}
+        assert isinstance(runners.current(), EmbeddedRunner)
+
+
 def test_procrastinate_is_for_postgresql_and_says_so_elsewhere(settings: Settings) -> None:
     complaints = use(settings, "procrastinate").check()
     assert len(complaints) == (0 if ON_POSTGRESQL else 1)
@@ -89,15 +96,15 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
     def test_a_job_is_stored_with_its_turn_or_not_at_all(settings: Settings) -> None:
         runner = use(settings, "procrastinate")
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            undone = begin(order=runner.enqueue).head.task_id
+            undone = begin(enqueue=runner.enqueue).head.task_id
             assert jobs(undone) == 1
             raise ZeroDivisionError
-        done = begin(order=runner.enqueue).head.task_id
+        done = begin(enqueue=runner.enqueue).head.task_id
         assert (jobs(undone), jobs(done)) == (0, 1)
 
-    def test_a_task_has_one_waiting_job_however_often_it_is_ordered(settings: Settings) -> None:
+    def test_a_task_has_one_waiting_job_however_often_it_is_enqueued(settings: Settings) -> None:
         runner = use(settings, "procrastinate")
-        task_id, other = begin(order=runner.enqueue).head.task_id, begin().head.task_id
+        task_id, other = begin(enqueue=runner.enqueue).head.task_id, begin().head.task_id
         with transaction.atomic():
             runner.enqueue(task_id)
             runner.enqueue(other)

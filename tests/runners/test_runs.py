@@ -14,12 +14,12 @@ from pytest_django import Settings
 from a2a_app import broadcast, database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
-from a2a_app.protocol import TaskNotCancelableError, TaskState
+from a2a_app.protocol import TaskState
 from a2a_app.runners.worker import Worker, lease
 from a2a_app.store.claims import WorkerSlot
-from tests.calls import client_of
-from tests.rpc import state
-from tests.tasks import SCOPE, begin, claim_of, claimed
+from tests.clients.operations import client_of
+from tests.tasks import SCOPE, begin, begin_and_claim, claim_of
+from tests.wire import state
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -36,7 +36,7 @@ async def test_however_fast_the_agent_no_event_is_lost_between_storing_and_strea
             assert "task" in events[0] and state(events[-1]) == "COMPLETED"
 
 
-async def test_what_an_agent_says_last_and_its_return_are_one_commit() -> None:
+async def test_the_last_words_of_an_agent_and_its_return_are_one_commit() -> None:
     heard: list[dict[str, Any]] = []
 
     async def agent(turn: Turn) -> None:
@@ -83,7 +83,7 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Setting
     assert most == 3
 
 
-async def test_a_place_that_is_kept_is_taken_whether_its_turn_is_stored_or_not() -> None:
+async def test_a_slot_is_reserved_and_is_free_again_where_its_turn_is_not_stored() -> None:
     worker = Worker()
     free = worker.free
     with pytest.raises(RuntimeError, match="refused"), worker.reserve_slot() as worker_slot:
@@ -173,27 +173,6 @@ async def test_an_agent_may_tidy_up_after_it_has_ended_its_task(settings: Settin
         await asyncio.wait_for(tidied.wait(), SECONDS)
 
 
-async def test_an_agent_that_cannot_be_stopped_is_not_canceled() -> None:
-    async def agent(turn: Turn) -> None:
-        await turn.input_required("?")
-
-    with client_of(agent, cancelable=False) as client:
-        task = await client.send()
-        with pytest.raises(TaskNotCancelableError):
-            await client.cancel(task.id)
-
-
-async def test_a_completed_task_is_not_canceled() -> None:
-    async def agent(turn: Turn) -> None:
-        return
-
-    with client_of(agent) as client:
-        task = await client.send()
-        with pytest.raises(TaskNotCancelableError):
-            await client.cancel(task.id)
-        assert (await client.get(task.id)).status.state is TaskState.COMPLETED
-
-
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
@@ -259,7 +238,7 @@ async def test_a_run_whose_process_is_gone_is_begun_again_or_its_task_failed(
     async def load(turn: Turn) -> str:
         return f"attempt {turn.attempt}"
 
-    lost = await database.run(claimed, "a process that is gone")
+    lost = await database.run(begin_and_claim, "a process that is gone")
     await database.run(lambda: models.Run.objects.update(lease_until=timezone.now()))
     with client_of(load, attempts=attempts) as client:
         stream = client.subscribe(str(lost.head.task_id))

@@ -16,7 +16,7 @@ from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id
-from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
+from tests.tasks import LEASE, SCOPE, begin, begin_and_claim, chunk, claim_of, new_message, status
 
 pytestmark = pytest.mark.django_db
 
@@ -38,14 +38,16 @@ def test_a_first_message_is_five_statements_and_one_on_postgresql(
     )
     with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 5):
         # The context, the task, the message, the event, the run.
-        appended = append(head, [MessageReceived(said())], worker_slot=WorkerSlot("one", LEASE))
+        appended = append(
+            head, [MessageReceived(new_message())], worker_slot=WorkerSlot("one", LEASE)
+        )
     assert appended.claim is not None
 
 
 def test_an_answer_given_at_once_is_four_statements_and_one_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    claim = claimed()
+    claim = begin_and_claim()
     answer: list[Update] = [
         status(TaskState.WORKING),
         chunk("x", append=False, last=True),
@@ -60,7 +62,7 @@ def test_an_answer_given_at_once_is_four_statements_and_one_on_postgresql(
 def test_chunks_are_two_statements_however_many_and_one_on_postgresql(
     count: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    claim = claimed()
+    claim = begin_and_claim()
     head = append(claim.head, [chunk("x", append=False)], run=claim.run).head
     with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 2):
         append(head, [chunk("x") for _ in range(count)], run=claim.run)
@@ -69,7 +71,7 @@ def test_chunks_are_two_statements_however_many_and_one_on_postgresql(
 def test_a_cancel_is_four_statements_and_three_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    head = claimed().head
+    head = begin_and_claim().head
     with django_assert_num_queries(SAVEPOINT + (3 if ON_POSTGRESQL else 4)):
         # The guarded task, the event, the runs under way, the end of the one there is.
         append(head, [status(TaskState.CANCELED)])
@@ -84,7 +86,7 @@ def test_a_claim_is_four_statements_and_two_on_postgresql(
         assert claim_of(task_id) is not None
 
 
-def test_a_head_is_read_in_one_round_trip_on_postgresql(
+def test_a_task_head_is_read_in_one_round_trip_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     task_id = begin().head.task_id
@@ -98,7 +100,7 @@ def test_a_task_is_read_in_one_round_trip_on_postgresql(
     length: int | None,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    claim = claimed()
+    claim = begin_and_claim()
     end: list[Update] = [
         status(TaskState.WORKING, "a"),
         chunk("x", append=False, last=True),
@@ -123,7 +125,7 @@ def test_a_page_is_three_statements_however_many_tasks_it_has(
     tasks: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(tasks):
-        claim = claimed()
+        claim = begin_and_claim()
         append(claim.head, [chunk("x", append=False, last=True), Returned()], run=claim.run)
     with django_assert_num_queries(3):
         # The tasks, their messages, how many there are in all.

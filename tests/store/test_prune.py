@@ -20,7 +20,7 @@ from a2a_app.store.updates import MessageReceived, Returned, Update, Webhook
 from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context, record
-from tests.tasks import SCOPE, begin, chunk, claim_of, said, status
+from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -90,7 +90,7 @@ def test_a_task_that_has_not_ended_stays_however_old_it_is(state: str) -> None:
     assert left() == {old}
 
 
-def test_tasks_that_wait_for_their_client_go_where_it_is_said_after_how_long() -> None:
+def test_tasks_that_wait_for_their_client_go_where_an_option_says_after_how_long() -> None:
     task(TaskState.INPUT_REQUIRED, days=50)
     working = task(TaskState.WORKING, days=50)
     assert prune("--days", "1", "--waiting-days", "51").startswith("Deleted: 0 tasks")
@@ -102,7 +102,7 @@ def test_a_task_that_its_client_answers_meanwhile_stays() -> None:
     waiting = task(TaskState.INPUT_REQUIRED, days=50)
     old = age(days=1, waiting_days=1)
     keys = list(old.tasks().values_list("pk", flat=True))
-    append(read_task_head(waiting), [MessageReceived(said("late"))])
+    append(read_task_head(waiting), [MessageReceived(new_message("late"))])
     assert keys == [waiting]
     assert forget_tasks(old, keys) == 0
     assert left() == {waiting}
@@ -139,7 +139,7 @@ def test_a_dry_run_counts_and_deletes_nothing() -> None:
 
 def test_a_conversation_stays_for_as_long_as_anything_of_it_is_young() -> None:
     task(days=31, context_id="asked lately")
-    record(SCOPE, "asked lately", said(), said("yes", Role.AGENT))
+    record(SCOPE, "asked lately", new_message(), new_message("yes", Role.AGENT))
     task(days=31, context_id="worked on lately")
     task(days=3, context_id="worked on lately")
     open_context(SCOPE, "begun lately")
@@ -148,7 +148,7 @@ def test_a_conversation_stays_for_as_long_as_anything_of_it_is_young() -> None:
 
 
 def test_answers_without_a_task_go_with_their_conversation() -> None:
-    record(SCOPE, "long ago", said(), said("yes", Role.AGENT))
+    record(SCOPE, "long ago", new_message(), new_message("yes", Role.AGENT))
     long_ago = timezone.now() - timedelta(days=31)
     models.Context.objects.update(created_at=long_ago)
     models.Message.objects.update(created_at=long_ago)
@@ -175,6 +175,6 @@ def test_an_age_that_is_none_is_refused_by_its_name(option: str, days: str) -> N
         prune(*given)
 
 
-def test_it_is_never_guessed_what_is_old() -> None:
+def test_an_age_must_be_given_and_is_never_guessed() -> None:
     with pytest.raises(CommandError, match="--days"):
         prune()

@@ -20,8 +20,8 @@ from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, StateSaved
 from a2a_app.store.writes.append import append
-from tests.store.test_append import at_once
-from tests.tasks import LEASE, SCOPE, begin, chunk, claim_of, claimed, said, status
+from tests.store.writes.test_append import at_once
+from tests.tasks import LEASE, SCOPE, begin, begin_and_claim, chunk, claim_of, new_message, status
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ CLAIMANT = WorkerSlot("one", LEASE)
 
 
 def test_a_claim_tells_all_that_the_agent_needs() -> None:
-    claim = claimed(text="do it")
+    claim = begin_and_claim(text="do it")
     assert (claim.message.text, claim.run.turn, claim.attempt) == ("do it", 1, 1)
     assert claim.head.run_id == claim.run.id
 
@@ -52,12 +52,12 @@ def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> 
     assert runs.claim(task_id, CLAIMANT, agents=["echo"]) is None
 
 
-def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
+def test_a_turn_that_is_stored_for_a_worker_slot_is_claimed_as_by_hand() -> None:
     ordered: list[UUID] = []
     first = begin("do it", worker_slot=CLAIMANT, enqueue=ordered.append).claim
     assert first is not None
     assert not ordered
-    by_hand = claimed(text="do it")
+    by_hand = begin_and_claim(text="do it")
     for name in ("worker", "attempt", "metadata", "accepted_output_modes", "extensions", "user"):
         assert getattr(first, name) == getattr(by_hand, name)
     assert (first.context_state, first.context_version) == ({}, 0)
@@ -77,36 +77,36 @@ def test_a_turn_that_is_stored_for_a_claimant_is_claimed_as_by_hand() -> None:
 def test_a_claim_has_the_user_whose_task_it_is() -> None:
     ann = User.objects.create(username="ann", email="ann@example.com")
     first = begin(user_id=ann.pk, worker_slot=CLAIMANT).claim
-    by_hand = claimed(user_id=ann.pk)
+    by_hand = begin_and_claim(user_id=ann.pk)
     assert first is not None
     for user in (first.user, by_hand.user):
         assert isinstance(user, User)
         assert (user, user.email, user.is_authenticated) == (ann, ann.email, True)
 
 
-def test_a_claimant_gets_the_next_turn_of_a_task_at_rest_with_what_its_context_remembers() -> None:
-    claim = claimed()
+def test_a_worker_slot_gets_the_next_turn_of_a_task_at_rest_with_the_state_of_its_context() -> None:
+    claim = begin_and_claim()
     remembered = StateSaved({"step": 1}, claim.context_version)
     asked = status(TaskState.INPUT_REQUIRED)
     head = append(claim.head, [remembered, asked, Returned()], run=claim.run).head
-    again = append(head, [MessageReceived(said("more"))], worker_slot=CLAIMANT).claim
+    again = append(head, [MessageReceived(new_message("more"))], worker_slot=CLAIMANT).claim
     assert again is not None
     assert (again.run.turn, again.context_state, again.context_version) == (2, {"step": 1}, 1)
     assert append(again.head, [Returned()], run=again.run).head.state is TaskState.COMPLETED
 
 
-def test_a_turn_that_has_to_wait_for_another_is_ordered_and_not_claimed() -> None:
+def test_a_turn_that_has_to_wait_for_another_is_enqueued_and_not_claimed() -> None:
     ordered: list[UUID] = []
-    head = claimed().head
+    head = begin_and_claim().head
     appended = append(
-        head, [MessageReceived(said("more"))], worker_slot=CLAIMANT, enqueue=ordered.append
+        head, [MessageReceived(new_message("more"))], worker_slot=CLAIMANT, enqueue=ordered.append
     )
     assert appended.claim is None
     assert ordered == [head.task_id]
     assert models.Run.objects.get(turn=2).worker == ""
 
 
-def test_a_claim_that_is_put_back_is_anybodys() -> None:
+def test_a_claim_that_is_put_back_may_be_taken_by_any_worker() -> None:
     first = begin(worker_slot=CLAIMANT).claim
     assert first is not None
     runs.put_back(first)
@@ -118,7 +118,7 @@ def test_a_claim_that_is_put_back_is_anybodys() -> None:
     assert claim_of(first.head.task_id, "three") is None
 
 
-def test_what_an_earlier_claimant_of_the_worker_took_is_given_again_and_to_nobody_else() -> None:
+def test_a_turn_that_an_earlier_slot_of_the_worker_claimed_is_returned_to_it_alone() -> None:
     task_id, first = begin().head.task_id, WorkerSlot("one", LEASE)
     take = partial(runs.claim, task_id, agents=[SCOPE.agent])
     claim = take(first)
@@ -132,7 +132,7 @@ def test_what_an_earlier_claimant_of_the_worker_took_is_given_again_and_to_nobod
     assert take(WorkerSlot("one", LEASE), earlier=[first]) is None
 
 
-def test_what_an_earlier_claimant_took_and_lost_is_taken_anew() -> None:
+def test_a_turn_that_an_earlier_slot_claimed_and_lost_is_claimed_again() -> None:
     task_id, first = begin().head.task_id, WorkerSlot("one", OVER)
     assert runs.claim(task_id, first, agents=[SCOPE.agent]) is not None
     [lost] = runs.lost(limit=10)
@@ -142,7 +142,7 @@ def test_what_an_earlier_claimant_took_and_lost_is_taken_anew() -> None:
     assert again.attempt == 2
 
 
-def test_a_claim_that_is_given_again_has_its_lease_from_then_on() -> None:
+def test_a_claim_that_is_returned_again_has_its_lease_from_then_on() -> None:
     task_id, first = begin().head.task_id, WorkerSlot("one", OVER)
     runs.claim(task_id, first, agents=[SCOPE.agent])
     assert runs.claim(task_id, WorkerSlot("one", LEASE), agents=[SCOPE.agent], earlier=[first])
@@ -182,13 +182,13 @@ def test_a_process_that_has_no_agents_claims_nothing() -> None:
 
 
 def test_a_lease_is_renewed_for_its_own_worker_only() -> None:
-    claim = claimed("one")
+    claim = begin_and_claim("one")
     assert runs.renew("two", [claim.run.id], lease=LEASE) == {claim.run.id}
     assert runs.renew("one", [claim.run.id], lease=LEASE) == set()
 
 
 def test_a_run_is_lost_when_its_lease_is_over_and_not_before() -> None:
-    claim = claimed("one")
+    claim = begin_and_claim("one")
     assert runs.lost(limit=10) == []
     runs.renew("one", [claim.run.id], lease=OVER)
     assert [run.id for run in runs.lost(limit=10)] == [claim.run.id]
@@ -196,14 +196,14 @@ def test_a_run_is_lost_when_its_lease_is_over_and_not_before() -> None:
 
 def test_a_turn_that_nobody_has_begun_may_be_taken_by_any_process_at_once() -> None:
     head = begin().head
-    claimed()
+    begin_and_claim()
     assert runs.waiting(agents=["load"], limit=10) == [head.task_id]
     assert runs.lost(limit=10) == []
 
 
 def test_a_turn_that_its_queue_forgot_is_found_by_one_process_and_again_when_twice_as_old() -> None:
     task_id = begin().head.task_id
-    claimed()
+    begin_and_claim()
     find = partial(runs.overdue, agents=["load"], limit=10)
     assert find(patience=timedelta(seconds=20)) == []
     ago = timezone.now() - timedelta(seconds=30)
@@ -221,7 +221,7 @@ def test_a_turn_that_its_queue_forgot_is_found_by_one_process_and_again_when_twi
 
 
 def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing_more() -> None:
-    lost = claimed("one")
+    lost = begin_and_claim("one")
     runs.renew("one", [lost.run.id], lease=OVER)
     [lost_run] = runs.lost(limit=10)
     assert runs.retry(lost_run) is True
@@ -235,7 +235,7 @@ def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing
 
 
 def test_a_run_that_was_renewed_in_time_is_not_lost() -> None:
-    claim = claimed("one")
+    claim = begin_and_claim("one")
     runs.renew("one", [claim.run.id], lease=OVER)
     [lost_run] = runs.lost(limit=10)
     runs.renew("one", [claim.run.id], lease=LEASE)
@@ -245,7 +245,7 @@ def test_a_run_that_was_renewed_in_time_is_not_lost() -> None:
 
 
 def test_the_task_of_a_lost_run_can_be_failed_with_a_reason() -> None:
-    claim = claimed("one")
+    claim = begin_and_claim("one")
     runs.renew("one", [claim.run.id], lease=OVER)
     [lost_run] = runs.lost(limit=10)
     appended = runs.fail_lost(lost_run, status(TaskState.FAILED, "gone"))

@@ -15,8 +15,9 @@ from django.test import AsyncClient
 
 from a2a_app import models
 from tests.bindings import users
-from tests.bindings.conftest import Rpc, Settings
-from tests.rpc import message
+from tests.clients.json_rpc import JsonRpcClient
+from tests.conftest import ChangeSettings
+from tests.wire import message
 
 WHO = f"{users.__name__}.by_username"
 # Every byte there is, and more than the limit.
@@ -58,12 +59,12 @@ def found_links(value: Any) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _two_users(a2a: Settings, rpc: Rpc) -> None:
+def _two_users(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[WHO], STORAGE="memory")
 
 
 @pytest.fixture(autouse=True)
-async def _ann_and_bob(rpc: Rpc) -> None:
+async def _ann_and_bob(rpc: JsonRpcClient) -> None:
     for name in ("ann", "bob"):
         await sync_to_async(User.objects.create)(username=name)
 
@@ -71,7 +72,7 @@ async def _ann_and_bob(rpc: Rpc) -> None:
 class Site:
     """The project, for one user."""
 
-    def __init__(self, rpc: Rpc, user: str = "ann") -> None:
+    def __init__(self, rpc: JsonRpcClient, user: str = "ann") -> None:
         self.rpc = rpc
         self.user = user
 
@@ -113,12 +114,12 @@ async def whole(response: HttpResponseBase) -> bytes:
 
 
 @pytest.fixture
-def ann(rpc: Rpc) -> Site:
+def ann(rpc: JsonRpcClient) -> Site:
     return Site(rpc)
 
 
 @pytest.fixture
-def bob(rpc: Rpc) -> Site:
+def bob(rpc: JsonRpcClient) -> Site:
     return Site(rpc, "bob")
 
 

@@ -9,7 +9,6 @@ from django.core.files.storage import storages
 from a2a_app import models
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
-from tests.bindings.conftest import Rpc, Settings
 from tests.bindings.files.conftest import (
     LARGE,
     Site,
@@ -20,10 +19,12 @@ from tests.bindings.files.conftest import (
     names,
     said_with,
 )
-from tests.rpc import message
+from tests.clients.json_rpc import JsonRpcClient
+from tests.conftest import ChangeSettings
+from tests.wire import message
 
 
-async def test_a_link_is_for_its_owner_only(ann: Site, bob: Site, rpc: Rpc) -> None:
+async def test_a_link_is_for_its_owner_only(ann: Site, bob: Site, rpc: JsonRpcClient) -> None:
     [link] = found_links(await ann.task(made(100_000)))
     foreign = await bob.get(link)
     assert foreign.status_code == 404
@@ -34,8 +35,8 @@ async def test_a_link_is_for_its_owner_only(ann: Site, bob: Site, rpc: Rpc) -> N
     assert len(await ann.bytes_of(link)) == 100_000
 
 
-async def test_a_link_is_no_good_when_it_is_old_and_its_owner_is_told_so(
-    a2a: Settings, ann: Site, bob: Site
+async def test_a_link_expires_and_its_owner_is_told_so(
+    a2a: ChangeSettings, ann: Site, bob: Site
 ) -> None:
     [link] = found_links(await ann.task(made(100_000)))
     a2a(LINK_SECONDS=1e-9)
@@ -55,7 +56,7 @@ async def test_a_link_that_was_changed_leads_nowhere(ann: Site, place: int) -> N
 
 
 async def test_callers_without_credentials_share_their_files_and_nobody_elses(
-    a2a: Settings, rpc: Rpc, ann: Site
+    a2a: ChangeSettings, rpc: JsonRpcClient, ann: Site
 ) -> None:
     a2a(ANONYMOUS="share")
     nobody = Site(rpc, "")

@@ -10,7 +10,6 @@ from a2a_app import conf, models, protocol
 from a2a_app.agents import Agent, Message, Part, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.files.links import SCHEME
-from tests.bindings.conftest import Rpc, Settings, events_of
 from tests.bindings.files.conftest import (
     ABOUT,
     LARGE,
@@ -22,14 +21,16 @@ from tests.bindings.files.conftest import (
     rows,
     said_with,
 )
-from tests.bindings.ways import WAYS, Way, answers_of
+from tests.clients.json_rpc import JsonRpcClient, events_of
+from tests.clients.ways import WAYS, Way, answers_of
+from tests.conftest import ChangeSettings
 from tests.receiver import receiving
-from tests.rpc import envelope, message
+from tests.wire import envelope, message
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 async def test_bytes_above_the_limit_come_back_as_links_by_every_way(
-    rpc: Rpc, ann: Site, way: Way
+    rpc: JsonRpcClient, ann: Site, way: Way
 ) -> None:
     params = {"message": said_with(file_of(version=way.version), version=way.version)}
     answers = await answers_of(await way.send(rpc, params, agent="courier", X_User="ann"))
@@ -55,14 +56,16 @@ async def test_bytes_up_to_the_limit_stay_where_they_are(ann: Site) -> None:
     assert len(names()) == 1
 
 
-async def test_with_a_limit_of_0_all_bytes_stay_where_they_are(a2a: Settings, ann: Site) -> None:
+async def test_with_a_limit_of_0_all_bytes_stay_where_they_are(
+    a2a: ChangeSettings, ann: Site
+) -> None:
     a2a(RAW_LIMIT=0)
     task = await ann.task(said_with(file_of()))
     assert task["history"][0]["parts"] == [file_of()]
     assert names() == []
 
 
-async def test_what_an_agent_makes_is_a_link_in_streams_tasks_and_lists(ann: Site) -> None:
+async def test_a_file_of_an_agent_is_a_link_in_streams_tasks_and_lists(ann: Site) -> None:
     response = await ann.rpc.post(
         envelope("SendStreamingMessage", {"message": made(100_000)}),
         path="/a2a/courier/", A2A_Version="1.0", X_User="ann",
@@ -124,7 +127,9 @@ async def test_an_agent_reads_the_files_of_history_and_conversation_in_a_thread_
     [Part(text="x"), Part(data=None), Part(url="https://example.com/x"), Part(url=f"{SCHEME}x")],
     ids=["text", "data", "another URL", "a made-up reference"],
 )
-async def test_a_part_without_bytes_of_ours_is_told_to_the_agent(ann: Site, part: Part) -> None:
+async def test_an_agent_that_reads_a_part_without_bytes_of_ours_gets_an_error(
+    ann: Site, part: Part
+) -> None:
     async def reader(turn: Turn) -> str:
         """Reads what is no file."""
         with pytest.raises(ValueError, match="The part has no bytes"):
@@ -150,7 +155,9 @@ class Postman(Agent):
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-async def test_an_answer_without_a_task_has_links_too(rpc: Rpc, ann: Site, way: Way) -> None:
+async def test_an_answer_without_a_task_has_links_too(
+    rpc: JsonRpcClient, ann: Site, way: Way
+) -> None:
     with registry.registered(make_agent(Postman)):
         params = {"message": said_with(file_of(version=way.version), version=way.version)}
         answers = await answers_of(await way.send(rpc, params, agent="postman", X_User="ann"))
@@ -161,7 +168,7 @@ async def test_an_answer_without_a_task_has_links_too(rpc: Rpc, ann: Site, way: 
 
 @pytest.mark.parametrize("public_url", ["", "https://agents.example.com"])
 async def test_a_webhook_gets_the_link_that_its_client_would_get(
-    a2a: Settings, ann: Site, public_url: str
+    a2a: ChangeSettings, ann: Site, public_url: str
 ) -> None:
     a2a(PUSH_HOSTS=["127.0.0.1"], PUSH_ALLOW_HTTP=True, PUBLIC_URL=public_url)
     async with receiving() as receiver:
@@ -173,7 +180,9 @@ async def test_a_webhook_gets_the_link_that_its_client_would_get(
     assert len(await ann.bytes_of(link)) == 100_000
 
 
-async def test_a_webhook_of_0_3_gets_it_too(a2a: Settings, rpc: Rpc, ann: Site) -> None:
+async def test_a_webhook_of_0_3_gets_it_too(
+    a2a: ChangeSettings, rpc: JsonRpcClient, ann: Site
+) -> None:
     a2a(PUSH_HOSTS=["127.0.0.1"], PUSH_ALLOW_HTTP=True)
     async with receiving() as receiver:
         params = {

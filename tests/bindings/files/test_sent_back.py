@@ -9,13 +9,14 @@ from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.files.links import SCHEME
-from tests.bindings.conftest import Rpc, Settings, bad_fields
 from tests.bindings.files.conftest import Site, file_of, found_links, made, names, rows, said_with
-from tests.bindings.ways import WAYS, Way, answers_of, code_of
+from tests.clients.json_rpc import JsonRpcClient, bad_fields
+from tests.clients.ways import WAYS, Way, answers_of, code_of
+from tests.conftest import ChangeSettings
 
 
 async def test_a_link_of_the_clients_own_may_be_sent_to_any_agent_however_old_it_is(
-    a2a: Settings, ann: Site
+    a2a: ChangeSettings, ann: Site
 ) -> None:
     [link] = found_links(await ann.task(made(100_000)))
     a2a(LINK_SECONDS=1e-9)
@@ -38,7 +39,7 @@ async def test_a_link_of_the_clients_own_may_be_sent_to_any_agent_however_old_it
     assert names() == []
 
 
-async def test_a_link_of_anothers_stays_what_it_is_a_url(ann: Site, bob: Site) -> None:
+async def test_a_link_of_another_caller_stays_a_plain_url(ann: Site, bob: Site) -> None:
     [link] = found_links(await ann.task(made(100_000)))
     task = await bob.task(said_with({"url": link}), "mirror")
     assert task["history"][0]["parts"] == [{"url": link}]
@@ -48,7 +49,7 @@ async def test_a_link_of_anothers_stays_what_it_is_a_url(ann: Site, bob: Site) -
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 async def test_a_reference_that_is_not_the_clients_is_a_bad_field(
-    rpc: Rpc, ann: Site, way: Way
+    rpc: JsonRpcClient, ann: Site, way: Way
 ) -> None:
     await ann.task(made(100_000))
     key = await sync_to_async(lambda: models.File.objects.get().pk)()
@@ -62,7 +63,7 @@ async def test_a_reference_that_is_not_the_clients_is_a_bad_field(
 
 
 async def test_a_bad_reference_is_named_also_where_the_agent_would_answer_at_once(
-    rpc: Rpc, bob: Site
+    rpc: JsonRpcClient, bob: Site
 ) -> None:
     class Careless(Agent):
         """Answers whatever comes."""
@@ -81,7 +82,7 @@ async def test_a_bad_reference_is_named_also_where_the_agent_would_answer_at_onc
 
 
 async def test_data_and_text_that_look_like_a_reference_go_out_as_they_came(
-    ann: Site, rpc: Rpc
+    ann: Site, rpc: JsonRpcClient
 ) -> None:
     [link] = found_links(await ann.task(made(100_000)))
     key = await sync_to_async(lambda: str(models.File.objects.get().pk))()
@@ -99,7 +100,7 @@ async def test_data_and_text_that_look_like_a_reference_go_out_as_they_came(
 
 
 async def test_the_same_bytes_sent_again_under_a_key_join_the_first_and_are_kept_once(
-    rpc: Rpc, ann: Site
+    rpc: JsonRpcClient, ann: Site
 ) -> None:
     said = said_with(file_of())
     for _ in range(2):

@@ -4,15 +4,15 @@ import pytest
 
 from a2a_app.agents import Tenant
 from tests.bindings import resolvers
-from tests.bindings.conftest import Settings
 from tests.bindings.files.conftest import LARGE, Site, file_of, found_links, said_with
 from tests.bindings.resolvers import PLACES
+from tests.conftest import ChangeSettings
 
 ODD = "a&b=c?#%41 \N{SNOWMAN}"
 
 
 @pytest.fixture(autouse=True)
-def _tenants(a2a: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _tenants(a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     a2a(TENANT_RESOLVER=f"{resolvers.__name__}.by_name")
     monkeypatch.setitem(PLACES, "odd", Tenant(ODD))
 

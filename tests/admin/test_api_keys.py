@@ -1,0 +1,80 @@
+"""API keys in the admin: a key is on one page, once, and can be revoked."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client as Browser
+from django.urls import reverse
+
+from a2a_app.authentication import user_of
+from a2a_app.models import ApiKey
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("admin:a2a_app_apikey_changelist")
+ADD = reverse("admin:a2a_app_apikey_add")
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create(username="ann")
+
+
+def browser(*permissions: str) -> Browser:
+    user = User.objects.create(username="admin", is_staff=True, is_superuser=not permissions)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    made = Browser()
+    made.force_login(user)
+    return made
+
+
+def issue(admin: Browser, user: User, name: str = "nightly") -> Any:
+    return admin.post(ADD, {"name": name, "user": user.pk, "expires_at_0": "", "expires_at_1": ""})
+
+
+def key_in(page: str) -> str | None:
+    found = re.search(r"a2a_[0-9a-f]{16}_[\w-]{43}", page)
+    return found[0] if found else None
+
+
+def test_a_new_key_is_shown_once_and_lets_its_user_in(ann: User) -> None:
+    admin = browser()
+    response = issue(admin, ann)
+    key = key_in(response.content.decode())
+    assert key is not None
+    assert user_of(key) == ann
+    assert "no-store" in response["Cache-Control"]
+    row = ApiKey.objects.get()
+    for path in (LIST, reverse("admin:a2a_app_apikey_change", args=[row.pk])):
+        page = admin.get(path).content.decode()
+        assert row.prefix in page
+        assert key_in(page) is None
+
+
+def test_a_key_stays_its_users_and_its_own_when_its_row_is_changed(ann: User) -> None:
+    admin = browser()
+    key = key_in(issue(admin, ann).content.decode())
+    row = ApiKey.objects.get()
+    other = User.objects.create(username="bob")
+    page = reverse("admin:a2a_app_apikey_change", args=[row.pk])
+    changed = {"name": "weekly", "user": other.pk, "expires_at_0": "", "expires_at_1": ""}
+    assert admin.post(page, changed).status_code == 302
+    row.refresh_from_db()
+    assert (row.name, row.user) == ("weekly", ann)
+    assert key is not None and user_of(key) == ann
+
+
+def test_a_revoked_key_is_refused(ann: User) -> None:
+    admin = browser()
+    key = key_in(issue(admin, ann).content.decode())
+    chosen = {"action": "revoke", "_selected_action": [ApiKey.objects.get().pk]}
+    assert "Revoked: 1." in admin.post(LIST, chosen, follow=True).content.decode()
+    assert key is not None and user_of(key) is None
+    assert "Revoked: 0." in admin.post(LIST, chosen, follow=True).content.decode()
+
+
+def test_only_staff_with_the_permission_to_add_keys_issues_them(ann: User) -> None:
+    assert issue(browser("view_apikey"), ann).status_code == 403
+    assert not ApiKey.objects.exists()

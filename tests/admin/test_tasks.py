@@ -1,0 +1,280 @@
+"""The admin: it shows every task with all that happened to it, and changes nothing by itself."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Permission, User
+from django.db import connection, connections
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from a2a_app import models
+from a2a_app.admin import tasks as admin
+from a2a_app.agents import Turn
+from a2a_app.protocol import TaskState
+from a2a_app.store.writes.append import append
+from tests.clients.operations import client_of
+from tests.tasks import SCOPE, begin, begin_and_claim, chunk, new_message, status
+
+SECONDS = 20
+TASKS = reverse("admin:a2a_app_task_changelist")
+HOSTILE = "<script>alert('a2a')</script>"
+ESCAPED = "&lt;script&gt;alert(&#x27;a2a&#x27;)&lt;/script&gt;"
+
+
+def page_of(task_id: object) -> str:
+    return reverse("admin:a2a_app_task_change", args=[task_id])
+
+
+def browser(*permissions: str) -> Browser:
+    """Log in somebody: with no permissions named, one who has them all."""
+    user = User.objects.create(username="someone", is_staff=True, is_superuser=not permissions)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    made = Browser()
+    made.force_login(user)
+    return made
+
+
+async def see(visit: Callable[[Browser], Any], *permissions: str) -> Any:
+    """Visit the admin beside an event loop, as a server does."""
+
+    def visit_and_leave() -> Any:
+        try:
+            return visit(browser(*permissions))
+        finally:
+            connections.close_all()
+
+    async with asyncio.timeout(SECONDS):
+        return await sync_to_async(visit_and_leave)()
+
+
+def text_of(path: str, **query: str) -> Callable[[Browser], str]:
+    def visit(someone: Browser) -> str:
+        response = someone.get(path, query)
+        assert response.status_code == 200
+        return response.content.decode()
+
+    return visit
+
+
+async def conversation(turn: Turn) -> None:
+    """Asks once, and gives data and a file."""
+    if turn.number == 1:
+        await turn.input_required(f"Which one? {HOSTILE}")
+        return
+    await turn.artifact({"answer": turn.text}, name="numbers")
+    await turn.artifact(HOSTILE, name=HOSTILE)
+    await turn.complete("Here you are.")
+
+
+async def test_the_page_of_a_task_shows_all_that_happened(runtime: None) -> None:
+    with client_of(conversation) as client:
+        asked = await client.send("First question")
+        await client.send(new_message("Forty-two", task_id=asked.id))
+    page = await see(text_of(page_of(asked.id)))
+    for shown in (
+        asked.id, "First question", "Forty-two", "Here you are.", "{&quot;answer&quot;",
+        "left the word to the client", "completed the task", "input required", "statusUpdate",
+    ):  # fmt: skip  # one line each would be a page
+        assert shown in page, shown
+    assert HOSTILE not in page
+    assert page.count(ESCAPED) >= 3
+
+
+async def test_the_page_of_a_failed_task_shows_the_traceback_to_the_admin_only(
+    runtime: None,
+) -> None:
+    async def broken(turn: Turn) -> None:
+        raise ValueError(HOSTILE)
+
+    with client_of(broken) as client:
+        task = await client.send()
+    assert "ValueError" not in task.to_json()
+    page = await see(text_of(page_of(task.id)))
+    assert "Traceback (most recent call last)" in page
+    assert f"ValueError: {ESCAPED}" in page
+    assert HOSTILE not in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("many", [1, 40])
+def test_the_list_takes_as_many_queries_for_many_tasks_as_for_one(many: int) -> None:
+    for _ in range(many):
+        begin()
+    someone = browser()
+    with CaptureQueriesContext(connection) as queries:
+        page = text_of(TASKS)(someone)
+    assert page.count("field-short_id") == many
+    assert _reads_of_the_page(queries) == 2  # how many there are, and the tasks with their contexts
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("many", [1, 40])
+def test_a_task_takes_as_many_queries_however_much_happened(many: int) -> None:
+    claim = begin_and_claim()
+    updates = [status(TaskState.WORKING, f"step {n}") for n in range(many)]
+    chunks = [chunk("x", key=f"artifact {n}", append=False) for n in range(many)]
+    append(claim.head, [*updates, *chunks], run=claim.run)
+    someone = browser()
+    with CaptureQueriesContext(connection) as queries:
+        text_of(page_of(claim.head.task_id))(someone)
+    # The task; its messages, artifacts, files, runs and events.
+    assert _reads_of_the_page(queries) == 6
+
+
+def _reads_of_the_page(queries: CaptureQueriesContext) -> int:
+    """Count what is read of our tables; the session and the user are Django's affair."""
+    return sum("a2a_app_" in query["sql"] for query in queries)
+
+
+@pytest.mark.django_db
+def test_the_list_counts_no_further_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "COUNTED", 3)
+    for _ in range(5):
+        begin()
+    assert "3 tasks" in text_of(TASKS)(browser())
+
+
+@pytest.mark.django_db
+def test_a_long_log_is_shown_from_its_beginning_and_the_rest_is_counted() -> None:
+    claim = begin_and_claim()
+    letters = [chunk(f"<{n}>", append=n > 0) for n in range(admin.SHOWN + 9)]
+    append(claim.head, letters, run=claim.run)
+    page = text_of(page_of(claim.head.task_id))(browser())
+    assert "first 200 events; 10 more are in the log" in page
+    assert "&lt;198&gt;" in page and "&lt;199&gt;" not in page
+    assert "Open: its chunks are in the log." in page
+
+
+@pytest.mark.django_db
+def test_a_long_text_is_cut_and_says_so() -> None:
+    appended = begin("y" * (admin.SHOWN_CHARACTERS + 7))
+    page = text_of(page_of(appended.head.task_id))(browser())
+    assert "y" * admin.SHOWN_CHARACTERS + "… and 7 characters more" in page
+
+
+@pytest.mark.django_db
+def test_tasks_are_found_by_state_by_agent_and_by_whole_ids() -> None:
+    one, other = begin(context_id="one of the two").head, begin().head
+    append(other, [status(TaskState.CANCELED)])
+    someone = browser()
+
+    def found(**query: str) -> set[object]:
+        page = text_of(TASKS, **query)(someone)
+        return {task for task in (one.task_id, other.task_id) if page_of(task) in page}
+
+    assert found() == {one.task_id, other.task_id}
+    assert found(state="TASK_STATE_CANCELED") == {other.task_id}
+    assert found(agent=SCOPE.agent) == {one.task_id, other.task_id}
+    assert found(agent="echo") == set()
+    assert found(q=str(one.task_id)) == {one.task_id}
+    assert found(q=other.task_id.hex) == {other.task_id}
+    assert found(q=" one of the two ") == {one.task_id}
+    assert found(q="one of") == set()
+    assert found(q=HOSTILE) == set()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", ["task", "context", "run"])
+def test_nobody_adds_changes_or_deletes_anything(model: str) -> None:
+    claim = begin_and_claim()
+    keys = {"task": claim.head.task_id, "context": claim.head.context_key, "run": claim.run.id}
+    someone = browser()
+    shown = reverse(f"admin:a2a_app_{model}_change", args=[keys[model]])
+    deleting = reverse(f"admin:a2a_app_{model}_delete", args=[keys[model]])
+    listed = reverse(f"admin:a2a_app_{model}_changelist")
+    assert someone.get(reverse(f"admin:a2a_app_{model}_add")).status_code == 403
+    assert someone.get(listed).status_code == 200
+    assert someone.get(shown).status_code == 200
+    assert 'name="_save"' not in someone.get(shown).content.decode()
+    assert someone.post(shown, {"state": "TASK_STATE_COMPLETED"}).status_code == 403
+    assert someone.post(deleting, {"post": "yes"}).status_code == 403
+    ticked = {"action": "delete_selected", "_selected_action": [str(keys[model])], "post": "yes"}
+    someone.post(listed, ticked)
+    assert models.Task.objects.get().state == TaskState.SUBMITTED
+    assert models.Run.objects.count() == models.Context.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_staff_that_may_not_view_tasks_sees_none() -> None:
+    task_id = begin().head.task_id
+    someone = browser("view_context")
+    assert someone.get(TASKS).status_code == 403
+    assert someone.get(page_of(task_id)).status_code == 403
+
+
+def canceling(*task_ids: object) -> Callable[[Browser], str]:
+    """Tick tasks, choose the action, and give the page that says what came of it."""
+
+    def visit(someone: Browser) -> str:
+        ticked = {"action": "cancel_tasks", "_selected_action": [str(each) for each in task_ids]}
+        return someone.post(TASKS, ticked, follow=True).content.decode()
+
+    return visit
+
+
+async def test_canceling_in_the_admin_stops_the_agent_and_ends_the_stream(runtime: None) -> None:
+    stopped = asyncio.Event()
+
+    async def endless(turn: Turn) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    with client_of(endless) as client:
+        task = await client.send(return_immediately=True)
+        stream = client.subscribe(task.id)
+        await anext(stream)
+        page = await see(canceling(task.id))
+        seen = [item async for item in stream]
+        async with asyncio.timeout(SECONDS):
+            await stopped.wait()
+        again = await client.get(task.id)
+    assert "Canceled: 1." in page
+    assert seen[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_CANCELED"
+    assert again.status.state is TaskState.CANCELED
+
+
+async def test_a_task_that_has_ended_stays_as_it_ended_and_the_admin_says_why(
+    runtime: None,
+) -> None:
+    async def quick(turn: Turn) -> str:
+        return "Done."
+
+    with client_of(quick) as client:
+        task = await client.send()
+        page = await see(canceling(task.id))
+        assert (await client.get(task.id)).status.state is TaskState.COMPLETED
+    assert f"{task.id}: The task has ended: completed." in page
+    assert "Canceled:" not in page
+
+
+async def test_a_task_whose_agent_is_gone_is_not_canceled_and_the_admin_says_why(
+    runtime: None,
+) -> None:
+    with client_of(conversation) as client:
+        task = await client.send()
+    page = await see(canceling(task.id))
+    assert f"{task.id}: there is no agent &#x27;conversation&#x27; any more." in page
+
+
+async def test_staff_that_may_only_view_tasks_cannot_cancel_them(runtime: None) -> None:
+    with client_of(conversation) as client:
+        task = await client.send()
+        page = await see(canceling(task.id), "view_task")
+        assert (await client.get(task.id)).status.state is TaskState.INPUT_REQUIRED
+    assert "cancel_tasks" not in page
+    assert "Canceled:" not in page
+
+
+async def test_staff_that_may_change_tasks_may_cancel_them_and_nothing_else(runtime: None) -> None:
+    with client_of(conversation) as client:
+        task = await client.send()
+        page = await see(canceling(task.id), "view_task", "change_task")
+        assert (await client.get(task.id)).status.state is TaskState.CANCELED
+    assert "Canceled: 1." in page

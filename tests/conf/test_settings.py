@@ -1,0 +1,47 @@
+"""The A2A dict: its defaults, and what is said of an entry that cannot be."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from a2a_app import conf
+
+
+def test_settings_have_defaults_and_follow_the_projects(settings: Settings) -> None:
+    settings.A2A = {}
+    assert conf.current() == conf.Settings()
+    settings.A2A = {"LEASE_SECONDS": 3}
+    assert conf.current().lease_seconds == 3
+
+
+def test_a_project_without_the_dict_has_the_defaults(settings: Settings) -> None:
+    del settings.A2A
+    assert conf.current() == conf.Settings()
+
+
+def test_callers_without_credentials_are_refused_unless_a_setting_says_otherwise() -> None:
+    assert conf.Settings().anonymous == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"LEASE_SECOND": 3}, "A2A['LEASE_SECOND']: unknown; there are DEFAULT_AGENT"),
+        ({"LEASE_SECONDS": -1}, "A2A['LEASE_SECONDS']"),
+        ({"ANONYMOUS": "maybe"}, "A2A['ANONYMOUS']"),
+        ({"PROTOCOL_VERSIONS": ["2.0"]}, "A2A['PROTOCOL_VERSIONS.0']"),
+        ({"PROTOCOL_VERSIONS": []}, "A2A['PROTOCOL_VERSIONS']"),
+        (["ANONYMOUS"], "must be a dict"),
+    ],
+)
+def test_a_bad_entry_is_named(settings: Settings, given: Any, complaint: str) -> None:
+    settings.A2A = given
+    with pytest.raises(ImproperlyConfigured) as caught:
+        conf.current()
+    assert complaint in str(caught.value)
+
+
+def test_the_limit_is_what_fits_into_a_message_of_the_channel_layer() -> None:
+    assert conf.Settings().raw_limit * 4 / 3 < 128 * 1024

@@ -1,0 +1,26 @@
+"""A gate that holds up what is written, so that a test does something meanwhile."""
+
+import threading
+from typing import Any
+
+from a2a_app import database
+
+SECONDS = 20
+
+
+class Gate:
+    """Holds up what changes a row, before it has a hold of it, on the connection it is put on."""
+
+    def __init__(self) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, execute: Any, sql: str, *rest: Any) -> Any:
+        # SQLite locks all there is at the beginning of a transaction.
+        if "UPDATE" in sql or sql.startswith("BEGIN"):
+            self.reached.set()
+            self.open.wait(SECONDS)
+        return execute(sql, *rest)
+
+    async def put(self) -> None:
+        """Put it on the connection that is used next: that of the thread which was used last."""
+        await database.run(lambda: database.connection().execute_wrappers.append(self))

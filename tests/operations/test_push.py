@@ -1,0 +1,118 @@
+"""The operations on push notification configurations, as the wire shows them (section 3.1.7 on)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from a2a_app.agents import Turn
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, error_of
+from tests.clients.operations import client_of
+from tests.conftest import ChangeSettings
+from tests.wire import load_message
+
+URL = "https://192.0.43.10/hook"
+CREATE = "CreateTaskPushNotificationConfig"
+GET = "GetTaskPushNotificationConfig"
+LIST = "ListTaskPushNotificationConfigs"
+DELETE = "DeleteTaskPushNotificationConfig"
+
+
+async def test_a_configuration_is_created_given_listed_and_deleted(rpc: JsonRpcClient) -> None:
+    task = await rpc.task(end="input-required")
+    secret = {"scheme": "Bearer", "credentials": "sesame"}
+    made = await rpc.result(CREATE, taskId=task["id"], url=URL, token="tick", authentication=secret)
+    shown = {"taskId": task["id"], "url": URL, "authentication": {"scheme": "Bearer"}}
+    assert made == {**shown, "id": made["id"]} and made["id"]
+    assert await rpc.result(GET, taskId=task["id"], id=made["id"]) == made
+    assert await rpc.result(LIST, taskId=task["id"]) == {"configs": [made]}
+    for _ in range(2):
+        assert await rpc.result(DELETE, taskId=task["id"], id=made["id"]) == {}
+    assert await rpc.result(LIST, taskId=task["id"]) == {}
+    gone = await rpc.call(GET, {"taskId": task["id"], "id": made["id"]})
+    assert error_of(gone) == (-32001, "TASK_NOT_FOUND")
+
+
+async def test_a_configuration_takes_the_place_of_the_one_with_its_id(rpc: JsonRpcClient) -> None:
+    task = await rpc.task(end="input-required")
+    for url in (URL, f"{URL}/other"):
+        await rpc.result(CREATE, taskId=task["id"], id="mine", url=url)
+    [config] = (await rpc.result(LIST, taskId=task["id"]))["configs"]
+    assert config["url"] == f"{URL}/other"
+
+
+async def test_configurations_come_in_pages(rpc: JsonRpcClient) -> None:
+    task = await rpc.task(end="input-required")
+    for name in "abc":
+        await rpc.result(CREATE, taskId=task["id"], id=name, url=URL)
+    first = await rpc.result(LIST, taskId=task["id"], pageSize=2)
+    rest = await rpc.result(LIST, taskId=task["id"], pageSize=2, pageToken=first["nextPageToken"])
+    assert [each["id"] for each in first["configs"] + rest["configs"]] == ["a", "b", "c"]
+    assert "nextPageToken" not in rest
+    bad = await rpc.call(LIST, {"taskId": task["id"], "pageToken": "made up"})
+    assert bad_fields(bad) == ["pageToken"]
+
+
+async def test_a_task_has_no_more_configurations_than_the_setting_says(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(PUSH_CONFIGS_PER_TASK=2)
+    task = await rpc.task(end="input-required")
+    for name in "abab":
+        await rpc.result(CREATE, taskId=task["id"], id=name, url=URL)
+    refused = await rpc.call(CREATE, {"taskId": task["id"], "id": "c", "url": URL})
+    assert error_of(refused) == (-32004, "UNSUPPORTED_OPERATION")
+    assert len((await rpc.result(LIST, taskId=task["id"]))["configs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"url": ""}, "url"),
+        ({"url": "http://example.com/"}, "url"),
+        ({"url": "https://127.0.0.1/"}, "url"),
+        ({"url": "https://[::1]/"}, "url"),
+        ({"url": "https://169.254.169.254/latest/meta-data"}, "url"),
+        ({"url": URL, "token": "a\r\nX-Evil: 1"}, "token"),
+        ({"url": URL, "id": "x" * 256}, "id"),
+        ({"url": URL, "authentication": {"scheme": "a\nb"}}, "authentication.scheme"),
+        ({"url": URL, "authentication": {}}, "authentication.scheme"),
+        (
+            {"url": URL, "authentication": {"scheme": "Bearer", "credentials": "ü"}},
+            "authentication.credentials",
+        ),
+    ],
+)
+async def test_a_configuration_that_cannot_be_is_refused_naming_the_field(
+    rpc: JsonRpcClient, given: dict[str, Any], field: str
+) -> None:
+    task = await rpc.task(end="input-required")
+    assert bad_fields(await rpc.call(CREATE, {"taskId": task["id"], **given})) == [field]
+    sent = {"message": load_message(), "configuration": {"taskPushNotificationConfig": given}}
+    named = bad_fields(await rpc.call("SendMessage", sent))
+    assert named == [f"configuration.taskPushNotificationConfig.{field}"]
+    assert len((await rpc.result("ListTasks"))["tasks"]) == 1
+
+
+async def test_an_agent_without_push_notifications_refuses_every_use_of_them(
+    rpc: JsonRpcClient,
+) -> None:
+    async def quiet(turn: Turn) -> None:
+        return
+
+    with client_of(quiet, push_notifications=False):
+        calls: dict[str, dict[str, Any]] = {
+            CREATE: {"taskId": "x", "url": URL},
+            GET: {"taskId": "x", "id": "y"},
+            LIST: {"taskId": "x"},
+            DELETE: {"taskId": "x", "id": "y"},
+            "SendMessage": {
+                "message": load_message(),
+                "configuration": {"taskPushNotificationConfig": {"url": URL}},
+            },
+        }
+        for method, params in calls.items():
+            refused = await rpc.call(method, params, agent="quiet")
+            assert error_of(refused) == (-32003, "PUSH_NOTIFICATION_NOT_SUPPORTED"), method
+        card = await rpc.http.get("/a2a/quiet/.well-known/agent-card.json")
+        assert json.loads(card.content)["capabilities"]["pushNotifications"] is False

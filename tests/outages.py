@@ -1,0 +1,52 @@
+"""Outages of the test's own database, and what our logger says of them."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg
+from django.db import connections
+
+from a2a_app import database
+from tests.servers import postgresql_url
+
+
+def lose_patience() -> None:
+    """Have SQLite say at once that it is busy, where it would wait for seconds."""
+    if connections[database.alias()].vendor == "sqlite":
+        connections[database.alias()].cursor().execute("PRAGMA busy_timeout = 10")
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """Take the database away: another holds SQLite's file, PostgreSQL lets nobody in."""
+    name = str(connections[database.alias()].settings_dict["NAME"])
+    if connections[database.alias()].vendor == "sqlite":
+        with closing(sqlite3.connect(name, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+        return
+    with psycopg.connect(postgresql_url(), autocommit=True) as other_database:
+        other_database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        other_database.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            [name],
+        )
+        try:
+            yield
+        finally:
+            other_database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def logged(name: str) -> Iterator[asyncio.Event]:
+    """Give an event that is set once the logger says something."""
+    event, handler = asyncio.Event(), logging.Handler()
+    handler.emit = lambda record: event.set()  # type: ignore[method-assign]  # what it is for
+    logging.getLogger(name).addHandler(handler)
+    try:
+        yield event
+    finally:
+        logging.getLogger(name).removeHandler(handler)

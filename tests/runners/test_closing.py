@@ -1,0 +1,40 @@
+"""What is under way while the process ends is finished, and streams hear of it (R6)."""
+
+import asyncio
+
+import pytest
+from pytest_django import Settings
+
+from a2a_app import runners
+from a2a_app.agents import Turn
+from tests.clients.operations import client_of
+from tests.gate import SECONDS, Gate
+from tests.wire import state
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+async def test_streams_hear_of_a_failure_that_is_written_while_the_process_ends(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
+    go_on, gate = asyncio.Event(), Gate()
+
+    async def agent(turn: Turn) -> None:
+        await go_on.wait()
+        await gate.put()
+        raise RuntimeError("as it happens")
+
+    with client_of(agent) as client:
+        task = await client.send(return_immediately=True)
+        stream = client.subscribe(task.id)
+        await anext(stream)
+        go_on.set()
+        assert await asyncio.to_thread(gate.reached.wait, SECONDS)
+        closing = asyncio.create_task(runners.current().close())
+        # More steps than it takes to give up what is under way; none of them waits for anything.
+        for _ in range(50):
+            await asyncio.sleep(0)
+        gate.open.set()
+        assert [state(event) async for event in stream] == ["FAILED"]
+        await closing

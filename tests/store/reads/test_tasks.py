@@ -1,0 +1,144 @@
+"""Reads: scopes, history, pages (R9, R10, R11)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
+
+from a2a_app import models
+from a2a_app.models.owners import Scope
+from a2a_app.protocol import (
+    InvalidParamsError,
+    ListTasksRequest,
+    Task,
+    TaskNotFoundError,
+    TaskState,
+)
+from a2a_app.store.reads import pages
+from a2a_app.store.reads.tasks import owned_task_head, read_snapshot
+from a2a_app.store.writes.append import append
+from tests.tasks import SCOPE, begin, chunk, status
+
+pytestmark = pytest.mark.django_db
+
+
+def everything(scope: Scope = SCOPE, **params: object) -> list[Task]:
+    """Read all pages."""
+    found: list[Task] = []
+    token = ""
+    while True:
+        page = pages.task_page(scope, ListTasksRequest(page_token=token, **params))
+        found += page.tasks
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+@pytest.mark.parametrize("scope", [Scope("load", "somebody"), Scope("echo", "")])
+def test_a_task_of_another_owner_or_agent_is_not_found(scope: Scope) -> None:
+    head = begin().head
+    with pytest.raises(TaskNotFoundError):
+        read_snapshot(scope, str(head.task_id))
+    assert everything(scope) == []
+
+
+def test_every_read_of_a_task_is_for_its_owner_only() -> None:
+    head = append(begin().head, [chunk("x", append=False)]).head
+    with CaptureQueriesContext(connection) as captured, pytest.raises(TaskNotFoundError):
+        read_snapshot(Scope(SCOPE.agent, "somebody"), str(head.task_id))
+    [sql] = [query["sql"] for query in captured]
+    assert re.search(r"""\."owner" = \(?'somebody'""", sql)
+    tables = set(re.findall(r'FROM "(\w+)"', sql))
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE) {sql}")
+            plan = [line for (line,) in cursor.fetchall()]
+        # These stand in the statement too: PostgreSQL reads them for a task that it has found.
+        for table in ("a2a_app_message", "a2a_app_artifact"):
+            [scan] = [line for line in plan if re.search(rf"Scan.* on {table}\b", line)]
+            assert "never executed" in scan
+            tables.remove(table)
+    assert tables == {"a2a_app_task"}
+
+
+@pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])
+def test_an_id_that_is_none_of_ours_is_not_found(task_id: str) -> None:
+    with pytest.raises(TaskNotFoundError):
+        owned_task_head(SCOPE, task_id)
+
+
+@pytest.mark.parametrize(("length", "texts"), [(None, ["0", "1", "2"]), (0, []), (2, ["1", "2"])])
+def test_history_length_shapes_the_answer_and_leaves_the_rows_alone(
+    length: int | None, texts: list[str]
+) -> None:
+    head = append(begin("0").head, [status(TaskState.WORKING, t) for t in ("1", "2", "now")]).head
+    for _ in range(2):
+        task = read_snapshot(SCOPE, str(head.task_id), history_length=length).task
+        assert [m.text for m in task.history] == texts
+        [listed] = everything(history_length=length)
+        assert [m.text for m in listed.history] == texts
+        assert task.status.message is not None and task.status.message.text == "now"
+    assert models.Message.objects.count() == 4
+
+
+def test_history_length_counts_for_each_task_of_a_page() -> None:
+    for text in "abc":
+        append(begin(text).head, [status(TaskState.WORKING, text * n) for n in (2, 3, 4)])
+    listed = everything(history_length=2)
+    assert [[m.text for m in t.history] for t in listed] == [[c * 2, c * 3] for c in "cba"]
+
+
+def test_pages_give_every_task_once_newest_status_first() -> None:
+    made = [str(begin().head.task_id) for _ in range(7)]
+    # Equal times: the cursor has to tell them apart all the same.
+    models.Task.objects.update(status_at=models.Task.objects.latest("status_at").status_at)
+    listed = [task.id for task in everything(page_size=3)]
+    assert listed == sorted(made, reverse=True)
+
+
+def test_a_page_says_how_many_tasks_there_are_in_all() -> None:
+    for _ in range(3):
+        begin()
+    page = pages.task_page(SCOPE, ListTasksRequest(page_size=2))
+    assert (page.page_size, page.total_size, len(page.tasks)) == (2, 3, 2)
+
+
+def test_filters_choose_by_context_state_and_time() -> None:
+    first = begin(context_id="one").head
+    second = append(begin(context_id="two").head, [status(TaskState.WORKING)]).head
+    assert [t.id for t in everything(context_id="one")] == [str(first.task_id)]
+    assert [t.id for t in everything(status=TaskState.WORKING)] == [str(second.task_id)]
+    models.Task.objects.filter(pk=first.task_id).update(
+        status_at=models.Task.objects.get(pk=second.task_id).status_at - timedelta(seconds=1)
+    )
+    at = models.Task.objects.get(pk=second.task_id).status_at
+    assert [t.id for t in everything(status_timestamp_after=at)] == [str(second.task_id)]
+
+
+def test_artifacts_are_listed_when_asked_for_also_those_that_are_open() -> None:
+    append(begin().head, [chunk("0", append=False), chunk("1")])
+    assert everything()[0].artifacts == []
+    [artifact] = everything(include_artifacts=True)[0].artifacts
+    assert [part.text for part in artifact.parts] == ["0", "1"]
+
+
+@pytest.mark.parametrize("token", ["x", "!!!", "aGVsbG8=", "MjAyNi0wMS0wMSAwMA=="])
+def test_a_page_token_that_is_none_of_ours_is_refused_by_name(token: str) -> None:
+    with pytest.raises(InvalidParamsError) as caught:
+        pages.task_page(SCOPE, ListTasksRequest(page_token=token))
+    assert [v.field for v in caught.value.violations] == ["pageToken"]
+
+
+@pytest.mark.parametrize("tasks", [2, 20])
+def test_a_page_takes_the_same_statements_whatever_it_holds(
+    tasks: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(tasks):
+        head = append(begin().head, [status(TaskState.WORKING, "x")]).head
+        append(head, [chunk("0", append=False, last=True), chunk("x", key="b", append=False)])
+    # The tasks, their history, their artifacts, the chunks of those that are open, and the total.
+    with django_assert_num_queries(5):
+        pages.task_page(SCOPE, ListTasksRequest(include_artifacts=True))

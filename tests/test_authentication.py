@@ -1,0 +1,130 @@
+"""API keys: whom they let in, as whom, and what using one costs."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from a2a_app import authentication
+from a2a_app.models import ApiKey
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.conftest import ChangeSettings
+from tests.wire import load_message
+
+PATHS = ["a2a_app.authentication.ApiKeyAuth", "tests.bindings.authenticators.Bearer"]
+UNKNOWN = (-32050, "UNAUTHENTICATED")
+
+
+def issue(username: str = "ann", **row: Any) -> str:
+    user, _ = User.objects.get_or_create(username=username)
+    made = ApiKey(user=user, name="test", **row)
+    key = made.issue()
+    made.save()
+    return key
+
+
+@pytest.fixture
+def keys_only(a2a: ChangeSettings) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=PATHS[:1])
+
+
+async def ask(rpc: JsonRpcClient, header: str) -> dict[str, Any]:
+    return await rpc.call("ListTasks", {}, Authorization=header)
+
+
+async def test_a_key_lets_its_user_in_and_nobody_sees_the_tasks_of_others(
+    keys_only: None, rpc: JsonRpcClient
+) -> None:
+    ann, bob = await sync_to_async(issue)("ann"), await sync_to_async(issue)("bob")
+    second = await sync_to_async(issue)("ann")
+    sent = await rpc.call("SendMessage", {"message": load_message()}, Authorization=f"Bearer {ann}")
+    assert sent["result"]["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    sizes = [(await ask(rpc, f"bearer {key}"))["result"]["totalSize"] for key in (ann, second, bob)]
+    assert sizes == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expires_at": timezone.now() - timedelta(seconds=1)},
+        {"revoked_at": timezone.now()},
+        {"digest": "0" * 64},
+    ],
+)
+async def test_a_key_that_is_not_good_any_more_is_refused(
+    keys_only: None, rpc: JsonRpcClient, change: dict[str, Any]
+) -> None:
+    key = await sync_to_async(issue)()
+    assert "result" in await ask(rpc, f"Bearer {key}")
+    await ApiKey.objects.aupdate(**change)
+    assert error_of(await ask(rpc, f"Bearer {key}")) == UNKNOWN
+
+
+async def test_a_key_that_expires_later_is_good_until_then(
+    keys_only: None, rpc: JsonRpcClient
+) -> None:
+    key = await sync_to_async(issue)(expires_at=timezone.now() + timedelta(hours=1))
+    assert "result" in await ask(rpc, f"Bearer {key}")
+
+
+async def test_the_key_of_an_inactive_user_is_refused(keys_only: None, rpc: JsonRpcClient) -> None:
+    key = await sync_to_async(issue)()
+    await User.objects.aupdate(is_active=False)
+    assert error_of(await ask(rpc, f"Bearer {key}")) == UNKNOWN
+
+
+async def test_a_header_without_a_valid_key_is_refused(keys_only: None, rpc: JsonRpcClient) -> None:
+    key = await sync_to_async(issue)()
+    other = key[:-1] + ("A" if key[-1] != "A" else "B")
+    bad = ("", key, f"Basic {key}", "Bearer", "Bearer \u00e9", f"Bearer {other}", f"Bearer {key}x")
+    for header in bad:
+        assert error_of(await ask(rpc, header)) == UNKNOWN, header
+
+
+async def test_a_bearer_that_is_no_key_is_left_to_the_next_authenticator(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=PATHS)
+    await sync_to_async(issue)("ann")
+    assert "result" in await ask(rpc, "Bearer open-sesame")
+    card = body_of(await rpc.http.get("/a2a/load/.well-known/agent-card.json"))
+    assert list(card["securitySchemes"]) == ["ApiKeyAuth", "Bearer"]
+
+
+@pytest.mark.django_db
+def test_the_key_is_stored_nowhere() -> None:
+    key = issue()
+    row = ApiKey.objects.get()
+    assert row.key == ""
+    secret = key.rpartition(f"a2a_{row.prefix}_")[2]
+    assert len(secret) == 43
+    stored = " ".join(str(value) for value in ApiKey.objects.values().get().values())
+    assert secret not in stored and secret not in str(row)
+
+
+@pytest.mark.django_db
+def test_two_keys_have_nothing_in_common() -> None:
+    first, second = issue(), issue()
+    prefixes = [key.split("_")[1] for key in (first, second)]
+    assert prefixes[0] != prefixes[1]
+    assert authentication.user_of(first.replace(prefixes[0], prefixes[1])) is None
+
+
+@pytest.mark.django_db
+def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
+    key = issue()
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(5):
+            assert authentication.user_of(key) is not None
+    written = [query for query in queries if query["sql"].startswith("UPDATE")]
+    assert len(written) == 1
+    assert len(queries) == 6
+    earlier = timezone.now() - authentication.EXACTNESS
+    ApiKey.objects.update(last_used_at=earlier)
+    authentication.user_of(key)
+    assert ApiKey.objects.get().last_used_at > earlier  # type: ignore[operator]  # it has been used
