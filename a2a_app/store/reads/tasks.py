@@ -167,7 +167,7 @@ def to_message(row: models.Message | MessageRow, *, context_id: str) -> protocol
         context_id=context_id,
         task_id=str(row.task_id) if row.task_id else "",
         role=protocol.Role(row.role),
-        parts=[protocol.Part.known_good(part) for part in row.parts],
+        parts=[protocol.Part.unchecked_from_dict(part) for part in row.parts],
         metadata=row.metadata,
         extensions=row.extensions,
         reference_task_ids=row.reference_task_ids,
@@ -281,5 +281,5 @@ def _columns(row: ArtifactRow) -> dict[str, Any]:
 
 def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
     """Return the protocol's artifact of its columns."""
-    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
+    parts = [protocol.Part.unchecked_from_dict(part) for part in columns["parts"]]
     return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})
