@@ -1,4 +1,4 @@
-"""Forms: what a stream that breaks off says at its end, when its status has gone out."""
+"""Responders: what a stream that breaks off says at its end, when its status has been sent."""
 
 import json
 from typing import Any
