@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations push runners store test_authentication.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster worker test lint format bench clean
+.PHONY: help run cluster worker test lint format docs bench clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/docs.stamp ## Build the documentation site in build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/dev.stamp ## Measure for an hour, and write docs/performance.md
 	$(BIN)/python -m benchmarks --write
 	$(BIN)/python -m benchmarks.chunk_cost 9
@@ -60,6 +63,10 @@ $(VENV)/cluster.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[cluster]'
 	@touch $@ $(VENV)/run.stamp
 
+$(VENV)/docs.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@ $(VENV)/cluster.stamp $(VENV)/run.stamp
+	@touch $@ $(VENV)/cluster.stamp $(VENV)/docs.stamp $(VENV)/run.stamp

@@ -14,7 +14,7 @@ from django.urls import Resolver404, ResolverMatch, URLResolver, get_resolver, g
 from django.utils.decorators import sync_and_async_middleware
 
 from a2a_app.agents import registry
-from a2a_app.bindings.api import PAGES, api, may_be_ours
+from a2a_app.bindings.api import api, may_be_ours
 
 # To find the view of a path takes Django as long as it takes us to read a request.
 KEPT = 256
@@ -59,7 +59,7 @@ def _match(path: str) -> ResolverMatch | None:
         match = resolver.resolve(path)
     except Resolver404:
         return None
-    if match.namespaces[-1:] != [api.urls_namespace] or match.url_name in PAGES:
+    if match.namespaces[-1:] != [api.urls_namespace] or match.url_name in api.pages:
         return None
     if _says_no_more_than_agent(match) and len(_known) < KEPT:
         _known[resolver, path] = match

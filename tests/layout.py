@@ -67,6 +67,7 @@ SHORT_FILES = {
     "models": "one table a file",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
     "protocol": "one object of the specification a file",
+    "urls.py": "Django looks for it here",
     "runners/queued.py": "what two runners share, of which each needs a library of its own",
 }
 MAX_FUNCTION_LINES = 40

@@ -24,8 +24,10 @@ TOP = {
     "benchmarks",
     "docs",
     "manage.py",
+    "mkdocs.yml",
     "project",
     "pyproject.toml",
+    "setup.py",
     "templates",
     "tests",
 }
@@ -48,7 +50,7 @@ def test_the_top_folder_holds_only_what_belongs_there() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Names of the files in the wheel, built from a copy: building leaves things behind."""
     copy = tmp_path_factory.mktemp("checkout")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     for name in ("a2a_app", "project", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))

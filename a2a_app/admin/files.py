@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from a2a_app import models
 from a2a_app.admin.tasks import FILE_URL, ReadOnlyAdmin
-from a2a_app.bindings.files import FileAnswer
+from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.files.rows import open_row
 
 
@@ -46,6 +46,6 @@ class FileAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         try:
-            return FileAnswer(open_row(row))
+            return OpenedFileResponse(open_row(row))
         except LookupError:
             raise Http404("The storage has lost the file.") from None

@@ -1,1 +1,1 @@
-"""Layer 3, the bindings (sections 5, 9 and 11): operations over HTTP."""
+"""The bindings, which serve the operations over HTTP (sections 5, 9 and 11)."""

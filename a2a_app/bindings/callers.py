@@ -1,4 +1,4 @@
-"""Callers: who sent a request, by the project's own means of authentication (section 7)."""
+"""The caller of a request, whom the project's own authenticators identify (section 7)."""
 
 from typing import Any
 
@@ -16,10 +16,14 @@ ANONYMOUS = Caller(owner="")
 
 
 async def caller_of(request: HttpRequest) -> Caller:
-    """Find out who asks; raises UnauthenticatedError where nobody may and nobody is known."""
-    found, refusal = await _identify(request)
-    if found is not None:
-        return _caller(found)
+    """Return the caller of a request.
+
+    Raises:
+        UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
+    """
+    identity, refusal = await _identify(request)
+    if identity is not None:
+        return _caller(identity)
     if conf.current().anonymous == "share":
         return ANONYMOUS
     raise protocol.UnauthenticatedError(
@@ -29,50 +33,56 @@ async def caller_of(request: HttpRequest) -> Caller:
 
 
 async def identity_of(request: HttpRequest) -> Any:
-    """Find out who asks, where anybody may: what the authenticator gave, or None."""
-    found, _ = await _identify(request)
-    return found
+    """Return the object with which an authenticator identifies the caller; None if unknown."""
+    identity, _ = await _identify(request)
+    return identity
 
 
 @conf.cached()
 def authenticators() -> dict[str, Any]:
-    """Give the project's authenticators, each by the name that cards give it.
+    """Return the project's authenticators, by the names that they have in cards.
 
-    Raises ImportError where a path leads nowhere.
+    Raises:
+        ImportError: There is nothing at the path of one of them.
     """
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for path in conf.current().authentication:
         authenticator = import_string(path)
-        last = path.rpartition(".")[2]
+        short_name = path.rpartition(".")[2]
         # Two modules may each have one of the same name.
-        name = path if last in found else last
-        found[name] = authenticator() if isinstance(authenticator, type) else authenticator
-    return found
+        name = path if short_name in by_name else short_name
+        by_name[name] = authenticator() if isinstance(authenticator, type) else authenticator
+    return by_name
 
 
 async def _identify(request: HttpRequest) -> tuple[Any, str]:
-    """Ask the authenticators; gives what the first that knows the caller found, else why not."""
+    """Ask the authenticators, in their order, until one knows the caller.
+
+    Returns:
+        What that one returned, and an empty text. If none knows the caller: None, and the reasons
+        why they refused.
+    """
     refusals = []
     for authenticate in authenticators().values():
         try:
-            found = await call_hook(authenticate, request)
+            identity = await call_hook(authenticate, request)
         except HttpError as error:
             if error.status_code not in (401, 403):
                 raise
-            # So django-ninja's refuse, such as for a session without its CSRF token. The next one
-            # may know the caller all the same.
+            # django-ninja's authenticators refuse in this way, such as a session without its CSRF
+            # token. The next one may know the caller all the same.
             refusals.append(str(error))
             continue
-        # Django's stand-in for nobody, AnonymousUser, counts as true.
-        if found and getattr(found, "is_authenticated", True):
-            return found, ""
+        # Django's AnonymousUser is an object like others, and is true.
+        if identity and getattr(identity, "is_authenticated", True):
+            return identity, ""
     return None, "; ".join(refusals)
 
 
-def _caller(found: Any) -> Caller:
-    if isinstance(found, get_user_model()):
-        return Caller(owner=f"user:{found.pk}", user_id=found.pk, identity=found)
-    if isinstance(found, Model):
-        # A user may have the same key.
-        return Caller(owner=f"{found._meta.label_lower}:{found.pk}", identity=found)
-    return Caller(owner=f"name:{found}", identity=found)
+def _caller(identity: Any) -> Caller:
+    if isinstance(identity, get_user_model()):
+        return Caller(owner=f"user:{identity.pk}", user_id=identity.pk, identity=identity)
+    if isinstance(identity, Model):
+        # With its label, because a user may have the same key.
+        return Caller(owner=f"{identity._meta.label_lower}:{identity.pk}", identity=identity)
+    return Caller(owner=f"name:{identity}", identity=identity)

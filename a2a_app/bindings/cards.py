@@ -1,4 +1,4 @@
-"""Cards over HTTP (sections 8.2 and 8.6)."""
+"""Agent cards over HTTP (sections 8.2 and 8.6)."""
 
 import json
 from hashlib import sha256
@@ -15,37 +15,39 @@ from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import card_for
 from a2a_app.bindings.callers import identity_of
 from a2a_app.bindings.calls import named_version
-from a2a_app.bindings.interfaces import base_url, served_by
+from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.tenants import resolve
 from a2a_app.bindings.v03 import card_with_03
 
 
-def public_answer(
+def public_response(
     request: HttpRequest, body: str, *, changed_at: float, same_as: str = ""
 ) -> HttpResponse:
-    """Answer with JSON that is the same for everybody, or with 304 where the client has it.
+    """Return JSON that is the same for everybody, or 304 if the client has it already.
 
     Args:
-        request: May name what the client has, by If-None-Match or by If-Modified-Since.
+        request: The request, which may name a version that the client has, by If-None-Match or by
+            If-Modified-Since.
         body: The JSON.
-        changed_at: The moment, in seconds, since when it has been so.
-        same_as: What all bodies that say this have in common; empty: the body itself.
+        changed_at: When it last changed, in seconds since the epoch.
+        same_as: A text that is equal for all bodies with the same meaning; empty for the body
+            itself.
     """
     max_age = conf.current().card_max_age
     response = _conditional(
         request, body, same_as, f"public, max-age={max_age}", last_modified=int(changed_at)
     )
-    # Pages of any site may read what anybody may read.
+    # Everybody may read it, and so may the scripts of any site.
     response["Access-Control-Allow-Origin"] = "*"
     response["Access-Control-Expose-Headers"] = "ETag"
     return response
 
 
-def private_answer(request: HttpRequest, body: str, *, same_as: str = "") -> HttpResponse:
-    """Answer with JSON that is for this caller only, or with 304 where the client has it.
+def private_response(request: HttpRequest, body: str, *, same_as: str = "") -> HttpResponse:
+    """Return JSON that is for this caller only, or 304 if the client has it already.
 
-    Each use must ask again: what it depends on besides the caller, nobody knows.
+    The client must ask again before each use, since it is unknown what else the JSON depends on.
     """
     response = _conditional(request, body, same_as, "private, max-age=0, must-revalidate")
     patch_vary_headers(response, declared_security().headers)
@@ -59,65 +61,67 @@ def _conditional(
     cache_control: str,
     last_modified: int | None = None,
 ) -> HttpResponse:
-    # Weak: it stands for what is said, which two processes may say in different bytes.
+    # Weak, because two processes may write the same card in different bytes.
     etag = f'W/"{sha256((same_as or body).encode()).hexdigest()[:32]}"'
     response = HttpResponse(body, content_type="application/json")
     response["ETag"] = etag
     response["Cache-Control"] = cache_control
     if last_modified is not None:
         response["Last-Modified"] = http_date(last_modified)
-    # Gives nothing else: these are answers to GET and HEAD.
+    # For GET and HEAD it returns one of these two, and never None.
     return cast("HttpResponse", get_conditional_response(request, etag, last_modified, response))
 
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
-    """Answer with an agent's card, or with 304 where the client has it already."""
+    """Return an agent's card, or 304 if the client has it already."""
     caller = await identity_of(request) if agent.has_card_of_callers else None
-    card = await card_for(agent, served_by(request, agent), caller)
-    return _answer(request, card, is_private=agent.has_card_of_callers)
+    card = await card_for(agent, served_to(request, agent), caller)
+    return _card_response(request, card, is_private=agent.has_card_of_callers)
 
 
 async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> HttpResponseBase:
-    """Answer with the card of who answers for a tenant at an agent's URL, as `serve_card` does.
+    """Return the card of the agent that answers for a tenant at an agent's URL.
 
-    Raises Http404 where the project's resolver knows no such tenant, or none of this caller's.
+    Raises:
+        Http404: The project's resolver knows no such tenant, or not for this caller.
     """
     if not conf.current().tenant_resolver:
         raise Http404("There are no tenants here.")
     caller = await identity_of(request)
     try:
-        named = protocol.Params.from_dict({"tenant": tenant}).tenant
-        answering, _ = await resolve(request, agent, named, caller)
+        checked = protocol.Params.from_dict({"tenant": tenant}).tenant
+        tenant_agent, _ = await resolve(request, agent, checked, caller)
     except protocol.InvalidParamsError as error:
         raise Http404(error.message) from None
-    card = await card_for(answering, served_by(request, agent, tenant), caller)
-    # What the resolver goes by, nobody else knows.
-    return _answer(request, card, is_private=True)
+    card = await card_for(tenant_agent, served_to(request, agent, tenant), caller)
+    # Private, because it is unknown what the resolver depends on.
+    return _card_response(request, card, is_private=True)
 
 
-def _answer(
+def _card_response(
     request: HttpRequest, card: protocol.AgentCard, *, is_private: bool
 ) -> HttpResponseBase:
-    body, same = card_json(request, card), card_json(request, _signed_content(card))
+    body = card_json(request, card)
+    same_as = card_json(request, _without_signatures(card))
     if is_private:
-        response = private_answer(request, body, same_as=same)
+        response = private_response(request, body, same_as=same_as)
     else:
-        response = public_answer(request, body, same_as=same, changed_at=registry.changed_at)
+        response = public_response(request, body, same_as=same_as, changed_at=registry.changed_at)
     patch_vary_headers(response, [protocol.VERSION_HEADER])
     return response
 
 
 def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
-    """Write a card for whoever asks: with what 0.3 reads, unless 1.0 alone is wanted."""
-    given = named_version(request)
-    only = given and protocol.requested_version(given) == protocol.VERSION
-    if only or protocol.VERSION_03 not in conf.current().protocol_versions:
+    """Return a card as JSON, for clients of 0.3 too unless the request names version 1.0."""
+    named = named_version(request)
+    is_for_10 = named and protocol.requested_version(named) == protocol.VERSION
+    if is_for_10 or protocol.VERSION_03 not in conf.current().protocol_versions:
         return card.to_json()
     return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)
 
 
 def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
-    """Answer with where the card of each agent is (section 8.2)."""
+    """Return the list of all agents, each with the URL of its card (section 8.2)."""
     base = base_url(request)
     agents = [
         {
@@ -128,23 +132,25 @@ def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
         for agent in registry
     ]
     body = json.dumps({"agents": agents}, ensure_ascii=False)
-    return public_answer(request, body, changed_at=registry.changed_at)
+    return public_response(request, body, changed_at=registry.changed_at)
 
 
 def serve_keys(request: HttpRequest) -> HttpResponseBase:
-    """Answer with the public keys that signatures of cards are checked with (RFC 7517).
+    """Return the public keys of the signatures of cards, as a JWK Set (RFC 7517).
 
-    Raises Http404 where cards are not signed.
+    Raises:
+        Http404: Cards are not signed here.
     """
     if not conf.current().signing_key:
         raise Http404("Cards are not signed here.")
-    from a2a_app.agents import signing  # loaded here: its libraries come with the extra `signing`
+    # Imported here, because its libraries come with the extra `signing`.
+    from a2a_app.agents import signing
 
     body = json.dumps({"keys": [signing.signing_key().public]})
-    return public_answer(request, body, changed_at=registry.changed_at)
+    return public_response(request, body, changed_at=registry.changed_at)
 
 
-def _signed_content(card: protocol.AgentCard) -> protocol.AgentCard:
-    """Give what signatures of a card cover, and by which keys: two processes sign differently."""
-    same = [each.model_copy(update={"signature": ""}) for each in card.signatures]
-    return card.model_copy(update={"signatures": same})
+def _without_signatures(card: protocol.AgentCard) -> protocol.AgentCard:
+    """Return a card with the keys of its signatures only, since each process signs differently."""
+    signatures = [each.model_copy(update={"signature": ""}) for each in card.signatures]
+    return card.model_copy(update={"signatures": signatures})

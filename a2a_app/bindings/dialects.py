@@ -1,4 +1,4 @@
-"""Dialects: how a version of the protocol writes what the operations take and give."""
+"""Dialects: the ways in which the versions of the protocol write parameters and results."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,40 +9,40 @@ from a2a_app.operations.streams import Stream
 
 
 class Dialect:
-    """How version 1.0 writes it: as the operations themselves do."""
+    """The dialect of 1.0, in which the operations themselves take and return JSON."""
 
     version = protocol.VERSION
     extensions_header = protocol.EXTENSIONS_HEADER
     media_types: tuple[str, ...] = ("application/a2a+json", "application/json")
-    """What HTTP+JSON speaks, the preferred first."""
+    """The media types of HTTP+JSON, the preferred first."""
 
     push_payload = ""
-    """What webhooks get, by its name in `push.payloads`."""
+    """The name in `push.payloads` of the format for webhooks."""
 
     def params(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Give the parameters as 1.0 writes them; raises InvalidParamsError."""
+        """Return the parameters as 1.0 writes them; raise InvalidParamsError."""
         return given
 
     def tenant(self, given: dict[str, Any]) -> str:
-        """Give the tenant that parameters of 1.0 name; raises InvalidParamsError."""
+        """Return the tenant that parameters of 1.0 name; raise InvalidParamsError."""
         return protocol.Params.from_dict(given).tenant
 
     def result(self, body: str) -> str:
-        """Give a result, which is JSON of 1.0."""
+        """Return a result as this version writes it, from JSON of 1.0."""
         return body
 
     def stream(self, stream: Stream) -> Stream:
-        """Give a stream, whose items are JSON of 1.0."""
+        """Return a stream as this version writes it, from items in JSON of 1.0."""
         return stream
 
     def error(self, error: protocol.A2AError) -> protocol.A2AError:
-        """Give an error, whose fields are those of 1.0."""
+        """Return an error with the names that this version has for the fields."""
         return error
 
     def plain_error(self, error: protocol.A2AError) -> dict[str, Any]:
-        """Write an error that has no envelope: google.rpc.Status (section 11.6).
+        """Return an error for HTTP+JSON, as google.rpc.Status (section 11.6).
 
-        Its reason is always there, since many errors share an HTTP status.
+        The details always have the error's reason, since many errors share an HTTP status.
         """
         info = error.info()
         status = {
@@ -59,7 +59,7 @@ CURRENT = Dialect()
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An operation, as a version calls and writes it."""
+    """An operation, with the name and the dialect that it has in a version."""
 
     name: str
     operation: Operation

@@ -1,4 +1,4 @@
-"""Files over HTTP: what the links in parts lead to."""
+"""Files over HTTP, at the URLs of the links in parts."""
 
 import re
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.operations.files import TENANT, TOKEN, OpenedFile, get_file
 
-# What a header may be made of, as it comes from a client.
-MOST_CHARACTERS = 255
+# Names and media types come from clients, and are checked before they become headers.
+MAX_CHARACTERS = 255
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w.+-]+=(\"?)[\w.+-]+\2)*", re.ASCII)
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
 
 
 class LinkConverter(StringConverter):
-    """What stands at the end of a link; no agent's URL looks like it."""
+    """The last segment of a link, which is different from every slug of an agent."""
 
     regex = TOKEN
 
@@ -30,37 +30,37 @@ class LinkConverter(StringConverter):
 register_converter(LinkConverter, "a2a_link")
 
 
-class FileAnswer(StreamingHttpResponse):
-    """A file, a chunk at a time, to be saved and not to be shown."""
+class OpenedFileResponse(StreamingHttpResponse):
+    """A response that sends a file in chunks, for a browser to save and not to show."""
 
     def __init__(self, opened: OpenedFile) -> None:
         self._opened = opened
         super().__init__(_chunks(opened), headers=_headers(opened))
 
     def close(self) -> None:
-        """Let go of the file, also where nobody has read it."""
+        """Close the file, even if nobody has read it."""
         self._opened.close()
         super().close()
 
 
 async def serve_file(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Answer with the file that a link leads to, if the caller is its owner."""
+    """Return the file of a link, if the caller is its owner."""
     return await RestResponder(request, CURRENT).answer(_serve(request, token))
 
 
 async def _serve(request: HttpRequest, token: str) -> HttpResponseBase:
     tenant = request.GET.get(TENANT, "")
-    answer = FileAnswer(await get_file(await caller_of(request), token, tenant))
+    response = OpenedFileResponse(await get_file(await caller_of(request), token, tenant))
     if request.method != "HEAD":
-        return answer
-    answer.close()
-    return HttpResponse(headers=answer.headers)
+        return response
+    response.close()
+    return HttpResponse(headers=response.headers)
 
 
 def _headers(opened: OpenedFile) -> dict[str, str]:
-    """Give the headers under which anybody's file is safe to send: it comes from a client."""
-    filename = _UNFIT.sub("_", opened.filename[-MOST_CHARACTERS:])
-    media_type = opened.media_type[:MOST_CHARACTERS]
+    """Return the headers that make it safe to send a file that came from a client."""
+    filename = _UNSAFE.sub("_", opened.filename[-MAX_CHARACTERS:])
+    media_type = opened.media_type[:MAX_CHARACTERS]
     if not _MEDIA_TYPE.fullmatch(media_type):
         media_type = "application/octet-stream"
     return {
@@ -70,7 +70,7 @@ def _headers(opened: OpenedFile) -> dict[str, str]:
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
-        # Unlike a stream of events: what a slow client has not taken yet the proxy keeps, not we.
+        # Other than a stream of events, a file may wait in the proxy while a slow client reads it.
         "X-Accel-Buffering": "yes",
     }
 

@@ -1,4 +1,4 @@
-"""Interfaces: where agents are reached, and what callers need there (section 4.4.6)."""
+"""The interfaces of agents: their URLs, and the credentials that callers need (section 4.4.6)."""
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -9,13 +9,13 @@ from a2a_app.agents.cards import ServedAt
 from a2a_app.bindings.security import declared_security
 
 
-def served_by(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
-    """Say how an agent, or a tenant at its URL, is served to the client of a request."""
+def served_to(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
+    """Return how an agent, or a tenant at its URL, is served to the client of a request."""
     return served_at(base_url(request), agent, tenant)
 
 
 def served_at(base: str, agent: Agent, tenant: str = "") -> ServedAt:
-    """Say how an agent, or a tenant at its URL, is served to clients who use a base URL."""
+    """Return how an agent, or a tenant at its URL, is served to clients that use a base URL."""
     security = declared_security()
     return ServedAt(
         interfaces=_interfaces(base, agent, tenant),
@@ -26,7 +26,7 @@ def served_at(base: str, agent: Agent, tenant: str = "") -> ServedAt:
 
 
 def _interfaces(base: str, agent: Agent, tenant: str) -> list[protocol.AgentInterface]:
-    # Clients of HTTP+JSON put a path after theirs, and not all of them mind a double slash.
+    # Clients of HTTP+JSON append a path to their URL, and some would make a double slash of it.
     urls = {"JSONRPC": "a2a:jsonrpc", "HTTP+JSON": "a2a:jsonrpc_without_slash"}
     return [
         protocol.AgentInterface(
@@ -36,12 +36,12 @@ def _interfaces(base: str, agent: Agent, tenant: str) -> list[protocol.AgentInte
             tenant=tenant,
         )
         for version in conf.current().protocol_versions
-        # Clients of 0.3 could not say whose it is that they want.
+        # Clients of 0.3 have no way to name a tenant.
         if not tenant or version != protocol.VERSION_03
         for binding, name in urls.items()
     ]
 
 
 def base_url(request: HttpRequest) -> str:
-    """Give the scheme and host that clients reach: PUBLIC_URL first, else the request's."""
+    """Return the scheme and host that clients use: PUBLIC_URL if it is set, else the request's."""
     return (conf.current().public_url or request.build_absolute_uri("/")).rstrip("/")

@@ -1,4 +1,4 @@
-"""The JSON-RPC binding (section 9): an envelope in, an envelope out, for each operation."""
+"""The JSON-RPC binding (section 9)."""
 
 import json
 from math import isfinite
@@ -14,59 +14,71 @@ from a2a_app.bindings.calls import call_of, read_json, version_of
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.v03 import RPC_METHODS
+from a2a_app.operations import Call, Operation
 
 
 class JsonRpcResponder(Responder):
-    """What surrounds a result: the id, as JSON text, of the request it answers."""
+    """Writes the envelope of JSON-RPC round results and errors."""
 
     def __init__(self) -> None:
         self.id = "null"
+        """The request's id as JSON text, once that is known."""
 
     def wrap(self, body: str) -> str:
-        """Wrap a result's JSON."""
+        """Put the JSON of a result into the envelope."""
         return f'{{"jsonrpc":"2.0","id":{self.id},"result":{body}}}'
 
     def wrap_error(self, error: protocol.A2AError) -> str:
-        """Wrap an error (section 9.5)."""
+        """Return an error in the envelope (section 9.5)."""
         body = {"code": error.code, "message": error.message, "data": error.details()}
         return f'{{"jsonrpc":"2.0","id":{self.id},"error":{json.dumps(body)}}}'
 
     def status(self, error: protocol.A2AError) -> int:
-        """Give 200: errors are answers. Only what HTTP itself must know has a status of its own."""
+        """Return 200, apart from the few errors that HTTP itself has to know of."""
         return error.http_status if error.http_status in (401, 403, 413) else 200
 
 
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:
-    """Answer one JSON-RPC request."""
-    envelope = JsonRpcResponder()
-    return await envelope.answer(_serve(request, agent, envelope))
+    """Answer a JSON-RPC request to an agent."""
+    responder = JsonRpcResponder()
+    return await responder.answer(_serve(request, agent, responder))
 
 
 async def _serve(
-    request: HttpRequest, agent: Agent, envelope: JsonRpcResponder
+    request: HttpRequest, agent: Agent, responder: JsonRpcResponder
 ) -> HttpResponseBase:
+    operation, call, params = await _read(request, agent, responder)
+    return await responder.perform(operation, call, params)
+
+
+async def _read(
+    request: HttpRequest, agent: Agent, responder: JsonRpcResponder
+) -> tuple[Operation, Call, protocol.Params]:
+    """Read a request, check it, and tell the responder how to answer it.
+
+    A function of its own, so that the JSON is not held in memory while the operation waits.
+    """
     body = read_json(request)
-    envelope.id = _id(body)
+    responder.id = _id(body)
     method = _method(request, body)
-    envelope.dialect = method.dialect
+    responder.dialect = method.dialect
     params = _params(body)
-    del body
     caller = await caller_of(request)
     given = method.dialect.params(params)
     call = await call_of(request, agent, caller, method.dialect, given)
-    return await envelope.perform(method.operation, call, given)
+    return method.operation, call, method.operation.checked_params(call, given)
 
 
 def _id(body: Any) -> str:
-    """Check that the body is a request, and give its id as JSON text."""
+    """Check that a body is a request, and return its id as JSON text."""
     if not isinstance(body, dict):
         raise protocol.InvalidRequestError("The body must be one JSON object.")
-    given = body.get("id")
-    if isinstance(given, bool) or not isinstance(given, str | int | float | None):
+    request_id = body.get("id")
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int | float | None):
         raise protocol.InvalidRequestError("id must be a string, a number or null.")
-    if isinstance(given, float) and not isfinite(given):
+    if isinstance(request_id, float) and not isfinite(request_id):
         raise protocol.InvalidRequestError("id must be a number that a double can hold.")
-    return json.dumps(given)
+    return json.dumps(request_id)
 
 
 def _method(request: HttpRequest, body: dict[str, Any]) -> Method:
@@ -75,7 +87,7 @@ def _method(request: HttpRequest, body: dict[str, Any]) -> Method:
     name = body.get("method")
     if not isinstance(name, str) or not name:
         raise protocol.InvalidRequestError("method must be a string.")
-    # A slash is in every method's name of 0.3 and in none of 1.0 (section 9.1).
+    # The names of 0.3 have a slash, and those of 1.0 have none (section 9.1).
     implied = protocol.VERSION_03 if "/" in name else protocol.VERSION
     version = version_of(request, implied=implied)
     try:

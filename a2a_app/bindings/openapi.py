@@ -1,11 +1,8 @@
-"""OpenAPI: what the URLs are, take and give, for readers and for tools."""
+"""The OpenAPI description of the URLs, for people and for tools."""
 
 import inspect
 from typing import Any, TypeAlias, get_type_hints
 
-from django.http import HttpRequest
-from django.urls import reverse
-from ninja import NinjaAPI
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
@@ -38,20 +35,20 @@ _HEADERS = [
     (protocol.VERSION_HEADER, "The version of the protocol.", protocol.VERSION),
     (protocol.EXTENSIONS_HEADER, "URIs of extensions to activate, with commas between.", None),
 ]
-_ONCE = (
+_IDEMPOTENCY = (
     protocol.IDEMPOTENCY_HEADER,
     "A name for this message: sent again under it, the message is not taken twice.",
     None,
 )
-_RESUME = ("Last-Event-ID", "The id of the last event that was seen; go on after it.", None)
+_LAST_EVENT_ID = ("Last-Event-ID", "The id of the last event that was seen; go on after it.", None)
 
 _TASK_ID = "01a20827-2a74-7d10-9c1e-5d0f6b7a8c9e"
 _CONTEXT_ID = "01a20827-2a72-7b34-8a5f-0c1d2e3f4a5b"
-_SAID = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "Hello you"}]}
+_MESSAGE = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "Hello you"}]}
 _STATUS = {"state": "TASK_STATE_COMPLETED", "timestamp": "2026-11-23T11:25:14.250Z"}
 _TASK = {"id": _TASK_ID, "contextId": _CONTEXT_ID, "status": _STATUS}
 EXAMPLES: dict[type[protocol.Model], Json] = {
-    protocol.SendMessageRequest: {"message": _SAID, "configuration": {"historyLength": 10}},
+    protocol.SendMessageRequest: {"message": _MESSAGE, "configuration": {"historyLength": 10}},
     protocol.SendMessageResponse: {"task": _TASK},
     protocol.StreamResponse: {
         "statusUpdate": {"taskId": _TASK_ID, "contextId": _CONTEXT_ID, "status": _STATUS}
@@ -60,7 +57,7 @@ EXAMPLES: dict[type[protocol.Model], Json] = {
     protocol.ListTasksResponse: {
         "tasks": [_TASK], "nextPageToken": "", "pageSize": 50, "totalSize": 1,
     },
-}  # fmt: skip  # short members, a few on a line
+}  # fmt: skip  # a few short members on each line
 
 _STATUS_SCHEMA = {
     "type": "object",
@@ -82,7 +79,7 @@ _STATUS_SCHEMA = {
 
 
 class _JsonSchema(GenerateJsonSchema):
-    """Schemas of what goes over the wire: without Python's defaults, nulls and titles."""
+    """The schemas of JSON on the wire, without the defaults, nulls and titles of Python."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -97,51 +94,33 @@ class _JsonSchema(GenerateJsonSchema):
         return False
 
 
-class Api(NinjaAPI):
-    """The API, with the schemas of the protocol's objects in its description."""
-
-    def get_root_path(self, path_params: Json) -> str:
-        """Give the path that the API's own are below; ninja asks a view that we leave out."""
-        page = reverse(f"{self.urls_namespace}:openapi-view", kwargs=path_params)
-        return page.removesuffix((self.docs_url or "").lstrip("/"))
-
-    def create_temporal_response(self, request: HttpRequest) -> Any:
-        """Give none: our views make their own, and ninja's would be thrown away each time."""
-        return None
-
-    def get_openapi_schema(self, **options: Any) -> Any:
-        """Describe the API."""
-        description = super().get_openapi_schema(**options)
-        description["components"]["schemas"].update(schemas())
-        return description
-
-
 def introduction() -> str:
-    """Say what the API is, with a table of the errors."""
+    """Return the introduction of the description, with a table of the errors."""
     rows = [f"| `{e.reason}` | {e.http_status} | {e.code} | {_first_line(e)} |" for e in _ERRORS]
     return DESCRIPTION + "\n".join(rows)
 
 
 def schemas() -> Json:
-    """Give the schema of every object that the operations take and give, and of errors."""
-    models = {_result(op) for op in OPERATIONS.values()} | {op.params for op in OPERATIONS.values()}
+    """Return the schemas of errors, and of the parameters and results of all operations."""
+    operations = OPERATIONS.values()
+    models = {_result(each) for each in operations} | {each.params for each in operations}
     named = sorted(models - {protocol.Model}, key=lambda model: model.__name__)
-    _, found = models_json_schema(
+    _, schema = models_json_schema(
         [(model, "validation") for model in named], ref_template=_REF, schema_generator=_JsonSchema
     )
-    tidied: Json = _tidied(found["$defs"])
+    by_name: Json = _with_json_schema_bounds(schema["$defs"])
     for model, example in EXAMPLES.items():
-        tidied[model.__name__]["examples"] = [example]
-    return {**tidied, "Status": _STATUS_SCHEMA}
+        by_name[model.__name__]["examples"] = [example]
+    return {**by_name, "Status": _STATUS_SCHEMA}
 
 
 def describe_route(route: Route) -> Json:
-    """Describe a route of HTTP+JSON: its parameters, its body, and what it answers."""
+    """Describe a route of HTTP+JSON: its parameters, its body and its responses."""
     operation = route.method.operation
     described: Json = {
         "summary": operation.name,
         "description": _first_line(operation.unary or operation.streaming),
-        "responses": {200: _answer(operation), "default": _ERROR},
+        "responses": {200: _response(operation), "default": _ERROR},
         "parameters": _headers(operation),
     }
     if route.verb == "POST":
@@ -155,7 +134,7 @@ def describe_route(route: Route) -> Json:
 
 
 def describe_jsonrpc() -> Json:
-    """Describe the URL of JSON-RPC: the envelope of a request, and that of an answer."""
+    """Describe the URL of JSON-RPC: the envelopes of requests and of responses."""
     version = {"type": "string", "const": "2.0"}
     request = {
         "type": "object",
@@ -176,7 +155,7 @@ def describe_jsonrpc() -> Json:
             }
         ],
     }  # fmt: skip  # the example is short
-    answer = {
+    response = {
         "type": "object",
         "required": ["jsonrpc", "id"],
         "properties": {"jsonrpc": version, "id": {}, "result": {}, "error": {"type": "object"}},
@@ -187,7 +166,7 @@ def describe_jsonrpc() -> Json:
         "responses": {
             200: {
                 "description": "A result or an error; of a streaming method, events of them.",
-                "content": _content(["application/json", "text/event-stream"], answer),
+                "content": _content(["application/json", "text/event-stream"], response),
             }
         },
         "parameters": [_header(*header) for header in _HEADERS],
@@ -195,12 +174,12 @@ def describe_jsonrpc() -> Json:
 
 
 def describe_file() -> Json:
-    """Describe where files are: their bytes, of whatever media type."""
-    whole = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-    return {"responses": {200: {"description": "The file.", "content": whole}, "default": _ERROR}}
+    """Describe the URL of a file, which returns bytes of any media type."""
+    file = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    return {"responses": {200: {"description": "The file.", "content": file}, "default": _ERROR}}
 
 
-def _answer(operation: Operation) -> Json:
+def _response(operation: Operation) -> Json:
     if operation.streaming is not None:
         content = _content(["text/event-stream"], _ref(protocol.StreamResponse))
         return {"description": "Events; the data of each is one of these.", "content": content}
@@ -208,16 +187,19 @@ def _answer(operation: Operation) -> Json:
 
 
 def _result(operation: Operation) -> type[protocol.Model]:
-    """Give what an operation gives; Model where it gives nothing, or only refuses."""
+    """Return the class of an operation's results; Model if they have no members."""
     if operation.streaming is not None:
         return protocol.StreamResponse
-    found: Any = get_type_hints(operation.unary)["return"]
-    return found if inspect.isclass(found) and issubclass(found, protocol.Model) else protocol.Model
+    hint: Any = get_type_hints(operation.unary)["return"]
+    return hint if inspect.isclass(hint) and issubclass(hint, protocol.Model) else protocol.Model
 
 
 def _headers(operation: Operation) -> list[Json]:
-    own = {protocol.SubscribeToTaskRequest: [_RESUME], protocol.SendMessageRequest: [_ONCE]}
-    return [_header(*header) for header in (*_HEADERS, *own.get(operation.params, []))]
+    further = {
+        protocol.SubscribeToTaskRequest: [_LAST_EVENT_ID],
+        protocol.SendMessageRequest: [_IDEMPOTENCY],
+    }
+    return [_header(*header) for header in (*_HEADERS, *further.get(operation.params, []))]
 
 
 def _header(name: str, description: str, example: str | None) -> Json:
@@ -227,11 +209,12 @@ def _header(name: str, description: str, example: str | None) -> Json:
 
 
 def _query(params: type[protocol.Model], in_path: set[str]) -> list[Json]:
-    """Describe the fields that a query may give."""
-    described = _tidied(params.model_json_schema(ref_template=_REF, schema_generator=_JsonSchema))
+    """Describe the fields that a query may have."""
+    schema = params.model_json_schema(ref_template=_REF, schema_generator=_JsonSchema)
+    properties = _with_json_schema_bounds(schema)["properties"]
     return [
-        {"in": "query", "name": wire, "schema": described["properties"][wire]}
-        for name, wire in params.wire_names.items()
+        {"in": "query", "name": wire_name, "schema": properties[wire_name]}
+        for name, wire_name in params.wire_names.items()
         if name not in in_path | {"tenant"}
     ]
 
@@ -254,14 +237,14 @@ def _first_line(subject: Any) -> str:
     return (inspect.getdoc(subject) or "").partition("\n")[0]
 
 
-def _tidied(value: Any) -> Any:
-    """Call the bounds of a number what JSON Schema calls them."""
+def _with_json_schema_bounds(value: Any) -> Any:
+    """Replace pydantic's names for the bounds of a number by those of JSON Schema."""
     if isinstance(value, list):
-        return [_tidied(each) for each in value]
+        return [_with_json_schema_bounds(each) for each in value]
     if not isinstance(value, dict):
         return value
     bounds = {"ge": "minimum", "le": "maximum"}
-    return {bounds.get(key, key): _tidied(each) for key, each in value.items()}
+    return {bounds.get(key, key): _with_json_schema_bounds(each) for key, each in value.items()}
 
 
 _ERROR = {

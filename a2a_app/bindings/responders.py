@@ -1,9 +1,8 @@
-"""Forms: how one request's answer is written, whatever the binding; and an operation, performed."""
+"""The responder of a request, which performs its operation and writes the response."""
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from typing import Any
 from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
@@ -15,58 +14,58 @@ from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream
 from a2a_app.operations import Call, Operation
-from a2a_app.operations.streams import linked
+from a2a_app.operations.streams import with_file_links
 
 logger = logging.getLogger(__name__)
 
 
 class Responder(ABC):
-    """How a binding writes what goes out in answer to one request."""
+    """Writes the response to one request, in the format of a binding."""
 
     media_type = "application/json"
     error_event = ""
-    """The type of a stream's event that is an error, where the event itself does not say so."""
+    """The type of an event that reports an error in a stream; empty if its data says so."""
     dialect: Dialect = CURRENT
-    """That of the version asked for, from when it is known."""
+    """The dialect of the version that the client asks for, once that is known."""
 
     @abstractmethod
     def wrap(self, body: str) -> str:
-        """Put the JSON of a result, or of a stream's event, into the binding's envelope."""
+        """Put the JSON of a result or of a StreamResponse into the binding's envelope."""
 
     @abstractmethod
     def wrap_error(self, error: protocol.A2AError) -> str:
-        """Write an error as JSON."""
+        """Return an error as JSON, in the binding's envelope."""
 
     @abstractmethod
     def status(self, error: protocol.A2AError) -> int:
-        """Give the HTTP status of an error."""
+        """Return the HTTP status of an error."""
 
     async def answer(self, work: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-        """Give the answer that the work makes; whatever goes wrong is answered too (R12)."""
+        """Return the response that `work` returns, or one that reports its error (R12)."""
         try:
             return await work
         except protocol.A2AError as error:
             return self._refuse(error)
-        except PermissionDenied as error:  # of a hook of the project's, in Django's word for it
+        except PermissionDenied as error:  # raised by a hook of the project
             return self._refuse(protocol.PermissionDeniedError(str(error) or None))
-        except Exception:  # no client gets a page of HTML, and none sees what is inside
+        except Exception:  # the client must get neither a page of HTML nor any details
             reference = uuid4()
             logger.exception("A request failed; reference %s.", reference)
             return self._refuse(protocol.InternalError(f"Internal error. Reference: {reference}"))
 
     async def perform(
-        self, operation: Operation, call: Call, given: dict[str, Any]
+        self, operation: Operation, call: Call, params: protocol.Model
     ) -> HttpResponseBase:
-        """Answer with what an operation gives; raises A2AError before any stream is open.
+        """Perform an operation, and return the response with its result or its stream.
 
         Args:
-            operation: What is asked for.
-            call: By whom, and how.
-            given: Its parameters in JSON of 1.0, not checked yet.
+            operation: The operation.
+            call: The agent, and the caller.
+            params: The parameters, checked by `operation.checked_params`.
+
+        Raises:
+            A2AError: The operation refused. No stream is open then.
         """
-        operation.check_capability(call)
-        params = operation.params.from_dict(given)
-        del given
         response = await self._perform(operation, call, params)
         if call.extensions:
             response[self.dialect.extensions_header] = ", ".join(call.extensions)
@@ -76,14 +75,14 @@ class Responder(ABC):
         self, operation: Operation, call: Call, params: protocol.Model
     ) -> HttpResponseBase:
         if operation.streaming is not None:
-            stream = self.dialect.stream(linked(operation.streaming(call, params), call.links))
-            return await event_stream(
-                stream,
+            stream = await operation.streaming(call, params)
+            return event_stream(
+                self.dialect.stream(with_file_links(stream, call.links)),
                 wrap=self.wrap,
                 wrap_error=self.wrap_error,
                 error_event=self.error_event,
             )
-        assert operation.unary is not None  # one of the two it is
+        assert operation.unary is not None  # an operation has one of the two
         result = await operation.unary(call, params)
         body = call.links.in_json(result.to_json())
         return self._response(self.wrap(self.dialect.result(body)))

@@ -1,4 +1,4 @@
-"""The HTTP+JSON binding (section 11): a URL and a body in, a result or a status out."""
+"""The HTTP+JSON binding (section 11)."""
 
 import json
 from functools import lru_cache
@@ -14,13 +14,14 @@ from a2a_app.bindings.calls import call_of, header, read_json_object, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.routes import Route
+from a2a_app.operations import Call
 from a2a_app.protocol import InvalidParamsError
 
 MEDIA_TYPES = CURRENT.media_types
 
 
 class RestResponder(Responder):
-    """A result without anything round it, and errors that say the HTTP status too."""
+    """Writes results as they are, and errors as google.rpc.Status."""
 
     error_event = "error"
 
@@ -29,71 +30,87 @@ class RestResponder(Responder):
         self.media_type = _preferred(header(request, "Accept"), dialect.media_types)
 
     def wrap(self, body: str) -> str:
-        """Give a result's JSON as it is."""
+        """Return the JSON of a result as it is."""
         return body
 
     def wrap_error(self, error: protocol.A2AError) -> str:
-        """Write an error (section 11.6)."""
+        """Return an error as JSON (section 11.6)."""
         return json.dumps(self.dialect.plain_error(error))
 
     def status(self, error: protocol.A2AError) -> int:
-        """Give the status of section 5.4."""
+        """Return the HTTP status of an error (section 5.4)."""
         return error.http_status
 
     def _response(self, body: str, *, status: int = 200) -> HttpResponse:
         response = super()._response(body, status=status)
-        # What a GET gives is the caller's, and another the next moment.
+        # The response to a GET is for this caller only, and is out of date the next moment.
         response["Cache-Control"] = "no-store"
         return response
 
 
 @lru_cache(maxsize=32)
-def _preferred(accept: str, known: tuple[str, ...]) -> str:
-    """Give the first media type, unless the client says that it would rather have another.
+def _preferred(accept: str, media_types: tuple[str, ...]) -> str:
+    """Return the media type that a client prefers, and the first one if it has no preference.
 
-    Clients of one kind all say the same, which Django takes as long to read as we the request.
+    Cached, because clients of one kind all send the same header, and Django needs as long to parse
+    it as we need for the request.
     """
     request = HttpRequest()
     request.META["HTTP_ACCEPT"] = accept
-    return request.get_preferred_type(known) or known[0]
+    return request.get_preferred_type(media_types) or media_types[0]
 
 
 async def serve(
     request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str]
 ) -> HttpResponseBase:
-    """Answer one request for a route.
+    """Answer a request for a route of an agent.
 
     Args:
-        request: What came in.
-        agent: Whose URL it came to.
-        route: Which of the agent's.
-        fields: The fields of the parameters that the URL gives.
+        request: The request.
+        agent: The agent of the URL.
+        route: The route below the agent's URL.
+        fields: The fields of the parameters that the URL contains.
     """
-    form = RestResponder(request, route.method.dialect)
-    return await form.answer(_serve(request, agent, route, fields, form))
+    responder = RestResponder(request, route.method.dialect)
+    return await responder.answer(_serve(request, agent, route, fields, responder))
 
 
 async def _serve(
-    request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str], form: RestResponder
+    request: HttpRequest,
+    agent: Agent,
+    route: Route,
+    fields: dict[str, str],
+    responder: RestResponder,
 ) -> HttpResponseBase:
-    version = version_of(request, implied=form.dialect.version)
-    if version != form.dialect.version:
+    call, params = await _read(request, agent, route, fields)
+    return await responder.perform(route.method.operation, call, params)
+
+
+async def _read(
+    request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str]
+) -> tuple[Call, protocol.Params]:
+    """Read a request, and check it.
+
+    A function of its own, so that the JSON is not held in memory while the operation waits.
+    """
+    dialect, operation = route.method.dialect, route.method.operation
+    version = version_of(request, implied=dialect.version)
+    if version != dialect.version:
         raise protocol.MethodNotFoundError(f"There is no such URL in version {version}.")
-    operation, has_body = route.method.operation, request.method == "POST"
+    has_body = request.method == "POST"
     body = read_json_object(request, MEDIA_TYPES) if has_body else {}
     caller = await caller_of(request)
-    # A query has fields of the same names in all versions.
-    given = form.dialect.params(body) if has_body else _from_query(request.GET, operation.params)
-    del body
+    # The fields of a query have the same names in all versions.
+    given = dialect.params(body) if has_body else _from_query(request.GET, operation.params)
     given = _with_fields(given, fields, operation.params)
-    call = await call_of(request, agent, caller, form.dialect, given)
-    return await form.perform(operation, call, given)
+    call = await call_of(request, agent, caller, dialect, given)
+    return call, operation.checked_params(call, given)
 
 
 def _with_fields(
     given: dict[str, Any], fields: dict[str, str], params: type[protocol.Model]
 ) -> dict[str, Any]:
-    """Add the fields of the path, which the body may repeat and not contradict."""
+    """Add the fields of the path, which the body may repeat but not contradict."""
     names = params.wire_names
     complete = {names.get(key, key): value for key, value in given.items()}
     for key, value in fields.items():
@@ -105,7 +122,7 @@ def _with_fields(
 
 
 def _from_query(query: QueryDict, params: type[protocol.Model]) -> dict[str, Any]:
-    """Read the parameters of a query (section 11.5); one that is unknown is ignored."""
+    """Read the parameters of a query (section 11.5), and ignore unknown ones."""
     given: dict[str, Any] = {}
     for key, values in query.lists():
         name = next((n for n, wire in params.wire_names.items() if key in (n, wire)), None)
@@ -124,5 +141,5 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def _is_flag(annotation: Any) -> bool:
-    kinds = get_args(annotation) or (annotation,)
-    return any(bool in (kind, *get_args(kind)) for kind in kinds)
+    types = get_args(annotation) or (annotation,)
+    return any(bool in (each, *get_args(each)) for each in types)

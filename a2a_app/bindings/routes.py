@@ -1,4 +1,4 @@
-"""Routes: the URLs of HTTP+JSON, as the google.api.http annotations of the proto give them."""
+"""The URLs of HTTP+JSON, which the google.api.http annotations of the proto define."""
 
 import re
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ from django.urls.converters import StringConverter
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.v03 import PLAIN_METHODS
 
-# First steps below an agent's URL that lead elsewhere; no tenant is called so.
+# Segments that may follow an agent's URL. No tenant can have one of these names.
 RESERVED = (".well-known", "tasks", "v1")
 
 
 class TenantConverter(StringConverter):
-    """A tenant in a path: one segment that shadows no other route."""
+    """A tenant in a path, which is one segment and hides no other route."""
 
     regex = rf"(?!(?:{'|'.join(RESERVED).replace('.', '[.]')})/)[^/]+"
 
@@ -26,16 +26,16 @@ TENANT = "/{a2a_tenant:tenant}"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One URL of a method, below the URL of an agent."""
+    """One URL of a method, relative to the URL of an agent."""
 
     method: Method
     verb: str
     path: str
-    """A template, whose fields are those of the operation's parameters."""
+    """A template with fields of the operation's parameters, such as `/tasks/{id}`."""
 
     @property
     def version(self) -> str:
-        """The version that it belongs to."""
+        """The version of the protocol that the route belongs to."""
         return self.method.dialect.version
 
     @property
@@ -48,12 +48,12 @@ def _route(name: str, verb: str, path: str) -> Route:
     return Route(METHODS[name], verb, path)
 
 
-# In the order in which they are tried: a verb after a colon would else be taken for part of an id.
+# In the order in which they are tried, so that a verb after a colon is not taken for part of an id.
 ROUTES = (
     _route("SendMessage", "POST", "/message:send"),
     _route("SendStreamingMessage", "POST", "/message:stream"),
     _route("CancelTask", "POST", "/tasks/{id}:cancel"),
-    # Section 11.3.2 says POST, the proto GET.
+    # Section 11.3.2 has POST, and the proto has GET.
     _route("SubscribeToTask", "POST", "/tasks/{id}:subscribe"),
     _route("SubscribeToTask", "GET", "/tasks/{id}:subscribe"),
     _route("GetTask", "GET", "/tasks/{id}"),
@@ -69,10 +69,10 @@ ROUTES = (
     _route("GetExtendedAgentCard", "GET", "/extendedAgentCard"),
 )
 
-# To be tried after those: a tenant hides none of them.
+# Tried after those, so that a tenant hides none of them.
 TENANT_ROUTES = tuple(replace(route, path=TENANT + route.path) for route in ROUTES)
 
-# Those of 0.3 (section 3.5.6 of 0.3) have a step more, and another name for one.
+# Those of 0.3 (section 3.5.6 of 0.3) have one segment more, and one of them has another name.
 _PATHS_03 = {route.path: f"/v1{route.path}" for route in ROUTES} | {
     "/extendedAgentCard": "/v1/card"
 }

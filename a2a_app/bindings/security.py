@@ -1,4 +1,4 @@
-"""Security: what the project's authenticators say of themselves (sections 4.5 and 7)."""
+"""The security schemes that the project's authenticators declare (sections 4.5 and 7)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,25 +20,25 @@ REALM = "a2a"
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What clients are told of how to authenticate."""
+    """What clients are told about authentication."""
 
     schemes: dict[str, SecurityScheme]
-    """For cards, by name."""
+    """The security schemes in cards, by name."""
     requirements: list[SecurityRequirement]
-    """For cards: any one of them suffices."""
+    """The requirements in cards, of which any one suffices."""
     challenge: str
-    """The header WWW-Authenticate of a 401."""
+    """The value of the header WWW-Authenticate in a response of status 401."""
     headers: tuple[str, ...]
-    """The headers that carry credentials: answers that depend on the caller vary by them."""
+    """The headers that carry credentials, for the header Vary of responses to known callers."""
 
 
 @conf.cached()
 def declared_security() -> Security:
-    """Give what the authenticators of the settings declare.
+    """Return what the authenticators of the settings declare.
 
     Raises:
-        ImproperlyConfigured: What an authenticator declares is no security scheme.
-        ImportError: A path leads nowhere.
+        ImproperlyConfigured: An authenticator declares something that is no security scheme.
+        ImportError: There is nothing at the path of one of them.
     """
     declared = {
         name: (scheme, list(getattr(authenticator, "scopes", ())))
@@ -50,11 +50,11 @@ def declared_security() -> Security:
         for name, (_, scopes) in declared.items()
     ]
     if requirements and conf.current().anonymous == "share":
-        # As in OpenAPI, whose schemes these are: one that asks for nothing makes the rest optional.
+        # As in OpenAPI, an empty requirement makes the others optional.
         requirements.append(SecurityRequirement())
     schemes = {name: scheme for name, (scheme, _) in declared.items()}
     challenges = [_challenge(scheme) for scheme in schemes.values()]
-    # A 401 must have a challenge (RFC 9110, section 15.5.2), also where nothing is declared.
+    # A 401 must have a challenge (RFC 9110, section 15.5.2), even if nothing is declared.
     challenge = ", ".join(dict.fromkeys(filter(None, challenges))) or f'Unknown realm="{REALM}"'
     headers = {"Authorization": None, "Cookie": None} | dict.fromkeys(
         scheme.api_key_security_scheme.name
@@ -65,30 +65,30 @@ def declared_security() -> Security:
 
 
 def scheme_of(name: str, authenticator: Any) -> SecurityScheme | None:
-    """Give the security scheme that an authenticator declares, None for one that declares none."""
-    own = getattr(authenticator, "security_scheme", None)
-    if own is None:
+    """Return the security scheme that an authenticator declares; None if it declares none."""
+    scheme = getattr(authenticator, "security_scheme", None)
+    if scheme is None:
         return _from_openapi(getattr(authenticator, "openapi_security_schema", None))
-    if not isinstance(own, SecurityScheme):
+    if not isinstance(scheme, SecurityScheme):
         raise ImproperlyConfigured(
             f"{conf.NAME}['AUTHENTICATION']: security_scheme of {name} must be a SecurityScheme, "
-            f"not {type(own).__name__}."
+            f"not {type(scheme).__name__}."
         )
-    return own
+    return scheme
 
 
-def _from_openapi(told: dict[str, Any] | None) -> SecurityScheme | None:
-    """Read what django-ninja's classes say of themselves, in OpenAPI's words."""
-    if told is None:
+def _from_openapi(schema: dict[str, Any] | None) -> SecurityScheme | None:
+    """Return the scheme that one of django-ninja's classes describes in OpenAPI's words."""
+    if schema is None:
         return None
-    description = told.get("description", "")
-    match told:
+    description = schema.get("description", "")
+    match schema:
         case {"type": "http", "scheme": str(scheme)}:
             # The registered names begin with a capital: Bearer, Basic.
             http = HTTPAuthSecurityScheme(scheme=scheme.capitalize(), description=description)
             return SecurityScheme(http_auth_security_scheme=http)
-        case {"type": "apiKey", "in": str(place), "name": str(name)}:
-            key = APIKeySecurityScheme(location=place, name=name, description=description)
+        case {"type": "apiKey", "in": str(location), "name": str(name)}:
+            key = APIKeySecurityScheme(location=location, name=name, description=description)
             return SecurityScheme(api_key_security_scheme=key)
         case _:
             return None
@@ -100,6 +100,6 @@ def _challenge(scheme: SecurityScheme) -> str:
     if scheme.oauth2_security_scheme or scheme.open_id_connect_security_scheme:
         return f'Bearer realm="{REALM}"'
     if (key := scheme.api_key_security_scheme) is not None:
-        # No registered scheme says it: this one tells people what is missing.
+        # No scheme is registered for API keys. This one tells people what is missing.
         return f'ApiKey realm="{REALM}", in="{key.location}", name="{key.name}"'
     return ""

@@ -1,4 +1,4 @@
-"""Server-Sent Events: how streams go out (sections 9.4.2 and 11.7)."""
+"""Streams as Server-Sent Events (sections 9.4.2 and 11.7)."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -12,64 +12,61 @@ from a2a_app.operations.streams import Stream, StreamItem
 
 logger = logging.getLogger(__name__)
 
-# A comment keeps proxies from closing the connection. It is one line, not a block of its own: after
-# an id, some clients take an empty line for an event without data.
+# A comment keeps proxies from closing the connection. No empty line follows it, because after an id
+# some clients take an empty line for an event without data.
 KEEPALIVE = b": keep-alive\n"
 
-# No line ends here for Server-Sent Events, but for many a client that reads text line by line. In
-# JSON they stand in strings only, where they may be written so.
+# These do not end a line of Server-Sent Events, but many clients that read text line by line think
+# so. In JSON they occur in strings only, where they can be escaped.
 LINE_ENDS = {"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 
 
-async def event_stream(
+def event_stream(
     stream: Stream,
     *,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
     error_event: str = "",
 ) -> StreamingHttpResponse:
-    """Answer with a stream, once its first items are there.
+    """Return a response that sends a stream.
 
     Args:
-        stream: What an operation gives.
+        stream: The stream of an operation.
         wrap: Puts a StreamResponse's JSON into the binding's envelope.
-        wrap_error: Makes the JSON for a failure after the beginning, when a status has gone out.
-        error_event: The type of the event that tells of it, where its data does not.
-
-    Raises:
-        A2AError: The operation refused; no stream was opened.
+        wrap_error: Returns the JSON of a failure in the middle of the stream, when the status has
+            been sent.
+        error_event: The type of the event that reports such a failure; empty if its data says so.
     """
-    first = await anext(stream)
-    frames = _frames(first, stream, wrap, wrap_error, error_event)
+    frames = _frames(stream, wrap, wrap_error, error_event)
     response = StreamingHttpResponse(frames, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
-    # nginx would gather the events and send them all at the end.
+    # Without it nginx would collect the events and send them all at the end.
     response["X-Accel-Buffering"] = "no"
     return response
 
 
 async def _frames(
-    first: list[StreamItem],
     stream: Stream,
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
     error_event: str,
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
-        yield _batch(first, wrap) if first else KEEPALIVE
-        del first
-        await hand_thread_back()
         try:
-            async for batch in stream:
-                yield _batch(batch, wrap) if batch else KEEPALIVE
-        except Exception:  # the status is out; an error event is all that can still be said
+            yield _batch(await anext(stream), wrap)
+            await hand_thread_back()
+            async for items in stream:
+                yield _batch(items, wrap)
+        except Exception:  # the status has been sent, so that only an event can report it
             logger.exception("A stream broke off.")
             failure = wrap_error(protocol.InternalError("The stream broke off."))
-            kind = f"event: {error_event}\n" if error_event else ""
-            yield f"{kind}data: {failure}\n\n".encode()
+            event_type = f"event: {error_event}\n" if error_event else ""
+            yield f"{event_type}data: {failure}\n\n".encode()
 
 
 def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:
+    if not items:
+        return KEEPALIVE
     return "".join(_frame(item, wrap) for item in items).encode()
 
 
@@ -80,6 +77,6 @@ def _frame(item: StreamItem, wrap: Callable[[str], str]) -> str:
 
 def _one_line(text: str) -> str:
     if not text.isascii():
-        for end, escaped in LINE_ENDS.items():
-            text = text.replace(end, escaped)
+        for line_end, escaped in LINE_ENDS.items():
+            text = text.replace(line_end, escaped)
     return text

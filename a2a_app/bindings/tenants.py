@@ -1,4 +1,4 @@
-"""Tenants: what the project's resolver makes of those that clients name (section 4.4.6)."""
+"""The project's resolver of the tenants that clients name (section 4.4.6)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,38 +12,43 @@ from a2a_app.agents import Agent, Tenant, registry
 from a2a_app.concurrency.hooks import call_hook
 
 
-async def resolve(request: HttpRequest, agent: Agent, named: str, caller: Any) -> tuple[Agent, str]:
-    """Ask the project's resolver; gives the agent that answers, and the key of the tenant.
+async def resolve(
+    request: HttpRequest, agent: Agent, name: str, identity: Any
+) -> tuple[Agent, str]:
+    """Ask the project's resolver for a tenant.
 
     Args:
-        request: What came in.
-        agent: The one whose URL was asked.
-        named: The tenant that the client names; empty: none.
-        caller: What the authenticator gave; None: nobody known.
+        request: The request.
+        agent: The agent of its URL.
+        name: The name by which the client calls the tenant; empty for none.
+        identity: The object with which the authenticator identifies the caller; None if unknown.
+
+    Returns:
+        The agent that answers for the tenant, and the tenant's key.
 
     Raises:
-        InvalidParamsError: The resolver knows no such tenant, or none of this caller's.
-        TypeError: It gave something else than a Tenant or None.
-        AgentNotFoundError: It gave an agent that there is not.
+        InvalidParamsError: The resolver knows no such tenant, or not for this caller.
+        TypeError: The resolver returned neither a Tenant nor None.
+        AgentNotFoundError: The tenant names an agent that does not exist.
     """
-    found = await call_hook(resolver(), request, named, caller)
-    if found is None:
+    tenant = await call_hook(resolver(), request, name, identity)
+    if tenant is None:
         raise protocol.InvalidParamsError.of("tenant", "names no tenant that you may use")
-    if not isinstance(found, Tenant):
-        raise TypeError(f"The resolver of tenants gave {type(found).__name__}, not a Tenant.")
-    return (registry.get(found.agent) if found.agent else agent), found.key
+    if not isinstance(tenant, Tenant):
+        raise TypeError(f"The resolver of tenants returned {type(tenant).__name__}, not a Tenant.")
+    return (registry.get(tenant.agent) if tenant.agent else agent), tenant.key
 
 
 @conf.cached()
 def resolver() -> Callable[..., Any]:
-    """Give the project's resolver.
+    """Return the project's resolver.
 
     Raises:
-        ImportError: The path leads nowhere.
-        ImproperlyConfigured: What is there cannot be called.
+        ImportError: There is nothing at its path.
+        ImproperlyConfigured: The object there cannot be called.
     """
     path = conf.current().tenant_resolver
-    found: Any = import_string(path)
-    if not callable(found):
+    imported: Any = import_string(path)
+    if not callable(imported):
         raise ImproperlyConfigured(f"{conf.NAME}['TENANT_RESOLVER']: {path} cannot be called.")
-    return found  # type: ignore[no-any-return]  # callable() says no more
+    return imported  # type: ignore[no-any-return]  # callable() says no more

@@ -1,8 +1,8 @@
-"""Line: one event loop's connection to PostgreSQL, over which it both notifies and listens.
+"""The connection of one event loop to PostgreSQL, over which it both notifies and listens.
 
-What is asked for while a round trip is under way goes into the next one, all together. The
-connection is opened when it is first needed and again when it is lost; then it listens to
-everything anew. What was notified meanwhile is lost.
+Statements that arrive during a round trip are sent together in the next one. The connection is
+opened when it is first needed, and again when it is lost. A new connection listens to every channel
+that the lost one listened to. Notifications that were sent in between are lost.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ import psycopg
 logger = logging.getLogger(__name__)
 
 Connect: TypeAlias = Callable[[], Awaitable["psycopg.AsyncConnection[Any]"]]
-# Each with whom to tell when it is done.
+# Each with the future of the caller that waits for it, if one does.
 Statements: TypeAlias = list[tuple[bytes, "asyncio.Future[None] | None"]]
 
-# A server that is gone without a word is given up after this long.
+# How long the server may take to answer. After that the connection counts as lost.
 EXCHANGE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
 LAST_PAUSE_SECONDS = 5.0
-# What another connection may mend. Timeouts are OSErrors.
+# Errors after which another connection may work. A timeout is an OSError.
 FAILURES = (psycopg.Error, OSError)
 
 
 @asynccontextmanager
-async def _answered() -> AsyncIterator[None]:
-    """Give the server its time to answer; raises TimeoutError."""
+async def _time_limit() -> AsyncIterator[None]:
+    """Raise TimeoutError when the server does not answer in time."""
     try:
         async with asyncio.timeout(EXCHANGE_SECONDS):
             yield
@@ -40,67 +40,73 @@ async def _answered() -> AsyncIterator[None]:
 
 
 class NotifyConnection:
-    """Statements go out in batches, notifications come in, for as long as the event loop runs.
+    """A connection that sends NOTIFY and receives notifications while the event loop runs.
 
     Args:
         connect: Opens a connection, in autocommit.
-        names: Gives all the PostgreSQL channels to listen to, whenever a connection is made.
-        hear: Is called with the channel and the payload of each notification.
+        names: Returns the names of all PostgreSQL channels to listen to. It is called for each new
+            connection.
+        receive: Is called with the channel and the payload of each notification.
     """
 
     def __init__(
         self,
         connect: Connect,
         names: Callable[[], Iterable[str]],
-        hear: Callable[[str, str], None],
+        receive: Callable[[str, str], None],
     ) -> None:
         self._connect = connect
         self._names = names
-        self._hear = hear
+        self._receive = receive
         self._waiting: Statements = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
-        """Return when the line is open, or raise why it cannot be opened."""
-        await self._say(b"SELECT")
+        """Return when the connection is open, or raise the reason why it cannot be opened."""
+        await self._execute(b"SELECT")
 
     async def listen(self, name: str) -> None:
-        """Return when what is sent to a PostgreSQL channel from now on will be heard."""
-        await self._say(b'LISTEN "%s"' % name.encode())
+        """Listen to a PostgreSQL channel; return when no later notification is missed."""
+        await self._execute(b'LISTEN "%s"' % name.encode())
 
     def unlisten(self, name: str) -> None:
-        """Hear a PostgreSQL channel no longer; without a connection nothing need be done."""
+        """Stop listening to a PostgreSQL channel; without a connection there is nothing to do."""
         if self._task is not None and not self._task.done():
             self._add(b'UNLISTEN "%s"' % name.encode(), None)
 
     async def notify(self, name: str, payloads: Sequence[bytes]) -> None:
-        """Return when the payloads are on their way to all who listen to a channel.
+        """Send payloads to everyone who listens to a PostgreSQL channel.
 
-        They must hold no quotes and no backslashes: they are written into the statement.
+        Args:
+            name: The channel.
+            payloads: They must contain no quotes and no backslashes, because they are written into
+                the statement.
         """
-        await self._say(b";".join(b"NOTIFY \"%s\",'%s'" % (name.encode(), p) for p in payloads))
+        await self._execute(
+            b";".join(b"NOTIFY \"%s\",'%s'" % (name.encode(), payload) for payload in payloads)
+        )
 
     async def close(self) -> None:
-        """Give the connection back; the next use opens another."""
+        """Close the connection; the next use opens another."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _say(self, statement: bytes) -> None:
+    async def _execute(self, statement: bytes) -> None:
         if self._task is None or self._task.done():
-            # Not in the context of whoever comes first: it would be kept for as long as this runs.
-            self._task = asyncio.create_task(self._keep(), context=Context())
-        said = asyncio.get_running_loop().create_future()
-        self._add(statement, said)
-        await said
+            # The task runs for long, and would keep the context of its first caller alive.
+            self._task = asyncio.create_task(self._run(), context=Context())
+        executed = asyncio.get_running_loop().create_future()
+        self._add(statement, executed)
+        await executed
 
-    def _add(self, statement: bytes, said: "asyncio.Future[None] | None") -> None:
-        self._waiting.append((statement, said))
+    def _add(self, statement: bytes, executed: "asyncio.Future[None] | None") -> None:
+        self._waiting.append((statement, executed))
         self._wake.set()
 
-    async def _keep(self) -> None:
-        """Hold a connection until the event loop ends and cancels this."""
+    async def _run(self) -> None:
+        """Open a connection, use it, and replace it when it is lost, until cancelled."""
         pause = 0.0
         try:
             while True:
@@ -109,7 +115,7 @@ class NotifyConnection:
                 except FAILURES as error:
                     if not pause:
                         logger.warning("The channel layer has no connection: %s", error)
-                    self._fail(self._taken(), error)
+                    self._fail(self._take_waiting(), error)
                     pause = min(max(pause * 2, FIRST_PAUSE_SECONDS), LAST_PAUSE_SECONDS)
                     await self._pause(pause)
                 else:
@@ -117,27 +123,30 @@ class NotifyConnection:
                         logger.info("The channel layer has a connection again.")
                     pause = 0.0
                     await self._use(connection)
-                    # A server that takes connections and drops them must not keep us busy.
+                    # A server that accepts connections and drops them must not keep us busy.
                     await self._pause(FIRST_PAUSE_SECONDS)
         finally:
-            self._fail(self._taken(), ConnectionError("The channel layer was closed."))
+            self._fail(self._take_waiting(), ConnectionError("The channel layer was closed."))
 
     async def _open(self) -> "psycopg.AsyncConnection[Any]":
-        async with _answered():
+        async with _time_limit():
             connection = await self._connect()
             try:
-                connection.add_notify_handler(lambda n: self._hear(n.channel, n.payload))
-                # Nothing that is sent here is worth waiting for a disk, least of all while
-                # PostgreSQL lets no other transaction with a NOTIFY commit.
-                first = [b"SET synchronous_commit TO off"]
-                first += (b'LISTEN "%s"' % name.encode() for name in self._names())
-                await connection.execute(b";".join(first))
+                connection.add_notify_handler(
+                    lambda notice: self._receive(notice.channel, notice.payload)
+                )
+                # Nothing that is sent here is worth waiting for a disk: PostgreSQL lets only one
+                # transaction with a NOTIFY commit at a time.
+                statements = [b"SET synchronous_commit TO off"]
+                statements += (b'LISTEN "%s"' % name.encode() for name in self._names())
+                await connection.execute(b";".join(statements))
             except BaseException:
                 await connection.close()
                 raise
         return connection
 
     async def _use(self, connection: "psycopg.AsyncConnection[Any]") -> None:
+        """Send and receive over a connection until it is lost."""
         loop = asyncio.get_running_loop()
         descriptor = connection.fileno()
         try:
@@ -146,11 +155,12 @@ class NotifyConnection:
                 if self._waiting:
                     await self._exchange(connection)
                 if self._read(connection):
-                    # There may be more, which TLS keeps from making the descriptor readable.
+                    # With TLS more may be buffered, and the descriptor does not become readable
+                    # for that.
                     await asyncio.sleep(0)
                     continue
-                # Not psycopg's own wait: that could not be interrupted without losing what
-                # arrives, and would wake up ten times a second. Its statements take this off.
+                # psycopg's own wait would not do. Interrupting it can lose a notification, and it
+                # wakes up ten times a second. Each statement of psycopg removes this reader.
                 loop.add_reader(descriptor, self._wake.set)
                 await self._wake.wait()
         except FAILURES as error:
@@ -160,10 +170,10 @@ class NotifyConnection:
             await connection.close()
 
     async def _exchange(self, connection: "psycopg.AsyncConnection[Any]") -> None:
-        """Say everything that waits, in one transaction and one round trip."""
-        batch = self._taken()
+        """Send all statements that wait, in one transaction and one round trip."""
+        batch = self._take_waiting()
         try:
-            async with _answered():
+            async with _time_limit():
                 await connection.execute(b";".join(statement for statement, _ in batch))
         except FAILURES as error:
             self._fail(batch, error)
@@ -173,34 +183,38 @@ class NotifyConnection:
             self._fail(batch, ConnectionError("The channel layer was closed."))
             raise
         else:
-            for _, said in batch:
-                if said is not None and not said.done():
-                    said.set_result(None)
+            for _, executed in batch:
+                if executed is not None and not executed.done():
+                    executed.set_result(None)
 
     def _read(self, connection: "psycopg.AsyncConnection[Any]") -> bool:
-        """Hear what has arrived; tells whether anything has. Raises psycopg.OperationalError."""
+        """Pass on the notifications that have arrived, and tell whether there were any.
+
+        Raises:
+            psycopg.OperationalError: The connection is lost.
+        """
         pgconn = connection.pgconn
         pgconn.consume_input()
-        heard = False
+        found = False
         while notice := pgconn.notifies():
-            heard = True
-            self._hear(notice.relname.decode(), notice.extra.decode())
-        return heard
+            found = True
+            self._receive(notice.relname.decode(), notice.extra.decode())
+        return found
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt; whoever needs the connection now ends the wait."""
+        """Wait before the next attempt, but only until a statement needs the connection."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._waiting:
                     self._wake.clear()
                     await self._wake.wait()
 
-    def _taken(self) -> Statements:
+    def _take_waiting(self) -> Statements:
         batch, self._waiting = self._waiting, []
         return batch
 
     @staticmethod
     def _fail(batch: Statements, error: BaseException) -> None:
-        for _, said in batch:
-            if said is not None and not said.done():
-                said.set_exception(error)
+        for _, executed in batch:
+            if executed is not None and not executed.done():
+                executed.set_exception(error)

@@ -1,4 +1,4 @@
-"""Station: all that a channel layer keeps for one event loop."""
+"""The state that a channel layer holds for one event loop."""
 
 import logging
 import time
@@ -16,14 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 class LoopState:
-    """An event loop's line, the groups that its channels are in, and their mailboxes.
+    """An event loop's connection, the queues of its channels, and the groups that they are in.
 
     Args:
         connect: Opens a connection to PostgreSQL.
-        inbox: Names the PostgreSQL channel of messages to the channels of one client.
-        capacity: Gives a channel's capacity.
-        expiry: After how many seconds an unread message is dropped.
-        group_expiry: After how many seconds a member that does not join again leaves a group.
+        inbox: Returns, for the name of an event loop, the name of the PostgreSQL channel that gets
+            all messages to channels of that event loop.
+        capacity: Returns the capacity of a channel, in messages.
+        expiry: Seconds after which an unread message is dropped.
+        group_expiry: Seconds after which a member that has not joined again leaves a group.
     """
 
     def __init__(
@@ -36,62 +37,68 @@ class LoopState:
         group_expiry: float,
     ) -> None:
         self.client = uuid4().hex[:12]
-        self.line = NotifyConnection(connect, self._names, self._hear)
-        self.mailboxes = ChannelQueues(expiry)
+        """The name of this event loop, which is part of the names of its channels."""
+        self.connection = NotifyConnection(connect, self._names, self._receive)
+        self.queues = ChannelQueues(expiry)
         self._inbox = inbox(self.client)
         self._capacity = capacity
         self._group_expiry = group_expiry
-        # By the name of the group's PostgreSQL channel: who is in it, and since when.
+        # By the name of a group's PostgreSQL channel: when each of its members last joined.
         self._groups: dict[str, dict[str, float]] = {}
         self._assembly = Assembly()
         self._numbers = count()
 
     async def notify(self, name: str, data: bytes) -> None:
-        """Send packed data to all who listen to a PostgreSQL channel."""
-        await self.line.notify(name, cut(data, f"{self.client}{next(self._numbers):x}"))
+        """Send packed data to everyone who listens to a PostgreSQL channel."""
+        await self.connection.notify(name, cut(data, f"{self.client}{next(self._numbers):x}"))
 
     async def join(self, name: str, channel: str) -> None:
-        """Add a channel to the group of that name, and return when it is heard."""
+        """Add a channel to a group; return when it misses no later message.
+
+        Args:
+            name: The PostgreSQL channel of the group.
+            channel: A channel of this event loop. It is no member if this raises.
+        """
         members = self._groups.setdefault(name, {})
-        new = channel not in members
+        is_new = channel not in members
         members[channel] = time.monotonic()
         try:
-            await self.line.listen(name)
-        except BaseException:  # also who is cancelled here is no member
-            if new:
+            await self.connection.listen(name)
+        except BaseException:  # a caller that is cancelled has not joined either
+            if is_new:
                 self.leave(name, channel)
             raise
 
     def leave(self, name: str, channel: str) -> None:
-        """Take a channel out of a group; the last one ends the listening."""
+        """Remove a channel from a group; after the last one stop listening."""
         members = self._groups.get(name, {})
         if members.pop(channel, None) is not None and not members:
             del self._groups[name]
-            self.line.unlisten(name)
+            self.connection.unlisten(name)
 
     def deliver(self, channel: str, data: bytes) -> None:
-        """Put packed data into one channel's mailbox; raises ChannelFull."""
-        # Unpacked for each: readers may change what they get.
-        self.mailboxes.put(channel, unpack(data)[1], self._capacity(channel))
+        """Put packed data into one channel's queue; raise ChannelFull if it is full."""
+        # Unpacked for each channel: readers may change the message that they get.
+        self.queues.put(channel, unpack(data)[1], self._capacity(channel))
 
     async def flush(self) -> None:
-        """Forget all messages and groups, and close the line."""
+        """Forget all messages and groups, and close the connection."""
         self._groups.clear()
-        self.mailboxes.clear()
-        await self.line.close()
+        self.queues.clear()
+        await self.connection.close()
 
     def _names(self) -> Iterator[str]:
         yield self._inbox
         yield from self._groups
 
-    def _hear(self, name: str, payload: str) -> None:
+    def _receive(self, name: str, payload: str) -> None:
         try:
             data = self._assembly.add(payload)
             if data is not None:
-                to_one = name == self._inbox
-                for channel in [unpack(data)[0]] if to_one else self._members(name):
+                is_inbox = name == self._inbox
+                for channel in [unpack(data)[0]] if is_inbox else self._members(name):
                     self._deliver_if_room(channel, data)
-        # Anybody in the database can send a notification, and none may end the listening.
+        # Every user of the database can send a notification, and none may stop the listening.
         except ValueError:
             logger.warning("A notification was no message of the channel layer.", exc_info=True)
 
@@ -103,7 +110,7 @@ class LoopState:
 
     def _members(self, name: str) -> list[str]:
         oldest = time.monotonic() - self._group_expiry
-        for channel, since in list(self._groups.get(name, {}).items()):
-            if since < oldest:
+        for channel, joined_at in list(self._groups.get(name, {}).items()):
+            if joined_at < oldest:
                 self.leave(name, channel)
         return list(self._groups.get(name, ()))

@@ -1,8 +1,9 @@
-"""Payloads: a message as the texts that NOTIFY takes, and back.
+"""The conversion of a message to the payloads that NOTIFY takes, and back.
 
-NOTIFY takes less than 8000 bytes, so a message may have to go in pieces. PostgreSQL gives the
-notifications of a transaction in the order in which they were sent, and none of another transaction
-between them: whoever hears the first piece hears the others next, or has lost the connection.
+NOTIFY takes less than 8000 bytes, so a message may have to be sent in pieces. PostgreSQL delivers
+the notifications of a transaction in the order in which they were sent, and puts none of another
+transaction between them. So a listener that gets the first piece gets the others next, or loses the
+connection.
 """
 
 from base64 import b64decode, b64encode
@@ -13,17 +14,23 @@ from channels.exceptions import MessageTooLarge
 
 Message: TypeAlias = dict[str, Any]
 
-# Channels asks for 1 MB of JSON; small floats take twice as much here.
+# Channels asks for messages of 1 MB of JSON. Lists of short floats take twice as much here.
 MAX_BYTES = 4 * 1024 * 1024
-# With its head, a piece stays below what NOTIFY takes.
+# With its header, a piece stays below the limit of NOTIFY.
 PIECE_CHARACTERS = 7_800
 _MAX_PIECES = -(-MAX_BYTES * 4 // 3 // PIECE_CHARACTERS) + 1
 
 
 def pack(channel: str, message: Message) -> bytes:
-    """Encode a message and the channel it is for; empty where a group tells the channels.
+    """Encode a message and the channel that it is for.
 
-    Raises TypeError for what no channel layer can carry, and MessageTooLarge.
+    Args:
+        channel: Empty for a message to a group, whose members the receiver knows.
+        message: A dict, as for every channel layer.
+
+    Raises:
+        TypeError: The message is no dict, or has a value that no channel layer can carry.
+        MessageTooLarge: It has more than `MAX_BYTES` bytes when packed.
     """
     if not isinstance(message, dict):
         raise TypeError(f"A message is a dict, not {type(message).__name__}.")
@@ -34,7 +41,7 @@ def pack(channel: str, message: Message) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[str, Message]:
-    """Decode what `pack` made; raises ValueError."""
+    """Decode the channel and the message from the result of `pack`; raise ValueError for others."""
     match msgpack.unpackb(data):
         case [str(channel), dict(message)]:
             return channel, message
@@ -42,43 +49,48 @@ def unpack(data: bytes) -> tuple[str, Message]:
 
 
 def cut(data: bytes, name: str) -> list[bytes]:
-    """Make the payloads that carry packed data.
+    """Split packed data into the payloads of notifications.
 
-    The name is the message's own: PostgreSQL gives equal payloads of one transaction only once.
+    Args:
+        data: The result of `pack`.
+        name: A name that no other message has. PostgreSQL delivers equal payloads of one
+            transaction only once.
     """
     text = b64encode(data)
-    places = range(0, len(text), PIECE_CHARACTERS)
-    head = f"{name} {len(places)}".encode()
+    starts = range(0, len(text), PIECE_CHARACTERS)
+    header = f"{name} {len(starts)}".encode()
     return [
-        b"%s %d %s" % (head, number, text[place : place + PIECE_CHARACTERS])
-        for number, place in enumerate(places)
+        b"%s %d %s" % (header, number, text[start : start + PIECE_CHARACTERS])
+        for number, start in enumerate(starts)
     ]
 
 
 class Assembly:
-    """The message whose pieces are arriving on one connection."""
+    """The message whose pieces arrive at present on one connection."""
 
     def __init__(self) -> None:
-        self._head: tuple[str, str] | None = None
+        self._header: tuple[str, str] | None = None
         self._pieces: list[str] = []
 
     def add(self, payload: str) -> bytes | None:
-        """Take the next payload; gives the packed data when it is whole.
+        """Add the next payload, and return the packed data once it is complete.
 
-        Raises ValueError for what `cut` did not make. What was begun and is not gone on with is
-        dropped.
+        A message that another one interrupts is dropped.
+
+        Raises:
+            ValueError: The payload is none that `cut` makes, or comes without those before it.
         """
         name, count, number, piece = payload.split(" ", 3)
         if int(number) == 0:
-            self._head, self._pieces = (name, count), []
-        elif self._head != (name, count) or len(self._pieces) != int(number):
+            self._header, self._pieces = (name, count), []
+        elif self._header != (name, count) or len(self._pieces) != int(number):
             raise ValueError("A piece without those before it.")
         self._pieces.append(piece)
         if len(self._pieces) > _MAX_PIECES:
-            self._head, self._pieces = None, []
+            self._header, self._pieces = None, []
             raise ValueError("A message with too many pieces.")
         if len(self._pieces) < int(count):
             return None
         text = "".join(self._pieces)
-        self._head, self._pieces = None, []
+        self._header, self._pieces = None, []
         return b64decode(text, validate=True)

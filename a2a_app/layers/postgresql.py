@@ -1,4 +1,4 @@
-"""A channel layer on PostgreSQL's LISTEN and NOTIFY: nothing to install beside the database."""
+"""A channel layer on PostgreSQL's LISTEN and NOTIFY, which needs no server but the database."""
 
 import asyncio
 from contextlib import suppress
@@ -15,27 +15,28 @@ from a2a_app.layers.connection import FAILURES
 from a2a_app.layers.loop_state import LoopState
 from a2a_app.layers.payloads import Message, pack
 
-# What no other side tells us of, such as a firewall that forgot the connection, is noticed so.
+# They detect a connection that neither side has closed, such as one that a firewall forgot.
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 class PostgreSQLChannelLayer(BaseChannelLayer):
     """Groups and process-specific channels, over one connection for each event loop.
 
-    At most once, as all channel layers: what is sent while a connection is lost is not heard over
-    it. Sending, and joining a group, raises while the database is away; receiving goes on waiting.
+    A message is delivered at most once, as by every channel layer. Messages that are sent while a
+    connection is lost do not reach it. While the database is away, sending and joining a group
+    raise, and receiving waits.
 
-    A channel without "!" in its name is refused with NotImplementedError. Whoever reads it, one
-    reader must get each message, and a notification goes to all who listen.
+    A channel without "!" in its name is refused with NotImplementedError. Only one of its readers,
+    in whichever process, may get each message, but a notification reaches everyone who listens.
 
     Args:
-        database: Which of DATABASES to connect to. LISTEN does not pass a pooler such as
-            pgbouncer in transaction mode: name a direct connection here.
-        prefix: Sets apart layers that share a database.
-        expiry: After how many seconds an unread message is dropped.
-        group_expiry: After how many seconds without another `group_add` a channel leaves a group.
-        capacity: How many unread messages a channel holds; more are dropped. `send` raises
-            ChannelFull where it can know: for a channel of its own event loop.
+        database: The alias in DATABASES to connect to. LISTEN does not work through a pooler such
+            as pgbouncer in transaction mode, so name a direct connection here.
+        prefix: Separates layers that share a database.
+        expiry: Seconds after which an unread message is dropped.
+        group_expiry: Seconds without another `group_add` after which a channel leaves a group.
+        capacity: How many unread messages a channel holds; further ones are dropped. `send` raises
+            ChannelFull where it can know this, which is for channels of its own event loop.
         channel_capacity: Other capacities, by pattern of the channel's name.
     """
 
@@ -52,12 +53,12 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         channel_capacity: dict[Any, int] | None = None,
     ) -> None:
         super().__init__(expiry=expiry, capacity=capacity)
-        # Channels says dict and reads pairs.
+        # Channels annotates a dict, and reads pairs.
         self.channel_capacity = self.compile_capacities(channel_capacity or {})  # type: ignore[assignment]
         self.group_expiry = group_expiry
         self.database = database
         self.prefix = prefix
-        self._stations: dict[asyncio.AbstractEventLoop, LoopState] = {}
+        self._states: dict[asyncio.AbstractEventLoop, LoopState] = {}
         if database not in connections or connections[database].vendor != "postgresql":
             raise ImproperlyConfigured(
                 f"CONFIG['database'] of PostgreSQLChannelLayer is {database!r}, which is no "
@@ -65,85 +66,97 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
             )
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Name a new channel of this event loop; it hears from now on, if the database is there."""
-        station = self._station()
+        """Return the name of a new channel of this event loop.
+
+        The channel gets messages from now on, or once the database answers.
+        """
+        state = self._state()
         with suppress(*FAILURES):
-            await station.line.ready()
-        return f"{prefix.rstrip('.')}.{station.client}!{uuid4().hex}"
+            await state.connection.ready()
+        return f"{prefix.rstrip('.')}.{state.client}!{uuid4().hex}"
 
     async def send(self, channel: str, message: Message) -> None:
-        """Send to a process-specific channel.
+        """Send a message to a process-specific channel.
 
-        Raises ChannelFull, MessageTooLarge, and psycopg.Error or OSError.
+        Raises:
+            ChannelFull: It is a channel of this event loop, and is full.
+            MessageTooLarge: The message has more than 4 MiB.
+            psycopg.Error, OSError: The database is away.
         """
         self.require_valid_channel_name(channel)
         client = self._client(channel)
         data = pack(channel, message)
-        station = self._station()
-        if client == station.client:
-            station.deliver(channel, data)
+        state = self._state()
+        if client == state.client:
+            state.deliver(channel, data)
         else:
-            await station.notify(self._name("client", client), data)
+            await state.notify(self._name("client", client), data)
 
     async def receive(self, channel: str) -> Message:
-        """Give the next message of a channel of this event loop, however long that takes."""
+        """Wait for the next message of a channel of this event loop and return it."""
         self.require_valid_channel_name(channel)
-        return await self._home(channel).mailboxes.take(channel)
+        return await self._state_of(channel).queues.take(channel)
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Return when the channel hears what is sent to the group from now on.
+        """Add a channel of this event loop to a group; return when it misses no later message.
 
-        The channel is one of this event loop. It is no member after psycopg.Error or OSError.
+        Raises:
+            psycopg.Error, OSError: The database is away, and the channel is not in the group.
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        await self._home(channel).join(self._name("group", group), channel)
+        await self._state_of(channel).join(self._name("group", group), channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take the channel out of the group, if it is in it."""
+        """Remove a channel from a group, if it is in it."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        self._station().leave(self._name("group", group), channel)
+        self._state().leave(self._name("group", group), channel)
 
     async def group_send(self, group: str, message: Message) -> None:
-        """Send to every channel in the group.
+        """Send a message to every channel in a group.
 
-        Raises MessageTooLarge, and psycopg.Error or OSError.
+        Raises:
+            MessageTooLarge: The message has more than 4 MiB.
+            psycopg.Error, OSError: The database is away.
         """
         self.require_valid_group_name(group)
-        await self._station().notify(self._name("group", group), pack("", message))
+        await self._state().notify(self._name("group", group), pack("", message))
 
     async def flush(self) -> None:
         """Forget this event loop's messages and groups, and close its connection."""
-        await self._station().flush()
+        await self._state().flush()
 
-    def _station(self) -> LoopState:
+    def _state(self) -> LoopState:
+        """Return the state of the running event loop."""
         loop = asyncio.get_running_loop()
-        station = self._stations.get(loop)
-        if station is None:
-            # What belongs to an event loop is of no use after it, and it says no goodbye.
-            for ended in [each for each in list(self._stations) if each.is_closed()]:
-                self._stations.pop(ended, None)
-            station = self._stations[loop] = LoopState(
+        state = self._states.get(loop)
+        if state is None:
+            # The state of an event loop is of no use after it, and nothing tells of its end.
+            for closed in [each for each in list(self._states) if each.is_closed()]:
+                self._states.pop(closed, None)
+            state = self._states[loop] = LoopState(
                 self._connect,
                 lambda client: self._name("client", client),
                 self.get_capacity,
                 expiry=self.expiry,
                 group_expiry=self.group_expiry,
             )
-        return station
+        return state
 
-    def _home(self, channel: str) -> LoopState:
-        station = self._station()
-        if self._client(channel) != station.client:
+    def _state_of(self, channel: str) -> LoopState:
+        """Return the state of the running event loop, which must be the channel's own."""
+        state = self._state()
+        if self._client(channel) != state.client:
             raise NotImplementedError(
-                f"{channel} is no channel of this event loop: only what new_channel() gave here "
-                "can be received on here, and join groups."
+                f"{channel} is no channel of this event loop. Only a channel that new_channel() "
+                "returned here can be received on here, and can join groups."
             )
-        return station
+        return state
 
     @staticmethod
     def _client(channel: str) -> str:
+        """Return the name of the event loop that a channel belongs to."""
         process, mark, _ = channel.partition("!")
         if not mark:
             raise NotImplementedError(
@@ -152,16 +165,16 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         return process.rpartition(".")[2]
 
     def _name(self, kind: str, name: str) -> str:
-        """Name a PostgreSQL channel, which may have 63 bytes."""
+        """Return the name of a PostgreSQL channel; it may have at most 63 bytes."""
         digest = blake2b(f"{self.prefix} {kind} {name}".encode(), digest_size=20)
         return f"channels_{digest.hexdigest()}"
 
     async def _connect(self) -> "psycopg.AsyncConnection[Any]":
-        """Open a connection of our own, with the parameters of Django's."""
+        """Open a connection of our own, with Django's parameters."""
         params = connections[self.database].get_connection_params()
-        # They are for Django's cursors, which are synchronous.
+        # These are for Django's cursors, which are synchronous.
         for name in ("cursor_factory", "context"):
             params.pop(name, None)
-        # Statements here are several in one, which cannot be prepared.
+        # Several statements are sent as one, and such a one cannot be prepared.
         params["prepare_threshold"] = None
         return await psycopg.AsyncConnection.connect(**{**KEEPALIVES, **params}, autocommit=True)

@@ -1,4 +1,4 @@
-"""Layer 2, the operations (section 3): what can be asked of an agent, whatever the binding."""
+"""The operations of the protocol (section 3), which are the same through every binding."""
 
 from a2a_app.operations.call import Call
 from a2a_app.operations.table import OPERATIONS, Operation

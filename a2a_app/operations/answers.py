@@ -1,4 +1,4 @@
-"""Answers: what agents say at once, without a task (section 3.1.1)."""
+"""The messages with which agents answer at once, without a task (section 3.1.1)."""
 
 import logging
 from typing import Any
@@ -22,58 +22,68 @@ logger = logging.getLogger(__name__)
 
 
 async def answer(call: Call, message: Message, key: MessageKey | None = None) -> Message | None:
-    """Ask the agent for an answer without a task; None where it wants a task.
+    """Ask the agent for an answer without a task, and store both messages in the conversation.
 
-    Both messages are kept in the conversation. Raises InternalError where the agent raised,
-    PermissionDenied where that is what it raised, InvalidAgentResponseError where what it gave is
-    no message, and AlreadySentError where another was quicker to answer the message of this key.
+    Args:
+        call: The agent, and the caller.
+        message: The client's message.
+        key: The key that the message is remembered by; None if it may be sent again.
+
+    Returns:
+        The agent's message, or None if the agent wants a task.
+
+    Raises:
+        InternalError: The agent raised.
+        PermissionDenied: The agent raised this error.
+        InvalidAgentResponseError: The agent returned something that is no message.
+        AlreadySentError: A message under the same key was answered in the meantime.
     """
     if type(call.agent).answer is Agent.answer:
         return None
     try:
-        given = await call.agent.answer(message)
+        result = await call.agent.answer(message)
     except (protocol.A2AError, PermissionDenied):
         raise
-    # An agent may raise anything; the client gets no more than a reference.
+    # An agent may raise anything. The client gets no more than a reference.
     except (Exception, SystemExit):
         reference = str(uuid4())
         logger.exception("The agent %r failed to answer; reference %s.", call.agent.slug, reference)
         raise protocol.InternalError(f"The agent failed. Reference: {reference}") from None
-    if given is None:
+    if result is None:
         return None
-    said = _as_message(given, message.context_id)
-    # Shielded: of what is kept half, the other half would be left behind.
-    return await shield(_keep(call, message, said, key), refusals=(protocol.A2AError, Refused))
+    reply = _as_message(result, message.context_id)
+    # Shielded: if it were cancelled half-way, files would be left behind.
+    return await shield(_store(call, message, reply, key), refusals=(protocol.A2AError, Refused))
 
 
-async def _keep(call: Call, message: Message, said: Message, key: MessageKey | None) -> Message:
-    """Keep both messages; gives the answer as it is kept."""
+async def _store(call: Call, message: Message, reply: Message, key: MessageKey | None) -> Message:
+    """Store both messages, and return the agent's as it is stored."""
     try:
-        async with StoredAttachments([message, said], owner=call.scope.owner) as kept:
-            received, answered = kept.items
+        async with StoredAttachments([message, reply], owner=call.scope.owner) as attachments:
+            stored_message, stored_reply = attachments.items
             await database.run(
                 record,
                 call.scope,
                 message.context_id,
-                received,
-                answered,
+                stored_message,
+                stored_reply,
                 key=key,
-                files=kept.keys,
+                files=attachments.keys,
             )
     except UnknownFileError as unknown:
         if unknown.item is message:
             raise no_such_file(unknown) from None
         raise protocol.InvalidAgentResponseError(str(unknown)) from None
-    return answered
+    return stored_reply
 
 
-def _as_message(given: Any, context_id: str) -> Message:
-    match given:
+def _as_message(result: Any, context_id: str) -> Message:
+    match result:
         case Message():
-            return given.model_copy(update={"context_id": context_id, "task_id": ""})
+            return result.model_copy(update={"context_id": context_id, "task_id": ""})
         case str() | Part():
-            return agent_message(given, context_id=context_id)
+            return agent_message(result, context_id=context_id)
         case _:
             raise protocol.InvalidAgentResponseError(
-                f"The agent answered with {type(given).__name__}, which is no message."
+                f"The agent answered with {type(result).__name__}, which is no message."
             )

@@ -1,4 +1,4 @@
-"""Call: one use of an operation."""
+"""The call of an operation, and its caller."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,60 +13,64 @@ from a2a_app.models.owners import Scope, owner_in
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks."""
+    """The caller of an operation, as an authenticator has identified it."""
 
     owner: str
-    """The caller's own name, of any length; empty: nobody known."""
+    """The caller's own name, of any length; empty for an unknown caller."""
     user_id: int | str | None = None
-    """The Django user's primary key, where there is one."""
+    """The Django user's primary key, if there is one."""
     identity: Any = field(default=None, compare=False)
-    """What the authenticator gave: a Django user, or whatever stands for the caller."""
+    """The object that the authenticator returned, such as a Django user."""
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nobody knows who asks."""
+        """Whether the caller is unknown."""
         return not self.owner
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of an operation: of which agent, by whom, and with which service parameters."""
+    """One call of an operation: the agent, the caller and the service parameters."""
 
     agent: Agent
     caller: Caller
     tenant: str = ""
-    """The tenant that the client named, where the project resolves them (section 4.4.6)."""
+    """The tenant that the client named, if the project resolves tenants (section 4.4.6)."""
     tenant_key: str = ""
-    """What keeps that tenant's tasks apart from all others'."""
+    """The key of that tenant, which separates its tasks from all others."""
     extensions: tuple[str, ...] = ()
     """The agent's extensions that the client activated (section 4.6)."""
     last_event_id: str = ""
-    """Where a stream that broke off is to go on: the number of the last event that was seen."""
+    """The number of the last event that the client has seen, if its stream broke off."""
     idempotency_key: str = ""
-    """What a message is known by, so that it is not taken twice."""
+    """The client's key for a message, under which it may send the message again."""
     push_payload: str = ""
-    """What webhooks of this caller get, by its name in `push.payloads`; empty: events."""
-    served: Callable[[], ServedAt] = ServedAt
-    """Gives how the agent is served, for its card; few operations ask."""
-
+    """The name in `push.payloads` of the format for this caller's webhooks; empty for events."""
+    served_at: Callable[[], ServedAt] = ServedAt
+    """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str
-    """Gives the scheme and host that the client reaches, for the links to files."""
+    """Returns the scheme and host that the client uses, for the links to files."""
 
     @property
     def links(self) -> Links:
-        """What puts links to the caller's files into what goes out."""
+        """The links to the caller's files."""
         return Links(self.scope.owner, self.base_url)
 
     @property
     def scope(self) -> Scope:
-        """What the caller may see."""
+        """The tasks that the caller may see."""
         return Scope(self.agent.slug, owner_in(self.tenant_key, self.caller.owner))
 
 
 def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:
-    """Give those of the card's extensions that the client asked for (section 4.6.3).
+    """Return the URIs of the agent's extensions that a client activates (section 4.6.3).
 
-    Raises ExtensionSupportRequiredError where one that the agent requires is missing.
+    Args:
+        agent: The agent, whose card declares its extensions.
+        asked_for: The URIs that the client named.
+
+    Raises:
+        ExtensionSupportRequiredError: The client did not name one that the agent requires.
     """
     declared = declared_extensions(agent)
     for extension in declared:
@@ -76,4 +80,4 @@ def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:
                 f"{protocol.EXTENSIONS_HEADER}.",
                 uri=extension.uri,
             )
-    return tuple(each.uri for each in declared if each.uri in asked_for)
+    return tuple(extension.uri for extension in declared if extension.uri in asked_for)

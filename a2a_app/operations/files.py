@@ -1,4 +1,4 @@
-"""Files: the bytes of parts that are too large to stand in them (section 4.1.6)."""
+"""Files: the bytes of parts that are too large to be sent in them (section 4.1.6)."""
 
 from a2a_app import protocol
 from a2a_app.files.links import TENANT, TOKEN, ExpiredError, file_of_token
@@ -32,16 +32,17 @@ class LinkExpiredError(protocol.InvalidRequestError):
 
 
 async def get_file(caller: Caller, token: str, tenant: str = "") -> OpenedFile:
-    """Open the file that a link leads to, for the owner it was made for.
+    """Open the file of a link, which must have been made for the caller.
 
     Args:
-        caller: Who asks.
-        token: What the link ends with.
-        tenant: The key of the tenant that the link names; nobody has checked it.
+        caller: The caller, who must be the owner of the file.
+        token: The last segment of the link.
+        tenant: The key of the tenant that the link names. It need not be checked before, because
+            the token is valid for one owner only.
 
     Raises:
-        LinkExpiredError: It was good once, which only the owner gets to know.
-        LinkNotFoundError: There is no such file, or it is another's.
+        LinkExpiredError: The link is too old. Only the owner is told so.
+        LinkNotFoundError: There is no such file, or it is another owner's.
     """
     try:
         owner = owner_in(tenant, caller.owner)
@@ -53,6 +54,6 @@ async def get_file(caller: Caller, token: str, tenant: str = "") -> OpenedFile:
 
 
 def no_such_file(unknown: UnknownFileError) -> InvalidParamsError:
-    """Give the error of a client's message that names a file which is not there, or not theirs."""
+    """Return the error for a message that names a file which is missing or another owner's."""
     field = f"message.parts[{unknown.part_index}].url"
     return InvalidParamsError.of(field, "names a file that there is not, or is not yours")

@@ -1,4 +1,4 @@
-"""SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2): one way in for both (R13)."""
+"""SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2), on one path (R13)."""
 
 from a2a_app import database, protocol, runners
 from a2a_app.concurrency.event_loop import shield
@@ -8,7 +8,13 @@ from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
-from a2a_app.operations.streams import Stream, StreamItem, task_item
+from a2a_app.operations.streams import (
+    Stream,
+    StreamStart,
+    message_stream,
+    open_stream,
+    start_with_task,
+)
 from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.replay import Replay
@@ -19,22 +25,29 @@ from a2a_app.store.updates import MessageKey, MessageReceived, Webhook
 from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id, open_context
 from a2a_app.store.writes.writer import write
 
-MAX_ID = 255
+MAX_ID_CHARACTERS = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
 
 
 async def send_message(
     call: Call, params: SendMessageRequest, key: MessageKey | None = None
 ) -> SendMessageResponse:
-    """Send a message and give what became of it: the task, or the agent's message.
+    """Send a message, and return the task or the message that answers it.
 
-    Waits until the task has ended or waits for the client, unless `returnImmediately` is set.
-    Raises AlreadySentError where one was stored under the same key.
+    Unless `returnImmediately` is set, this waits until the task ends or waits for the client.
+
+    Args:
+        call: The agent, and the caller.
+        params: The message, and how it is to be answered.
+        key: The key that the message is remembered by; None if it may be sent again.
+
+    Raises:
+        AlreadySentError: A message was stored under the same key.
     """
     message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (said := await answer(call, message, key)):
-        return SendMessageResponse(message=said)
+    if not message.task_id and (reply := await answer(call, message, key)):
+        return SendMessageResponse(message=reply)
     head, received = await _prepare(call, params, message, key)
     length = configuration.history_length
     if configuration.return_immediately:
@@ -44,52 +57,53 @@ async def send_message(
         task = await _accept_and_wait(head, received, length)
     if task is None:
         task_id = str(head.task_id)
-        found = await database.run(read_snapshot, call.scope, task_id, history_length=length)
-        task = found.task
+        snapshot = await database.run(read_snapshot, call.scope, task_id, history_length=length)
+        task = snapshot.task
     return SendMessageResponse.of(task=task)
 
 
 async def send_streaming_message(
     call: Call, params: SendMessageRequest, key: MessageKey | None = None
 ) -> Stream:
-    """Send a message and stream what becomes of it.
+    """Send a message, and stream the task or the message that answers it.
 
-    Yields the task and then its events, until it ends or waits for the client with this message's
-    turn over; or nothing but the agent's message. Raises AlreadySentError where one was stored
-    under the same key.
+    The stream has the task and then its events, until the task ends, or until it waits for the
+    client and this message's turn is over. If the agent answers without a task, the stream has its
+    message and nothing else. The arguments and errors are those of `send_message`.
     """
     message = _checked(call, params)
-    configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (said := await answer(call, message, key)):
-        yield [StreamItem(None, protocol.StreamResponse(message=said).to_json())]
-        return
+    if not message.task_id and (reply := await answer(call, message, key)):
+        return message_stream(reply)
     head, received = await _prepare(call, params, message, key)
-    length = configuration.history_length
-    # A stream lives for hours: it must not keep what it no longer needs.
-    del params, message, configuration
-    async with _follower(head) as follower:
-        appended = await _accept(head, received)
-        if head.seq == 0:
-            # So a stream begins with the first event, however quick the agent is.
-            task = Replay(appended).task(history_length=length)
-            found = Snapshot(task, position_after(appended))
-            del task
-        else:
-            task_id = str(head.task_id)
-            found = await database.run(read_snapshot, call.scope, task_id, history_length=length)
-        yield [task_item(found)]
-        position, turn = found.position, appended.head.turn
-        del call, head, received, appended, found
-        async for events in follower.follow(position, Until(turn)):
-            yield [StreamItem(event.seq, event.body) for event in events]
+    length = params.configuration.history_length if params.configuration else None
+    return await open_stream(_follower(head), _accept_and_start(call, head, received, length))
+
+
+async def _accept_and_start(
+    call: Call, head: TaskHead, received: MessageReceived, history_length: int | None
+) -> StreamStart:
+    """Accept a message, and return the start of its stream."""
+    appended = await _accept(head, received)
+    if head.seq == 0:
+        # Not read: the stream has to begin with the first event, however quick the agent is.
+        task = Replay(appended).task(history_length=history_length)
+        snapshot = Snapshot(task, position_after(appended))
+    else:
+        snapshot = await database.run(
+            read_snapshot, call.scope, str(head.task_id), history_length=history_length
+        )
+    return start_with_task(snapshot, Until(appended.head.turn))
 
 
 async def _accept_and_wait(
     head: TaskHead, received: MessageReceived, history_length: int | None
 ) -> protocol.Task | None:
-    """Accept a message and wait for its answer; the follower listens before there is one.
+    """Accept a message, and wait until its task ends or waits for the client.
 
-    Gives the task, where all that is in it was heard meanwhile.
+    The follower listens before the message is stored, and so misses no event.
+
+    Returns:
+        The task, if it can be made of the events that came in the meantime; else None.
     """
     async with _follower(head) as follower:
         appended = await _accept(head, received)
@@ -104,19 +118,21 @@ async def _accept_and_wait(
 
 
 def _follower(head: TaskHead) -> Follower:
-    """Follow a task that a message is about to be stored for."""
-    # The turn of a task that is at work comes after one that may run anywhere.
+    """Return a follower of a task that a message is about to be stored for."""
+    # If the task is not idle, another turn comes first, and that one may run on another process.
     return Follower(head.task_id, at_hand=runners.current().runs_here and head.is_idle)
 
 
 def _checked(call: Call, params: SendMessageRequest) -> Message:
-    """Refuse what would not be answered, and give the message with the contextId it belongs to."""
+    """Check a message, and return it with the id of its context, which may be a new one."""
     message = params.message
     if message.role is not protocol.Role.USER:
         raise InvalidParamsError.of("message.role", "must be ROLE_USER: clients speak for users")
     for name, value in (("messageId", message.message_id), ("contextId", message.context_id)):
-        if len(value) > MAX_ID:
-            raise InvalidParamsError.of(f"message.{name}", f"must not be longer than {MAX_ID}")
+        if len(value) > MAX_ID_CHARACTERS:
+            raise InvalidParamsError.of(
+                f"message.{name}", f"must not be longer than {MAX_ID_CHARACTERS}"
+            )
     check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
@@ -126,7 +142,10 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
 async def _prepare(
     call: Call, params: SendMessageRequest, message: Message, key: MessageKey | None
 ) -> tuple[TaskHead, MessageReceived]:
-    """Find the task that the message is for, or make a new one, not stored yet."""
+    """Return the head of the task that a message is for, and the update that stores the message.
+
+    A new task is not stored yet.
+    """
     configuration = params.configuration or protocol.SendMessageConfiguration()
     webhook = await _webhook(call, configuration.task_push_notification_config)
     head = await _head(call, message, begins_context=not params.message.context_id)
@@ -142,20 +161,20 @@ async def _prepare(
 
 
 async def _webhook(
-    call: Call, wanted: protocol.TaskPushNotificationConfig | None
+    call: Call, config: protocol.TaskPushNotificationConfig | None
 ) -> Webhook | None:
-    """Check the configuration that comes with a message (section 3.2.2)."""
-    if wanted is None:
+    """Check the push notification configuration of a message (section 3.2.2)."""
+    if config is None:
         return None
     if not call.agent.push_notifications:
         raise protocol.PushNotificationNotSupportedError
-    return await checked_webhook(call, wanted, path=WEBHOOK_PATH)
+    return await checked_webhook(call, config, path=WEBHOOK_PATH)
 
 
 async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
-    """Store the message and the order to answer it (R6), and have it answered."""
+    """Store a message and the order to answer it (R6), and have it answered."""
     try:
-        # Shielded: a client that leaves now has sent its message all the same.
+        # Shielded: the message is sent, even if its client leaves now.
         return await shield(_store_and_start(head, received), refusals=Refused)
     except TaskEndedError as ended:
         raise protocol.UnsupportedOperationError(
@@ -168,13 +187,14 @@ async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
 
 
 async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appended:
+    """Store a message, and tell the runner."""
     runner = runners.current()
     with runner.reserve_slot() as worker_slot:
         try:
             appended = await write(head, received, enqueue=runner.enqueue, worker_slot=worker_slot)
         except database.AWAY:
             if worker_slot is not None:
-                # The connection may have broken after the commit: then the turn is ours.
+                # The connection may have broken after the commit. In that case the turn is ours.
                 runner.recover(head.task_id, worker_slot)
             raise
         await runner.start(head.task_id, appended.claim)
@@ -182,15 +202,16 @@ async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appende
 
 
 async def _head(call: Call, message: Message, *, begins_context: bool) -> TaskHead:
+    """Return the head of the task that a message names, or that of a new task."""
     if message.task_id:
         return await database.run(_head_of_existing, call, message)
-    # A contextId that was made just now is nobody's yet: its context is stored with the task.
-    key = None
+    # A context with a new id is stored together with the task.
+    context_key = None
     if not begins_context:
-        key = await database.run(open_context, call.scope, message.context_id)
+        context_key = await database.run(open_context, call.scope, message.context_id)
     return TaskHead(
         task_id=new_task_id(),
-        context_key=key or new_context_key(),
+        context_key=context_key or new_context_key(),
         context_id=message.context_id,
         agent=call.agent.slug,
         owner=call.scope.owner,

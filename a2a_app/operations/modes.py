@@ -1,37 +1,39 @@
-"""Modes: the media types that an agent takes (sections 3.1.1, 4.4.1 and 4.4.5)."""
+"""The media types that an agent accepts (sections 3.1.1, 4.4.1 and 4.4.5)."""
 
 from itertools import chain
 
 from a2a_app.agents import Agent
 from a2a_app.protocol import ContentTypeNotSupportedError, Message, Part
 
-# Characters of a media type that an error repeats.
-SHOWN = 100
+# How much of a media type an error repeats.
+MAX_REPEATED_CHARACTERS = 100
 
 
 def check_modes(agent: Agent, message: Message) -> None:
-    """Refuse a message with a part that neither the agent nor any of its skills takes.
+    """Check that the agent, or one of its skills, accepts every part of a message.
 
-    Raises ContentTypeNotSupportedError, which names the part, its media type, and those taken.
+    Raises:
+        ContentTypeNotSupportedError: One part is not accepted. The error names the part, its media
+            type, and those that are accepted.
     """
     for index, part in enumerate(message.parts):
-        given = media_type_of(part)
-        if given and not any(_fits(given, mode) for mode in _taken(agent)):
-            taken = ", ".join(dict.fromkeys(_taken(agent)))
-            given = given[:SHOWN]
+        media_type = media_type_of(part)
+        if media_type and not any(_matches(media_type, mode) for mode in _accepted(agent)):
+            accepted = ", ".join(dict.fromkeys(_accepted(agent)))
+            media_type = media_type[:MAX_REPEATED_CHARACTERS]
             raise ContentTypeNotSupportedError(
-                f"Part {index + 1} of the message is {given}; the agent takes {taken}.",
+                f"Part {index + 1} of the message is {media_type}; the agent takes {accepted}.",
                 part_index=str(index),
-                media_type=given,
-                supported=taken,
+                media_type=media_type,
+                supported=accepted,
             )
 
 
 def media_type_of(part: Part) -> str:
-    """Give a part's media type, in lower case and without parameters; empty: nobody says.
+    """Return a part's media type, in lower case and without parameters; empty if unknown.
 
-    Text is text/plain and data application/json unless the part says otherwise. A file that says
-    nothing may be anything.
+    Text is text/plain and data is application/json, unless the part says otherwise. A file without
+    a media type may be anything.
     """
     if part.media_type:
         return part.media_type.partition(";")[0].strip().lower()
@@ -40,13 +42,15 @@ def media_type_of(part: Part) -> str:
     return "application/json" if part.has_data else ""
 
 
-def _taken(agent: Agent) -> chain[str]:
-    # A skill's own modes stand in for the agent's, and nobody knows which skill it will be.
+def _accepted(agent: Agent) -> chain[str]:
+    # A skill's own modes replace the agent's, and it is not known yet which skill will be used.
     skills = (*agent.skills, *agent.extended_skills)
     return chain(agent.input_modes, *(skill.input_modes for skill in skills))
 
 
-def _fits(given: str, mode: str) -> bool:
+def _matches(media_type: str, mode: str) -> bool:
     mode = mode.partition(";")[0].strip().lower()
-    kind, _, subtype = mode.partition("/")
-    return mode in (given, "*/*") or (subtype == "*" and given.startswith(f"{kind}/"))
+    main_type, _, subtype = mode.partition("/")
+    return mode in (media_type, "*/*") or (
+        subtype == "*" and media_type.startswith(f"{main_type}/")
+    )

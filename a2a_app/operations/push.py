@@ -7,79 +7,68 @@ from a2a_app.push.targets import TargetError, check_url, resolve
 from a2a_app.store import webhooks
 from a2a_app.store.updates import Webhook
 
-MAX_ID = 255
+MAX_CHARACTERS = 255
 
 
 async def create_push_config(
     call: Call, params: TaskPushNotificationConfig
 ) -> TaskPushNotificationConfig:
-    """Have a task's events sent to a webhook from now on.
+    """Send a task's events to a webhook from now on.
 
-    A configuration with the id of one that the task has takes its place.
+    A configuration replaces the one that the task has under the same id.
     """
     if not params.task_id:
         raise InvalidParamsError.of("taskId", "is required")
     webhook = await checked_webhook(call, params)
-    return _of_tenant(call, await database.run(webhooks.create, call.scope, webhook))
+    return _with_tenant(call, await database.run(webhooks.create, call.scope, webhook))
 
 
 async def get_push_config(
     call: Call, params: protocol.GetTaskPushNotificationConfigRequest
 ) -> TaskPushNotificationConfig:
-    """Give a configuration, without its secrets."""
-    found = await database.run(webhooks.get, call.scope, params.task_id, params.id)
-    return _of_tenant(call, found)
+    """Return a configuration, without its secrets."""
+    config = await database.run(webhooks.get, call.scope, params.task_id, params.id)
+    return _with_tenant(call, config)
 
 
 async def list_push_configs(
     call: Call, params: protocol.ListTaskPushNotificationConfigsRequest
 ) -> protocol.ListTaskPushNotificationConfigsResponse:
-    """Give a page of a task's configurations, without their secrets."""
-    found = await database.run(webhooks.page, call.scope, params)
-    return found.model_copy(
-        update={"configs": [_of_tenant(call, config) for config in found.configs]}
+    """Return a page of a task's configurations, without their secrets."""
+    page = await database.run(webhooks.page, call.scope, params)
+    return page.model_copy(
+        update={"configs": [_with_tenant(call, config) for config in page.configs]}
     )
 
 
 async def delete_push_config(
     call: Call, params: protocol.DeleteTaskPushNotificationConfigRequest
 ) -> protocol.Model:
-    """Send nothing more to a webhook; to delete what is not there changes nothing."""
+    """Send nothing more to a webhook; one that is deleted already may be deleted again."""
     await database.run(webhooks.delete, call.scope, params.task_id, params.id)
     return protocol.Model()
 
 
-def _of_tenant(call: Call, config: TaskPushNotificationConfig) -> TaskPushNotificationConfig:
-    """Name the tenant as the client does, which has it from the card (section 4.3.1)."""
+def _with_tenant(call: Call, config: TaskPushNotificationConfig) -> TaskPushNotificationConfig:
+    """Name the tenant as the client did, which has the name from the card (section 4.3.1)."""
     return config.model_copy(update={"tenant": call.tenant})
 
 
 async def checked_webhook(
     call: Call, config: TaskPushNotificationConfig, *, path: str = ""
 ) -> Webhook:
-    """Check a configuration, and that its host may be sent to.
+    """Check a configuration and the host of its URL, and return it ready to be stored.
 
     Args:
-        call: Who wants it.
-        config: What is wanted.
-        path: Where in the parameters it stands, with a dot at its end, to name a bad field.
+        call: The call that asks for it.
+        config: The configuration.
+        path: The path of the configuration in the parameters, with a dot at its end. Errors name
+            fields by it.
 
-    Raises InvalidParamsError, naming the field.
+    Raises:
+        InvalidParamsError: A field is wrong, or requests to the host are not allowed.
     """
-    authentication = config.authentication or protocol.AuthenticationInfo.model_construct(scheme="")
-    values = {
-        "id": config.id,
-        "token": config.token,
-        "authentication.scheme": authentication.scheme,
-        "authentication.credentials": authentication.credentials,
-    }
-    for name, value in values.items():
-        # They become headers: a line break would make more headers of one.
-        if name != "id" and not (value.isascii() and value.isprintable()):
-            raise InvalidParamsError.of(f"{path}{name}", "must be printable ASCII")
-    for name in ("id", "authentication.scheme"):
-        if len(values[name]) > MAX_ID:
-            raise InvalidParamsError.of(f"{path}{name}", f"must not be longer than {MAX_ID}")
+    _check_fields(config, path)
     try:
         parts = check_url(config.url)
         await resolve(parts)
@@ -91,3 +80,22 @@ async def checked_webhook(
         payload=call.push_payload,
         base_url=call.base_url(),
     )
+
+
+def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:
+    authentication = config.authentication or protocol.AuthenticationInfo.model_construct(scheme="")
+    values = {
+        "id": config.id,
+        "token": config.token,
+        "authentication.scheme": authentication.scheme,
+        "authentication.credentials": authentication.credentials,
+    }
+    for name, value in values.items():
+        # These become headers, and a line break would add further headers.
+        if name != "id" and not (value.isascii() and value.isprintable()):
+            raise InvalidParamsError.of(f"{path}{name}", "must be printable ASCII")
+    for name in ("id", "authentication.scheme"):
+        if len(values[name]) > MAX_CHARACTERS:
+            raise InvalidParamsError.of(
+                f"{path}{name}", f"must not be longer than {MAX_CHARACTERS}"
+            )

@@ -22,14 +22,18 @@ FIRST = StreamItem(1, json.dumps({"task": {"id": "1", "status": {"state": "TASK_
 
 
 async def breaks_off(call: Call, params: Params) -> Stream:
+    return _broken_stream()
+
+
+async def _broken_stream() -> Stream:
     yield [FIRST]
     raise RuntimeError("the password is hunter2")
 
 
-async def last_frame(form: Responder, caplog: pytest.LogCaptureFixture) -> list[str]:
+async def last_frame(responder: Responder, caplog: pytest.LogCaptureFixture) -> list[str]:
     call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
     operation = Operation("Broken", Params, streaming=breaks_off)
-    response = await form.perform(operation, call, {})
+    response = await responder.perform(operation, call, Params())
     assert isinstance(response, StreamingHttpResponse)
     frames = [bytes(frame).decode() async for frame in response]
     assert len(frames) == 2

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from a2a_app.agents import Agent, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.messages import send_message, send_streaming_message
+from a2a_app.operations.streams import Stream
 from a2a_app.operations.tasks import cancel_task, get_task, subscribe_to_task
 from a2a_app.protocol import (
     CancelTaskRequest,
@@ -72,9 +73,9 @@ def _params(
     )
 
 
-async def _items(stream: Any) -> AsyncIterator[dict[str, Any]]:
+async def _items(opening: Awaitable[Stream]) -> AsyncIterator[dict[str, Any]]:
     async with asyncio.timeout(SECONDS):
-        async for batch in stream:
+        async for batch in await opening:
             for item in batch:
                 yield json.loads(item.body)
 

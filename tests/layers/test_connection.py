@@ -127,8 +127,8 @@ async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.Mon
         async def connect() -> "psycopg.AsyncConnection[Any]":
             return await psycopg.AsyncConnection.connect(host="127.0.0.1", port=port)
 
-        line = NotifyConnection(connect, list, lambda name, payload: None)
+        connection = NotifyConnection(connect, list, lambda name, payload: None)
         for _ in range(2):
             with pytest.raises(TimeoutError, match=r"not answered for 0\.1 seconds"):
-                await line.ready()
-        await line.close()
+                await connection.ready()
+        await connection.close()

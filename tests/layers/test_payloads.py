@@ -1,4 +1,4 @@
-"""A message in pieces, and mailboxes that nobody empties: nothing wrong gets through or stays."""
+"""A message in pieces, and queues that nobody reads: nothing wrong gets through or stays."""
 
 import asyncio
 import weakref
@@ -87,15 +87,15 @@ async def test_a_notification_that_is_no_message_ends_nothing(
     async def connect() -> "psycopg.AsyncConnection[object]":
         return await psycopg.AsyncConnection.connect(database_url, autocommit=True)
 
-    station = LoopState(connect, str, lambda channel: 10, expiry=60, group_expiry=60)
-    await station.join("news", "channel")
+    state = LoopState(connect, str, lambda channel: 10, expiry=60, group_expiry=60)
+    await state.join("news", "channel")
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SELECT pg_notify('news', %s)", [foreign])
-    await station.notify("news", pack("", LARGE))
+    await state.notify("news", pack("", LARGE))
     async with asyncio.timeout(SECONDS):
-        assert await station.mailboxes.take("channel") == LARGE
+        assert await state.queues.take("channel") == LARGE
     assert "was no message" in caplog.text
-    await station.flush()
+    await state.flush()
 
 
 class Weighed(dict[str, object]):
@@ -103,11 +103,11 @@ class Weighed(dict[str, object]):
 
 
 async def test_a_message_that_nobody_reads_does_not_stay_in_memory() -> None:
-    boxes = ChannelQueues(expiry=0.01)
+    queues = ChannelQueues(expiry=0.01)
     gone = asyncio.Event()
     message = Weighed()
     watch = weakref.ref(message, lambda _: gone.set())
-    boxes.put("closed", message, 10)
+    queues.put("closed", message, 10)
     del message
     assert watch() is not None
     async with asyncio.timeout(SECONDS):

@@ -1,7 +1,7 @@
-"""Version 0.3 of the protocol, JSON to JSON: nothing below the bindings knows of it.
+"""Version 0.3 of the protocol, converted from JSON to JSON; only the bindings know of it.
 
-Its two bindings write the same objects in two ways: JSON-RPC as the JSON schema does, with `kind`
-and lower-case names, HTTP+JSON as the proto does.
+Its two bindings write the same objects in different ways. JSON-RPC follows the JSON schema, with
+`kind` and lower-case names. HTTP+JSON follows the proto.
 """
 
 from a2a_app.bindings.v03.cards import card_with_03

@@ -1,4 +1,4 @@
-"""Cards of 0.3 (section 5.5 of 0.3), made of those of 1.0."""
+"""Agent cards of 0.3 (section 5.5 of 0.3), converted from those of 1.0."""
 
 from typing import Any, TypeAlias
 
@@ -8,7 +8,7 @@ Json: TypeAlias = dict[str, Any]
 
 PROTOCOL_VERSION = f"{VERSION_03}.0"
 
-_SAME = (
+_UNCHANGED = (
     "name", "description", "version", "provider", "documentationUrl", "iconUrl",
     "defaultInputModes", "defaultOutputModes", "signatures",
 )  # fmt: skip  # names only
@@ -19,7 +19,7 @@ _TYPES = {
     "openIdConnectSecurityScheme": "openIdConnect",
     "mtlsSecurityScheme": "mutualTLS",
 }
-# The flows that 0.3 has, with what it requires and 1.0 may leave out.
+# The flows of 0.3, with the members that it requires and 1.0 may omit.
 _FLOWS: Json = {
     "authorizationCode": {"scopes": {}},
     "clientCredentials": {"scopes": {}},
@@ -29,51 +29,52 @@ _FLOWS: Json = {
 
 
 def card_with_03(card: Json) -> Json:
-    """Add to a card of 1.0 what clients of 0.3 read; no member means one thing to each.
+    """Add the members that clients of 0.3 read to a card of 1.0.
 
-    A card that says nowhere to reach the agent by 0.3 stays as it is.
+    No member has different meanings in the two versions. A card without an interface of 0.3 stays
+    as it is.
     """
-    if not _reached(card):
+    if not _interfaces(card):
         return card
-    old = card_03(card)
-    skills = zip(card["skills"], old["skills"], strict=True)
+    old_card = card_03(card)
+    skills = zip(card["skills"], old_card["skills"], strict=True)
     merged = {
         **card,
-        **old,
-        "capabilities": {**card["capabilities"], **old["capabilities"]},
-        "skills": [{**new, **skill} for new, skill in skills],
+        **old_card,
+        "capabilities": {**card["capabilities"], **old_card["capabilities"]},
+        "skills": [{**skill, **old_skill} for skill, old_skill in skills],
     }
     if "securitySchemes" in card:
         schemes = card["securitySchemes"].items()
         merged["securitySchemes"] = {
-            name: {**scheme, **old["securitySchemes"][name]} for name, scheme in schemes
+            name: {**scheme, **old_card["securitySchemes"][name]} for name, scheme in schemes
         }
     return merged
 
 
 def card_03(card: Json) -> Json:
-    """Give the card of 0.3 for a card of 1.0."""
-    reached, capabilities = _reached(card), card["capabilities"]
-    [preferred, *_] = [*reached, {"url": "", "transport": ""}]
-    made = {
+    """Convert a card of 1.0 to one of 0.3."""
+    interfaces, capabilities = _interfaces(card), card["capabilities"]
+    [preferred, *_] = [*interfaces, {"url": "", "transport": ""}]
+    converted = {
         "protocolVersion": PROTOCOL_VERSION,
-        **{name: card[name] for name in _SAME if name in card},
+        **{name: card[name] for name in _UNCHANGED if name in card},
         "url": preferred["url"],
         "preferredTransport": preferred["transport"],
-        "additionalInterfaces": reached,
+        "additionalInterfaces": interfaces,
         "capabilities": _capabilities(capabilities),
         "supportsAuthenticatedExtendedCard": capabilities.get("extendedAgentCard", False),
         "skills": [_skill(skill) for skill in card["skills"]],
     }
     if "securitySchemes" in card:
         schemes = card["securitySchemes"].items()
-        made["securitySchemes"] = {name: _scheme(scheme) for name, scheme in schemes}
+        converted["securitySchemes"] = {name: _scheme(scheme) for name, scheme in schemes}
     if "securityRequirements" in card:
-        made["security"] = _security(card["securityRequirements"])
-    return made
+        converted["security"] = _security(card["securityRequirements"])
+    return converted
 
 
-def _reached(card: Json) -> list[Json]:
+def _interfaces(card: Json) -> list[Json]:
     return [
         {"url": each["url"], "transport": each["protocolBinding"]}
         for each in card["supportedInterfaces"]
@@ -82,16 +83,19 @@ def _reached(card: Json) -> list[Json]:
 
 
 def _capabilities(capabilities: Json) -> Json:
-    made = {name: value for name, value in capabilities.items() if name != "extendedAgentCard"}
-    if "extensions" in made:
-        made["extensions"] = [{"uri": "", **extension} for extension in made["extensions"]]
-    return made
+    converted = {key: value for key, value in capabilities.items() if key != "extendedAgentCard"}
+    if "extensions" in converted:
+        extensions = converted["extensions"]
+        converted["extensions"] = [{"uri": "", **extension} for extension in extensions]
+    return converted
 
 
 def _skill(skill: Json) -> Json:
-    made = dict(skill)
-    requirements = made.pop("securityRequirements", None)
-    return made if requirements is None else {**made, "security": _security(requirements)}
+    converted = dict(skill)
+    requirements = converted.pop("securityRequirements", None)
+    if requirements is not None:
+        converted["security"] = _security(requirements)
+    return converted
 
 
 def _security(requirements: list[Json]) -> list[Json]:
@@ -102,11 +106,11 @@ def _security(requirements: list[Json]) -> list[Json]:
 
 
 def _scheme(scheme: Json) -> Json:
-    [(kind, given)] = scheme.items()
-    made = {"type": _TYPES[kind], **given}
+    [(kind, members)] = scheme.items()
+    converted = {"type": _TYPES[kind], **members}
     if kind == "apiKeySecurityScheme":
-        made["in"] = made.pop("location")
+        converted["in"] = converted.pop("location")
     if kind == "oauth2SecurityScheme":
-        flows = given["flows"].items()
-        made["flows"] = {name: _FLOWS[name] | flow for name, flow in flows if name in _FLOWS}
-    return made
+        flows = members["flows"].items()
+        converted["flows"] = {name: _FLOWS[name] | flow for name, flow in flows if name in _FLOWS}
+    return converted

@@ -1,4 +1,4 @@
-"""The dialect of 0.3: how one of its methods is written."""
+"""The dialects of 0.3, one for each of its methods."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -20,14 +20,16 @@ Renames: TypeAlias = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect03(Dialect):
-    """How 0.3 writes one of its methods."""
+    """The way in which 0.3 writes the parameters, results and errors of one method."""
 
     read: Callable[[Json], Json]
+    """Converts parameters of 0.3 to those of 1.0."""
     write: Callable[[Json], Any]
+    """Converts results and events of 1.0 to those of 0.3."""
     renames: Renames = ()
-    """Patterns of the names of fields in 1.0, with those of 0.3."""
+    """Patterns of the names of fields in 1.0, each with the name in 0.3."""
     words: Renames = ()
-    """Patterns of what errors say of fields, with what 0.3 calls it."""
+    """Patterns of words in the descriptions of errors, each with the word of 0.3."""
 
     version = protocol.VERSION_03
     extensions_header = protocol.EXTENSIONS_HEADER_03
@@ -35,19 +37,19 @@ class Dialect03(Dialect):
     push_payload = protocol.VERSION_03
 
     def params(self, given: Json) -> Json:
-        """Give the parameters as 1.0 writes them; raises InvalidParamsError."""
+        """Convert parameters to those of 1.0; raise InvalidParamsError."""
         return self.read(given)
 
     def tenant(self, given: Json) -> str:
-        """Give none: 0.3 does not have them."""
+        """Return none, since 0.3 has no tenants."""
         return ""
 
     def result(self, body: str) -> str:
-        """Write a result."""
+        """Convert a result to one of 0.3."""
         return _json(self.write(from_json(body)))
 
     async def stream(self, stream: Stream) -> Stream:
-        """Write a stream, event by event, up to the first that is final."""
+        """Convert the events of a stream, up to the first that is final."""
         async with aclosing(stream):
             async for batch in stream:
                 items = []
@@ -60,7 +62,7 @@ class Dialect03(Dialect):
                 yield items
 
     def error(self, error: protocol.A2AError) -> protocol.A2AError:
-        """Call the fields of an error what 0.3 calls them."""
+        """Replace the names of fields in an error by those of 0.3."""
         if not isinstance(error, InvalidParamsError) or not error.violations:
             return error
         return InvalidParamsError(
@@ -74,7 +76,7 @@ class Dialect03(Dialect):
         )
 
     def plain_error(self, error: protocol.A2AError) -> Json:
-        """Write an error that has no envelope: as JSON-RPC writes it (section 7 of 0.3)."""
+        """Return an error for HTTP+JSON, as JSON-RPC writes it (section 7 of 0.3)."""
         return {"code": error.code, "message": error.message, "data": error.details()}
 
 

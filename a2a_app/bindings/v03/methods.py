@@ -1,4 +1,4 @@
-"""The methods of 0.3: which operation of 1.0 each is, and how it is written."""
+"""The methods of 0.3, each with its operation of 1.0 and its dialect."""
 
 from a2a_app.bindings.dialects import Method
 from a2a_app.bindings.v03 import params, results
@@ -6,7 +6,7 @@ from a2a_app.bindings.v03.cards import card_03
 from a2a_app.bindings.v03.dialect import Dialect03, Renames
 from a2a_app.operations import OPERATIONS
 
-# The fields of 1.0 that 0.3 calls otherwise.
+# The fields of 1.0 that have another name in 0.3.
 _SENT: Renames = (
     (r"^configuration\.returnImmediately", "configuration.blocking"),
     (r"^configuration\.taskPushNotificationConfig", "configuration.pushNotificationConfig"),
@@ -38,7 +38,7 @@ def _method(name: str, operation: str, dialect: Dialect03) -> Method:
 
 
 _SEND = Dialect03(params.send, _SCHEMA.event, _SENT, _ROLES)
-_TASK = Dialect03(params.same, _SCHEMA.task)
+_TASK = Dialect03(params.unchanged, _SCHEMA.task)
 _PUSH = "tasks/pushNotificationConfig"
 
 RPC_METHODS = {
@@ -48,7 +48,7 @@ RPC_METHODS = {
         _method("message/stream", "SendStreamingMessage", _SEND),
         _method("tasks/get", "GetTask", _TASK),
         _method("tasks/cancel", "CancelTask", _TASK),
-        _method("tasks/resubscribe", "SubscribeToTask", Dialect03(params.same, _SCHEMA.event)),
+        _method("tasks/resubscribe", "SubscribeToTask", Dialect03(params.unchanged, _SCHEMA.event)),
         _method(
             f"{_PUSH}/set",
             "CreateTaskPushNotificationConfig",
@@ -72,14 +72,14 @@ RPC_METHODS = {
         _method(
             "agent/getAuthenticatedExtendedCard",
             "GetExtendedAgentCard",
-            Dialect03(params.same, card_03),
+            Dialect03(params.unchanged, card_03),
         ),
     )
 }
 """The methods of JSON-RPC (section 7 of 0.3)."""
 
 _PLAIN_SEND = Dialect03(params.plain_send, _PROTO.event, _PLAIN_SENT)
-_PLAIN_TASK = Dialect03(params.same, _PROTO.task)
+_PLAIN_TASK = Dialect03(params.unchanged, _PROTO.task)
 _PLAIN_PUSH = Dialect03(params.create_push, _PROTO.push, _CREATED)
 
 PLAIN_METHODS = {
@@ -88,10 +88,10 @@ PLAIN_METHODS = {
         _method("SendMessage", "SendMessage", _PLAIN_SEND),
         _method("SendStreamingMessage", "SendStreamingMessage", _PLAIN_SEND),
         _method("GetTask", "GetTask", _PLAIN_TASK),
-        # Of HTTP+JSON only: JSON-RPC has no such method (section 3.5.6 of 0.3).
-        _method("ListTask", "ListTasks", Dialect03(params.same, _PROTO.tasks)),
+        # Only HTTP+JSON has this method (section 3.5.6 of 0.3).
+        _method("ListTask", "ListTasks", Dialect03(params.unchanged, _PROTO.tasks)),
         _method("CancelTask", "CancelTask", _PLAIN_TASK),
-        _method("TaskSubscription", "SubscribeToTask", Dialect03(params.same, _PROTO.event)),
+        _method("TaskSubscription", "SubscribeToTask", Dialect03(params.unchanged, _PROTO.event)),
         _method(
             "CreateTaskPushNotificationConfig", "CreateTaskPushNotificationConfig", _PLAIN_PUSH
         ),
@@ -99,14 +99,17 @@ PLAIN_METHODS = {
         _method(
             "ListTaskPushNotificationConfig",
             "ListTaskPushNotificationConfigs",
-            Dialect03(params.same, _PROTO.pushes),
+            Dialect03(params.unchanged, _PROTO.pushes),
         ),
         _method(
             "DeleteTaskPushNotificationConfig",
             "DeleteTaskPushNotificationConfig",
-            Dialect03(params.same, _PROTO.nothing),
+            Dialect03(params.unchanged, _PROTO.nothing),
         ),
-        _method("GetAgentCard", "GetExtendedAgentCard", Dialect03(params.same, card_03)),
+        _method("GetAgentCard", "GetExtendedAgentCard", Dialect03(params.unchanged, card_03)),
     )
 }
-"""The methods of HTTP+JSON, as the proto calls them, by the operation."""
+"""The methods of HTTP+JSON, under the names of their operations in 1.0.
+
+Their own names are those of the proto.
+"""

@@ -1,7 +1,8 @@
-"""What 0.3 takes, as 1.0 writes it. Fields of both spellings, and of the proto too, are read.
+"""The parameters of 0.3, converted to those of 1.0.
 
-What has the wrong type is passed on under its new name: the models of 1.0 refuse it, and the
-dialect gives the field its old name again.
+Field names may have both spellings, and may be those of the proto. A value of the wrong type is
+passed on under the new name of its field. The models of 1.0 refuse it, and the dialect restores the
+old name in the error.
 """
 
 from typing import Any, TypeAlias
@@ -22,10 +23,10 @@ _FILE = {
 
 
 def send(given: Json) -> Json:
-    """Read MessageSendParams."""
+    """Convert MessageSendParams."""
     params = _camel(given)
     if "request" in params:
-        params.setdefault("message", params.pop("request"))  # the proto's own name for it
+        params.setdefault("message", params.pop("request"))  # the name in the proto
     if isinstance(params.get("message"), dict):
         params["message"] = _message(_camel(params["message"]))
     if isinstance(params.get("configuration"), dict):
@@ -34,7 +35,7 @@ def send(given: Json) -> Json:
 
 
 def plain_send(given: Json) -> Json:
-    """Read SendMessageRequest of the proto, in which what is not given is false or 0."""
+    """Convert SendMessageRequest of the proto, where a missing field is false or 0."""
     params = send(given)
     configuration = params.get("configuration")
     if isinstance(configuration, dict):
@@ -44,31 +45,31 @@ def plain_send(given: Json) -> Json:
     return params
 
 
-def same(given: Json) -> Json:
-    """Read TaskQueryParams, TaskIdParams and the like, which are as in 1.0."""
+def unchanged(given: Json) -> Json:
+    """Return TaskQueryParams, TaskIdParams and the like as they are; 1.0 has the same fields."""
     return given
 
 
 def create_push(given: Json) -> Json:
-    """Read TaskPushNotificationConfig, as it is or as the proto's request wraps it.
+    """Convert TaskPushNotificationConfig, which the proto wraps in a request of its own.
 
-    One without an id has its task's, so that who asks for a task's configuration finds it.
+    A configuration without an id gets that of its task, so that it is found by the task alone.
     """
     params = _camel(given)
-    inner = params.get("config", params)
-    inner = _camel(inner) if isinstance(inner, dict) else {}
+    wrapper = params.get("config", params)
+    wrapper = _camel(wrapper) if isinstance(wrapper, dict) else {}
     task = {"taskId": params["taskId"]} if "taskId" in params else {}
-    config = inner.get("pushNotificationConfig")
+    config = wrapper.get("pushNotificationConfig")
     if not isinstance(config, dict):
         raise InvalidParamsError.of("pushNotificationConfig", "must be an object")
-    named = {"id": params.get("configId") or params.get("taskId", "")}
-    return {**named, **_push(config), **task}
+    default_id = {"id": params.get("configId") or params.get("taskId", "")}
+    return {**default_id, **_push(config), **task}
 
 
 def of_task(given: Json) -> Json:
-    """Read the parameters that name a task by `id`, and a configuration by a longer name.
+    """Convert parameters that name a task by `id` and a configuration by a longer name.
 
-    Where no configuration is named, it is the one that was made without an id.
+    If they name no configuration, they mean the one that was created without an id.
     """
     params = _camel(given)
     names = (("id", "taskId"), ("id", "id"), ("pushNotificationConfigId", "id"))
@@ -79,7 +80,7 @@ def _message(message: Json) -> Json:
     role = message.get("role")
     if isinstance(role, str):
         message["role"] = _ROLES.get(role, role)
-    # The proto's name; it calls only the parts of an artifact parts.
+    # The proto calls the parts of a message `content`, and those of an artifact `parts`.
     name = "parts" if "parts" in message else "content"
     parts = message.pop(name, None)
     if isinstance(parts, list) and len(parts) <= MAX_ITEMS:
@@ -93,34 +94,34 @@ def _message(message: Json) -> Json:
 def _part(part: Any, path: str, by_kind: bool) -> Any:
     if not isinstance(part, dict):
         raise InvalidParamsError.of(path, "must be an object")
-    given = {key: value for key, value in part.items() if value is not None}
-    contents = [key for key in ("text", "file", "data") if key in given]
-    if len(contents) != 1:
-        found = " and ".join(contents) or "none of them"
-        problem = f"must have exactly one of text, file and data; it has {found}"
+    members = {key: value for key, value in part.items() if value is not None}
+    kinds = [key for key in ("text", "file", "data") if key in members]
+    if len(kinds) != 1:
+        has = " and ".join(kinds) or "none of them"
+        problem = f"must have exactly one of text, file and data; it has {has}"
         raise InvalidParamsError.of(path, problem)
-    [kind] = contents
-    content = given[kind]
+    [kind] = kinds
+    content = members[kind]
     if kind == "file":
-        lifted = _file(content, f"{path}.file")
+        converted = _file(content, f"{path}.file")
     elif kind == "data":
-        lifted = {"data": _data(content, f"{path}.data", by_kind)}
+        converted = {"data": _data(content, f"{path}.data", by_kind)}
     else:
-        lifted = {"text": content}
-    return {**lifted, **({"metadata": given["metadata"]} if "metadata" in given else {})}
+        converted = {"text": content}
+    return {**converted, **({"metadata": members["metadata"]} if "metadata" in members else {})}
 
 
 def _file(file: Any, path: str) -> Json:
     if not isinstance(file, dict):
         raise InvalidParamsError.of(path, "must be an object")
-    lifted = {
+    converted = {
         _FILE[key]: value
         for key, value in _camel(file).items()
         if key in _FILE and value is not None
     }
-    if ("raw" in lifted) == ("url" in lifted):
+    if ("raw" in converted) == ("url" in converted):
         raise InvalidParamsError.of(path, "must have exactly one of bytes and uri")
-    return lifted
+    return converted
 
 
 def _data(data: Any, path: str, by_kind: bool) -> Any:
@@ -132,16 +133,16 @@ def _data(data: Any, path: str, by_kind: bool) -> Any:
 
 
 def _configuration(given: Json) -> Json:
-    same = ("acceptedOutputModes", "historyLength")
-    configuration = {key: given[key] for key in same if key in given}
+    names = ("acceptedOutputModes", "historyLength")
+    configuration = {name: given[name] for name in names if name in given}
     blocking = given.get("blocking")
     if blocking is not None:
-        flag = not blocking if isinstance(blocking, bool) else blocking
-        configuration["returnImmediately"] = flag
+        opposite = not blocking if isinstance(blocking, bool) else blocking
+        configuration["returnImmediately"] = opposite
     push = given.get("pushNotificationConfig", given.get("pushNotification"))
     if push is not None:
-        lifted = _push(push) if isinstance(push, dict) else push
-        configuration["taskPushNotificationConfig"] = lifted
+        converted = _push(push) if isinstance(push, dict) else push
+        configuration["taskPushNotificationConfig"] = converted
     return configuration
 
 
@@ -149,7 +150,7 @@ def _push(config: Json) -> Json:
     config = _camel(config)
     authentication = config.get("authentication")
     if isinstance(authentication, dict):
-        # Of several schemes the first: 1.0 has one.
+        # Only the first of several schemes, since 1.0 has one.
         schemes = authentication.get("schemes")
         scheme = schemes[0] if isinstance(schemes, list) and schemes else schemes or None
         config["authentication"] = {**authentication, "scheme": scheme}
@@ -157,5 +158,5 @@ def _push(config: Json) -> Json:
 
 
 def _camel(given: Json) -> Json:
-    """Spell the keys as JSON does; both spellings of the proto's fields are allowed."""
+    """Spell the keys in camelCase; JSON of the proto may have either spelling."""
     return {to_camel(key) if "_" in key else key: value for key, value in given.items()}

@@ -1,4 +1,4 @@
-"""What webhooks of 0.3 get: the task as it is (section 9.5 of 0.3)."""
+"""The format for webhooks of 0.3, which get the task as it is (section 9.5 of 0.3)."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ def _write(task: dict[str, Any]) -> str:
     return to_json(Schema().task(task)).decode()
 
 
-# Whoever loads this package can deliver them: also a worker, which serves no URL.
+# Registered on import, so that a worker, which serves no URL, can deliver them too.
 PAYLOADS[protocol.VERSION_03] = task_now = whole_tasks(_write, media_type="application/json")

@@ -1,10 +1,14 @@
-"""What 1.0 gives, as 0.3 writes it: `Schema` as in the JSON schema, `Proto` as in the proto."""
+"""The results of 1.0, converted to those of 0.3.
+
+`Schema` writes them as the JSON schema has them, and `Proto` as the proto has them.
+"""
 
 from typing import Any, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
-# After these 0.3 ends a stream: "the server closes the connection after the final:true event".
+# The states that end a stream of 0.3: "the server closes the connection after the final:true
+# event".
 _FINAL = {
     "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED",
     "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_AUTH_REQUIRED",
@@ -12,10 +16,10 @@ _FINAL = {
 
 
 class Schema:
-    """Results of JSON-RPC: every object says what it is by its `kind`."""
+    """The results of JSON-RPC, in which each object has a `kind`."""
 
     def event(self, response: Json) -> Any:
-        """Write what a StreamResponse, or a SendMessageResponse, holds."""
+        """Convert a StreamResponse or a SendMessageResponse to the object in it."""
         [(member, value)] = response.items()
         match member:
             case "task":
@@ -29,24 +33,24 @@ class Schema:
                 return {**value, "artifact": self._artifact(value["artifact"]), **_kind(member)}
 
     def task(self, task: Json) -> Json:
-        """Write a Task."""
+        """Convert a Task."""
         return {"contextId": "", **self._task(task), **_kind("task")}
 
     def message(self, message: Json) -> Json:
-        """Write a Message."""
+        """Convert a Message."""
         role = message["role"].removeprefix("ROLE_").lower()
         return {**message, "role": role, "parts": self._parts(message["parts"]), **_kind("message")}
 
     def push(self, config: Json) -> Json:
-        """Write a TaskPushNotificationConfig."""
+        """Convert a TaskPushNotificationConfig."""
         return {"taskId": config.get("taskId", ""), "pushNotificationConfig": _push(config)}
 
     def pushes(self, response: Json) -> Any:
-        """Write a list of TaskPushNotificationConfig."""
+        """Convert a list of TaskPushNotificationConfig."""
         return [self.push(config) for config in response.get("configs", [])]
 
     def nothing(self, response: Json) -> Any:
-        """Write that all is done."""
+        """Convert an empty result."""
         return None
 
     def _task(self, task: Json) -> Json:
@@ -83,40 +87,40 @@ class Schema:
 
 
 class Proto(Schema):
-    """Results of HTTP+JSON: objects say what they are by the name of the member they are in."""
+    """The results of HTTP+JSON, in which the name of a member is the type of the object in it."""
 
     def event(self, response: Json) -> Any:
-        """Write a StreamResponse, or a SendMessageResponse, with the member that it has."""
+        """Convert a StreamResponse or a SendMessageResponse, which keeps its one member."""
         written = super().event(response)
         written.pop("kind", None)
         return dict.fromkeys(response, written)
 
     def task(self, task: Json) -> Json:
-        """Write a Task."""
+        """Convert a Task."""
         return self._task(task)
 
     def tasks(self, response: Json) -> Any:
-        """Write a page of tasks as an array, in which 0.3 has no room for the rest of the page."""
+        """Convert a page of tasks to an array; 0.3 has no place for the page's other members."""
         return [self.task(task) for task in response["tasks"]]
 
     def message(self, message: Json) -> Json:
-        """Write a Message, whose parts the proto calls its content."""
+        """Convert a Message, whose parts are called `content` in the proto."""
         written = {**message, "content": self._parts(message["parts"])}
         del written["parts"]
-        written.pop("referenceTaskIds", None)  # which the proto of 0.3 does not have
+        written.pop("referenceTaskIds", None)  # the proto of 0.3 does not have it
         return written
 
     def push(self, config: Json) -> Json:
-        """Write a TaskPushNotificationConfig, which the proto gives a resource's name."""
+        """Convert a TaskPushNotificationConfig, which has the name of a resource in the proto."""
         name = f"tasks/{config.get('taskId', '')}/pushNotificationConfigs/{config.get('id', '')}"
         return {"name": name, "pushNotificationConfig": _push(config)}
 
     def pushes(self, response: Json) -> Any:
-        """Write a ListTaskPushNotificationConfigResponse."""
+        """Convert a ListTaskPushNotificationConfigResponse."""
         return {**response, "configs": super().pushes(response)}
 
     def nothing(self, response: Json) -> Any:
-        """Write that all is done."""
+        """Convert an empty result."""
         return {}
 
     def _part(self, part: Json) -> Json:
@@ -147,7 +151,7 @@ def _kind(member: str) -> Json:
 
 
 def _object(data: Any) -> Json:
-    """Give data as an object: in 0.3 it is nothing else."""
+    """Return data as an object, since 0.3 allows nothing else."""
     return data if isinstance(data, dict) else {"value": data}
 
 
@@ -159,8 +163,8 @@ def _file(part: Json, raw: str, url: str) -> Json:
 def _push(config: Json) -> Json:
     written: Json = {key: config[key] for key in ("id", "url", "token") if key in config}
     if "authentication" in config:
-        given = config["authentication"]
-        written["authentication"] = {"schemes": [given["scheme"]]}
-        if "credentials" in given:
-            written["authentication"]["credentials"] = given["credentials"]
+        authentication = config["authentication"]
+        written["authentication"] = {"schemes": [authentication["scheme"]]}
+        if "credentials" in authentication:
+            written["authentication"]["credentials"] = authentication["credentials"]
     return written
