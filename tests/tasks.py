@@ -1,4 +1,4 @@
-"""Tasks made through the store, for tests of what is under the operations."""
+"""Tasks made through the store, for tests of the rooms below the operations."""
 
 from datetime import timedelta
 from typing import Any
@@ -42,7 +42,7 @@ def columns(row: Model) -> Row:
 
 def _value(row: Model, field: Any) -> Any:
     value = getattr(row, field.attname)
-    # A time that is set as a row is saved for the first time is kept in the model too.
+    # `pre_save` sets a time in the model too, when a row is saved for the first time.
     return field.pre_save(row, True) if value is None and row._state.adding else value
 
 
@@ -73,7 +73,7 @@ def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
 
 
 def begin_and_claim(worker: str = "one", **more: Any) -> Claim:
-    """Store a new task and claim its turn."""
+    """Store a new task and claim its turn, which the worker then has."""
     claim = claim_of(begin(**more).head.task_id, worker)
     assert claim is not None
     return claim

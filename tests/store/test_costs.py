@@ -1,7 +1,7 @@
 """What operations cost: how many statements each unit of their database work is.
 
-A statement more is a round trip more for every message. Whoever needs one changes a number here,
-and knows it. A transaction is a savepoint here, as tests have one of their own.
+One statement more is one round trip more for every message. A change that needs one changes a
+number here, where it is seen. A transaction is a savepoint, as tests have one of their own.
 """
 
 import pytest
