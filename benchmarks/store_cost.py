@@ -16,11 +16,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from a2a_app import protocol  # noqa: E402  # Django must be set up first
-from a2a_app.models.owners import Scope  # noqa: E402
-from a2a_app.store.task_head import TaskHead  # noqa: E402
+from a2a_app.models.keys import new_key  # noqa: E402
+from a2a_app.store.task_head import new_task_head  # noqa: E402
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate  # noqa: E402
 from a2a_app.store.writes.append import append  # noqa: E402
-from a2a_app.store.writes.contexts import new_context_id, new_task_id, open_context  # noqa: E402
 from benchmarks.places import PLACES, WINDOW  # noqa: E402
 
 SIZES = (1, 32)
@@ -31,17 +30,10 @@ class Log:
     """One task's log, written from its beginning."""
 
     def __init__(self) -> None:
-        context_id = new_context_id()
-        head = TaskHead(
-            task_id=new_task_id(),
-            context_key=open_context(Scope("load", ""), context_id),
-            context_id=context_id,
-            agent="load",
-            owner="",
-        )
+        head = new_task_head(agent="load", owner="", context_id=str(new_key()))
         said = protocol.Message(
             message_id="benchmark",
-            context_id=context_id,
+            context_id=head.context_id,
             role=protocol.Role.USER,
             parts=[protocol.Part(text="Go on.")],
         )

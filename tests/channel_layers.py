@@ -1,4 +1,4 @@
-"""Channel layers that keep only the least of what Channels promises."""
+"""Channel layers that are worse than any in use, each in one way."""
 
 import asyncio
 import random
@@ -72,7 +72,7 @@ class Slow(InMemoryChannelLayer):
 
 
 class Wavering(InMemoryChannelLayer):
-    """Works until it is told to fail or to hang; then it forgets who is in which group."""
+    """Works until it is told to fail or to hang, and then forgets the members of its groups."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -93,7 +93,7 @@ class Wavering(InMemoryChannelLayer):
         self._trouble = ""
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Give a channel, if it works."""
+        """Make a channel, if it works."""
         await self._work()
         return await super().new_channel(prefix)
 

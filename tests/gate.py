@@ -1,4 +1,4 @@
-"""A gate that holds up what is written, so that a test does something meanwhile."""
+"""A gate that holds up a write, so that a test does something meanwhile."""
 
 import threading
 from typing import Any
@@ -9,7 +9,7 @@ SECONDS = 20
 
 
 class Gate:
-    """Holds up what changes a row, before it has a hold of it, on the connection it is put on."""
+    """Holds up each change of a row before it locks the row, on the connection it is put on."""
 
     def __init__(self) -> None:
         self.reached, self.open = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""The rules of the layout, checked on the syntax tree: doors between rooms, names and sizes."""
+"""The rules of the layout, checked on the syntax tree: imports between rooms, names and sizes."""
 
 import ast
 import re
@@ -125,7 +125,7 @@ def _short_file_faults(source: str, parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _docstring_faults(tree: ast.Module) -> Iterator[str]:
-    """Find a docstring whose first word says nothing of what is done: ruff finds the others."""
+    """Find a docstring whose first word says nothing; ruff finds those that are no imperative."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | Function):
             text = ast.get_docstring(node) or ""
@@ -184,7 +184,7 @@ def _import_faults(tree: ast.Module, parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _imports(tree: ast.Module, parts: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Give each imported name in full, wherever in the file it is imported."""
+    """Yield each imported name in full, wherever in the file it is imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

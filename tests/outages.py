@@ -14,14 +14,14 @@ from tests.servers import postgresql_url
 
 
 def lose_patience() -> None:
-    """Have SQLite say at once that it is busy, where it would wait for seconds."""
+    """Let SQLite say at once that it is busy, and not after seconds."""
     if connections[database.alias()].vendor == "sqlite":
         connections[database.alias()].cursor().execute("PRAGMA busy_timeout = 10")
 
 
 @contextmanager
 def away() -> Iterator[None]:
-    """Take the database away: another holds SQLite's file, PostgreSQL lets nobody in."""
+    """Take the database away: lock SQLite's file, or let nobody into PostgreSQL."""
     name = str(connections[database.alias()].settings_dict["NAME"])
     if connections[database.alias()].vendor == "sqlite":
         with closing(sqlite3.connect(name, isolation_level=None)) as other:
@@ -42,9 +42,9 @@ def away() -> Iterator[None]:
 
 @contextmanager
 def logged(name: str) -> Iterator[asyncio.Event]:
-    """Give an event that is set once the logger says something."""
+    """Yield an event that is set when the logger says something."""
     event, handler = asyncio.Event(), logging.Handler()
-    handler.emit = lambda record: event.set()  # type: ignore[method-assign]  # what it is for
+    handler.emit = lambda record: event.set()  # type: ignore[method-assign]  # what a handler is for
     logging.getLogger(name).addHandler(handler)
     try:
         yield event

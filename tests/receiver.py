@@ -20,7 +20,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What has come, and how it is answered: `answer` gives the status of the n-th request.
+    """The requests that have come, and how they are answered: `answer` returns the n-th status.
 
     A status of 0 is no answer at all.
     """
@@ -29,7 +29,7 @@ class Receiver:
     location: str = ""
     requests: list[Received] = field(default_factory=list)
     port: int = 0
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -42,11 +42,11 @@ class Receiver:
         return [request.body for request in self.requests]
 
     async def gets(self, count: int) -> None:
-        """Return when so many requests have come; raises TimeoutError."""
+        """Wait until so many requests have come; raise TimeoutError if they do not."""
         async with asyncio.timeout(SECONDS):
             while len(self.requests) < count:
-                self._news.clear()
-                await self._news.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -60,7 +60,7 @@ class Receiver:
                 body = await reader.readexactly(int(headers["content-length"]))
                 self.requests.append(Received({**headers, "": head[0]}, json.loads(body)))
                 status = self.answer(len(self.requests))
-                self._news.set()
+                self._arrived.set()
                 if status == 0:
                     await asyncio.Event().wait()
                 more = f"Location: {self.location}\r\n" if self.location else ""

@@ -33,7 +33,7 @@ Layer = Literal["memory", "redis", "redis-core", "postgresql"]
 
 @cache
 def folder() -> Path:
-    """Give a folder that is gone with this process. Short: socket paths may not be long."""
+    """Return a folder that is gone with this process. Its path is short, for sockets in it."""
     made = Path(tempfile.mkdtemp(prefix="a2a-"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
@@ -41,18 +41,18 @@ def folder() -> Path:
 
 @cache
 def postgresql() -> Any:
-    """Start PostgreSQL, once; it stops when this process ends."""
+    """Start PostgreSQL, once, and stop it when this process ends."""
     return services.start_postgresql(folder() / "pg")
 
 
 def postgresql_url(name: str = "postgres") -> str:
-    """Give the DATABASE_URL of one of PostgreSQL's databases."""
+    """Return the DATABASE_URL of one of PostgreSQL's databases."""
     return services.postgresql_url(postgresql(), name)
 
 
 @contextmanager
 def own_postgresql() -> Iterator[tuple[Any, str]]:
-    """Start a PostgreSQL that a test may stop; gives it and the DATABASE_URL of all tables."""
+    """Start a PostgreSQL that a test may stop; yield it and the DATABASE_URL of all tables."""
     server = services.start_postgresql(folder() / uuid4().hex[:8])
     try:
         url = services.postgresql_url(server)
@@ -69,7 +69,7 @@ def _on_postgresql(statement: str) -> None:
 
 @cache
 def _template(kind: Database) -> str:
-    """Make a database with all tables, to be copied; gives its path or name."""
+    """Make a database with all tables, to be copied; return its path or name."""
     if kind == "postgresql":
         _on_postgresql("CREATE DATABASE template_a2a")
         name, url = "template_a2a", postgresql_url("template_a2a")
@@ -90,7 +90,7 @@ def _migrate(url: str) -> None:
 
 @contextmanager
 def fresh_database(kind: Database) -> Iterator[str]:
-    """Give the DATABASE_URL of a new database with all tables, and drop it at the end."""
+    """Yield the DATABASE_URL of a new database with all tables, and drop it at the end."""
     name = f"a2a_{uuid4().hex[:12]}"
     if kind == "sqlite":
         path = folder() / f"{name}.sqlite3"
@@ -105,7 +105,7 @@ def fresh_database(kind: Database) -> Iterator[str]:
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    """Give another process's environment: its database is its own, its files are where ours are."""
+    """Return another process's environment: with a database of its own, and our files."""
     ours = {"A2A_TEST_DATABASE": "", "A2A_TEST_FILES": str(folder() / "files")}
     return {**os.environ, **ours, **more}
 
@@ -116,7 +116,7 @@ class Process:
     def __init__(
         self, command: list[str], env: dict[str, str], port: int = 0, *, ready: str = ""
     ) -> None:
-        """Describe a process that is ready once it listens, or where `ready` is, has said that."""
+        """Describe a process. It is ready when it listens, or when it has said `ready`."""
         self.command = command
         self.env = _environment(env)
         self.port = port
@@ -175,13 +175,13 @@ class Process:
                 self._process.wait(timeout=10)
 
     async def says(self, text: str, *, seconds: float = 30.0) -> None:
-        """Return when it has printed a text; raises TimeoutError."""
+        """Wait until it has printed a text; raise TimeoutError if it does not."""
         async with asyncio.timeout(seconds):
             while text not in self.output():
                 await asyncio.to_thread(self._look_again)
 
     def _look_again(self) -> None:
-        # A process tells nobody that it has written to a file; until it ends, look now and then.
+        # A process does not tell that it has written to a file. Until it ends, look now and then.
         try:
             assert self._process is not None
             self._process.wait(timeout=0.05)
@@ -190,7 +190,7 @@ class Process:
         raise RuntimeError(f"The server has ended:\n{self.output()}")
 
     def output(self) -> str:
-        """Give what it has printed."""
+        """Return what it has printed."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
@@ -221,7 +221,7 @@ def web_server(
 
 
 def layer_environment(layer: Layer) -> dict[str, str]:
-    """Give what makes the reference project use a channel layer, and start Redis if it needs it."""
+    """Return the environment that selects a channel layer, and start Redis if it needs it."""
     on_redis = layer.startswith("redis")
     return {"CHANNEL_LAYER": layer, "REDIS_URL": redis_url() if on_redis else ""}
 
@@ -242,7 +242,7 @@ def redis() -> Process:
 
 
 def redis_url() -> str:
-    """Give the URL of Redis."""
+    """Return the URL of Redis."""
     return f"redis://127.0.0.1:{redis().port}/0"
 
 

@@ -16,7 +16,7 @@ SECONDS = 60
 
 
 def named_blocks(page: str) -> dict[str, list[str]]:
-    """Give a page's blocks of Python by the file that the first line of each names."""
+    """Return a page's blocks of Python by the file that the first line of each names."""
     files: dict[str, list[str]] = {}
     for block in BLOCK.findall((ROOT / page).read_text()):
         if named := NAMED.match(block):
@@ -42,7 +42,7 @@ class Site:
         self.server = Process([sys.executable, *serve], self.env, port)
 
     def run(self, *command: str, **env: str) -> str:
-        """Run Python in the project's folder and give what it prints."""
+        """Run Python in the project's folder and return what it prints."""
         done = subprocess.run(
             [sys.executable, *command],
             cwd=self.folder,
@@ -55,7 +55,7 @@ class Site:
         return done.stdout
 
     def talk(self) -> str:
-        """Serve, and give what the page's client prints."""
+        """Serve, and return what the page's client prints."""
         with self.served():
             return self.run("client.py", self.server.url)
 

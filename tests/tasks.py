@@ -1,4 +1,4 @@
-"""Tasks made through the store, for tests of what is under the operations."""
+"""Tasks made through the store, for tests of the rooms below the operations."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,15 +7,16 @@ from uuid import UUID, uuid4
 from django.db.models import Model
 
 from a2a_app.database.inserts import Row
+from a2a_app.models.keys import new_key
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.events import Appended
-from a2a_app.store.task_head import TaskHead
+from a2a_app.store.task_head import new_task_head
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
 from a2a_app.store.writes.append import append
-from a2a_app.store.writes.contexts import new_context_id, new_task_id, open_context
+from a2a_app.store.writes.contexts import open_context
 
 SCOPE = Scope("load", "")
 LEASE = timedelta(seconds=30)
@@ -41,7 +42,7 @@ def columns(row: Model) -> Row:
 
 def _value(row: Model, field: Any) -> Any:
     value = getattr(row, field.attname)
-    # A time that is set as a row is saved for the first time is kept in the model too.
+    # `pre_save` sets a time in the model too, when a row is saved for the first time.
     return field.pre_save(row, True) if value is None and row._state.adding else value
 
 
@@ -55,13 +56,12 @@ def begin(
     **options: Any,
 ) -> Appended:
     """Store a new task with its first message."""
-    context_id = context_id or new_context_id()
-    head = TaskHead(
-        task_id=new_task_id(),
-        context_key=open_context(scope, context_id),
-        context_id=context_id,
+    context_id = context_id or str(new_key())
+    head = new_task_head(
         agent=scope.agent,
         owner=scope.owner,
+        context_id=context_id,
+        context_key=open_context(scope, context_id),
         user_id=user_id,
     )
     return append(head, [MessageReceived(message or new_message(text))], **options)
@@ -73,7 +73,7 @@ def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:
 
 
 def begin_and_claim(worker: str = "one", **more: Any) -> Claim:
-    """Store a new task and claim its turn."""
+    """Store a new task and claim its turn, which the worker then has."""
     claim = claim_of(begin(**more).head.task_id, worker)
     assert claim is not None
     return claim

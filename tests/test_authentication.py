@@ -1,4 +1,4 @@
-"""API keys: whom they let in, as whom, and what using one costs."""
+"""API keys: which of them let their user in, and what it costs to use one."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The benchmarks: what they tell, and where; what they measure is not for tests to say."""
+"""The benchmarks: what they report, and where. The figures themselves are not tested."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from benchmarks.workload import NotDoneError, Workload
 
 
 class Idle(Running):
-    """Servers that take part and do not run: the work of these tests asks them nothing."""
+    """Servers that take part and do not run, as the workloads of these tests ask them nothing."""
 
     def __init__(self) -> None:
         super().__init__(ExitStack(), (SDK_MEMORY, FASTA2A, OURS), tasks=0)

@@ -26,7 +26,7 @@ def _sound_channel_layer(settings: Settings) -> None:
 
 
 def skill(description: str, *schemes: str) -> AgentSkill:
-    """Give a skill that requires security schemes."""
+    """Make a skill that requires security schemes."""
     needed = protocol.SecurityRequirement(schemes=dict.fromkeys(schemes, protocol.StringList()))
     return AgentSkill(
         id="one", name="One", description=description, tags=[], security_requirements=[needed]
@@ -34,7 +34,7 @@ def skill(description: str, *schemes: str) -> AgentSkill:
 
 
 def found(*, deploy: bool = False) -> set[str | None]:
-    """Give the ids of what our checks find."""
+    """Return the ids of what our checks find."""
     ours = checks.run_checks(tags=["a2a"], include_deployment_checks=deploy, databases=["default"])
     return {finding.id for finding in ours}
 

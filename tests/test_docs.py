@@ -34,7 +34,7 @@ LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 
 
 def row_of(name: str) -> str:
-    """Give the reference's table row about a name; fails where there is none."""
+    """Return the reference's table row about a name; fail where there is none."""
     rows = [line for line in REFERENCE.splitlines() if line.startswith(f"| `{name}` |")]
     assert len(rows) == 1, f"docs/reference has {len(rows)} rows about {name}"
     return rows[0]

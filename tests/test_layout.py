@@ -1,10 +1,18 @@
-"""The layout holds, and what checks it would notice if it did not."""
+"""The layout holds, and its check would notice if it did not."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.layout import MAX_FILE_LINES, MAX_FUNCTION_LINES, MIN_FILE_LINES, SHORT_FILES, faults
+from tests.layout import (
+    APART,
+    MAX_FILE_LINES,
+    MAX_FUNCTION_LINES,
+    MIN_FILE_LINES,
+    ROOMS,
+    SHORT_FILES,
+    faults,
+)
 from tests.servers import ROOT
 
 
@@ -20,6 +28,12 @@ def check(root: Path, **files: str) -> list[str]:
 
 def test_the_checkout_keeps_every_rule_of_the_layout() -> None:
     assert faults(ROOT) == []
+
+
+def test_every_room_has_a_folder_of_tests() -> None:
+    folders = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
+    folders |= {path.parent.parent.name for path in ROOT.glob("tests/*/*/test_*.py")}
+    assert {*ROOMS, *APART} - folders == set()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,6 @@ def connect(url: str, request: pytest.FixtureRequest) -> Connect:
 
 @pytest.fixture
 def database_url() -> Iterator[str]:
-    """Give a database that is the test's own, on PostgreSQL."""
+    """Make a database that is the test's own, on PostgreSQL."""
     with fresh_database("postgresql") as url:
         yield url

@@ -10,7 +10,7 @@ BIN = Path(sys.executable).parent
 
 
 def python_with(requirement: str) -> Path:
-    """Give a Python that has a package which ours has in another version."""
+    """Return a Python that has a package which ours has in another version."""
     folder = _folder(requirement)
     python = folder / "bin" / "python"
     if not (folder / "done").exists():
@@ -20,7 +20,7 @@ def python_with(requirement: str) -> Path:
 
 
 def node_with(requirement: str) -> Path:
-    """Give a folder where Node finds a package of npm."""
+    """Return a folder where Node finds a package of npm."""
     folder = _folder(requirement)
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ NOBODYS = "00000000-0000-7000-8000-000000000000"
 
 
 def told(task_id: str | None = None, **load: Any) -> Message:
-    """Make a message to the load agent."""
+    """Make a message that says to the load agent what to do."""
     return said(json.dumps(load), task_id)
 
 
@@ -31,7 +31,7 @@ def said(text: str, task_id: str | None = None) -> Message:
 
 
 def shown(found: Any) -> dict[str, Any]:
-    """Give an object as the SDK read it."""
+    """Return an object as the SDK read it."""
     read: dict[str, Any] = found.model_dump(mode="json", by_alias=True, exclude_none=True)
     return read
 
@@ -56,7 +56,7 @@ class Report:
         return ClientFactory(config).create(card)
 
     async def write(self) -> dict[str, Any]:
-        """Do everything, and give what was seen."""
+        """Do everything, and return what was seen."""
         return {
             "card": await self.card(),
             "sent": await self.sent(),
@@ -111,7 +111,7 @@ class Report:
         }
 
     async def errors(self) -> dict[str, Any]:
-        """Ask for what is refused, and give each error as the client reads it."""
+        """Ask for what is refused, and return each error as the client reads it."""
         client = await self.client("load", streaming=True)
         asked = {
             "getting": client.get_task(TaskQueryParams(id=NOBODYS)),

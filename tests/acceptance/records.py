@@ -1,4 +1,4 @@
-"""What the database has recorded of each task, and what must hold of it whatever has happened."""
+"""What the database has recorded of each task, and what must be true of it in any case."""
 
 from dataclasses import dataclass
 from datetime import datetime

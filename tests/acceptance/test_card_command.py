@@ -26,7 +26,7 @@ def a2a_card(*options: str) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Process]:
-    """A server that signs its cards."""
+    """Serve cards that are signed."""
     with fresh_database("sqlite") as database_url:
         made = web_server("daphne", database_url=database_url)
         settings = {"SIGNING_KEY": KEY.as_pem(private=True).decode(), "PUBLIC_URL": made.url}

@@ -102,7 +102,7 @@ async def test_tasks_end_once_and_streams_are_whole_while_processes_are_killed(
 
 @asynccontextmanager
 async def _clients(servers: list[Process]) -> AsyncIterator[dict[str, ClusterClient]]:
-    """Give a client of each agent."""
+    """Yield a client of each agent."""
     urls = [server.url for server in servers]
     async with AsyncExitStack() as stack:
         yield {
@@ -117,7 +117,7 @@ async def _kill_now_and_then(
     done: asyncio.Event,
     chance: random.Random,
 ) -> int:
-    """Kill one process after the other, and start each again, until done; gives how many."""
+    """Kill one process after the other and start each again, until done; return how many."""
     kills = 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The description of the API is true: whatever a tool makes of it is answered as it says."""
+"""The description of the API is true: each request that a tool makes of it has its answer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.clients.sdk import SECONDS
 from tests.servers import served
 
 load_all_checks()
-# Not that what the description allows is accepted: it knows neither tasks nor what agents refuse.
+# It need not be accepted: the description knows neither the tasks nor what agents refuse.
 KEPT = [
     CHECKS.get_one(name)
     for name in (

@@ -1,8 +1,8 @@
 """FastA2A's client against a real server, which it takes for one of its own.
 
-It calls the methods as 0.3 does and looks in their results for the members of 1.0, which are not
-there: its messages are taken, the tasks they make it can get, and of results and events it sees
-that they came.
+It calls the methods of 0.3 and looks in their results for the members of 1.0, which are not there.
+So its messages are taken, it can get the tasks that they make, and of results and events it sees
+only that they came.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ FAST = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
 
 
 async def broken_off(served: Process, agent: str, **load: Any) -> tuple[str, list[int]]:
-    """Begin a task, kill its server in the middle of it; gives the task's id and what was seen."""
+    """Begin a task and kill its server in the middle of it; return its id and what was seen."""
     task_id, seen = "", []
     async with SocketClient(served.url, agent) as client:
         with pytest.raises(httpx.TransportError):

@@ -47,7 +47,7 @@ Task.objects.all().delete()
 
 
 def shell(server: Process, code: str) -> list[str]:
-    """Run code where the server has its database; gives the words that it prints last."""
+    """Run code where the server has its database; return the words that it prints last."""
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code],
         cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=SECONDS, check=True,
@@ -57,7 +57,7 @@ def shell(server: Process, code: str) -> list[str]:
 
 @asynccontextmanager
 async def client_with(key: str, url: str, binding: str) -> AsyncIterator[SdkClient]:
-    """Give the SDK's client of the courier, with a key and without streaming."""
+    """Make the SDK's client of the courier, with a key and without streaming."""
     async with plain_http() as http:
         card = await A2ACardResolver(http, f"{url}/a2a/courier").get_agent_card()
         config = ClientConfig(
@@ -168,7 +168,7 @@ async def test_downloads_that_nobody_reads_take_no_thread_no_connection_and_litt
 
 
 async def download(link: str, stack: AsyncExitStack) -> None:
-    """Begin a download on a bare socket, and read no more than that it has begun."""
+    """Begin a download on a bare socket, and read only the first of it."""
     parts = urlsplit(link)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     stack.callback(writer.close)

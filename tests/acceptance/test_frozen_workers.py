@@ -64,7 +64,7 @@ async def test_a_frozen_worker_is_replaced_in_time_and_refused_when_it_goes_on(
 
 
 async def _step(events: AsyncIterator[tuple[int, dict[str, Any]]], step: str) -> int:
-    """Read a stream up to a step; gives its number."""
+    """Read a stream up to a step, and return its number."""
     async for number, item in events:
         if text(item) == step:
             return number

@@ -30,7 +30,7 @@ def only_server() -> Iterator[Process]:
 
 @pytest.fixture(scope="module", params=product(SDKS, BINDINGS), ids="-".join)
 def report(only_server: Process, request: pytest.FixtureRequest) -> Report:
-    """Let the client do what clients do, and give what it saw."""
+    """Let the client do what clients do, and return what it saw."""
     version, binding = request.param
     folder = installed.node_with(SDKS[version])
     # Node looks for packages beside the script, and nowhere else.

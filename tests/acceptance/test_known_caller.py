@@ -1,4 +1,4 @@
-"""The official client with an API key: it learns from the card how to show it."""
+"""The official client with an API key: it learns from the card how to send it."""
 
 import subprocess
 import sys

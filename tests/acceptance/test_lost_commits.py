@@ -17,8 +17,8 @@ from tests.wire import load_message, state
 SECONDS = 60
 SETTINGS: dict[str, Any] = {"LEASE_SECONDS": 4, "SWEEP_SECONDS": 0.5}
 
-# No standby has this name, so that a commit which is to wait for one is done, and not answered.
-# One that claims a turn is to wait, the first one, and no other.
+# No standby has this name. So a commit that is to wait for one is done, and not answered. The first
+# commit that claims a turn is to wait, and no other.
 PREPARE = """
 SET synchronous_commit = local;
 ALTER DATABASE postgres SET synchronous_commit = local;
@@ -69,7 +69,7 @@ async def test_a_turn_that_was_stored_as_claimed_unheard_is_worked_on_all_the_sa
     async with asyncio.timeout(SECONDS), ClusterClient([server.url], "load") as client:
         sending = asyncio.create_task(client.send('{"chunks": 3}'))
         await break_off(connection)
-        # The client has sent it anew, as another message.
+        # The client has sent it again, as another message.
         answered = await sending
         both = records(url)
         assert len(both) == 2 and answered in both

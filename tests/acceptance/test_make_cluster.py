@@ -34,14 +34,14 @@ def urls(cluster: Process) -> list[str]:
 
 
 def members(cluster: Process, command: str = "") -> list[psutil.Process]:
-    """Find what runs in the cluster; PostgreSQL is nobody's child, so it is not among them."""
+    """Find the processes of the cluster, without PostgreSQL, which is not their child."""
     children = psutil.Process(cluster.pid).children(recursive=True)
     return [child for child in children if command in " ".join(child.cmdline())]
 
 
 def runs(process: psutil.Process) -> bool:
     try:
-        # PostgreSQL is adopted by the machine's first process, which may be slow to bury it.
+        # PostgreSQL becomes a child of the machine's first process, which may be slow to reap it.
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -16,7 +16,7 @@ from tests.servers import ROOT, Process, free_port, fresh_database
 from tests.wire import load_message, state
 
 SECONDS = 60
-# Round the page's own configuration, what it takes to run as one process on a port of loopback.
+# Around the page's own configuration: what nginx needs to run as one process on loopback.
 WHOLE = """
 daemon off;
 master_process off;
@@ -42,7 +42,7 @@ class Site(NamedTuple):
 
 
 def configuration(port: int, servers: list[Process]) -> str:
-    """Give the page's configuration, on these ports and without TLS."""
+    """Return the page's configuration, on these ports and without TLS."""
     page = (ROOT / "docs" / "deployment.md").read_text()
     [block] = re.findall(r"^```nginx\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     block = block.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")

@@ -299,7 +299,7 @@ async def test_each_turn_of_a_conversation_streams_to_its_own_end(connect: Conne
     assert state(first[-1]) == "INPUT_REQUIRED"
     assert second[0].task.id == first[0].task.id
     assert state(second[-1]) == "COMPLETED"
-    # Who comes late gets the completed task, and no more.
+    # A client that comes late gets the completed task, and no more.
     last = second[-1].task if second[-1].HasField("task") else second[-1].status_update
     assert "Oslo" in last.status.message.parts[0].text
 

@@ -1,4 +1,4 @@
-"""What servers refuse the official SDK's client, and the exception that it makes of that."""
+"""Refusals: each is for the official SDK's client the exception that says why."""
 
 import pytest
 

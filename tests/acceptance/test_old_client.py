@@ -31,7 +31,7 @@ def old_server() -> Iterator[Process]:
 
 @pytest.fixture(scope="module", params=["JSONRPC", "HTTP+JSON"])
 def report(old_server: Process, request: pytest.FixtureRequest) -> Report:
-    """Let the client do all that it can, and give what it saw."""
+    """Let the client do all that it can, and return what it saw."""
     command = [installed.python_with(SDK), CLIENT, old_server.url, request.param]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr + old_server.output()

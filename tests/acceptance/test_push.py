@@ -1,4 +1,4 @@
-"""Webhooks across crashes: what is announced is delivered, whoever dies (R6)."""
+"""Webhooks across crashes: an event that was accepted is delivered, whichever process dies (R6)."""
 
 import asyncio
 from typing import Any

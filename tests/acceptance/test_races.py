@@ -45,7 +45,7 @@ async def test_of_an_end_and_a_cancel_at_the_same_instant_one_wins_for_everybody
 async def _race(
     here: SocketClient, there: SocketClient, number: int, places: asyncio.Semaphore
 ) -> str:
-    """Cancel a task about when it ends; gives the end that everybody has seen."""
+    """Cancel a task about when it ends, and return the end that everybody has seen."""
     # The agent ends after a delay that sweeps over the time that the cancel needs.
     said = message(json.dumps({"steps": 1, "delay": (number % 20) * 0.005}))
     async with places, here.open("SendStreamingMessage", message=said) as events:
@@ -63,7 +63,7 @@ async def _race(
 
 
 def _told(canceled: dict[str, Any]) -> str:
-    """Give the end that the answer to a cancel tells of."""
+    """Return the end that the answer to a cancel tells of."""
     if "error" in canceled:
         assert canceled["error"]["code"] == NOT_CANCELABLE, canceled
         return "COMPLETED"
@@ -75,7 +75,7 @@ def _state(task: dict[str, Any]) -> str:
 
 
 async def _listed(client: SocketClient) -> dict[str, str]:
-    """List all tasks; gives the state of each."""
+    """List all tasks, and return the state of each."""
     found: dict[str, str] = {}
     token = ""
     while True:

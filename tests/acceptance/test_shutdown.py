@@ -11,7 +11,7 @@ from tests.wire import load_message, state
 pytestmark = pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 
 SECONDS = 30
-# So long that whatever goes on soon was given up, and did not run out.
+# So long that a turn which goes on soon was given up: its lease has not run out.
 LONG = {"LEASE_SECONDS": 600, "SWEEP_SECONDS": 0.2}
 
 

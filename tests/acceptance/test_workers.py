@@ -13,7 +13,7 @@ from tests.servers import Layer
 from tests.wire import load_message, state, text
 
 SECONDS = 60
-# So long that what comes soon came by the queue and by the layer, and not by a poll or a sweep.
+# So long that early events have come by the queue and the layer, and not by a poll or a sweep.
 LONG = {"POLL_SECONDS": 600, "SWEEP_SECONDS": 600, "LEASE_SECONDS": 600}
 QUEUES: list[Queue] = ["procrastinate", "tasks"]
 

@@ -1,4 +1,4 @@
-"""Files in the admin: a task's page lists them, and who may view them may have them."""
+"""Files in the admin: a task's page lists them, and staff that may view them may download them."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ CONTENT = bytes(range(256)) * 1000
 
 
 async def generous(turn: Turn) -> None:
-    """Gives a file."""
+    """Return a file."""
     await turn.artifact(Part(raw=CONTENT, filename=HOSTILE, media_type="text/html"))
 
 

@@ -31,7 +31,7 @@ def page_of(task_id: object) -> str:
 
 
 def browser(*permissions: str) -> Browser:
-    """Log in somebody: with no permissions named, one who has them all."""
+    """Log in staff with these permissions; where none is named, with all."""
     user = User.objects.create(username="someone", is_staff=True, is_superuser=not permissions)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     made = Browser()
@@ -62,7 +62,7 @@ def text_of(path: str, **query: str) -> Callable[[Browser], str]:
 
 
 async def conversation(turn: Turn) -> None:
-    """Asks once, and gives data and a file."""
+    """Ask once, and then return data and a text."""
     if turn.number == 1:
         await turn.input_required(f"Which one? {HOSTILE}")
         return
@@ -127,7 +127,7 @@ def test_a_task_takes_as_many_queries_however_much_happened(many: int) -> None:
 
 
 def _reads_of_the_page(queries: CaptureQueriesContext) -> int:
-    """Count what is read of our tables; the session and the user are Django's affair."""
+    """Count the reads of our tables; those of the session and the user are Django's."""
     return sum("a2a_app_" in query["sql"] for query in queries)
 
 
@@ -208,7 +208,7 @@ def test_staff_that_may_not_view_tasks_sees_none() -> None:
 
 
 def canceling(*task_ids: object) -> Callable[[Browser], str]:
-    """Tick tasks, choose the action, and give the page that says what came of it."""
+    """Tick tasks, choose the action, and return the page that says what came of it."""
 
     def visit(someone: Browser) -> str:
         ticked = {"action": "cancel_tasks", "_selected_action": [str(each) for each in task_ids]}

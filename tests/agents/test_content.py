@@ -12,7 +12,7 @@ from a2a_app.store.updates import ArtifactUpdate
 
 
 class Written(list[ArtifactUpdate]):
-    """Keeps what is put, as a run's writer does."""
+    """Takes updates, as a run's writer does."""
 
     def put(self, update: ArtifactUpdate) -> Awaitable[None]:
         self.append(update)

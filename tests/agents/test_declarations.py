@@ -1,4 +1,4 @@
-"""What an agent declares: what cannot be is refused where it is said."""
+"""What an agent declares: an impossible value is refused where the agent is made."""
 
 import pytest
 

@@ -22,7 +22,7 @@ MIRROR_EXTENSION = "https://example.com/extensions/mirror"
         AgentSkill(
             id="mirror",
             name="Mirror",
-            description="Gives back what it was told.",
+            description="Returns what it was told.",
             tags=["test"],
             input_modes=["*/*"],
             output_modes=["application/json"],
@@ -30,7 +30,7 @@ MIRROR_EXTENSION = "https://example.com/extensions/mirror"
     ],
 )
 async def mirror(turn: Turn) -> None:
-    """Gives back what it was told, as data."""
+    """Return what it was told, as data."""
     told = {
         "metadata": dict(turn.metadata),
         "message_metadata": turn.message.metadata,
@@ -43,9 +43,9 @@ async def mirror(turn: Turn) -> None:
 
 @agent(name="Stubborn")
 def stubborn(turn: Turn) -> None:
-    """Waits, in a thread, until it is canceled, and tries to say something after that."""
+    """Wait, in a thread, until it is canceled, and try to say something after that."""
     turn.working()
-    # Between the look and the reading the run may be stopped: then the reading is refused already.
+    # The run may be stopped between the look and the read, which is refused then.
     with suppress(RunLostError):
         while not turn.is_canceled:
             turn.wait(turn.task())
@@ -59,7 +59,7 @@ def stubborn(turn: Turn) -> None:
 @agent(name="Steps, three times at most", slug="steps-thrice", attempts=3)
 @agent(name="Steps, as often as it takes", slug="steps-for-ever", attempts=1000)
 async def steps(turn: Turn) -> None:
-    """Takes so many steps, and names at each the attempt and the step."""
+    """Take so many steps, and name at each the attempt and the step."""
     told = json.loads(turn.text)
     await turn.working()
     artifact = turn.open_artifact(name="steps")
@@ -70,7 +70,7 @@ async def steps(turn: Turn) -> None:
 
 @agent(name="Courier", input_modes=("*/*",))
 async def courier(turn: Turn) -> None:
-    """Says what the files are that it is given, and passes them on; or gives one of some size."""
+    """Describe the files that it is sent, and pass them on; or make one of some size."""
     for part in turn.message.parts:
         if part.text is not None:
             told = json.loads(part.text)

@@ -66,7 +66,7 @@ class OAuth:
 
 
 class Nonsense:
-    """Declares what is no scheme."""
+    """Declares a scheme that is none."""
 
     security_scheme: Any = "http"
 
@@ -82,7 +82,7 @@ class Silent:
 
 
 class Broken:
-    """Fails for a reason that is none of the caller's."""
+    """Fails for a reason that is not the caller's fault."""
 
     def __call__(self, request: HttpRequest) -> None:
         raise HttpError(503, "The directory is away.")

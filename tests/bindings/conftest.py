@@ -1,11 +1,14 @@
 """What the tests of the bindings share: the middleware that requests meet, and tasks to aim at."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.bindings.mangling import Stored
+from tests.clients.http_json import HttpJsonClient
 from tests.clients.json_rpc import JsonRpcClient, events_of
+from tests.conftest import ChangeSettings
 from tests.wire import envelope, load_message
 
 BYPASS = "a2a_app.middleware.bypass"
@@ -26,3 +29,9 @@ async def stored(rpc: JsonRpcClient) -> Stored:
     request = envelope("SendStreamingMessage", params)
     first, *_ = await events_of(await rpc.post(request, path="/a2a/load-retry/"))
     return Stored(ended["id"], first["result"]["task"]["id"])
+
+
+@pytest.fixture
+async def rest(a2a: ChangeSettings, runtime: None) -> AsyncIterator[HttpJsonClient]:
+    """Speak HTTP+JSON to the project inside the test's process."""
+    yield HttpJsonClient()

@@ -9,10 +9,10 @@ CUSTOMERS: set[str] = set()
 
 
 class CustomerConverter(SlugConverter):
-    """A customer that there is at present."""
+    """The name of a customer that exists at present."""
 
     def to_python(self, value: str) -> Any:
-        """Refuse one that there is not."""
+        """Refuse the name of a customer that does not exist."""
         if value not in CUSTOMERS:
             raise ValueError(value)
         return value

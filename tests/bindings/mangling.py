@@ -9,9 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from a2a_app import database, models
-from tests.wire import message
+from tests.wire import UNKNOWN_TASK, message
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
 # The ids that requests name are put in here, once the tasks are there.
 ENDED, ANOTHERS = "<ended>", "<another's>"
 
@@ -37,8 +36,10 @@ NASTY = [
     "", " ", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\u202e", "🚀", "x" * 300, "1", "-1",
     "A" * 5, "TASK_STATE_WORKING", "ROLE_AGENT", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z",
     "0001-01-01T00:00:00+23:59", "2026-02-30T00:00:00Z", "%00", "'; DROP TABLE a2a_app_task; --",
-    _token(f"0001-01-01T00:00:00+23:59 {NOBODY}"), _token(f"9999-12-31T23:59:59-23:59 {NOBODY}"),
-    _token(f"2026-01-01T00:00:00 {NOBODY}"), _token("\x00 \x00"), ENDED, ANOTHERS, NOBODY,
+    _token(f"0001-01-01T00:00:00+23:59 {UNKNOWN_TASK}"),
+    _token(f"9999-12-31T23:59:59-23:59 {UNKNOWN_TASK}"),
+    _token(f"2026-01-01T00:00:00 {UNKNOWN_TASK}"), _token("\x00 \x00"),
+    ENDED, ANOTHERS, UNKNOWN_TASK,
     [], {}, [None], {"": None}, {"\x00": "\ud800"}, _nested(99), _nested(103), _nested(190),
 ]  # fmt: skip  # a heap of small things
 
@@ -85,7 +86,7 @@ PARAMS: dict[str, dict[str, Any]] = {
         "contextId": "context",
         "status": "TASK_STATE_COMPLETED",
         "pageSize": 3,
-        "pageToken": _token(f"2026-01-01T00:00:00+00:00 {NOBODY}"),
+        "pageToken": _token(f"2026-01-01T00:00:00+00:00 {UNKNOWN_TASK}"),
         "historyLength": 2,
         "statusTimestampAfter": "2026-01-01T00:00:00Z",
         "includeArtifacts": True,
@@ -141,7 +142,7 @@ PARAMS_03: dict[str, dict[str, Any]] = {
 
 
 def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Give the path of every member, however deep; those that are not too deep to follow."""
+    """Return the path of every member, except of those that are too deep to follow."""
     if len(at) > 20 or not isinstance(value, dict | list):
         return [at]
     inside = value.items() if isinstance(value, dict) else enumerate(value)

@@ -28,7 +28,7 @@ def by_name(request: HttpRequest, tenant: str, caller: Any) -> Tenant | None:
 
 
 async def by_caller(request: HttpRequest, tenant: str, caller: Any) -> Tenant | None:
-    """Let in whom the header X-User calls ann, without any Django user."""
+    """Let in callers whose header X-User is ann, without any Django user."""
     return PLACES.get(tenant) if str(caller) == "ann" else None
 
 
@@ -59,18 +59,18 @@ def breaks(request: HttpRequest, tenant: str, caller: Any) -> Tenant:
     raise RuntimeError("The directory is away.")
 
 
-def gives_nonsense(request: HttpRequest, tenant: str, caller: Any) -> Any:
-    """Give no Tenant."""
+def returns_nonsense(request: HttpRequest, tenant: str, caller: Any) -> Any:
+    """Return no Tenant."""
     return tenant
 
 
-def gives_an_unfit_key(request: HttpRequest, tenant: str, caller: Any) -> Tenant:
-    """Take for a key what is none."""
+def returns_an_unfit_key(request: HttpRequest, tenant: str, caller: Any) -> Tenant:
+    """Return a key that cannot be one."""
     return Tenant(key="a/b")
 
 
-def gives_no_agent(request: HttpRequest, tenant: str, caller: Any) -> Tenant:
-    """Name an agent that there is not."""
+def returns_no_agent(request: HttpRequest, tenant: str, caller: Any) -> Tenant:
+    """Name an agent that does not exist."""
     return Tenant(agent="nobody")
 
 

@@ -1,4 +1,4 @@
-"""Callers: who may ask, and that nobody sees what is another's (R11)."""
+"""Callers: who may ask, and that nobody sees the tasks of others (R11)."""
 
 from typing import Any
 
@@ -165,7 +165,7 @@ async def test_a_user_streams_what_is_theirs(a2a: ChangeSettings, rpc: JsonRpcCl
 
 
 def by_group(request: Any) -> Any:
-    """Give a row that is no user, and has the same number as one."""
+    """Return a row that is no user, and has the same number as one."""
     return Group.objects.filter(name=request.headers.get("X-Group", "")).first()
 
 

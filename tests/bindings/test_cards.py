@@ -202,7 +202,7 @@ async def test_a_client_that_knows_a_date_only_is_told_what_has_changed_since(
     assert (await rpc.http.get(LOAD, headers=since)).status_code == 304
     before = {"If-Modified-Since": "Thu, 01 Jan 1970 00:00:01 GMT"}
     assert (await rpc.http.get(LOAD, headers=before)).status_code == 200
-    # The tag knows more than the date.
+    # The ETag says more than the date.
     both = {**since, "If-None-Match": '"another"'}
     assert (await rpc.http.get(LOAD, headers=both)).status_code == 200
 

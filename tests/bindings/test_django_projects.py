@@ -1,4 +1,4 @@
-"""Django projects: what they may have switched on, and the app works all the same."""
+"""Django projects: the app works whatever they have switched on."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ async def _works(rpc: JsonRpcClient) -> None:
 
 @async_only_middleware
 def closed(_: Any) -> Any:
-    """Let nobody in: the project's own middleware, of which programs know nothing."""
+    """Let nobody in, as middleware of a project that knows no programs may do."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(status=503)
@@ -68,7 +68,7 @@ async def test_with_a_transaction_for_each_request(
 
 async def test_with_a_login_required_for_every_page(settings: Any, rpc: JsonRpcClient) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN]
-    # Pages for people are not ours to open: what the project asks, it asks of them too.
+    # The app opens no pages for people: they ask for what the project asks for.
     for page in ("/admin/", "/a2a/openapi.html", "/a2a/openapi.json"):
         assert (await rpc.http.get(page)).status_code == 302
     await _works(rpc)
@@ -88,7 +88,7 @@ async def test_past_the_middleware_below(settings: Any, rpc: JsonRpcClient) -> N
     )
     for none in ("/a2a/none/", "/a2a/none/.well-known/agent-card.json"):
         assert (await rpc.http.get(none)).status_code in (404, 405)
-    # Pages for people, and whatever is not ours, go the whole way.
+    # Pages for people, and URLs of the project's own, go the whole way.
     for page in ("/a2a/openapi.html", "/a2a/openapi.json", "/admin/", "/a2a/load/nothing/at/all"):
         assert (await rpc.http.get(page)).status_code == 503
 

@@ -12,9 +12,8 @@ from tests.clients.http_json import HttpJsonClient, json_of
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
 from tests.clients.ways import WAYS, Way, answers_of, code_of
 from tests.servers import ROOT
-from tests.wire import envelope, message, strict_json
+from tests.wire import UNKNOWN_TASK, envelope, message, strict_json
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
 EXTENSION = (-32008, "EXTENSION_SUPPORT_REQUIRED")
 
 URI, OTHER = "https://example.com/ext/one", "https://example.com/ext/two"
@@ -34,7 +33,7 @@ def extended(*, required: bool) -> Any:
 async def test_an_extension_that_the_agent_requires_must_be_named(
     rpc: JsonRpcClient, method: str
 ) -> None:
-    params = {"id": NOBODY, "message": message(), "taskId": NOBODY}
+    params = {"id": UNKNOWN_TASK, "message": message(), "taskId": UNKNOWN_TASK}
     with extended(required=True):
         for headers in ({}, {"A2A_Extensions": OTHER}, {"A2A_Extensions": f"{URI}/more"}):
             answer = await rpc.call(method, params, agent="extended", **headers)

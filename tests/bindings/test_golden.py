@@ -1,6 +1,6 @@
-"""What goes over the wire, byte for byte: a file that changes is a change to be reviewed.
+"""Requests and answers on the wire, byte for byte: a changed file is a change to be reviewed.
 
-`A2A_GOLDEN=write pytest tests/bindings/test_golden.py` writes the files anew, and fails.
+`A2A_GOLDEN=write pytest tests/bindings/test_golden.py` writes the files again, and fails.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Golden:
         self.may_begin = asyncio.Event()
 
     async def run(self, turn: Turn) -> None:
-        """Gives one of everything."""
+        """Say one of everything."""
         await self.may_begin.wait()
         await turn.working("Working…")
         if turn.text == AUTH:
@@ -56,7 +56,11 @@ class Golden:
 async def agent(rpc: JsonRpcClient) -> AsyncIterator[Golden]:
     golden = Golden()
     made = make_agent(
-        golden.run, name="Golden", slug="golden", input_modes=("text/plain", "application/json")
+        golden.run,
+        name="Golden",
+        slug="golden",
+        description="Gives one of everything.",
+        input_modes=("text/plain", "application/json"),
     )
     with registry.registered(made):
         yield golden

@@ -12,7 +12,7 @@ from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
 from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
 from tests.conftest import ChangeSettings
-from tests.wire import envelope, load_message, message
+from tests.wire import UNKNOWN_TASK, envelope, load_message, message
 
 PARSE = (-32700, "JSON_PARSE")
 INVALID = (-32600, "INVALID_REQUEST")
@@ -20,8 +20,7 @@ UNKNOWN_METHOD = (-32601, "METHOD_NOT_FOUND")
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 INTERNAL = (-32603, "INTERNAL")
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
-GET = envelope("GetTask", {"id": NOBODY})
+GET = envelope("GetTask", {"id": UNKNOWN_TASK})
 
 
 # The envelope.
@@ -151,7 +150,7 @@ async def test_params_may_be_left_out_where_nothing_is_required(rpc: JsonRpcClie
 
 
 def token(moment: str) -> str:
-    return base64.urlsafe_b64encode(f"{moment} {NOBODY}".encode()).decode()
+    return base64.urlsafe_b64encode(f"{moment} {UNKNOWN_TASK}".encode()).decode()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +226,7 @@ async def test_a_last_event_id_that_is_none_is_named(rpc: JsonRpcClient) -> None
 
 
 @pytest.mark.parametrize("method", ["GetTask", "CancelTask", "SubscribeToTask"])
-@pytest.mark.parametrize("task_id", [NOBODY, "x", "x" * 9000, "../../etc", "٣" * 32])
+@pytest.mark.parametrize("task_id", [UNKNOWN_TASK, "x", "x" * 9000, "../../etc", "٣" * 32])
 async def test_a_task_that_does_not_exist_is_not_found(
     rpc: JsonRpcClient, method: str, task_id: str
 ) -> None:
@@ -249,7 +248,7 @@ async def test_errors_are_answers_with_status_200_and_details(rpc: JsonRpcClient
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "reason": "TASK_NOT_FOUND",
             "domain": "a2a-protocol.org",
-            "metadata": {"taskId": NOBODY},
+            "metadata": {"taskId": UNKNOWN_TASK},
         }
     ]
 
@@ -292,7 +291,7 @@ async def test_an_authenticator_without_async_may_raise_anything_and_the_request
 ) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.out_of_users"])
     async with asyncio.timeout(10):
-        answer = await rpc.call("GetTask", {"id": NOBODY})
+        answer = await rpc.call("GetTask", {"id": UNKNOWN_TASK})
     assert error_of(answer) == INTERNAL
     assert "StopIteration" in caplog.text
 
@@ -302,7 +301,7 @@ async def test_an_internal_error_says_nothing_of_what_is_inside(
     a2a: ChangeSettings, rpc: JsonRpcClient, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.secretive"])
-    response = await rpc.post(envelope(method, {"id": NOBODY, "message": message()}))
+    response = await rpc.post(envelope(method, {"id": UNKNOWN_TASK, "message": message()}))
     answer = body_of(response)
     assert error_of(answer) == INTERNAL
     assert "hunter2" not in json.dumps(answer)

@@ -1,4 +1,4 @@
-"""Whatever comes in: an answer of JSON-RPC goes out, soon, and no stored task is touched (R12)."""
+"""Any request at all gets an answer of JSON-RPC, soon, and touches no stored task (R12)."""
 
 import json
 from typing import Any

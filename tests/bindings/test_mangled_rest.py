@@ -1,4 +1,4 @@
-"""Whatever comes in over HTTP+JSON: an answer goes out, and no stored task is touched (R12)."""
+"""Any request at all over HTTP+JSON gets an answer, and touches no stored task (R12)."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ def shown(route: Route) -> str:
 
 
 def path_of(route: Route, names: dict[str, str]) -> str:
-    """Fill in the fields of a route's path: with what the parameters name, or something else."""
+    """Fill in the fields of a route's path, from the parameters or with something else."""
     path = route.path.replace("a2a_tenant:", "")
     for field in route.fields:
         given = names.get(field, ANOTHERS)
@@ -58,7 +58,7 @@ def params_of(route: Route) -> dict[str, Any]:
 
 
 def query_of(params: Any) -> str:
-    """Write parameters as a query; what is no object is written as it is."""
+    """Write parameters as a query; a value that is no object is written as it is."""
     if not isinstance(params, dict):
         return quote(json.dumps(params), errors="replace")
     pairs = [

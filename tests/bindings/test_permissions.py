@@ -1,4 +1,4 @@
-"""Permissions: a caller who is known and may not is told so, whoever says it (section 3.3.2)."""
+"""Permissions: a known caller without one is told so, whoever refuses (section 3.3.2)."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ WHO = users.__name__
 
 
 async def by_scope(request: HttpRequest) -> None:
-    """Know whom the header X-User names, who never has what is needed."""
+    """Know the caller that the header X-User names, and refuse it."""
     if request.headers.get("X-User"):
         raise PermissionDenied(LACKS)
 
@@ -49,7 +49,7 @@ class Guarded(Agent):
 async def test_an_authenticator_that_knows_a_caller_may_refuse_it(
     a2a: ChangeSettings, rpc: JsonRpcClient, way: Way
 ) -> None:
-    # Neither the next one is asked, nor does the caller count as nobody.
+    # The next authenticator is not asked, and the caller does not count as nobody.
     a2a(ANONYMOUS="share", AUTHENTICATION=[f"{__name__}.by_scope", f"{WHO}.by_name"])
     response = await way.send(rpc, {"message": message()}, agent="echo", X_User="ann")
     assert response.status_code == 403

@@ -1,4 +1,4 @@
-"""Signed cards (section 8.4): who accepts them, who does not, and how the keys are found."""
+"""Signed cards (section 8.4): which verifiers accept them, and how the keys are found."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def pem(key: ECKey | RSAKey, *, private: bool = True) -> str:
 
 
 def key_of_the_project() -> str:
-    """Give a key as a project's own callable may."""
+    """Return a key, as a project's own callable may."""
     return pem(EC_KEY)
 
 
@@ -125,7 +125,7 @@ async def test_a_card_that_the_client_has_is_not_sent_again_though_another_proce
 ) -> None:
     sign_with()
     first = await rpc.http.get(CARD)
-    sign_with()  # anew, as in another process
+    sign_with()  # again, as in another process
     again = await rpc.http.get(CARD, headers={"If-None-Match": first["ETag"]})
     assert again.status_code == 304
     signed_anew = header_of(body_of(await rpc.http.get(CARD)))

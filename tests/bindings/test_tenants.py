@@ -1,4 +1,4 @@
-"""Tenants: what a client names is for the project's resolver to say, and is kept apart (4.4.6)."""
+"""Tenants: the project's resolver says what a name means, and tenants are kept apart (4.4.6)."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ async def test_a_tenant_is_named_in_the_path_of_http_json_or_in_its_parameters(
 
 
 async def answers(turn: Turn) -> None:
-    """Says whose it is."""
+    """Says its tenant."""
     await turn.complete(f"For {turn.tenant or 'nobody'}.")
 
 
@@ -157,7 +157,7 @@ async def test_a_name_that_can_be_no_tenant_does_not_reach_the_resolver(
 
 
 @pytest.mark.parametrize(
-    "resolver", ["breaks", "gives_nonsense", "gives_an_unfit_key", "gives_no_agent"]
+    "resolver", ["breaks", "returns_nonsense", "returns_an_unfit_key", "returns_no_agent"]
 )
 async def test_a_resolver_that_fails_is_an_internal_error_and_nothing_is_stored(
     a2a: ChangeSettings, rpc: JsonRpcClient, resolver: str, caplog: pytest.LogCaptureFixture
@@ -281,7 +281,7 @@ async def test_the_card_of_a_tenant_leads_there_by_1_0_and_not_by_0_3(
     assert not any("tenant" in each for each in own["supportedInterfaces"])
     same = ("name", "skills", "capabilities", "defaultInputModes")
     assert [card[member] for member in same] == [own[member] for member in same]
-    # Whose it is may depend on anything: no cache may give it to another.
+    # The card may depend on anything about the caller, so no cache may share it.
     assert response["Cache-Control"] == "private, max-age=0, must-revalidate"
     assert "Authorization" in response["Vary"]
 

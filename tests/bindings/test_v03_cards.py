@@ -1,4 +1,4 @@
-"""Cards for both versions: one card, and no more than 1.0 for who asks for that."""
+"""Cards for both versions: one card, without 0.3 for a client that asks for 1.0."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ async def test_the_setting_says_which_version_is_preferred(
 
 
 async def does(turn: Turn) -> None:
-    """Does it."""
+    """Do it."""
 
 
 async def test_a_card_says_in_0_3_all_that_the_agent_declares(rpc: JsonRpcClient) -> None:

@@ -1,4 +1,4 @@
-"""What webhooks of 0.3 get: the task, in the words of 0.3."""
+"""Webhooks of 0.3 get the task, in the words of 0.3."""
 
 from tests.bindings.test_v03 import result
 from tests.clients.json_rpc import JsonRpcClient

@@ -1,4 +1,4 @@
-"""What is written for 0.3 is what the official types of 0.3 read, and nothing is lost in it."""
+"""The official types of 0.3 read all that is written for 0.3, and nothing is lost in it."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ some = settings(
 
 
 def read_back(kind: type[BaseModel], written: Any) -> Any:
-    """Read as the SDK does, and give what it has read: a field that it does not know is missing."""
+    """Read as the SDK does, and return what it has read: fields it does not know are missing."""
     found = kind.model_validate(written)
     return found.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
@@ -62,7 +62,7 @@ def test_every_push_configuration_is_one_of_both(ours: protocol.Model) -> None:
 
 
 def _as_in_03(message: dict[str, Any]) -> dict[str, Any]:
-    """Give a message of 1.0 without what 0.3 has no place for."""
+    """Return a message of 1.0 without the members that 0.3 does not have."""
     parts = []
     for part in message["parts"]:
         kept = dict(part)

@@ -7,14 +7,13 @@ from a2a_app.operations import OPERATIONS
 from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
 from tests.clients.json_rpc import JsonRpcClient, bad_fields, error_of
 from tests.conftest import ChangeSettings
-from tests.wire import envelope, message
+from tests.wire import UNKNOWN_TASK, envelope, message
 
 VERSION = (-32009, "VERSION_NOT_SUPPORTED")
 PLAIN_VERSION = (400, "VERSION_NOT_SUPPORTED")
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 UNKNOWN_METHOD = (-32601, "METHOD_NOT_FOUND")
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
 NOT_SERVED = ["0.2", "0.3.0.0", "1", "1.1", "2.0", "1.0.0.0", "latest", "1.0,0.3"]
 OURS = ["1.0", "1.0.3", "1.0.0", " 1.0 ", ""]
 OLD = ["0.3", "0.3.0", "0.3.26", " 0.3 ", ""]
@@ -25,7 +24,7 @@ async def test_a_version_that_is_not_served_is_refused_whatever_the_method(
     rpc: JsonRpcClient, version: str
 ) -> None:
     for method in (*OPERATIONS, *RPC_METHODS, "NoSuchMethod", "no/such/method"):
-        request = envelope(method, {"id": NOBODY, "message": message()})
+        request = envelope(method, {"id": UNKNOWN_TASK, "message": message()})
         by_header = await rpc.answer(request, A2A_Version=version)
         by_query = await rpc.answer(request, path=f"/a2a/load/?A2A-Version={version}")
         assert error_of(by_header) == error_of(by_query) == VERSION, method
@@ -34,7 +33,7 @@ async def test_a_version_that_is_not_served_is_refused_whatever_the_method(
 
 
 @pytest.mark.parametrize("version", NOT_SERVED)
-@pytest.mark.parametrize("path", ["/tasks", f"/tasks/{NOBODY}", "/extendedAgentCard"])
+@pytest.mark.parametrize("path", ["/tasks", f"/tasks/{UNKNOWN_TASK}", "/extendedAgentCard"])
 async def test_a_version_that_is_not_served_is_refused_whatever_the_url(
     rpc: JsonRpcClient, path: str, version: str
 ) -> None:
@@ -42,7 +41,7 @@ async def test_a_version_that_is_not_served_is_refused_whatever_the_url(
     assert refusal_of(await rest.get(path, A2A_Version=version)) == PLAIN_VERSION
     by_query = await rest.get(f"{path}?A2A-Version={version}", A2A_Version="")
     assert refusal_of(by_query) == PLAIN_VERSION
-    old = await rest.get(f"/v1/tasks/{NOBODY}", A2A_Version=version)
+    old = await rest.get(f"/v1/tasks/{UNKNOWN_TASK}", A2A_Version=version)
     assert (old.status_code, json_of(old)["code"]) == (400, -32009)
 
 
@@ -51,11 +50,11 @@ async def test_a_version_that_is_not_served_is_refused_whatever_the_url(
 async def test_our_version_may_be_named_with_a_patch_by_query_or_not_at_all(
     rpc: JsonRpcClient, method: str, version: str
 ) -> None:
-    request = envelope(method, {"id": NOBODY})
+    request = envelope(method, {"id": UNKNOWN_TASK})
     by_header = await rpc.answer(request, A2A_Version=version)
     by_query = await rpc.answer(request, path=f"/a2a/load/?A2A-Version={version.strip()}")
     assert error_of(by_header) == error_of(by_query) == NOT_FOUND
-    path = f"/tasks/{NOBODY}"
+    path = f"/tasks/{UNKNOWN_TASK}"
     assert refusal_of(await HttpJsonClient().get(path, A2A_Version=version)) == (
         404,
         "TASK_NOT_FOUND",
@@ -67,16 +66,16 @@ async def test_our_version_may_be_named_with_a_patch_by_query_or_not_at_all(
 async def test_0_3_may_be_named_with_a_patch_by_query_or_not_at_all(
     rpc: JsonRpcClient, method: str, version: str
 ) -> None:
-    request = envelope(method, {"id": NOBODY})
+    request = envelope(method, {"id": UNKNOWN_TASK})
     by_header = await rpc.answer(request, A2A_Version=version)
     by_query = await rpc.answer(request, path=f"/a2a/load/?A2A-Version={version.strip()}")
     assert error_of(by_header) == error_of(by_query) == NOT_FOUND
-    plain = await HttpJsonClient().get(f"/v1/tasks/{NOBODY}", A2A_Version=version)
+    plain = await HttpJsonClient().get(f"/v1/tasks/{UNKNOWN_TASK}", A2A_Version=version)
     assert (plain.status_code, json_of(plain)["code"]) == (404, -32001)
 
 
 async def test_the_header_comes_before_the_query(rpc: JsonRpcClient) -> None:
-    request = envelope("GetTask", {"id": NOBODY})
+    request = envelope("GetTask", {"id": UNKNOWN_TASK})
     answer = await rpc.answer(request, path="/a2a/load/?A2A-Version=2.0", A2A_Version="1.0")
     assert error_of(answer) == NOT_FOUND
 
@@ -96,7 +95,7 @@ async def test_a_method_of_1_0_is_unknown_in_0_3(rpc: JsonRpcClient, method: str
 async def test_a_url_of_one_version_is_unknown_in_the_other(rpc: JsonRpcClient) -> None:
     new = await HttpJsonClient().get("/tasks", A2A_Version="0.3")
     assert refusal_of(new) == (404, "METHOD_NOT_FOUND")
-    old = await HttpJsonClient().get(f"/v1/tasks/{NOBODY}", A2A_Version="1.0")
+    old = await HttpJsonClient().get(f"/v1/tasks/{UNKNOWN_TASK}", A2A_Version="1.0")
     assert (old.status_code, json_of(old)["code"]) == (404, -32601)
 
 
@@ -112,6 +111,8 @@ async def test_0_3_may_be_switched_off(a2a: ChangeSettings, rpc: JsonRpcClient) 
             answer = await rpc.answer(envelope(method, {}), A2A_Version=version)
             assert error_of(answer) == VERSION
             assert answer["error"]["data"][0]["metadata"]["supported"] == "1.0"
-    assert (await HttpJsonClient().get(f"/v1/tasks/{NOBODY}", A2A_Version="")).status_code == 404
+    assert (
+        await HttpJsonClient().get(f"/v1/tasks/{UNKNOWN_TASK}", A2A_Version="")
+    ).status_code == 404
     assert refusal_of(await HttpJsonClient().get("/tasks", A2A_Version="0.3")) == PLAIN_VERSION
     assert bad_fields(await rpc.answer(envelope("GetTask", {}))) == ["id"]

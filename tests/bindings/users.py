@@ -1,11 +1,11 @@
-"""Authenticators of the tests: who a request says it is, as a project might find out."""
+"""Authenticators of the tests: they know callers by a header, as a project might."""
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 
 
 class Key:
-    """What an authenticator of a project may give that is no Django user."""
+    """A caller that is no Django user, as an authenticator of a project may return one."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -15,7 +15,7 @@ class Key:
 
 
 def by_username(request: HttpRequest) -> User | None:
-    """Give the Django user that the header X-User names."""
+    """Return the Django user that the header X-User names."""
     return User.objects.filter(username=request.headers.get("X-User", "")).first()
 
 
@@ -25,7 +25,7 @@ async def by_name(request: HttpRequest) -> str:
 
 
 class ByLongKey:
-    """Gives keys that differ at their end only."""
+    """Knows callers by keys that differ at their end only."""
 
     def __call__(self, request: HttpRequest) -> Key | None:
         name = request.headers.get("X-User", "")
@@ -33,5 +33,5 @@ class ByLongKey:
 
 
 def by_nobody(request: HttpRequest) -> AnonymousUser:
-    """Give Django's stand-in for no user, as `request.user` is."""
+    """Return Django's stand-in for no user, as in `request.user`."""
     return AnonymousUser()

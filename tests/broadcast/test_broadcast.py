@@ -1,4 +1,4 @@
-"""The bell between processes, while its channel layer is away and after."""
+"""Messages between processes, while their channel layer is away and after."""
 
 import asyncio
 from collections.abc import Iterator
@@ -38,8 +38,8 @@ def slow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     channel_layers.backends.clear()
 
 
-class Ear:
-    """Hears a group that another process rings."""
+class GroupListener:
+    """Listens to a group to which another process publishes."""
 
     def __init__(self, group: str) -> None:
         self.group = group
@@ -49,15 +49,15 @@ class Ear:
     async def listen(self) -> None:
         await broadcast.listen(self.group, self.heard.put_nowait)
 
-    async def is_rung(self, text: str) -> None:
-        """Have the group rung elsewhere."""
+    async def publish_elsewhere(self, text: str) -> None:
+        """Publish to the group from another process."""
         await self._elsewhere.send(self.group, {"text": text})
 
     async def hears(self, text: str) -> bool:
-        """Ring the group until this is heard."""
+        """Publish to the group until this is heard."""
         async with asyncio.timeout(SECONDS):
             while True:
-                await self.is_rung(text)
+                await self.publish_elsewhere(text)
                 try:
                     async with asyncio.timeout(0.05):
                         while (await self.heard.get())["text"] != text:
@@ -71,7 +71,7 @@ class Ear:
 async def test_groups_joined_before_and_during_an_outage_are_heard_after_it(
     layer: Wavering, how: Literal["fails", "hangs"]
 ) -> None:
-    before, during = Ear("before"), Ear("during")
+    before, during = GroupListener("before"), GroupListener("during")
     await before.listen()
     assert await before.hears("before")
     layer.go_away(how)
@@ -86,25 +86,25 @@ async def test_a_process_that_starts_during_an_outage_hears_after_it(
     layer: Wavering, how: Literal["fails", "hangs"]
 ) -> None:
     layer.go_away(how)
-    ear = Ear("first")
-    await ear.listen()
+    listener = GroupListener("first")
+    await listener.listen()
     layer.come_back()
-    assert await ear.hears("after")
+    assert await listener.hears("after")
 
 
 @pytest.mark.parametrize("how", ["", *HOW])
 async def test_a_listener_in_the_publishing_process_hears_at_once_and_once_whatever_the_layer_does(
     layer: Wavering, how: Literal["", "fails", "hangs"]
 ) -> None:
-    near, far = Ear("group"), Ear("other")
+    near, far = GroupListener("group"), GroupListener("other")
     await near.listen()
     await far.listen()
     if how:
         layer.go_away(how)
-    ringing = asyncio.create_task(broadcast.publish("group", {"text": "heard"}))
+    publishing = asyncio.create_task(broadcast.publish("group", {"text": "heard"}))
     async with asyncio.timeout(SECONDS):
         assert (await near.heard.get())["text"] == "heard"
-        await ringing
+        await publishing
     layer.come_back()
     assert await near.hears("the next") and await far.hears("something")
     assert near.heard.empty()
@@ -112,7 +112,7 @@ async def test_a_listener_in_the_publishing_process_hears_at_once_and_once_whate
 
 async def test_a_listener_of_this_process_only_does_not_ask_the_layer(layer: Wavering) -> None:
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    await Ear("another").listen()
+    await GroupListener("another").listen()
     broadcast.listen_here("group", heard.put_nowait)
     assert "group" not in layer.groups
     await broadcast.publish("group", {"text": "heard"})
@@ -136,14 +136,14 @@ async def test_a_group_that_all_have_left_while_it_was_joined_is_left(slow: Slow
 async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     layer: Wavering, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ear = Ear("group")
-    await ear.listen()
+    listener = GroupListener("group")
+    await listener.listen()
     for outage in range(1, 3):
         layer.go_away("fails")
         for number in range(20):
             await broadcast.publish(f"group{number}", {})
         layer.come_back()
-        assert await ear.hears("after")
+        assert await listener.hears("after")
         said = [record.getMessage() for record in caplog.records]
         assert (
             said
@@ -158,7 +158,7 @@ async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
 async def test_only_the_first_to_use_a_layer_that_hangs_wait_for_it(
     layer: Wavering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await Ear("group").listen()
+    await GroupListener("group").listen()
     layer.go_away("hangs")
     await broadcast.publish("group", {})
     monkeypatch.setattr(broadcast, "PATIENCE_SECONDS", 600)
@@ -172,12 +172,12 @@ async def test_only_the_first_to_use_a_layer_that_hangs_wait_for_it(
 async def test_a_connection_that_was_closed_while_unused_loses_no_message(
     layer: Wavering, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ear = Ear("group")
-    await ear.listen()
+    listener = GroupListener("group")
+    await listener.listen()
     layer.close_connections(1)
-    await ear.is_rung("heard")
+    await listener.publish_elsewhere("heard")
     async with asyncio.timeout(SECONDS):
-        assert (await ear.heard.get())["text"] == "heard"
+        assert (await listener.heard.get())["text"] == "heard"
     assert not caplog.records
 
 
@@ -185,7 +185,7 @@ async def test_a_layer_that_is_busy_with_many_does_not_count_as_away(
     slow: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asyncio.timeout(SECONDS):
-        # In all they take four times as long as one may.
+        # All together take four times as long as one may.
         await asyncio.gather(*[broadcast.listen(f"group{number}", print) for number in range(40)])
     assert len(slow.groups) == 40
     assert not caplog.records
@@ -222,7 +222,7 @@ async def test_a_layer_with_nothing_to_receive_for_a_while_does_not_count_as_awa
         return await receive(channel)
 
     monkeypatch.setattr(layer, "receive", receive_or_find_nothing)
-    ear = Ear("group")
-    await ear.listen()
-    assert await ear.hears("something")
+    listener = GroupListener("group")
+    await listener.listen()
+    assert await listener.hears("something")
     assert not silences and not caplog.records

@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.test import AsyncClient
 
 from tests.clients.json_rpc import SECONDS
-from tests.wire import HEADERS, strict_json
+from tests.wire import HEADERS, load_message, strict_json
 
 A2A_JSON = "application/a2a+json"
 
@@ -53,6 +53,12 @@ class HttpJsonClient:
         response = await self.ask(method, path, body)
         assert response.status_code == 200, json_of(response)
         return json_of(response)
+
+    async def task(self, **load: Any) -> dict[str, Any]:
+        """Say to the load agent what to do, and return the task."""
+        result = await self.result("POST", "/message:send", {"message": load_message(**load)})
+        task: dict[str, Any] = result["task"]
+        return task
 
 
 def without_version(agent: str = "load") -> HttpJsonClient:

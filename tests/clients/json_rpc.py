@@ -14,20 +14,22 @@ SECONDS = 20.0
 
 
 class JsonRpcClient:
-    """Speaks JSON-RPC to the project inside the test's process.
+    """Speaks JSON-RPC to the project inside the test's process, to one agent unless told otherwise.
 
     Headers are keywords with underscores, such as `A2A_Version="0.3"`. Those that are given here go
     with each request; an empty one is not sent.
     """
 
-    def __init__(self, **headers: str) -> None:
+    def __init__(self, agent: str = "load", **headers: str) -> None:
+        self.agent = agent
         self.headers = headers
         self.http = AsyncClient(raise_request_exception=False)
 
     async def post(
-        self, body: bytes | object, *, path: str = "/a2a/load/", **headers: str
+        self, body: bytes | object, *, path: str = "", **headers: str
     ) -> HttpResponseBase:
         """Send bytes as they are, or anything else as JSON, with no version unless one is given."""
+        path = path or f"/a2a/{self.agent}/"
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {
             name.replace("_", "-"): value
@@ -42,21 +44,23 @@ class JsonRpcClient:
         return body_of(await self.post(body, **options))
 
     async def call(
-        self, method: str, params: object, *, agent: str = "load", **headers: str
+        self, method: str, params: object, *, agent: str = "", **headers: str
     ) -> dict[str, Any]:
         """Return the answer to a call of version 1.0: the envelope of the result or the error."""
         request = {**envelope(method, {}), "params": params}
         version = {name.replace("-", "_"): value for name, value in HEADERS.items()}
-        return await self.answer(request, path=f"/a2a/{agent}/", **{**version, **headers})
+        return await self.answer(
+            request, path=f"/a2a/{agent or self.agent}/", **{**version, **headers}
+        )
 
-    async def result(self, method: str, *, agent: str = "load", **params: Any) -> dict[str, Any]:
+    async def result(self, method: str, *, agent: str = "", **params: Any) -> dict[str, Any]:
         """Return the result; fail where there is an error."""
         answer = await self.call(method, params, agent=agent)
         assert "result" in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
 
-    async def send(self, message: dict[str, Any], *, agent: str = "load") -> dict[str, Any]:
+    async def send(self, message: dict[str, Any], *, agent: str = "") -> dict[str, Any]:
         """Send a message and return the task."""
         result = await self.result("SendMessage", agent=agent, message=message)
         task: dict[str, Any] = result["task"]
@@ -64,7 +68,7 @@ class JsonRpcClient:
 
     async def task(self, **load: Any) -> dict[str, Any]:
         """Say to the load agent what to do, and return the task."""
-        return await self.send(load_message(**load))
+        return await self.send(load_message(**load), agent="load")
 
 
 def body_of(response: HttpResponseBase) -> dict[str, Any]:

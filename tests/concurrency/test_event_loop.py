@@ -10,7 +10,7 @@ SECONDS = 10
 
 
 class Work:
-    """Work that waits, and then raises something or gives a number."""
+    """Work that waits, and then raises an error or returns a number."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.begun, self.may_end, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -35,7 +35,7 @@ async def leave(work: Work, **options: type[Exception]) -> None:
             await waiting
         work.may_end.set()
         await work.ended.wait()
-        # What is called when a task is done is called after it.
+        # The callbacks of a task run after it is done.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 

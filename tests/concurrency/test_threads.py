@@ -1,4 +1,4 @@
-"""Work beside the event loop: which thread does it, when, and what becomes of it."""
+"""Work beside the event loop: which thread does it, when, and where its result goes."""
 
 import asyncio
 import subprocess
@@ -50,7 +50,7 @@ class Gate:
 
 @pytest.fixture
 def ended() -> list[int]:
-    """The threads that have ended."""
+    """List the threads that have ended."""
     return []
 
 
@@ -88,7 +88,7 @@ async def test_work_that_comes_while_all_threads_are_busy_is_done_later_and_in_o
         for gate in gates:
             assert await asyncio.to_thread(gate.begun.wait, SECONDS)
         assert order == []
-        # One thread goes on, so that what is done has an order.
+        # Only one thread goes on, so that the work has an order.
         gates[0].may_end.set()
         await busy[0]
         await pool.run(lambda: None)

@@ -1,4 +1,4 @@
-"""The A2A dict: its defaults, and what is said of an entry that cannot be."""
+"""The A2A dict: its defaults, and how a bad entry is named."""
 
 from typing import Any
 

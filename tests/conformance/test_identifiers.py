@@ -1,4 +1,4 @@
-"""Identifiers (section 3.4): who makes them, and what must fit together, whichever way it comes."""
+"""Identifiers (section 3.4): who makes them, and which must fit together, by every binding."""
 
 from typing import Any
 
@@ -8,9 +8,8 @@ from a2a_app.agents import Agent, Message, Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.clients.json_rpc import JsonRpcClient, bad_fields
 from tests.clients.ways import WAYS, Way, answers_of, code_of, task_id_of
-from tests.wire import message
+from tests.wire import UNKNOWN_TASK, message
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 INVALID = (-32602, "INVALID_PARAMS")
 
@@ -30,7 +29,7 @@ class Answers(Agent):
 async def sent(
     rpc: JsonRpcClient, way: Way, said: dict[str, Any], agent: str = "asks"
 ) -> dict[str, Any]:
-    """Send a message, and give the first thing that comes back."""
+    """Send a message, and return the first item of the answer."""
     with registry.registered(make_agent(asks, slug="asks"), make_agent(Answers)):
         first, *_ = await answers_of(await way.send(rpc, {"message": said}, agent=agent))
     return first
@@ -71,7 +70,7 @@ async def test_a_context_that_cannot_be_kept_is_refused_and_no_other_is_made(
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("task_id", [NOBODY, "mine"])
+@pytest.mark.parametrize("task_id", [UNKNOWN_TASK, "mine"])
 async def test_a_task_that_does_not_exist_is_not_made_for_a_client_that_names_it(
     rpc: JsonRpcClient, way: Way, task_id: str
 ) -> None:

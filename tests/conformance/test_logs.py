@@ -1,4 +1,4 @@
-"""Logs (section 13.4): what is a secret does not get there."""
+"""Logs (section 13.4): no secret gets there."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the specification requires: each held by tests that there are, or said not to be."""
+"""What the specification requires: tests hold each requirement, or the list says why not."""
 
 import ast
 import re
@@ -13,9 +13,9 @@ TESTS = Path(__file__).parent.parent
 REQUIREMENTS: list[dict[str, Any]] = tomllib.loads(
     (Path(__file__).parent / "requirements.toml").read_text()
 )["requirement"]
-# More must not come unseen: whoever adds one says here that it is meant.
+# A new gap must not come unseen: it is added here too.
 KNOWN_GAPS = {"version-empty"}
-# What is this server's to meet: section 6 is examples, 12 is about bindings of one's own.
+# The sections for a server: 6 is examples, 12 is about bindings of one's own.
 SECTIONS = {3, 4, 5, 7, 8, 9, 10, 11, 13}
 
 

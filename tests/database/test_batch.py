@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 class TooLate(Exception):
-    """What the tests have raised."""
+    """The error of these tests."""
 
 
 def message(text: str = "x") -> Row:

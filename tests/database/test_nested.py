@@ -21,7 +21,7 @@ ARTIFACT = ("task_id", "artifact_id", "first_seq", "last_seq", "parts", "metadat
 
 
 def written() -> UUID:
-    """Write a task whose rows have in them what may be lost on the way."""
+    """Write a task whose rows hold values that may be lost on the way."""
     head = begin("100 % \N{SNOWMAN} '%s' \\ \" \n").head
     updates: list[Update] = [
         status(TaskState.WORKING, "first"),

@@ -1,4 +1,4 @@
-"""Statements compiled once do what querysets do, with whatever values they are run again."""
+"""Statements that are compiled once do what querysets do, with any values."""
 
 from datetime import timedelta
 from typing import Any

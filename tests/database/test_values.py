@@ -1,4 +1,4 @@
-"""Any text can be stored, and reads as what it was."""
+"""Any text can be stored, with an escape for what no database takes."""
 
 import pytest
 

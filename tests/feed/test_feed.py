@@ -16,7 +16,7 @@ from a2a_app.feed import Follower, Until
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
 from a2a_app.store.notify import notify
-from a2a_app.store.reads.tasks import position_after, position_at, read_positions, read_snapshot
+from a2a_app.store.reads.tasks import position_at, read_positions, read_snapshot
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
@@ -36,7 +36,7 @@ LAYERS = [
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what is written told by another process, as far as those can tell who listen here."""
+    """Have messages published by another process, as far as the listeners here can tell."""
     hubs: list[broadcast.Hub] = []
 
     async def publish(group: str, message: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def layer(request: pytest.FixtureRequest, settings: Settings, elsewhere: None) -
 
 
 async def write(head: TaskHead, *updates: Update) -> TaskHead:
-    """Append, and tell of it as a writer does."""
+    """Append, and notify as a writer does."""
     appended = await database.run(append, head, list(updates))
     await notify(appended)
     return appended.head
@@ -64,7 +64,7 @@ async def write(head: TaskHead, *updates: Update) -> TaskHead:
 async def follow(
     task_id: UUID, until: Until = TO_THE_END, *, after: int | None = None
 ) -> list[int]:
-    """Follow a task from now, or from a number, to the end of the stream; gives the numbers."""
+    """Follow a task from now, or from a number, to the end of the stream; return the numbers."""
     return [event.seq async for event in events(task_id, until, after=after)]
 
 
@@ -200,7 +200,7 @@ async def test_a_slow_stream_holds_up_nobody_and_misses_nothing(settings: Settin
     for number in range(300):
         head = await write(head, chunk(str(number)))
     last = (await write(head, status(TaskState.COMPLETED))).seq
-    # The slow one has not read a thing meanwhile, and the quick one has all.
+    # The slow one has read nothing meanwhile, and the quick one has all.
     assert await quick == list(range(2, last + 1))
     seen += [event.seq async for event in slow]
     assert seen == list(range(2, last + 1))
@@ -234,7 +234,7 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
     run = database.run
 
     async def slow(work: Any, *args: Any, **kwargs: Any) -> Any:
-        """Give the poll's answer late, as a busy machine may: what it read is no longer so."""
+        """Return the poll's answer late, as a busy machine may, when it is no longer true."""
         answer = await run(work, *args, **kwargs)
         if work is read_positions and not stored.is_set():
             answered.set()
@@ -246,11 +246,11 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
     await run(models.Task.objects.all().delete)
     monkeypatch.setattr(database, "run", slow)
     async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
-        # The poll has found no such task. Now it comes, is followed, and the poll goes on.
+        # The poll has found no such task. Now it is stored and followed, and the poll goes on.
         await answered.wait()
         new = replace(head, seq=0, turn=0)
         appended = await run(append, new, [MessageReceived(new_message())])
-        batches = follower.follow(position_after(appended), TO_THE_END)
+        batches = follower.follow(appended.position, TO_THE_END)
         following = asyncio.ensure_future(anext(batches))
         await asyncio.sleep(0)
         stored.set()

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.files.storage import InMemoryStorage, storages
+from django.core.files.storage import InMemoryStorage
 from django.db import transaction
 from django.utils import timezone
 from pytest_django import Settings
@@ -27,6 +27,7 @@ from a2a_app.store.writes.attachments import StoredAttachments, with_attachments
 from a2a_app.store.writes.writer import Writer, write
 from tests.clients.operations import client_of
 from tests.outages import away, logged, lose_patience
+from tests.storages import FailingStorage, stored_names
 from tests.tasks import begin, claim_of, new_message, status
 
 pytestmark = pytest.mark.usefixtures("runtime", "reconnecting")
@@ -35,38 +36,14 @@ SECONDS = 20
 LARGE = bytes(100_000)
 
 
-class Fickle(InMemoryStorage):
-    """Fails from its second file on, and gives each a name of its own."""
-
-    saved = 0
-
-    def _save(self, name: str, content: Any) -> str:
-        Fickle.saved += 1
-        if Fickle.saved > 1:
-            raise OSError("The disk is full.")
-        given: str = super()._save(f"{name}.own", content)  # type: ignore[misc]  # not in the stubs
-        return given
-
-
 @pytest.fixture(autouse=True)
 def _fresh_storages(settings: Settings) -> Iterator[None]:
-    """Give each test storages that are empty."""
-    fickle = {"BACKEND": f"{__name__}.Fickle"}
-    settings.STORAGES = {**settings.STORAGES, "fickle": fickle}
+    """Let each test have storages that are empty."""
+    failing = {"BACKEND": "tests.storages.FailingStorage"}
+    settings.STORAGES = {**settings.STORAGES, "failing": failing}
     settings.A2A = {**settings.A2A, "STORAGE": "memory"}
-    Fickle.saved = 0
+    FailingStorage.saved = 0
     yield
-
-
-def names(alias: str = "memory") -> list[str]:
-    """Give the names of all that is in a storage."""
-    found, waiting = [], [""]
-    while waiting:
-        folder = waiting.pop()
-        folders, inside = storages[alias].listdir(folder)
-        found += [f"{folder}{name}" for name in inside]
-        waiting += [f"{folder}{name}/" for name in folders]
-    return found
 
 
 def with_bytes(*raws: bytes) -> Message:
@@ -98,8 +75,8 @@ async def test_updates_without_a_large_part_cost_nothing() -> None:
         Part(url="https://example.com/a2a/files/"),
     ]
     updates: list[Update] = [artifact_of(*small)]
-    async with StoredAttachments(updates, owner="", run=refuse) as kept:
-        assert with_attachments(kept) == updates
+    async with StoredAttachments(updates, owner="", run=refuse) as stored:
+        assert with_attachments(stored) == updates
 
 
 async def test_a_write_attaches_its_files_to_its_task(settings: Settings) -> None:
@@ -108,7 +85,7 @@ async def test_a_write_attaches_its_files_to_its_task(settings: Settings) -> Non
     [first, second] = await database.run(lambda: list(models.File.objects.order_by("id")))
     assert {first.context_id, second.context_id} == {head.context_key}
     assert {first.task_id, second.task_id} == {head.task_id}
-    assert sorted(names()) == sorted([first.name, second.name])
+    assert sorted(stored_names()) == sorted([first.name, second.name])
     assert first.size == len(LARGE)
 
 
@@ -117,22 +94,22 @@ async def test_a_write_that_is_refused_leaves_no_file() -> None:
     ended = await write(head, status(TaskState.CANCELED))
     with pytest.raises(TaskEndedError):
         await write(ended.head, MessageReceived(with_bytes()))
-    assert names() == [] and await contexts_of_rows() == []
+    assert stored_names() == [] and await contexts_of_rows() == []
 
 
 async def test_a_storage_that_fails_leaves_nothing_half_done(settings: Settings) -> None:
-    settings.A2A = {**settings.A2A, "STORAGE": "fickle"}
+    settings.A2A = {**settings.A2A, "STORAGE": "failing"}
     head = await new_task()
     with pytest.raises(OSError, match="disk is full"):
         await write(head, MessageReceived(with_bytes(LARGE, LARGE)))
-    assert names("fickle") == [] and await contexts_of_rows() == []
+    assert stored_names("failing") == [] and await contexts_of_rows() == []
     assert (await database.run(lambda: read_task_head(head.task_id))).seq == 1
 
 
 async def test_an_agents_file_that_cannot_be_stored_fails_its_task_with_the_traceback(
     settings: Settings,
 ) -> None:
-    settings.A2A = {**settings.A2A, "STORAGE": "fickle"}
+    settings.A2A = {**settings.A2A, "STORAGE": "failing"}
 
     async def generous(turn: Turn) -> None:
         await turn.artifact(Part(raw=LARGE))
@@ -144,44 +121,44 @@ async def test_an_agents_file_that_cannot_be_stored_fails_its_task_with_the_trac
     assert "disk is full" not in task.to_json()
     run = await database.run(models.Run.objects.get)
     assert "OSError: The disk is full." in run.error
-    assert len(names("fickle")) == len(await contexts_of_rows()) <= 1
+    assert len(stored_names("failing")) == len(await contexts_of_rows()) <= 1
 
 
 async def test_a_name_that_the_storage_chooses_is_the_rows(settings: Settings) -> None:
-    settings.A2A = {**settings.A2A, "STORAGE": "fickle"}
+    settings.A2A = {**settings.A2A, "STORAGE": "failing"}
     await write(await new_task(), MessageReceived(with_bytes()))
     row = await database.run(models.File.objects.get)
-    assert [row.name] == names("fickle")
+    assert [row.name] == stored_names("failing")
     assert row.name.endswith(".own")
     assert await read_file("", reference(row.pk)) == LARGE
 
 
 async def test_a_refused_write_deletes_its_own_files_and_no_others() -> None:
-    async with StoredAttachments([with_bytes()], owner="") as kept:
-        assert len(names()) == 1
+    async with StoredAttachments([with_bytes()], owner="") as stored:
+        assert len(stored_names()) == 1
         row = await database.run(models.File.objects.get)
-        assert (row.pk, row.context_id) == (kept.keys[0], None)
+        assert (row.pk, row.context_id) == (stored.keys[0], None)
         with pytest.raises(ValueError, match="refused"):
             async with StoredAttachments([with_bytes()], owner=""):
-                assert len(names()) == 2
+                assert len(stored_names()) == 2
                 raise ValueError("refused")
-        assert len(names()) == 1
+        assert len(stored_names()) == 1
 
 
 async def test_files_that_were_given_up_cannot_be_taken_any_more() -> None:
     head = await new_task()
-    async with StoredAttachments[Update]([MessageReceived(with_bytes())], owner="") as kept:
-        await delete_unattached_later(kept.keys)
+    async with StoredAttachments[Update]([MessageReceived(with_bytes())], owner="") as stored:
+        await delete_unattached_later(stored.keys)
         with pytest.raises(RuntimeError, match="given up"):
-            await database.run(append, head, with_attachments(kept))
+            await database.run(append, head, with_attachments(stored))
     assert (await database.run(lambda: read_task_head(head.task_id))).seq == 1
 
 
 async def test_files_that_were_taken_are_not_given_up_any_more() -> None:
-    async with StoredAttachments[Update]([MessageReceived(with_bytes())], owner="") as kept:
-        await database.run(append, await new_task(), with_attachments(kept))
-        await delete_unattached_later(kept.keys)
-    assert len(names()) == len(await contexts_of_rows()) == 1
+    async with StoredAttachments[Update]([MessageReceived(with_bytes())], owner="") as stored:
+        await database.run(append, await new_task(), with_attachments(stored))
+        await delete_unattached_later(stored.keys)
+    assert len(stored_names()) == len(await contexts_of_rows()) == 1
 
 
 async def test_a_file_that_a_crash_left_behind_is_deleted_when_it_is_old() -> None:
@@ -189,15 +166,15 @@ async def test_a_file_that_a_crash_left_behind_is_deleted_when_it_is_old() -> No
     for _ in range(3):
         async with StoredAttachments([with_bytes()], owner=""):
             pass  # and nobody takes it
-    assert len(names()) == 3
+    assert len(stored_names()) == 3
     await write(head, MessageReceived(with_bytes()))
-    assert len(names()) == 4
+    assert len(stored_names()) == 4
     long_ago = timezone.now() - GIVEN_UP - timedelta(seconds=1)
     await database.run(lambda: models.File.objects.filter(context=None).update(created_at=long_ago))
     for left in (3, 3):
         # One more file each time; of the three that are old, two go with the first, and then one.
         await write(head, MessageReceived(with_bytes()))
-        assert len(names()) == left
+        assert len(stored_names()) == left
     assert None not in await contexts_of_rows()
 
 
@@ -208,13 +185,13 @@ async def test_a_file_goes_with_its_row_and_not_before_that_is_committed() -> No
     def delete(rolls_back: bool) -> None:
         with transaction.atomic():
             models.Context.objects.get().delete()
-            assert len(names()) == 1
+            assert len(stored_names()) == 1
             transaction.set_rollback(rolls_back)
 
     await database.run(lambda: delete(True))
-    assert len(names()) == len(await contexts_of_rows()) == 1
+    assert len(stored_names()) == len(await contexts_of_rows()) == 1
     await database.run(lambda: delete(False))
-    assert names() == [] and await contexts_of_rows() == []
+    assert stored_names() == [] and await contexts_of_rows() == []
 
 
 async def test_a_storage_that_does_not_delete_stops_nobody(
@@ -252,7 +229,7 @@ async def test_a_part_that_is_passed_on_is_stored_once() -> None:
     )
     both = await database.run(lambda: list(models.File.objects.values_list("task", "name")))
     assert {task for task, _ in both} == {head.task_id, other.head.task_id}
-    assert {name for _, name in both} == set(names()) == {row.name}
+    assert {name for _, name in both} == set(stored_names()) == {row.name}
 
 
 async def test_a_run_with_a_file_waits_for_a_database_that_is_away() -> None:
@@ -266,7 +243,7 @@ async def test_a_run_with_a_file_waits_for_a_database_that_is_away() -> None:
         returning = asyncio.create_task(writer.flushed())
         await asyncio.wait_for(told.wait(), SECONDS)
     await asyncio.wait_for(returning, SECONDS)
-    assert len(names()) == len(await contexts_of_rows()) == 1
+    assert len(stored_names()) == len(await contexts_of_rows()) == 1
 
 
 async def test_the_default_folder_is_the_projects_and_for_nobody_else(

@@ -14,7 +14,7 @@ Make = Callable[..., PostgreSQLChannelLayer]
 
 @pytest.fixture
 def database_url() -> Iterator[str]:
-    """Give the URL of the database that the layers use."""
+    """Make a database for the layers, and return its URL."""
     with fresh_database("postgresql") as url:
         yield url
 
@@ -23,7 +23,7 @@ def database_url() -> Iterator[str]:
 async def make(database_url: str) -> AsyncIterator[Make]:
     """Make layers as CONFIG does; each is a side of its own, as it would be in another process."""
     parsed = {"default": dict(dj_database_url.parse(database_url))}
-    # A name of its own: what Django keeps by name outlives the test.
+    # A name of its own, because Django's connections, by name, outlive the test.
     alias = str(parsed["default"]["NAME"])
     connections.settings[alias] = connections.configure_settings(parsed)["default"]
     made: list[PostgreSQLChannelLayer] = []
@@ -40,11 +40,11 @@ async def make(database_url: str) -> AsyncIterator[Make]:
 
 @pytest.fixture
 def layer(make: Make) -> PostgreSQLChannelLayer:
-    """Give a layer as it is without a CONFIG."""
+    """Make a layer as it is without a CONFIG."""
     return make()
 
 
 @pytest.fixture
 def other(make: Make) -> PostgreSQLChannelLayer:
-    """Give another side."""
+    """Make another side."""
     return make()

@@ -14,7 +14,7 @@ END = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datnam
 
 
 def settle(database_url: str, count: int) -> None:
-    """Return when a database has so many connections: closing one takes a moment."""
+    """Wait until a database has so many connections: closing one takes a moment."""
     deadline = time.monotonic() + SECONDS
     with psycopg.connect(postgresql_url(), autocommit=True) as connection:
         while True:
@@ -26,14 +26,14 @@ def settle(database_url: str, count: int) -> None:
 
 
 def cut_off(database_url: str) -> int:
-    """End all connections to a database, as its restart does; gives their number."""
+    """End all connections to a database, as its restart does, and return their number."""
     with psycopg.connect(postgresql_url()) as connection:
         return len(connection.execute(END, [_name(database_url)]).fetchall())
 
 
 @contextmanager
 def away(database_url: str) -> Iterator[None]:
-    """Have a database end its connections and take no others."""
+    """End the connections of a database, and let it take no others."""
     allow = f"ALTER DATABASE {_name(database_url)} ALLOW_CONNECTIONS"
     with psycopg.connect(postgresql_url(), autocommit=True) as connection:
         connection.execute(f"{allow} false".encode())

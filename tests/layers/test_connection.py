@@ -1,4 +1,4 @@
-"""What becomes of a layer when its connection is lost, or cannot be made."""
+"""A layer whose connection is lost, or cannot be made."""
 
 import asyncio
 import socket
@@ -79,7 +79,7 @@ async def test_while_the_database_is_away_sending_raises_and_receiving_waits(
     await layer.group_add("group", new)
     await layer.group_send("group", HELLO)
     assert await layer.receive(new) == HELLO
-    # Whom joining has failed is no member.
+    # A channel that failed to join is no member.
     await layer.send(channel, {"type": "test.own"})
     assert (await receiving)["type"] == "test.own"
 

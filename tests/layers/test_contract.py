@@ -1,4 +1,4 @@
-"""What Channels asks of a channel layer, in its specification and by its consumers."""
+"""The channel layer does what Channels' specification and its consumers ask for."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ def numbered(number: int) -> dict[str, Any]:
 
 
 async def numbers(layer: PostgreSQLChannelLayer, channel: str, count: int) -> list[int]:
-    """Receive so many messages and give their numbers."""
+    """Receive so many messages and return their numbers."""
     return [(await layer.receive(channel))["number"] for _ in range(count)]
 
 

@@ -16,7 +16,7 @@ LARGE = {"type": "test.large", "text": "x" * 30_000}
 
 
 def pieces(name: str = "m1") -> list[str]:
-    """Give the payloads of a message of several pieces."""
+    """Return the payloads of a message of several pieces."""
     made = [payload.decode() for payload in cut(pack("", LARGE), name)]
     assert len(made) > 3
     return made
@@ -99,7 +99,7 @@ async def test_a_notification_that_is_no_message_ends_nothing(
 
 
 class Weighed(dict[str, object]):
-    """A message that can be seen to be gone."""
+    """A message that a weak reference can watch."""
 
 
 async def test_a_message_that_nobody_reads_does_not_stay_in_memory() -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(SECONDS)
 
 @asynccontextmanager
 async def peer(database_url: str) -> AsyncIterator[str]:
-    """Run the other process; gives its channel."""
+    """Run the other process, and return its channel."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.layers.peer", cwd=ROOT, stdout=asyncio.subprocess.PIPE,
         env={

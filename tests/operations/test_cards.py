@@ -1,4 +1,4 @@
-"""The extended card (sections 3.1.11 and 13.3): who gets it, and what is in it."""
+"""The extended card (sections 3.1.11 and 13.3): which callers get it, and what is in it."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class Blocking(Agent):
 
 
 class Wrong(More):
-    """Gives what is no card."""
+    """Returns an object that is no card."""
 
     async def extended_card(self, card: AgentCard, caller: Any) -> Any:
         return card.to_dict()

@@ -17,14 +17,14 @@ from a2a_app.store.writes.idempotency import PRUNED
 from tests.clients.json_rpc import JsonRpcClient, bad_fields
 from tests.clients.ways import WAYS, Way, answers_of, code_of, task_id_of
 from tests.servers import ROOT
-from tests.wire import message, strict_json
+from tests.wire import UNKNOWN_TASK, message, strict_json
 
 INVALID = (-32602, "INVALID_PARAMS")
 KEY = {"Idempotency_Key": "the-key"}
 
 
 class Counting:
-    """An agent that counts its turns, and ends them when it is let."""
+    """An agent that counts its turns, and ends each when it may."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -32,7 +32,7 @@ class Counting:
         self.may_end.set()
 
     async def run(self, turn: Turn) -> None:
-        """Asks for more, each time."""
+        """Ask for more, each time."""
         self.turns += 1
         await turn.working("Counting…")
         await self.may_end.wait()
@@ -256,8 +256,7 @@ async def test_a_refused_message_uses_up_no_key_and_a_task_takes_its_key_along(
 ) -> None:
     counting = Counting()
     with registry.registered(counted(counting)):
-        nobody = "00000000-0000-7000-8000-000000000000"
-        [refused] = await sent(rpc, WAYS[0], message("hello", taskId=nobody), **KEY)
+        [refused] = await sent(rpc, WAYS[0], message("hello", taskId=UNKNOWN_TASK), **KEY)
         assert code_of(refused)[0] == -32001
         assert await keys() == 0
         [first] = await sent(rpc, WAYS[0], message("hello"), **KEY)

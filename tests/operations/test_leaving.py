@@ -1,4 +1,4 @@
-"""What was begun for somebody who has left is finished, and told of (R5, R6)."""
+"""Work that was begun for a client that has left is finished, and all hear of it (R5, R6)."""
 
 import asyncio
 import threading

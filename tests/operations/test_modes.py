@@ -16,13 +16,13 @@ PNG = {"raw": "AAAA", "mediaType": "image/png"}
 
 
 class Listener:
-    """An agent that notes what its turns were told."""
+    """An agent that notes the output modes of its turns."""
 
     def __init__(self) -> None:
         self.modes: list[list[str]] = []
 
     async def run(self, turn: Turn) -> None:
-        """Asks for more, each time."""
+        """Ask for more, each time."""
         self.modes.append(list(turn.accepted_output_modes))
         await turn.input_required("More?")
 

@@ -1,4 +1,4 @@
-"""CancelTask: which tasks it refuses (section 3.1.5)."""
+"""CancelTask (section 3.1.5): which tasks it refuses."""
 
 import pytest
 

@@ -22,7 +22,7 @@ CONTENTS = ("text", "raw", "url", "data")
 
 TEXT = st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=8)
 NAMES = TEXT.filter(bool)
-# A double holds each of these as it is: what is more, ProtoJSON may round.
+# A double holds each of these exactly. ProtoJSON may round larger ones.
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON: SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
@@ -45,7 +45,7 @@ SCALARS: dict[Any, SearchStrategy[Any]] = {
 
 @cache
 def models(cls: type[protocol.Model]) -> SearchStrategy[protocol.Model]:
-    """Give instances of a class of ours, from the types of its fields."""
+    """Return a strategy for instances of a class of ours, from the types of its fields."""
     fields = {name: _of_field(field) for name, field in cls.model_fields.items()}
     if issubclass(cls, OneOf):
         return st.one_of([st.builds(cls, **{name: fields[name]}) for name in fields])
@@ -162,7 +162,7 @@ RANGES = {
 
 @cache
 def messages(name: str) -> SearchStrategy[Any]:
-    """Give protobuf messages of a type: required fields set, and one field of each oneof."""
+    """Return a strategy for protobuf messages of a type: required fields set, one of each oneof."""
     return _message(name)
 
 

@@ -46,7 +46,7 @@ def parse_03(name: str, value: Any) -> Any:
 
 
 def values(message: Any, **options: bool) -> Any:
-    """Give a message as JSON values."""
+    """Return a message as JSON values."""
     return json_format.MessageToDict(message, **options)
 
 

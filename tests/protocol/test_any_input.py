@@ -1,4 +1,4 @@
-"""Any JSON at all, given to the parameters of each operation, is read or refused (R12)."""
+"""Any JSON at all, as the parameters of each operation, is read or refused (R12)."""
 
 import json
 

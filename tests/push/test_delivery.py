@@ -1,4 +1,4 @@
-"""Notifications: what a webhook gets, when it fails, and who delivers (sections 4.3.3 and 13.2)."""
+"""Notifications (sections 4.3.3 and 13.2): what a webhook gets, failures, and who delivers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -67,12 +67,12 @@ async def send(client: OperationsClient, text: str, webhook: TaskPushNotificatio
     return await client.send(text, task_push_notification_config=webhook)
 
 
-def told(receiver: Receiver) -> list[str]:
+def notified(receiver: Receiver) -> list[str]:
     return [state(body) or text(body) for body in receiver.bodies]
 
 
 async def settled() -> None:
-    """Return when nothing is due any more."""
+    """Wait until nothing is due any more."""
     async with asyncio.timeout(SECONDS):
         while await database.run(models.PushNotificationConfig.objects.exclude(due_at=None).count):
             pass
@@ -85,7 +85,7 @@ async def test_a_webhook_gets_every_event_after_its_message_in_order_and_once(
         task = await send(client, "one two", config(receiver, id="mine"))
         await receiver.gets(4)
         await settled()
-    assert told(receiver) == ["WORKING", "one", "two", "COMPLETED"]
+    assert notified(receiver) == ["WORKING", "one", "two", "COMPLETED"]
     assert all(
         (body.get("statusUpdate") or body["artifactUpdate"])["taskId"] == task.id
         for body in receiver.bodies
@@ -122,10 +122,10 @@ async def test_a_configuration_made_later_gets_what_comes_later() -> None:
         task = await client.send("begin")
         async with receiving() as receiver:
             await push.create_push_config(client.call, config(receiver, task_id=task.id))
-            await client.send(said_to(task))
+            await client.send(answer_to(task))
             await receiver.gets(2)
             await settled()
-    assert told(receiver) == ["SUBMITTED", "COMPLETED"]
+    assert notified(receiver) == ["SUBMITTED", "COMPLETED"]
 
 
 async def test_a_configuration_made_while_a_run_writes_misses_nothing_after_it() -> None:
@@ -146,7 +146,7 @@ async def test_a_configuration_made_while_a_run_writes_misses_nothing_after_it()
             await push.create_push_config(client.call, config(receiver, task_id=task.id))
             go_on.set()
             await receiver.gets(2)
-    assert told(receiver) == ["WORKING", "COMPLETED"]
+    assert notified(receiver) == ["WORKING", "COMPLETED"]
 
 
 async def test_a_receiver_that_fails_gets_everything_in_order_once_it_is_back(
@@ -157,7 +157,7 @@ async def test_a_receiver_that_fails_gets_everything_in_order_once_it_is_back(
         await send(client, "one two", config(receiver))
         await receiver.gets(7)
         await settled()
-    assert told(receiver) == ["WORKING", *["one"] * 4, "two", "COMPLETED"]
+    assert notified(receiver) == ["WORKING", *["one"] * 4, "two", "COMPLETED"]
 
 
 async def test_a_receiver_that_is_not_there_gets_everything_once_it_is(
@@ -170,7 +170,7 @@ async def test_a_receiver_that_is_not_there_gets_everything_once_it_is(
     async with receiving(port=gone.port) as receiver:
         await receiver.gets(3)
         await settled()
-    assert told(receiver) == ["WORKING", "one", "COMPLETED"]
+    assert notified(receiver) == ["WORKING", "one", "COMPLETED"]
 
 
 async def test_a_redirect_is_not_followed(client: OperationsClient) -> None:
@@ -209,7 +209,7 @@ async def test_a_webhook_that_fails_for_too_long_is_given_up_and_can_be_sent_aga
         assert await database.run(webhooks.resend, models.PushNotificationConfig.objects.all()) == 1
         await receiver.gets(4)
         await settled()
-    assert told(receiver) == ["WORKING", "WORKING", "one", "COMPLETED"]
+    assert notified(receiver) == ["WORKING", "WORKING", "one", "COMPLETED"]
 
 
 async def test_a_deleted_configuration_gets_nothing_more() -> None:
@@ -220,9 +220,9 @@ async def test_a_deleted_configuration_gets_nothing_more() -> None:
             await settled()
             gone = DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="mine")
             await push.delete_push_config(client.call, gone)
-            await client.send(said_to(task))
+            await client.send(answer_to(task))
             await settled()
-    assert told(receiver) == ["INPUT_REQUIRED"]
+    assert notified(receiver) == ["INPUT_REQUIRED"]
 
 
 async def test_without_chunks_a_webhook_gets_the_changes_of_status(
@@ -233,7 +233,7 @@ async def test_without_chunks_a_webhook_gets_the_changes_of_status(
         await send(client, "one two", config(receiver))
         await receiver.gets(2)
         await settled()
-    assert told(receiver) == ["WORKING", "COMPLETED"]
+    assert notified(receiver) == ["WORKING", "COMPLETED"]
 
 
 async def test_a_webhook_whose_deliverer_died_is_taken_over(client: OperationsClient) -> None:
@@ -248,7 +248,7 @@ async def test_a_webhook_whose_deliverer_died_is_taken_over(client: OperationsCl
         await receiver.gets(2)
         await settled()
         assert not await database.run(webhooks.advance, taken, 3, lease=lease)
-    assert told(receiver) == ["one", "COMPLETED"]
+    assert notified(receiver) == ["one", "COMPLETED"]
     assert task.status.state == "TASK_STATE_COMPLETED"
 
 
@@ -263,7 +263,7 @@ async def test_of_many_processes_one_delivers(client: OperationsClient) -> None:
 
 
 async def failing() -> models.PushNotificationConfig:
-    """Return a configuration once it has failed."""
+    """Wait until a configuration has failed, and return it."""
     rows = models.PushNotificationConfig.objects.exclude(failing_since=None)
     async with asyncio.timeout(SECONDS):
         while (row := await database.run(rows.first)) is None:
@@ -271,5 +271,5 @@ async def failing() -> models.PushNotificationConfig:
     return row
 
 
-def said_to(task: Task) -> Any:
+def answer_to(task: Task) -> Any:
     return new_message("go on", task_id=task.id, context_id=task.context_id)

@@ -1,4 +1,4 @@
-"""Where webhooks may be: no way round to what only the server can reach (section 13.2)."""
+"""Where webhooks may be (section 13.2): none leads to what only the server can reach."""
 
 import asyncio
 import socket
@@ -144,7 +144,7 @@ async def test_a_url_that_was_allowed_once_is_checked_again_at_delivery(
 
 
 def lead_to(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
-    """Have the machine's resolver give these addresses, the last ones for ever."""
+    """Have the machine's resolver return these addresses, and the last ones for ever."""
     left = list(answers)
 
     async def getaddrinfo(self: Any, host: str, port: int, **_: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What is under way while the process ends is finished, and streams hear of it (R6)."""
+"""A write that is under way while the process ends is finished, and streams hear of it (R6)."""
 
 import asyncio
 

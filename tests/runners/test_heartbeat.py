@@ -1,4 +1,4 @@
-"""The heartbeat: what it finds in the database may be news there before it is known here (R7)."""
+"""The heartbeat: the database may know of an end before the process that wrote it does (R7)."""
 
 import asyncio
 import time
@@ -19,9 +19,9 @@ SECONDS = 20
 
 
 class Hold:
-    """Keeps what was committed on a connection from being known, until leases were renewed twice.
+    """Lets a commit on a connection return only after leases were renewed twice.
 
-    They are those of another task's run, so whoever renews them has looked at all runs since.
+    They are the leases of another task's run. So the heartbeat has looked at all runs since.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Queues that bring turns to workers: what is put into them, and what the set-up lacks."""
+"""Queues that bring turns to workers: what is put into them, and what a set-up lacks."""
 
 import asyncio
 from typing import Any
@@ -43,7 +43,7 @@ def jobs(*task_ids: UUID) -> int:
 
 
 async def taken(worker: AsyncConnection) -> Any:
-    """Have Procrastinate take a job; gives its id, if there is one."""
+    """Have Procrastinate take a job, and return its id if there is one."""
     given = {"queues": [QUEUE], "worker_id": None}
     [key, *_] = await one_row(worker, sql.queries["fetch_job"], given)
     return key

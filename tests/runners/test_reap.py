@@ -1,4 +1,4 @@
-"""Runs whose process is gone, dealt with from outside."""
+"""`manage.py a2a_reap`: runs whose process is gone, dealt with from outside."""
 
 from datetime import timedelta
 from io import StringIO

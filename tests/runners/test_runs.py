@@ -37,17 +37,17 @@ async def test_however_fast_the_agent_no_event_is_lost_between_storing_and_strea
 
 
 async def test_the_last_words_of_an_agent_and_its_return_are_one_commit() -> None:
-    heard: list[dict[str, Any]] = []
+    published: list[dict[str, Any]] = []
 
     async def agent(turn: Turn) -> None:
-        await broadcast.listen(broadcast.task_group(UUID(turn.task_id)), heard.append)
+        await broadcast.listen(broadcast.task_group(UUID(turn.task_id)), published.append)
         await turn.working()
         await turn.artifact("All there is.")
 
     with client_of(agent) as client:
         events = await client.stream()
     assert [state(event) for event in events[1:]] == ["WORKING", "", "COMPLETED"]
-    assert [len(news["events"]) for news in heard] == [3]
+    assert [len(message["events"]) for message in published] == [3]
 
 
 async def test_connections_that_an_agents_own_queries_leave_are_closed_when_they_are_old() -> None:

@@ -1,4 +1,4 @@
-"""Pruning: what is over and old goes with all that belongs to it, and nothing else does."""
+"""Pruning: tasks that have ended and are old go with all that belongs to them, and nothing else."""
 
 from datetime import timedelta
 from io import StringIO

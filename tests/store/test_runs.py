@@ -1,4 +1,4 @@
-"""Claims, leases, and what becomes of runs whose process is gone (R6, R7)."""
+"""Claims, leases, and runs whose process is gone (R6, R7)."""
 
 from datetime import timedelta
 from functools import partial
@@ -26,7 +26,7 @@ from tests.tasks import LEASE, SCOPE, begin, begin_and_claim, chunk, claim_of, n
 pytestmark = pytest.mark.django_db
 
 OVER = timedelta(seconds=-1)
-CLAIMANT = WorkerSlot("one", LEASE)
+WORKER_SLOT = WorkerSlot("one", LEASE)
 
 
 def test_a_claim_tells_all_that_the_agent_needs() -> None:
@@ -49,14 +49,14 @@ def test_a_task_that_has_ended_has_no_turn_to_claim() -> None:
 def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> None:
     task_id = begin().head.task_id
     assert runs.waiting(agents=["echo"], limit=10) == []
-    assert runs.claim(task_id, CLAIMANT, agents=["echo"]) is None
+    assert runs.claim(task_id, WORKER_SLOT, agents=["echo"]) is None
 
 
 def test_a_turn_that_is_stored_for_a_worker_slot_is_claimed_as_by_hand() -> None:
-    ordered: list[UUID] = []
-    first = begin("do it", worker_slot=CLAIMANT, enqueue=ordered.append).claim
+    enqueued: list[UUID] = []
+    first = begin("do it", worker_slot=WORKER_SLOT, enqueue=enqueued.append).claim
     assert first is not None
-    assert not ordered
+    assert not enqueued
     by_hand = begin_and_claim(text="do it")
     for name in ("worker", "attempt", "metadata", "accepted_output_modes", "extensions", "user"):
         assert getattr(first, name) == getattr(by_hand, name)
@@ -76,7 +76,7 @@ def test_a_turn_that_is_stored_for_a_worker_slot_is_claimed_as_by_hand() -> None
 
 def test_a_claim_has_the_user_whose_task_it_is() -> None:
     ann = User.objects.create(username="ann", email="ann@example.com")
-    first = begin(user_id=ann.pk, worker_slot=CLAIMANT).claim
+    first = begin(user_id=ann.pk, worker_slot=WORKER_SLOT).claim
     by_hand = begin_and_claim(user_id=ann.pk)
     assert first is not None
     for user in (first.user, by_hand.user):
@@ -89,25 +89,28 @@ def test_a_worker_slot_gets_the_next_turn_of_a_task_at_rest_with_the_state_of_it
     remembered = StateSaved({"step": 1}, claim.context_version)
     asked = status(TaskState.INPUT_REQUIRED)
     head = append(claim.head, [remembered, asked, Returned()], run=claim.run).head
-    again = append(head, [MessageReceived(new_message("more"))], worker_slot=CLAIMANT).claim
+    again = append(head, [MessageReceived(new_message("more"))], worker_slot=WORKER_SLOT).claim
     assert again is not None
     assert (again.run.turn, again.context_state, again.context_version) == (2, {"step": 1}, 1)
     assert append(again.head, [Returned()], run=again.run).head.state is TaskState.COMPLETED
 
 
 def test_a_turn_that_has_to_wait_for_another_is_enqueued_and_not_claimed() -> None:
-    ordered: list[UUID] = []
+    enqueued: list[UUID] = []
     head = begin_and_claim().head
     appended = append(
-        head, [MessageReceived(new_message("more"))], worker_slot=CLAIMANT, enqueue=ordered.append
+        head,
+        [MessageReceived(new_message("more"))],
+        worker_slot=WORKER_SLOT,
+        enqueue=enqueued.append,
     )
     assert appended.claim is None
-    assert ordered == [head.task_id]
+    assert enqueued == [head.task_id]
     assert models.Run.objects.get(turn=2).worker == ""
 
 
 def test_a_claim_that_is_put_back_may_be_taken_by_any_worker() -> None:
-    first = begin(worker_slot=CLAIMANT).claim
+    first = begin(worker_slot=WORKER_SLOT).claim
     assert first is not None
     runs.put_back(first)
     assert runs.waiting(agents=[SCOPE.agent], limit=10) == [first.head.task_id]
@@ -164,7 +167,7 @@ def test_a_turn_whose_task_ends_while_it_is_claimed_is_not_claimed_and_holds_not
     ending: list[bool] = []
 
     def end_first(execute: Any, sql: str, *rest: Any) -> Any:
-        """Have another end the task between the look at the turn and the taking of it."""
+        """End the task after the turn was read and before it is claimed."""
         if sql.startswith(("BEGIN", "WITH")) and not ending:
             ending.append(True)
             at_once(lambda: append(head, [status(TaskState.CANCELED)]))
@@ -178,7 +181,7 @@ def test_a_turn_whose_task_ends_while_it_is_claimed_is_not_claimed_and_holds_not
 
 
 def test_a_process_that_has_no_agents_claims_nothing() -> None:
-    assert runs.claim(begin().head.task_id, CLAIMANT, agents=[]) is None
+    assert runs.claim(begin().head.task_id, WORKER_SLOT, agents=[]) is None
 
 
 def test_a_lease_is_renewed_for_its_own_worker_only() -> None:

@@ -11,12 +11,12 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.files.storage import storages
 from django.http.response import HttpResponse, HttpResponseBase
-from django.test import AsyncClient
 
 from a2a_app import models
 from tests.bindings import users
 from tests.clients.json_rpc import JsonRpcClient
 from tests.conftest import ChangeSettings
+from tests.storages import stored_names
 from tests.wire import message
 
 WHO = f"{users.__name__}.by_username"
@@ -49,7 +49,7 @@ def made(size: int, fill: int = 7) -> dict[str, Any]:
 
 
 def found_links(value: Any) -> list[str]:
-    """Give all URLs in JSON values, in order, in the words of whichever version."""
+    """Return all URLs in JSON values, in order, in the words of any version."""
     if isinstance(value, list):
         return [link for each in value for link in found_links(each)]
     if not isinstance(value, dict):
@@ -69,33 +69,21 @@ async def _ann_and_bob(rpc: JsonRpcClient) -> None:
         await sync_to_async(User.objects.create)(username=name)
 
 
-class Site:
-    """The project, for one user."""
+class FilesClient(JsonRpcClient):
+    """Sends messages to the courier as one user, and follows links."""
 
-    def __init__(self, rpc: JsonRpcClient, user: str = "ann") -> None:
-        self.rpc = rpc
+    def __init__(self, user: str = "ann") -> None:
+        super().__init__("courier", X_User=user)
         self.user = user
 
-    async def task(self, said: dict[str, Any], agent: str = "courier") -> dict[str, Any]:
-        """Send a message and give the task."""
-        answer = await self.call("SendMessage", agent, message=said)
-        assert "result" in answer, answer
-        task: dict[str, Any] = answer["result"]["task"]
-        return task
-
-    async def call(self, method: str, agent: str = "courier", **params: Any) -> dict[str, Any]:
-        """Give the answer to a call."""
-        return await self.rpc.call(method, params, agent=agent, X_User=self.user)
-
     async def get(self, link: str, method: str = "GET") -> HttpResponseBase:
-        """Ask for what a link leads to."""
-        headers = {"X-User": self.user} if self.user else {}
-        client = AsyncClient(raise_request_exception=False)
+        """Request what a link leads to."""
         place = urlsplit(link)
-        return await client.generic(method, f"{place.path}?{place.query}", headers=headers)
+        headers = {"X-User": self.user} if self.user else {}
+        return await self.http.generic(method, f"{place.path}?{place.query}", headers=headers)
 
     async def bytes_of(self, link: str) -> bytes:
-        """Give the bytes that a link leads to."""
+        """Return the bytes that a link leads to."""
         response = await self.get(link)
         assert response.status_code == 200, response
         return await whole(response)
@@ -114,32 +102,21 @@ async def whole(response: HttpResponseBase) -> bytes:
 
 
 @pytest.fixture
-def ann(rpc: JsonRpcClient) -> Site:
-    return Site(rpc)
+def ann(rpc: JsonRpcClient) -> FilesClient:
+    return FilesClient()
 
 
 @pytest.fixture
-def bob(rpc: JsonRpcClient) -> Site:
-    return Site(rpc, "bob")
+def bob(rpc: JsonRpcClient) -> FilesClient:
+    return FilesClient("bob")
 
 
 async def rows() -> int:
     return await models.File.objects.acount()
 
 
-def names() -> list[str]:
-    """Give the names of all that is in the storage."""
-    storage, found, waiting = storages["memory"], [], [""]
-    while waiting:
-        folder = waiting.pop()
-        folders, inside = storage.listdir(folder)
-        found += [f"{folder}{name}" for name in inside]
-        waiting += [f"{folder}{name}/" for name in folders]
-    return found
-
-
 @pytest.fixture(autouse=True)
 def _empty_storage() -> Iterator[None]:
     yield
-    for name in names():
+    for name in stored_names():
         storages["memory"].delete(name)

@@ -1,4 +1,4 @@
-"""A task that was followed from its beginning is as it would be read, or is not given."""
+"""A replay of a followed task is the task as it would be read, or there is none."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from a2a_app.protocol import Artifact, Part, TaskState
 from a2a_app.store.claims import Claim
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.replay import MAX_CHARACTERS, Replay
-from a2a_app.store.reads.tasks import position_after, read_snapshot
+from a2a_app.store.reads.tasks import read_snapshot
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, Returned, StatusUpdate, Update
 from a2a_app.store.writes.append import append
 from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
@@ -20,7 +20,7 @@ WORKING, COMPLETED = TaskState.WORKING, TaskState.COMPLETED
 
 
 def rich(key: str, text: str, **more: Any) -> ArtifactUpdate:
-    """Make an artifact with all that one may have."""
+    """Make an artifact with every member that one may have."""
     artifact = Artifact(
         artifact_id=key,
         name=f"Name of {text}",
@@ -52,7 +52,7 @@ ANSWERS: dict[str, list[list[Update]]] = {
 
 
 def answered(updates: Sequence[Sequence[Update]]) -> tuple[Replay, Appended]:
-    """Let a run answer a new task; gives what was heard of it, and its last commit."""
+    """Let a run answer a new task; return what was heard of it, and its last commit."""
     appended = begin(
         message=new_message("hello", metadata={"a": 1}, extensions=["https://example.com/x"])
     )
@@ -82,7 +82,7 @@ def test_a_new_task_is_as_it_would_be_read(length: int | None) -> None:
     appended = begin(message=new_message("hello", metadata={"a": 1}))
     found = read_snapshot(SCOPE, str(appended.head.task_id), history_length=length)
     assert Replay(appended).task(history_length=length).to_dict() == found.task.to_dict()
-    assert position_after(appended) == found.position
+    assert appended.position == found.position
 
 
 def test_it_is_not_given_before_its_end() -> None:
@@ -121,7 +121,7 @@ def test_it_is_not_given_where_another_turn_has_ended_it() -> None:
     following = claim_of(appended.head.task_id)
     assert following is not None
     replay.add(append(following.head, [Returned()], run=following.run).events)
-    # As one who has heard of the first turn's end, and read the rest.
+    # As a follower that has heard of the first turn's end, and read the rest.
     assert replay.end(1, history_length=None) is None
 
 

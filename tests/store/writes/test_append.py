@@ -53,7 +53,7 @@ def test_events_are_numbered_without_gaps_over_many_appends() -> None:
 def test_nothing_follows_a_terminal_state(end: TaskState) -> None:
     before = begin().head
     after = append(before, [status(end)]).head
-    for head in (before, after):  # also for a writer who has not heard of the end
+    for head in (before, after):  # also for a writer that has not heard of the end
         for update in (
             status(TaskState.WORKING),
             chunk("x", append=False),
@@ -290,7 +290,7 @@ def test_a_snapshot_taken_while_others_write_is_the_task_at_exactly_its_number()
 
 
 def at_once(*works: Callable[[], object]) -> list[object]:
-    """Do works in threads that begin together; gives each one's result or exception."""
+    """Call each work in a thread, all at once; return each one's result or exception."""
     barrier = threading.Barrier(len(works))
     results: list[object] = [None] * len(works)
 

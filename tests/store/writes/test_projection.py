@@ -1,4 +1,4 @@
-"""What updates make of a task, without a database: its events, byte for byte, and its new head."""
+"""Projection, without a database: the events of updates, byte for byte, and the new head."""
 
 from typing import Any
 from uuid import UUID
