@@ -22,8 +22,7 @@ class Registry:
     def __init__(self) -> None:
         self._agents: dict[str, Agent] = {}
         self.changed_at = time()
-        """When agents were last added or removed, in seconds since the epoch. Cards change only
-        then."""
+        """When agents were last added or removed, in seconds since the epoch."""
 
     def register(self, new: Agent) -> None:
         """Add an agent; raises ValueError that names both agents if its slug is taken."""
