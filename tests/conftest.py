@@ -14,6 +14,7 @@ from a2a_app import database as store_database
 from a2a_app import runners
 from tests.clients.json_rpc import JsonRpcClient
 from tests.servers import Database, Layer, Process, fresh_database, web_server
+from tests.storages import FailingStorage
 
 ChangeSettings = Callable[..., None]
 Serve = Callable[..., Process]
@@ -87,3 +88,12 @@ def a2a(settings: Any) -> ChangeSettings:
 async def rpc(a2a: ChangeSettings, runtime: None) -> AsyncIterator[JsonRpcClient]:
     """Speak JSON-RPC to the project inside the test's process."""
     yield JsonRpcClient()
+
+
+@pytest.fixture
+def empty_storages(settings: Any) -> None:
+    """Store files in memory, where there are none yet; `failing` is a storage that fails."""
+    failing = {"BACKEND": "tests.storages.FailingStorage"}
+    settings.STORAGES = {**settings.STORAGES, "failing": failing}
+    settings.A2A = {**settings.A2A, "STORAGE": "memory"}
+    FailingStorage.saved = 0
