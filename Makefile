@@ -44,7 +44,7 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 docs: $(VENV)/docs.stamp ## Build the documentation site in build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(VENV)/dev.stamp ## Measure for an hour, and write docs/performance.md
+bench: $(VENV)/dev.stamp ## Measure for an hour, and write the pages on performance
 	$(BIN)/python -m benchmarks --write
 	$(BIN)/python -m benchmarks.chunk_cost 9
 	$(BIN)/python -m benchmarks.layers 3

@@ -17,9 +17,9 @@ from uuid import UUID
 from a2a_app import broadcast, conf, database
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.protocol import TaskState
-from a2a_app.store.events import Event
+from a2a_app.store.events import Event, Position
 from a2a_app.store.notify import TaskChanged
-from a2a_app.store.reads.tasks import Position, events_after, read_positions
+from a2a_app.store.reads.tasks import events_after, read_positions
 
 logger = logging.getLogger(__name__)
 

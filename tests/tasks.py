@@ -7,15 +7,16 @@ from uuid import UUID, uuid4
 from django.db.models import Model
 
 from a2a_app.database.inserts import Row
+from a2a_app.models.keys import new_key
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.events import Appended
-from a2a_app.store.task_head import TaskHead
+from a2a_app.store.task_head import new_task_head
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
 from a2a_app.store.writes.append import append
-from a2a_app.store.writes.contexts import new_context_id, new_task_id, open_context
+from a2a_app.store.writes.contexts import open_context
 
 SCOPE = Scope("load", "")
 LEASE = timedelta(seconds=30)
@@ -55,13 +56,12 @@ def begin(
     **options: Any,
 ) -> Appended:
     """Store a new task with its first message."""
-    context_id = context_id or new_context_id()
-    head = TaskHead(
-        task_id=new_task_id(),
-        context_key=open_context(scope, context_id),
-        context_id=context_id,
+    context_id = context_id or str(new_key())
+    head = new_task_head(
         agent=scope.agent,
         owner=scope.owner,
+        context_id=context_id,
+        context_key=open_context(scope, context_id),
         user_id=user_id,
     )
     return append(head, [MessageReceived(message or new_message(text))], **options)

@@ -7,7 +7,6 @@ from uuid import uuid4
 from django.core.exceptions import PermissionDenied
 
 from a2a_app import database, protocol
-from a2a_app.agents import Agent
 from a2a_app.agents.content import agent_message
 from a2a_app.concurrency.event_loop import shield
 from a2a_app.operations.call import Call
@@ -38,8 +37,6 @@ async def answer(call: Call, message: Message, key: MessageKey | None = None) ->
         InvalidAgentResponseError: The agent returned something that is no message.
         AlreadySentError: A message under the same key was answered in the meantime.
     """
-    if type(call.agent).answer is Agent.answer:
-        return None
     try:
         result = await call.agent.answer(message)
     except (protocol.A2AError, PermissionDenied):

@@ -1,12 +1,15 @@
 """SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2), on one path (R13)."""
 
+from itertools import chain
+
 from a2a_app import database, protocol, runners
+from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
 from a2a_app.feed import Follower, Until
+from a2a_app.models.keys import new_key
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
-from a2a_app.operations.modes import check_modes
 from a2a_app.operations.push import checked_webhook
 from a2a_app.operations.streams import (
     Stream,
@@ -15,18 +18,27 @@ from a2a_app.operations.streams import (
     open_stream,
     start_with_task,
 )
-from a2a_app.protocol import InvalidParamsError, Message, SendMessageRequest, SendMessageResponse
+from a2a_app.protocol import (
+    ContentTypeNotSupportedError,
+    InvalidParamsError,
+    Message,
+    Part,
+    SendMessageRequest,
+    SendMessageResponse,
+)
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.replay import Replay
-from a2a_app.store.reads.tasks import Snapshot, owned_task_head, position_after, read_snapshot
+from a2a_app.store.reads.tasks import Snapshot, owned_task_head, read_snapshot
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError, UnknownFileError
-from a2a_app.store.task_head import TaskHead
+from a2a_app.store.task_head import TaskHead, new_task_head
 from a2a_app.store.updates import MessageKey, MessageReceived, Webhook
-from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id, open_context
+from a2a_app.store.writes.contexts import open_context
 from a2a_app.store.writes.writer import write
 
 MAX_ID_CHARACTERS = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
+# How much of a media type an error repeats.
+MAX_REPEATED_CHARACTERS = 100
 
 
 async def send_message(
@@ -46,7 +58,7 @@ async def send_message(
     """
     message = _checked(call, params)
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    if not message.task_id and (reply := await answer(call, message, key)):
+    if _may_answer(call, message) and (reply := await answer(call, message, key)):
         return SendMessageResponse(message=reply)
     head, received = await _prepare(call, params, message, key)
     length = configuration.history_length
@@ -72,11 +84,16 @@ async def send_streaming_message(
     message and nothing else. The arguments and errors are those of `send_message`.
     """
     message = _checked(call, params)
-    if not message.task_id and (reply := await answer(call, message, key)):
+    if _may_answer(call, message) and (reply := await answer(call, message, key)):
         return message_stream(reply)
     head, received = await _prepare(call, params, message, key)
     length = params.configuration.history_length if params.configuration else None
     return await open_stream(_follower(head), _accept_and_start(call, head, received, length))
+
+
+def _may_answer(call: Call, message: Message) -> bool:
+    """Tell whether the agent may answer a message without a task (section 3.1.1)."""
+    return not message.task_id and type(call.agent).answer is not Agent.answer
 
 
 async def _accept_and_start(
@@ -87,7 +104,7 @@ async def _accept_and_start(
     if head.seq == 0:
         # Not read: the stream has to begin with the first event, however quick the agent is.
         task = Replay(appended).task(history_length=history_length)
-        snapshot = Snapshot(task, position_after(appended))
+        snapshot = Snapshot(task, appended.position)
     else:
         snapshot = await database.run(
             read_snapshot, call.scope, str(head.task_id), history_length=history_length
@@ -109,7 +126,7 @@ async def _accept_and_wait(
         appended = await _accept(head, received)
         replay = Replay(appended) if head.seq == 0 else None
         until = Until(appended.head.turn, turn_over=False)
-        async for events in follower.follow(position_after(appended), until):
+        async for events in follower.follow(appended.position, until):
             if replay is not None:
                 replay.add(events)
         if replay is None:
@@ -136,7 +153,7 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
     check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
-    return message.model_copy(update={"context_id": new_context_id()})
+    return message.model_copy(update={"context_id": str(new_key())})
 
 
 async def _prepare(
@@ -205,18 +222,15 @@ async def _head(call: Call, message: Message, *, begins_context: bool) -> TaskHe
     """Return the head of the task that a message names, or that of a new task."""
     if message.task_id:
         return await database.run(_head_of_existing, call, message)
-    # A context with a new id is stored together with the task.
     context_key = None
     if not begins_context:
         context_key = await database.run(open_context, call.scope, message.context_id)
-    return TaskHead(
-        task_id=new_task_id(),
-        context_key=context_key or new_context_key(),
-        context_id=message.context_id,
+    return new_task_head(
         agent=call.agent.slug,
         owner=call.scope.owner,
+        context_id=message.context_id,
+        context_key=context_key,
         user_id=call.caller.user_id,
-        begins_context=begins_context,
     )
 
 
@@ -225,3 +239,50 @@ def _head_of_existing(call: Call, message: Message) -> TaskHead:
     if message.context_id and message.context_id != head.context_id:
         raise InvalidParamsError.of("message.contextId", "is not the context of the task")
     return head
+
+
+def check_modes(agent: Agent, message: Message) -> None:
+    """Check that the agent, or one of its skills, accepts every part of a message.
+
+    Raises:
+        ContentTypeNotSupportedError: One part is not accepted. The error names the part, its media
+            type, and those that are accepted.
+    """
+    for index, part in enumerate(message.parts):
+        media_type = media_type_of(part)
+        if media_type and not any(_matches(media_type, mode) for mode in _accepted(agent)):
+            accepted = ", ".join(dict.fromkeys(_accepted(agent)))
+            media_type = media_type[:MAX_REPEATED_CHARACTERS]
+            raise ContentTypeNotSupportedError(
+                f"Part {index + 1} of the message is {media_type}; the agent takes {accepted}.",
+                part_index=str(index),
+                media_type=media_type,
+                supported=accepted,
+            )
+
+
+def media_type_of(part: Part) -> str:
+    """Return a part's media type, in lower case and without parameters; empty if unknown.
+
+    Text is text/plain and data is application/json, unless the part says otherwise. A file without
+    a media type may be anything.
+    """
+    if part.media_type:
+        return part.media_type.partition(";")[0].strip().lower()
+    if part.text is not None:
+        return "text/plain"
+    return "application/json" if part.has_data else ""
+
+
+def _accepted(agent: Agent) -> chain[str]:
+    # A skill's own modes replace the agent's, and it is not known yet which skill will be used.
+    skills = (*agent.skills, *agent.extended_skills)
+    return chain(agent.input_modes, *(skill.input_modes for skill in skills))
+
+
+def _matches(media_type: str, mode: str) -> bool:
+    mode = mode.partition(";")[0].strip().lower()
+    main_type, _, subtype = mode.partition("/")
+    return mode in (media_type, "*/*") or (
+        subtype == "*" and media_type.startswith(f"{main_type}/")
+    )

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from a2a_app.feed import Follower, Until
 from a2a_app.files.links import Links
 from a2a_app.protocol import Message, StreamResponse
-from a2a_app.store.reads.tasks import Position, Snapshot
+from a2a_app.store.events import Position
+from a2a_app.store.reads.tasks import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from a2a_app.feed import Follower, Until
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import Stream, StreamStart, open_stream, start_with_task
 from a2a_app.protocol import TaskState
+from a2a_app.store.events import Position
 from a2a_app.store.reads import pages
-from a2a_app.store.reads.tasks import Position, owned_task_head, position_at, read_snapshot
+from a2a_app.store.reads.tasks import owned_task_head, position_at, read_snapshot
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import StatusUpdate

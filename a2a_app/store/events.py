@@ -28,11 +28,30 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where a reader of a task's log stands."""
+
+    task_id: UUID
+    seq: int
+    """The number of the last event that was read; 0: none was."""
+    turn: int
+    """The turn of that event."""
+    state: protocol.TaskState
+    """The state after that event."""
+    newest: int
+    """The newest number of the log when this was read."""
+    answered: int
+    """The newest turn that was over when this was read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
     """What one append has committed."""
 
     head: TaskHead
     events: tuple[Event, ...]
+    position: Position
+    """The position after the events, from which a stream goes on."""
     stopped: tuple[tuple[UUID, str], ...] = ()
     """The runs of others that it ended: each run and its worker."""
     claim: Claim | None = None

@@ -8,6 +8,7 @@ from uuid import UUID
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.database.selects import Select, fetch_with_children
+from a2a_app.models.keys import new_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,36 @@ class TaskHead:
     def is_idle(self) -> bool:
         """Whether no turn is under way or waiting."""
         return self.answered == self.turn
+
+
+def new_task_head(
+    *,
+    agent: str,
+    owner: str,
+    context_id: str,
+    context_key: UUID | None = None,
+    user_id: int | str | None = None,
+) -> TaskHead:
+    """Return the head of a task that is not stored yet.
+
+    It has its id already, so that a stream can listen to the task before it is stored.
+
+    Args:
+        agent: The slug of its agent.
+        owner: Its owner.
+        context_id: The contextId of its conversation.
+        context_key: The key of that conversation's row; None: it is new, and stored with the task.
+        user_id: The primary key of the Django user whose task it is, if any.
+    """
+    return TaskHead(
+        task_id=new_key(),
+        context_key=context_key or new_key(),
+        context_id=context_id,
+        agent=agent,
+        owner=owner,
+        user_id=user_id,
+        begins_context=context_key is None,
+    )
 
 
 class HeadColumns(NamedTuple):

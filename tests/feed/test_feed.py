@@ -16,7 +16,7 @@ from a2a_app.feed import Follower, Until
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
 from a2a_app.store.notify import notify
-from a2a_app.store.reads.tasks import position_after, position_at, read_positions, read_snapshot
+from a2a_app.store.reads.tasks import position_at, read_positions, read_snapshot
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
@@ -250,7 +250,7 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
         await answered.wait()
         new = replace(head, seq=0, turn=0)
         appended = await run(append, new, [MessageReceived(new_message())])
-        batches = follower.follow(position_after(appended), TO_THE_END)
+        batches = follower.follow(appended.position, TO_THE_END)
         following = asyncio.ensure_future(anext(batches))
         await asyncio.sleep(0)
         stored.set()

@@ -14,7 +14,7 @@ from a2a_app.operations.idempotency import send_streaming_message
 from a2a_app.operations.streams import Stream, StreamStart, open_stream
 from a2a_app.operations.tasks import subscribe_to_task
 from a2a_app.protocol import SendMessageRequest, SubscribeToTaskRequest, TaskState
-from a2a_app.store.reads.tasks import Position
+from a2a_app.store.events import Position
 from tests.clients.operations import client_of
 from tests.tasks import new_message
 

@@ -12,10 +12,9 @@ from a2a_app.protocol import ListTasksRequest, TaskState
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.reads import pages
 from a2a_app.store.reads.tasks import owned_task_head, read_snapshot
-from a2a_app.store.task_head import TaskHead
+from a2a_app.store.task_head import new_task_head
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
-from a2a_app.store.writes.contexts import new_context_id, new_context_key, new_task_id
 from tests.tasks import LEASE, SCOPE, begin, begin_and_claim, chunk, claim_of, new_message, status
 
 pytestmark = pytest.mark.django_db
@@ -28,14 +27,7 @@ SAVEPOINT = 2
 def test_a_first_message_is_five_statements_and_one_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    head = TaskHead(
-        task_id=new_task_id(),
-        context_key=new_context_key(),
-        context_id=new_context_id(),
-        agent=SCOPE.agent,
-        owner=SCOPE.owner,
-        begins_context=True,
-    )
+    head = new_task_head(agent=SCOPE.agent, owner=SCOPE.owner, context_id="new")
     with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 5):
         # The context, the task, the message, the event, the run.
         appended = append(

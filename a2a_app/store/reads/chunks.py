@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from a2a_app import models
+from a2a_app import models, protocol
 from a2a_app.database import selects
 
 
@@ -52,3 +52,9 @@ def assemble(chunks: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "metadata": metadata,
         "extensions": list(extensions),
     }
+
+
+def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
+    """Return the protocol's artifact of its columns."""
+    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
+    return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})

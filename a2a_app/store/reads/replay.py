@@ -11,8 +11,7 @@ from pydantic_core import from_json
 
 from a2a_app import protocol
 from a2a_app.store.events import Appended, Event
-from a2a_app.store.reads.chunks import assemble
-from a2a_app.store.reads.tasks import to_artifact
+from a2a_app.store.reads.chunks import assemble, to_artifact
 
 # A task with more than this is not held in memory as it grows, but read once at its end.
 MAX_CHARACTERS = 256 * 1024

@@ -11,28 +11,11 @@ from django.db.models.functions import RowNumber
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.models.owners import Scope
-from a2a_app.store.events import Appended, Event
+from a2a_app.store.events import Event, Position
 from a2a_app.store.reads import columns
-from a2a_app.store.reads.chunks import assemble, chunk_of
+from a2a_app.store.reads.chunks import assemble, chunk_of, to_artifact
 from a2a_app.store.reads.columns import ArtifactRow, MessageRow, TaskRow
 from a2a_app.store.task_head import TaskHead, find_task_head
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a reader of a task's log stands."""
-
-    task_id: UUID
-    seq: int
-    """The number of the last event that was read; 0: none was."""
-    turn: int
-    """The turn of that event."""
-    state: protocol.TaskState
-    """The state after that event."""
-    newest: int
-    """The newest number of the log when this was read."""
-    answered: int
-    """The newest turn that was over when this was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +85,6 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
         raise ValueError(f"The log of task {row.pk} has no event {seq}.")
     turn, state = event
     return Position(row.pk, seq, turn, protocol.TaskState(state), row.seq, row.answered)
-
-
-def position_after(appended: Appended) -> Position:
-    """Return the position after what was just appended."""
-    head, last = appended.head, appended.events[-1]
-    return Position(head.task_id, head.seq, last.turn, head.state, head.seq, head.answered)
 
 
 def _newest_position(row: TaskRow) -> Position:
@@ -277,9 +254,3 @@ def _columns(row: ArtifactRow) -> dict[str, Any]:
         "metadata": row.metadata,
         "extensions": row.extensions,
     }
-
-
-def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
-    """Return the protocol's artifact of its columns."""
-    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
-    return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})

@@ -17,7 +17,7 @@ from a2a_app.files.rows import attach_files
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import Claim, WorkerSlot, first_claim
-from a2a_app.store.events import Appended
+from a2a_app.store.events import Appended, Position
 from a2a_app.store.refusals import ContextChangedError, TaskGoneError
 from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
 from a2a_app.store.updates import Update
@@ -74,7 +74,8 @@ def append(
     now = now or current_time()
     change = _projected(head, updates, run, now)
     if is_retry and _is_committed(change):
-        return Appended(rows.head_after(change), tuple(change.events))
+        change.head = rows.head_after(change)
+        return _appended(change)
     try:
         return _write(change, enqueue, worker_slot)
     except _MovedError:
@@ -132,8 +133,23 @@ def _write(
             batch.run()
             for step in following:
                 step()
-    said = change.turns[0].received.message if change.turns else None
-    return Appended(change.head, tuple(change.events), tuple(stopped), claim, said)
+    return _appended(change, stopped, claim)
+
+
+def _appended(
+    change: Change, stopped: Sequence[tuple[UUID, str]] = (), claim: Claim | None = None
+) -> Appended:
+    head = change.head
+    # A return may add no event, such as that of a run whose task has been left to its client.
+    turn = change.events[-1].turn if change.events else head.turn
+    return Appended(
+        head=head,
+        events=tuple(change.events),
+        position=Position(head.task_id, head.seq, turn, head.state, head.seq, head.answered),
+        stopped=tuple(stopped),
+        claim=claim,
+        said=change.turns[0].received.message if change.turns else None,
+    )
 
 
 def _following_steps(

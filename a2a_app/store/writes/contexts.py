@@ -58,18 +58,3 @@ def record(
             attach_files(files, context=context)
         if key is not None:
             remember_message(scope, key, answer=both[1]["id"])
-
-
-def new_context_id() -> str:
-    """Return a contextId for a client that named none."""
-    return str(new_key())
-
-
-def new_context_key() -> UUID:
-    """Return the key for a context that is stored with its first task."""
-    return new_key()
-
-
-def new_task_id() -> UUID:
-    """Return a task's id before there is the task, so that a stream can listen to it first."""
-    return new_key()

@@ -9,7 +9,7 @@ from a2a_app.protocol import Artifact, Part, TaskState
 from a2a_app.store.claims import Claim
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.replay import MAX_CHARACTERS, Replay
-from a2a_app.store.reads.tasks import position_after, read_snapshot
+from a2a_app.store.reads.tasks import read_snapshot
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, Returned, StatusUpdate, Update
 from a2a_app.store.writes.append import append
 from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
@@ -82,7 +82,7 @@ def test_a_new_task_is_as_it_would_be_read(length: int | None) -> None:
     appended = begin(message=new_message("hello", metadata={"a": 1}))
     found = read_snapshot(SCOPE, str(appended.head.task_id), history_length=length)
     assert Replay(appended).task(history_length=length).to_dict() == found.task.to_dict()
-    assert position_after(appended) == found.position
+    assert appended.position == found.position
 
 
 def test_it_is_not_given_before_its_end() -> None:
