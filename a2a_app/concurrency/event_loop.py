@@ -1,4 +1,4 @@
-"""The event loop: one object for each, and work that goes on when its caller is gone."""
+"""Event loops: one object for each, and work that goes on when its caller is cancelled."""
 
 import asyncio
 import logging
@@ -10,18 +10,18 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Refusals: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 
-# The event loop itself keeps no task from being collected.
+# An event loop refers to its tasks weakly. Without this set they could be garbage-collected.
 _unfinished: set["asyncio.Task[Any]"] = set()
 
 
 async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:
-    """Give the result of work that is brought to its end, also where whoever waits is cancelled.
+    """Wait for work and return its result; the work goes on if the caller is cancelled.
 
-    asyncio's own shield says nothing of what the work raises after that.
+    An error that the work raises after that is logged. `asyncio.shield` alone would lose it.
 
     Args:
-        work: What is to be done, all of it.
-        refusals: What only the one who has left would want to hear of; the rest is logged.
+        work: The work, which is done to its end in any case.
+        refusals: Errors that matter to the caller only, and are not logged.
     """
     task = asyncio.get_running_loop().create_task(work)
     _unfinished.add(task)
@@ -36,14 +36,14 @@ async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:
 def _report(ended: "asyncio.Task[Any]", refusals: Refusals) -> None:
     error = None if ended.cancelled() else ended.exception()
     if error is not None and not isinstance(error, refusals):
-        logger.error("What was begun for somebody who has left has failed.", exc_info=error)
+        logger.error("Work that went on after its caller was cancelled has failed.", exc_info=error)
 
 
 class PerLoop(Generic[T]):
     """One object for each event loop, made when the loop first asks for it."""
 
     def __init__(self, make: Callable[[], T]) -> None:
-        """Make objects with `make`, which is called on the event loop that asks."""
+        """Use `make` to make the objects. It is called on the event loop that asks for one."""
         self._make = make
         self._objects: dict[asyncio.AbstractEventLoop, T] = {}
 
@@ -57,10 +57,10 @@ class PerLoop(Generic[T]):
         return found
 
     def pop(self) -> T | None:
-        """Take the running event loop's object away and return it; None if there is none."""
+        """Remove the running event loop's object and return it; None if there is none."""
         return self._objects.pop(asyncio.get_running_loop(), None)
 
     def _forget_closed_loops(self) -> None:
-        # Weak references would keep them: most objects refer to their loop, by way of a task.
+        # Weak references to loops would not do: most objects refer to their loop, through a task.
         for loop in [each for each in list(self._objects) if each.is_closed()]:
             self._objects.pop(loop, None)

@@ -6,5 +6,5 @@ from uuid_utils.compat import uuid7
 
 
 def new_key() -> UUID:
-    """Make a UUID (version 7): later ones are greater, so an index grows at its end only."""
+    """Make a UUID (version 7). Later ones are greater, so that an index grows only at its end."""
     return uuid7()

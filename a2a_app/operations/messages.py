@@ -137,7 +137,7 @@ async def _accept_and_wait(
 def _follower(head: TaskHead) -> Follower:
     """Return a follower of a task that a message is about to be stored for."""
     # If the task is not idle, another turn comes first, and that one may run on another process.
-    return Follower(head.task_id, at_hand=runners.current().runs_here and head.is_idle)
+    return Follower(head.task_id, runs_here=runners.current().runs_here and head.is_idle)
 
 
 def _checked(call: Call, params: SendMessageRequest) -> Message:

@@ -1,4 +1,4 @@
-"""Layer 1, the data model (section 4): every object of A2A 1.0, and its errors."""
+"""The data model of A2A 1.0 (section 4): every object, and the errors."""
 
 from a2a_app.protocol.base import (
     Model,

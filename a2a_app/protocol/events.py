@@ -1,4 +1,4 @@
-"""What streams are made of (sections 3.2.3 and 4.2)."""
+"""The events of a task, and the items of streams and answers (sections 3.2.3 and 4.2)."""
 
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ from a2a_app.protocol.tasks import Task, TaskStatus
 
 
 class TaskStatusUpdateEvent(Model):
-    """The task has a new status (section 4.2.1)."""
+    """A new status of a task (section 4.2.1)."""
 
     task_id: Name
     context_id: Text
@@ -20,7 +20,7 @@ class TaskStatusUpdateEvent(Model):
 
 
 class TaskArtifactUpdateEvent(Model):
-    """The task has a new artifact, or one more chunk of it (section 4.2.2)."""
+    """A new artifact of a task, or one more chunk of one (section 4.2.2)."""
 
     task_id: Name
     context_id: Text
@@ -43,7 +43,7 @@ class OneOf(Model):
 
     @classmethod
     def of(cls, **member: Any) -> Self:
-        """Make an object of its one member, which is known to be good."""
+        """Make an object from its one member, without checking it."""
         return cls.unchecked(**(dict.fromkeys(cls.wire_names) | member))
 
 
@@ -57,7 +57,7 @@ class StreamResponse(OneOf):
 
 
 class SendMessageResponse(OneOf):
-    """What SendMessage gives (section 3.1.1): a task, or a message where no task was needed."""
+    """The result of SendMessage (section 3.1.1): a task, or a message where none was needed."""
 
     task: Task | None = None
     message: Message | None = None

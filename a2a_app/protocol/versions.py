@@ -8,23 +8,23 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 """Not the protocol's own: see docs/extensions/idempotent-sending.md."""
 
 VERSION = "1.0"
-"""The version whose objects these are."""
+"""The version that the models of `a2a_app.protocol` belong to."""
 
 VERSION_03 = "0.3"
-"""The version before, for the clients still on it."""
+"""The version before it, for the clients that still speak it."""
 
 UNNAMED_VERSION = VERSION_03
-"""The version of a request that names none."""
+"""The version of a request that names none (section 3.6.2)."""
 
 
 def requested_version(value: str | None) -> str:
-    """Give the version that a header's value asks for; a patch number says nothing.
+    """Return the version that a header's value asks for, without its patch number.
 
     Args:
-        value: The header's value; None or empty: there is none.
+        value: The header's value; None or empty where the header is missing.
 
     Returns:
-        `major.minor`, or the value as it is where it is no version.
+        `major.minor`, or the value itself where it is not of the form `major.minor.patch`.
     """
     value = (value or "").strip()
     if not value:

@@ -42,7 +42,9 @@ async def events(delivery: Delivery, after: int) -> Batch:
     wanted = [event for event in found if chunks or not event.artifact_id]
     return Batch(
         seq=found[-1].seq if found else after,
-        notifications=tuple(Notification(event.seq, links.in_json(event.body)) for event in wanted),
+        notifications=tuple(
+            Notification(event.seq, links.replace_in_json(event.body)) for event in wanted
+        ),
     )
 
 
@@ -61,7 +63,7 @@ def whole_tasks(write: Callable[[dict[str, Any]], str], *, media_type: str) -> P
         if all(event.artifact_id for event in found):
             return Batch(found[-1].seq if found else after)
         snapshot = await database.run(read_snapshot, delivery.scope, str(delivery.task_id))
-        task = _links(delivery).in_values(snapshot.task.to_dict())
+        task = _links(delivery).replace_in_values(snapshot.task.to_dict())
         seq, body = snapshot.position.seq, write(task)
         return Batch(seq, (Notification(seq, body, media_type),))
 

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from a2a_app import database, models
 from a2a_app.files import storage
 from a2a_app.files.links import reference
-from a2a_app.files.rows import GIVEN_UP, delete_unattached_later, read_file
+from a2a_app.files.rows import ABANDONED_AFTER, read_file, try_to_delete_unattached
 from a2a_app.store.task_head import TaskHead, read_task_head
 from a2a_app.store.updates import MessageReceived, Update
 from a2a_app.store.writes.append import append
@@ -39,19 +39,19 @@ async def test_a_name_that_the_storage_chooses_is_the_rows(settings: Settings) -
     assert await read_file("", reference(row.pk)) == LARGE
 
 
-async def test_files_that_were_given_up_cannot_be_taken_any_more() -> None:
+async def test_files_that_were_abandoned_cannot_be_attached_any_more() -> None:
     head = await new_task()
     async with StoredAttachments[Update]([MessageReceived(message_with())], owner="") as stored:
-        await delete_unattached_later(stored.keys)
-        with pytest.raises(RuntimeError, match="given up"):
+        await try_to_delete_unattached(stored.keys)
+        with pytest.raises(RuntimeError, match="as abandoned"):
             await database.run(append, head, with_attachments(stored))
     assert (await database.run(lambda: read_task_head(head.task_id))).seq == 1
 
 
-async def test_files_that_were_taken_are_not_given_up_any_more() -> None:
+async def test_files_that_are_attached_are_not_deleted_as_abandoned() -> None:
     async with StoredAttachments[Update]([MessageReceived(message_with())], owner="") as stored:
         await database.run(append, await new_task(), with_attachments(stored))
-        await delete_unattached_later(stored.keys)
+        await try_to_delete_unattached(stored.keys)
     assert len(stored_names()) == len(await contexts_of_files()) == 1
 
 
@@ -59,11 +59,11 @@ async def test_a_file_that_a_crash_left_behind_is_deleted_when_it_is_old() -> No
     head = await new_task()
     for _ in range(3):
         async with StoredAttachments([message_with()], owner=""):
-            pass  # and nobody takes it
+            pass  # and nothing attaches it
     assert len(stored_names()) == 3
     await write(head, MessageReceived(message_with()))
     assert len(stored_names()) == 4
-    long_ago = timezone.now() - GIVEN_UP - timedelta(seconds=1)
+    long_ago = timezone.now() - ABANDONED_AFTER - timedelta(seconds=1)
     await database.run(lambda: models.File.objects.filter(context=None).update(created_at=long_ago))
     for left in (3, 3):
         # One more file each time; of the three that are old, two go with the first, and then one.

@@ -13,7 +13,7 @@ from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
 from a2a_app.agents.cards import IDEMPOTENT_SENDING, declared_extensions
 from a2a_app.agents.registry import make_agent
-from a2a_app.store.writes.idempotency import PRUNED
+from a2a_app.store.writes.idempotency import PRUNE_LIMIT
 from tests.clients.json_rpc import JsonRpcClient, bad_fields
 from tests.clients.ways import WAYS, Way, answers_of, code_of, task_id_of
 from tests.servers import ROOT
@@ -237,7 +237,7 @@ async def test_a_key_that_has_expired_is_new_and_old_ones_are_forgotten(rpc: Jso
         await models.IdempotencyKey.objects.aupdate(expires_at=past)
         await sent(rpc, WAYS[0], message("goodbye"), **KEY)
         assert counting.turns == 5
-        assert await keys() <= 4 - PRUNED + 1
+        assert await keys() <= 4 - PRUNE_LIMIT + 1
         for _ in range(2):
             await sent(rpc, WAYS[0], message("goodbye"), **KEY)
         assert await keys() == 1
