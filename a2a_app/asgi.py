@@ -20,7 +20,7 @@ def get_asgi_application() -> Any:
     """Give the project's ASGI application, with recovery from its first moment (R6)."""
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
-    from a2a_app.bindings.threads import KeptThread  # as above
+    from a2a_app.bindings.threads import PooledRequestThread  # as above
 
     _begin_with_daphne()
     _begin_in_running_loop()
@@ -29,7 +29,7 @@ def get_asgi_application() -> Any:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif may_be_ours(scope.get("path", "")):
-            async with KeptThread():
+            async with PooledRequestThread():
                 await application(scope, receive, send)
         else:
             await application(scope, receive, send)
