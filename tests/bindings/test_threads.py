@@ -41,7 +41,7 @@ def noted(a2a: Settings) -> None:
     seen.clear()
 
 
-@pytest.fixture(params=[True, False] if threads.POOLS else [False], ids=["pooled", "as ever"])
+@pytest.fixture(params=[True, False] if threads.POOLS else [False], ids=str)
 def pools(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Run a test with an asgiref that takes threads of ours, and with one that does not."""
     monkeypatch.setattr(threads, "POOLS", request.param)
