@@ -12,12 +12,30 @@ from django.db import connections
 
 from a2a_app import database as store_database
 from a2a_app import runners
+from tests import fast
 from tests.clients.json_rpc import JsonRpcClient
 from tests.servers import Database, Layer, Process, fresh_database, web_server
 from tests.storages import FailingStorage
 
 ChangeSettings = Callable[..., None]
 Serve = Callable[..., Process]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out."""
+    fast.mark(items)
+
+
+@pytest.fixture(autouse=True)
+def only_tests_that_are_marked_start_servers(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("This test starts a server in a way that tests/fast.py does not see.")
+
+    if fast.MARK not in request.keywords:
+        monkeypatch.setattr("tests.servers.Process.start", refuse)
+        monkeypatch.setattr("project.services.start_postgresql", refuse)
 
 
 @pytest.fixture
