@@ -135,7 +135,7 @@ class Follower:
                 await asyncio.sleep(conf.current().poll_seconds)
                 return []
             newest = events[-1].seq if events else seq
-            # Events that came during the read were not buffered: go on reading until none is missing.
+            # Events that came during the read were not buffered: read on until none is missing.
             self._behind = newest < self._topic.seq
             return events
         events = [event for event in self._buffer if event.seq > seq]
