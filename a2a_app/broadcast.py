@@ -18,8 +18,8 @@ from uuid import UUID, uuid4
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 
-from a2a_app.concurrency.event_loop import PerLoop
-from a2a_app.concurrency.outages import Outage, SharedTimeout
+from a2a_app.concurrency.event_loop import PerLoop, SharedTimeout
+from a2a_app.concurrency.outages import Outage
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
-"""The cost of one more chunk of a stream, early and late in a long task (R9).
+"""Measure what one more chunk of a stream costs, early and late in a long task (R9).
 
     python -m benchmarks.chunk_cost [rounds]
 
-Starts its own servers, on SQLite and on PostgreSQL.
+It starts its own servers, on SQLite and on PostgreSQL.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ DATABASES: tuple[Database, ...] = ("sqlite", "postgresql")
 ROUNDS = 25
 # Up to 128 chunks come at once, so a stream is timed over many such groups.
 STREAM_WINDOW = 1_000
-# The last chunk closes the artifact, which is another cost: it stays out of the window.
+# The last chunk also closes the artifact. That costs more, so it stays out of the window.
 CHUNKS = PLACES[-1] + STREAM_WINDOW + 500
 ROUND_SECONDS = 120.0
 # An event begins with its number; the first two are the task and the status "working".
@@ -32,7 +32,7 @@ EVENTS_BEFORE_CHUNKS = 2
 
 
 async def stream_round(server: Process) -> list[float]:
-    """Stream one long task; gives the microseconds a chunk at each place."""
+    """Stream one long task, and return the microseconds per chunk at each place."""
     arrived: dict[int, float] = {}
     answered = answer(
         server, "/a2a/load/", "SendStreamingMessage", message=load_message(chunks=CHUNKS)
@@ -46,13 +46,13 @@ async def stream_round(server: Process) -> list[float]:
 
 def _cost(arrived: dict[int, float], place: int) -> float:
     begin, end = place, place + STREAM_WINDOW - 1
-    # The first chunks may be in the task as the stream first shows it, and no events of their own.
+    # The stream begins with the task. Its first chunks may be in there, and are then no events.
     begin = next(number for number in range(begin, end) if number in arrived)
     return (arrived[end] - arrived[begin]) / (end - begin) * 1e6
 
 
 def stream_cost(rounds: int) -> dict[Database, list[list[float]]]:
-    """Measure streams through daphne, the databases in turn, after a round that does not count."""
+    """Measure streams through daphne, the databases in turn. The first round does not count."""
     found: dict[Database, list[list[float]]] = {database: [] for database in DATABASES}
     with ExitStack() as stack:
         servers = {}

@@ -1,4 +1,4 @@
-"""Cores: the servers, which work in turn, have one, and the load has another."""
+"""Two cores: one for the servers, which work in turn, and one for the load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ _SERVERS, _LOAD = _ALL[:1], _ALL[1:2] or _ALL
 
 
 def take_the_load_core() -> None:
-    """Have this process, and what it starts from now on, run on the core of the load."""
+    """Move this process, and what it starts from now on, to the core of the load."""
     psutil.Process().cpu_affinity(_LOAD)
 
 
 @contextmanager
 def of_servers() -> Iterator[None]:
-    """Start processes on the servers' core: a thread has that of whoever started it."""
+    """Have processes that start meanwhile run on the core of the servers."""
     before = psutil.Process().cpu_affinity()
     psutil.Process().cpu_affinity(_SERVERS)
     try:

@@ -1,6 +1,6 @@
-"""Delays: how long an event takes from the agent that writes it to those who watch the task.
+"""Delays: how long an event takes from the agent that writes it to the clients that watch.
 
-The agents write the time into each chunk; whoever reads a stream looks at the same clock.
+The agents write the time into each chunk. The clients compare it with the same clock.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from benchmarks.workload import Workload
 
 CHUNKS, DELAY = 24, 0.1
 WRITTEN = re.compile(rb'"text":\s*"(\d+) (\d+\.\d+) ')
-OWN_ONLY = "never: its streams see their own process"
+OWN_ONLY = "never: its streams see only their own process"
 
 
 @dataclass(frozen=True)
 class Watched:
-    """Some tasks, each watched by some streams, on the process that began it or on the next."""
+    """Some tasks, each watched by some streams, in the process that began it or in the next."""
 
     tasks: int
     streams: int
     front: int
 
     async def delays(self, peer: Peer) -> Figure:
-        """Watch them; only the second half of the chunks counts, which all streams must show."""
+        """Watch them. Only the second half of the chunks counts, and every stream must show it."""
         begun = await asyncio.gather(
             *[peer.begin(chunks=CHUNKS, delay=DELAY) for _ in range(self.tasks)]
         )
@@ -52,7 +52,7 @@ class Watched:
             "median, ms": median(found),
             "p99, ms": quantiles(found, n=100, method="inclusive")[98],
             "longest, ms": found[-1],
-            "CPU ms an event": cpu / (len(each) * CHUNKS) * 1e3,
+            "CPU ms per event": cpu / (len(each) * CHUNKS) * 1e3,
         }
 
     async def _watch(self, peer: Peer, task_id: str) -> list[float]:
@@ -84,7 +84,9 @@ def _workload(name: str, watched: Watched, servers: tuple[Server, ...]) -> Workl
 
 ACROSS = (SDK_MEMORY, SDK_POSTGRESQL, SDK_CLUSTER, FASTA2A, OURS_SQLITE, OURS, OURS_WORKERS)
 WORKLOADS = (
-    _workload("1 task, 100 streams on its process", Watched(1, 100, 0), (*SOME, OURS_WORKERS)),
-    _workload("1 task, 100 streams on another process", Watched(1, 100, 1), ACROSS),
-    _workload("5 tasks, a stream each on another process", Watched(5, 1, 1), ACROSS),
+    _workload(
+        "1 task with 100 streams, in its own process", Watched(1, 100, 0), (*SOME, OURS_WORKERS)
+    ),
+    _workload("1 task with 100 streams, in another process", Watched(1, 100, 1), ACROSS),
+    _workload("5 tasks with 1 stream each, in another process", Watched(5, 1, 1), ACROSS),
 )

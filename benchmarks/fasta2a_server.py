@@ -1,4 +1,4 @@
-"""The load agent of the reference project, served by FastA2A with its storage and broker in memory.
+"""The load agent of the reference project, served by FastA2A, with all its tasks in memory.
 
 Its worker does one task after the other, as FastA2A's own does.
 """

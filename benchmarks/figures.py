@@ -1,37 +1,37 @@
-"""Figures: what rounds have shown, and how tables tell it."""
+"""Figures: what rounds have shown, and the tables that are made of it."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
 from typing import TypeAlias
 
-# What one round has shown: the first column is what is compared.
+# What one round has shown, by column. The first column is the one that is compared.
 Figure: TypeAlias = Mapping[str, float]
-# All rounds; or, in words, why there are none.
+# All rounds, or the reason why there are none.
 Cell: TypeAlias = "list[Figure] | str"
 
 
 def table(cells: Mapping[str, Cell], measures: Sequence[str] = (), *, less: bool = False) -> str:
-    """Make a table: medians of the rounds, where the middle half of the first column lies, ratios.
+    """Return a Markdown table of medians, with the first column's spread and its ratios.
 
     Args:
-        cells: By the name of the row.
-        measures: The rows that the others are compared to.
-        less: Whether less is better. A ratio above 1 is better in any case.
+        cells: The rounds of each row, by the row's name.
+        measures: The rows that the others are compared to, each by a column of ratios.
+        less: Whether less is better. A ratio above 1 is the better one in any case.
     """
     columns = list(dict.fromkeys(name for cell in cells.values() for name in _columns(cell)))
     if not columns:
         rows = [f"| {name} | {cell} |" for name, cell in cells.items()]
         return "\n".join(["| server | |", "| --- | --- |", *rows, ""])
     measured = {name: cell for name in measures if isinstance(cell := cells.get(name), list)}
-    heads = [columns[0], "middle half", *columns[1:], *(f"to {name}" for name in measured)]
+    heads = [columns[0], "middle half", *columns[1:], *(f"vs {name}" for name in measured)]
     lines = [f"| server | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
     for name, cell in cells.items():
         if isinstance(cell, str):
-            told = [cell, *[""] * (len(heads) - 1)]
+            shown = [cell, *[""] * (len(heads) - 1)]
         else:
             ratios = [ratio(cell, each, columns[0], less=less) for each in measured.values()]
-            told = [*_medians(cell, columns), *(f"{each:.2f}" if each else "" for each in ratios)]
-        lines.append(f"| {name} | {' | '.join(told)} |")
+            shown = [*_medians(cell, columns), *(f"{each:.2f}" if each else "" for each in ratios)]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
     return "\n".join([*lines, ""])
 
 
@@ -48,17 +48,17 @@ def _columns(cell: Cell) -> list[str]:
 
 
 def middle(cell: Sequence[Figure], column: str) -> float:
-    """Give the median of a column's rounds."""
+    """Return the median of a column's rounds."""
     return median(figure[column] for figure in cell if column in figure)
 
 
 def ratio(
     ours: Sequence[Figure], theirs: Sequence[Figure], column: str, *, less: bool = False
 ) -> float | None:
-    """Give the median of a column's ratios in the rounds; above 1, ours is better.
+    """Return the median of a column's ratios in the rounds. Above 1, ours is better.
 
-    A machine that is slow for minutes is so for all that a round compares, and not for all rounds:
-    the ratio of two medians may be one of two speeds of the machine.
+    A machine may be slow for minutes. It is then slow for everything that a round compares, but
+    not in every round. A ratio of two medians might compare two speeds of the machine.
     """
     ratios = []
     for our, their in zip(ours, theirs, strict=True):
@@ -69,7 +69,7 @@ def ratio(
 
 
 def spread(values: Sequence[float]) -> str:
-    """Tell where the middle half of the values lies."""
+    """Return the range in which the middle half of the values lies, as text."""
     if len(values) < 2:
         return ""
     low, _, high = quantiles(values, n=4, method="inclusive")
@@ -77,7 +77,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with as many digits as say something."""
+    """Return a number as text, with about three digits that matter."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     if abs(value) >= 10:

@@ -1,7 +1,7 @@
-"""Fill: give a server as many tasks as it would have after years, in seconds.
+"""Fill: put as many tasks into a server within seconds as it would have after years.
 
-A hundred tasks are sent. The others are copies of these, each row of them, made where they are
-kept: by the database, or in the server's memory.
+A hundred tasks are sent. The others are copies of their rows. The database makes the copies, or
+the server does in its memory.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from benchmarks.peer import Peer, Product
 
 SEED = 100
 MEGABYTE = 1_000_000
-# The tables that a task has rows in, and which of their columns are of the copy alone.
+# The tables in which a task has rows, and the columns whose values must differ in each copy.
 TABLES: dict[Product, dict[str, set[str]]] = {
     "a2a_app": {
         "a2a_app_context": {"id", "context_id"},
@@ -34,9 +34,9 @@ AS 'SELECT md5($1::text || $2)::uuid'
 
 
 async def fill(peer: Peer, tasks: int) -> None:
-    """Let it have so many tasks, and then a small and a large one.
+    """Fill a server with so many tasks, then add a small one and a large one.
 
-    FastA2A has only these two, and the floor none.
+    FastA2A gets only these two, and the floor gets none.
     """
     if peer.product == "the floor":
         return
@@ -65,7 +65,7 @@ async def _copy(peer: Peer, times: int) -> None:
 
 def _in_sqlite(peer: Peer, times: int) -> None:
     connection = sqlite3.connect(peer.database_url.removeprefix("sqlite:///"), timeout=20)
-    # All of it in memory, and no wait for the disk: a million rows, whose keys are in no order.
+    # These are a million rows, with keys in no order: work in memory, and do not wait for the disk.
     connection.execute("PRAGMA cache_size = -1000000")
     connection.execute("PRAGMA synchronous = OFF")
     connection.create_function("copied", 2, _copied, deterministic=True)
@@ -84,13 +84,13 @@ def _copied(key: str | None, number: int) -> str | None:
 def _in_postgresql(peer: Peer, times: int) -> None:
     with psycopg.connect(peer.database_url, autocommit=True) as connection:
         connection.execute(COPIED)
-        # What copies name is copied too, and to check that takes longer than the copying.
+        # Foreign keys hold, as what the copies refer to is copied too. Checking takes too long.
         connection.execute("SET session_replication_role = replica")
         for table, own in TABLES[peer.product].items():
             columns = [each[0] for each in _described(connection, table)]
             statement = _statement(table, columns, own).replace("?", "%s")
             connection.execute(statement, (times,))
-        # Or it would come by itself, in a minute, on the core of the load.
+        # Otherwise autovacuum would do so a minute later, on the core of the load.
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 

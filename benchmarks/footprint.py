@@ -1,4 +1,4 @@
-"""Footprint: how long a server takes to start, and what memory it holds."""
+"""Footprint: how long a server takes to start, and how much memory it holds."""
 
 import time
 
@@ -12,14 +12,14 @@ ABSENT = "00000000-0000-7000-8000-000000000000"
 
 
 async def footprint(peer: Peer) -> Figure:
-    """Look at a server that has just started, and again after some work."""
+    """Measure a server that has just started, and again after some work."""
     begun = time.perf_counter()
     await peer.ask("GetTask", id=ABSENT, expect=b'"error"')
     first = time.perf_counter() - begun
     rest = peer.memory()
     spent = await for_a_while(peer, peer.send, clients=CLIENTS, seconds=SECONDS)
     return {
-        "s to the first answer": peer.started + first,
+        "seconds to the first answer": peer.started + first,
         "MB at rest": rest,
         "MB under load": peer.memory(),
         "messages sent meanwhile": spent.units,

@@ -1,4 +1,4 @@
-"""Idle: what streams cost of which nothing comes."""
+"""Idle: what streams cost while nothing happens."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -9,13 +9,13 @@ from benchmarks.peer import Peer, first_event
 from benchmarks.servers import OURS, OURS_SQLITE, OURS_WORKERS, SDK_CLUSTER, SOME, Server
 from benchmarks.workload import Workload
 
-# Some first, so that what the first streams load is not counted.
+# A few streams come first, so that what the first ones load is not counted.
 FEW, MANY = 30, 300
 SETTLE_SECONDS, WATCH_SECONDS = 1.0, 3.0
 
 
 async def idle(peer: Peer, *, front: int) -> Figure:
-    """Hold many streams of one task that goes on for ever, on its process or on the next."""
+    """Hold many streams of one task that never ends, in its own process or in the next."""
     task = await peer.begin(chunks=0, end="hang")
     async with AsyncExitStack() as stack:
         await _open(peer, front, task, FEW, stack)
@@ -25,7 +25,7 @@ async def idle(peer: Peer, *, front: int) -> Figure:
         await asyncio.sleep(WATCH_SECONDS)
         cpu = peer.cpu() - cpu
     return {
-        "KB each": (after - before) * 1e3 / MANY,
+        "KB per stream": (after - before) * 1e3 / MANY,
         f"% of a core, {FEW + MANY} streams": cpu / WATCH_SECONDS * 100,
     }
 
@@ -56,7 +56,7 @@ def _workload(name: str, servers: tuple[Server, ...], *, front: int) -> Workload
 WORKLOADS = (
     _workload("Idle streams", SOME, front=0),
     _workload(
-        "Idle streams on another process than the agent",
+        "Idle streams in another process than the agent's",
         (SDK_CLUSTER, OURS_SQLITE, OURS, OURS_WORKERS),
         front=1,
     ),

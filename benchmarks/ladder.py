@@ -1,6 +1,6 @@
-"""The ladder: what a request costs, a step at a time, from a bare ASGI application to a send.
+"""The ladder: what a request costs, step by step, from a bare ASGI application to SendMessage.
 
-Each rung does what the one before does, and one thing more: the difference is what that costs.
+Each rung does one thing more than the rung before. The difference is what that thing costs.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ ABSENT = "00000000-0000-7000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Rung:
-    """A request, who answers it, and what it has more than the rung before."""
+    """A request that does one thing more than the rung before, and the site that answers it."""
 
     name: str
     site: str
@@ -32,7 +32,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Site:
-    """What answers some of the rungs, and how it is started."""
+    """A server that answers some of the rungs, and how it is started."""
 
     application: str = "project.asgi:application"
     settings: str = "tests.settings"
@@ -44,7 +44,7 @@ SITES = {
     "plain": Site(settings="benchmarks.floors.without_middleware"),
     "project": Site(settings="benchmarks.floors.settings"),
     "a2a_app": Site(),
-    # What it commits is on the disk a moment later, as psycopg's libpq asks for.
+    # PostgreSQL answers before a commit is on the disk. libpq passes the option on.
     "unsafe": Site(environment=(("PGOPTIONS", "-c synchronous_commit=off"),)),
 }
 
@@ -58,19 +58,17 @@ def _refused(method: str, **params: object) -> Callable[[Peer], Awaitable[object
 
 
 RUNGS = (
-    Rung("the HTTP server, and a bare ASGI application", "bare", _nothing("/")),
-    Rung("Django, a view without middleware", "plain", _nothing("/django/")),
+    Rung("the HTTP server and a bare ASGI application", "bare", _nothing("/")),
+    Rung("Django: a view, without middleware", "plain", _nothing("/django/")),
     Rung("the middleware of the reference project", "project", _nothing("/django/")),
     Rung("django-ninja", "project", _nothing("/ninja/")),
-    Rung("this app: the envelope is read, its method refused", "a2a_app", _refused("Nothing")),
-    Rung("the caller, and the parameters by pydantic, refused", "a2a_app", _refused("GetTask")),
-    Rung("one look into the database, in vain", "a2a_app", _refused("GetTask", id=ABSENT)),
-    Rung(
-        "GetTask: a task is read and written out", "a2a_app", lambda p: p.ask("GetTask", id=p.small)
-    ),
-    # As many as a message and its answer need: the task with its message, and the end.
-    Rung("the floor of a send: Django, and a row committed, twice", "plain", _nothing("/commits/")),
-    Rung("SendMessage, without a wait for the disk", "unsafe", lambda peer: peer.send()),
+    Rung("this app: reads the envelope, refuses the method", "a2a_app", _refused("Nothing")),
+    Rung("identifies the caller, refuses the parameters", "a2a_app", _refused("GetTask")),
+    Rung("looks into the database, finds nothing", "a2a_app", _refused("GetTask", id=ABSENT)),
+    Rung("GetTask: reads a task and returns it", "a2a_app", lambda p: p.ask("GetTask", id=p.small)),
+    # A message and its answer need two commits: the task with its message, and the end.
+    Rung("the floor of a send: Django and two commits of a row", "plain", _nothing("/commits/")),
+    Rung("SendMessage, without waiting for the disk", "unsafe", lambda peer: peer.send()),
     Rung("SendMessage", "a2a_app", lambda peer: peer.send()),
 )
 
@@ -93,7 +91,7 @@ async def _climb(peer: Peer, rung: Rung) -> Figure:
 
 
 def measure(rounds: int) -> str:
-    """Climb the ladder on both HTTP servers, in turn; gives the tables."""
+    """Climb the ladder on both HTTP servers, in turn, and return the tables."""
     parts = []
     found: dict[Http, dict[str, list[Figure]]] = {
         http: {rung.name: [] for rung in RUNGS} for http in ("daphne", "uvicorn")
@@ -119,7 +117,7 @@ def measure(rounds: int) -> str:
 
 def _table(figures: dict[str, list[Figure]]) -> str:
     lines = [
-        "| up to and with | CPU ms | more than before | ms | more than before | middle half |",
+        "| the request, up to this step | CPU ms | added | ms | added | middle half |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     before = dict.fromkeys(("CPU ms", "ms"), 0.0)

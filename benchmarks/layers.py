@@ -1,8 +1,8 @@
-"""What a channel layer takes from a group_send in one process to the receive in another.
+"""Measure how long a channel layer takes from group_send in one process to receive in another.
 
     python -m benchmarks.layers [rounds]
 
-Starts its own PostgreSQL, Redis and processes.
+It starts its own PostgreSQL, Redis and processes.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from tests.servers import ROOT, Layer, fresh_database, layer_environment
 LAYERS = [layer for layer in get_args(Layer) if layer != "memory"]
 ROUNDS = 10
 GROUP = "benchmark"
-# One at a time, so far apart that each is alone; then all at once, as many tasks' flushes are.
+# First single messages, so far apart that each is alone. Then a burst, as many tasks make one.
 SINGLE, PAUSE_SECONDS = 100, 0.01
 BURST, SENDERS = 2_000, 20
 TEXT = "x" * 300
 
 
 async def hear() -> None:
-    """Join the group; for each order say how long each message took, in milliseconds."""
+    """Join the group, and print for each order how long each message took, in milliseconds."""
     layer = _layer()
     channel = await layer.new_channel()
     await layer.group_add(GROUP, channel)
@@ -44,14 +44,14 @@ async def hear() -> None:
 
 
 async def send() -> None:
-    """Send as many messages as each order says, from as many senders."""
+    """Send as many messages as each order says, from as many senders as it says."""
     layer = _layer()
     for line in sys.stdin:
         count, senders, pause = json.loads(line)
 
         async def some(count: int = count // senders, pause: float = pause) -> None:
             for _ in range(count):
-                message = {"type": "news", "sent": time.monotonic(), "text": TEXT}
+                message = {"type": "event", "sent": time.monotonic(), "text": TEXT}
                 await layer.group_send(GROUP, message)
                 await asyncio.sleep(pause)
 
@@ -69,7 +69,7 @@ def _layer() -> Any:
 
 
 async def start(role: str, layer: Layer, database_url: str) -> Process:
-    """Start one side."""
+    """Start the process of one side."""
     env = {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "project.settings"}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.layers", role, stdin=PIPE, stdout=PIPE, cwd=ROOT,
@@ -78,41 +78,41 @@ async def start(role: str, layer: Layer, database_url: str) -> Process:
 
 
 async def ask(process: Process, *order: float) -> None:
-    """Give a process its order."""
+    """Write an order to a process."""
     assert process.stdin is not None
     process.stdin.write(json.dumps(order if len(order) > 1 else order[0]).encode() + b"\n")
     await process.stdin.drain()
 
 
-async def told(process: Process) -> str:
-    """Give the next line that a process prints."""
+async def printed(process: Process) -> str:
+    """Return the next line that a process prints."""
     assert process.stdout is not None
     return (await process.stdout.readline()).decode().strip()
 
 
 async def round_of(ear: Process, mouth: Process) -> tuple[list[float], float]:
-    """Give the milliseconds of single messages, and the messages a second of a burst."""
+    """Return the milliseconds of single messages, and the messages per second of a burst."""
     await ask(ear, SINGLE)
     await ask(mouth, SINGLE, 1, PAUSE_SECONDS)
-    await told(mouth)
-    took: list[float] = json.loads(await told(ear))
+    await printed(mouth)
+    took: list[float] = json.loads(await printed(ear))
     await ask(ear, BURST)
     begun = time.perf_counter()
     await ask(mouth, BURST, SENDERS, 0)
-    await told(ear)
+    await printed(ear)
     seconds = time.perf_counter() - begun
-    await told(mouth)
+    await printed(mouth)
     return took, BURST / seconds
 
 
 async def measure(rounds: int) -> None:
-    """Measure and print the table, the layers in turn, after a round that does not count."""
-    print(f"{'layer':<12} {'median ms':>10} {'p99 ms':>10} {'messages a second':>20}")
+    """Measure the layers in turn, and print the table. The first round does not count."""
+    print(f"{'layer':<12} {'median ms':>10} {'p99 ms':>10} {'messages per second':>20}")
     found: dict[str, list[tuple[list[float], float]]] = {each: [] for each in LAYERS}
     with fresh_database("postgresql") as url:
         pairs = {each: [await start(role, each, url) for role in ROLES] for each in LAYERS}
         for ear, _ in pairs.values():
-            await told(ear)
+            await printed(ear)
         for number in range(rounds + 1):
             for each, (ear, mouth) in pairs.items():
                 done = await round_of(ear, mouth)
@@ -126,7 +126,7 @@ async def measure(rounds: int) -> None:
 
 
 def row(name: str, results: list[tuple[list[float], float]]) -> str:
-    """Make a layer's line of the table."""
+    """Return a layer's line of the table."""
     took = [one for some, _ in results for one in some]
     slow, rate = quantiles(took, n=100)[-1], median(rate for _, rate in results)
     return f"{name:<12} {median(took):>10.2f} {slow:>10.2f} {rate:>20,.0f}"

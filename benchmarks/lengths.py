@@ -1,4 +1,4 @@
-"""Lengths: what a chunk costs in a short stream and in a long one; one stream at a time."""
+"""Lengths: what a chunk costs in a short stream and in a long one, one stream at a time."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from benchmarks.workload import NotDoneError, Workload
 from tests.wire import load_message
 
 LENGTHS = (100, 800, 3_200, 12_800)
-# Beyond it a longer stream says nothing new: the cell stays empty.
+# A server that takes longer for one stream is asked for no longer ones. Their cells stay empty.
 LIMIT_SECONDS = 12.0
 
 
@@ -42,8 +42,8 @@ async def _read(peer: Peer, chunks: int) -> None:
 
 
 def column(chunks: int) -> str:
-    """Name the column of a length."""
-    return f"ms a chunk, of {chunks:,}"
+    """Return the name of a length's column."""
+    return f"ms per chunk, of {chunks:,}"
 
 
 WORKLOADS = (

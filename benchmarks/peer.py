@@ -1,4 +1,4 @@
-"""Peer: a server that runs, and what its clients do."""
+"""Peer: a running server, and what its clients do."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ COMPLETED = b"TASK_STATE_COMPLETED"
 
 @dataclass
 class Peer:
-    """A server's processes, the first of which are asked, and two of its tasks."""
+    """A server's processes, of which the first speak HTTP, and two of its tasks."""
 
     product: Product
     database_url: str
@@ -42,22 +42,22 @@ class Peer:
     async def open(
         self, method: str, *, front: int = 0, path: str = "", **params: Any
     ) -> AsyncIterator[asyncio.StreamReader]:
-        """Make a request, of the first process or of another, and give the answer to read."""
+        """Make a request to one of the processes, and yield the answer to read."""
         async with answer(self.processes[front], path or self.path, method, **params) as reader:
             yield reader
 
     async def ask(self, method: str, *, expect: bytes = b'"result"', **params: Any) -> bytes:
-        """Make a request and give all of the answer."""
+        """Make a request, and return the whole answer."""
         async with self.open(method, **params) as reader:
             said = await reader.read()
         assert expect in said, said[-500:].decode(errors="replace")
         return said
 
     async def send(self, **load: Any) -> bytes:
-        """Send a message; gives the answer that has the completed task.
+        """Send a message, and return the answer with the completed task.
 
-        FastA2A's SendMessage does not wait for the end, so its client asks until it is there. The
-        floor commits a row twice, and knows no tasks.
+        FastA2A's SendMessage does not wait for the end, so its client polls. The floor commits a
+        row twice, and knows no tasks.
         """
         if self.product == "the floor":
             return await self.ask("Nothing", path="/commits/", expect=b"{}")
@@ -66,13 +66,13 @@ class Peer:
         return await self.ended(await self.begin(**load))
 
     async def get(self) -> bytes:
-        """Get the small task; the floor reads a row."""
+        """Get the small task. The floor reads a row instead."""
         if self.product == "the floor":
             return await self.ask("Nothing", path="/read/", expect=b"{}")
         return await self.ask("GetTask", id=self.small)
 
     async def begin(self, **load: Any) -> str:
-        """Send a message without waiting for the end; gives the task's id."""
+        """Send a message without waiting for the end, and return the task's id."""
         configuration = {"returnImmediately": True}
         said = await self.ask(
             "SendMessage", message=load_message(**load), configuration=configuration
@@ -80,24 +80,24 @@ class Peer:
         return task_id(said)
 
     async def ended(self, task_id: str) -> bytes:
-        """Ask for a task until it is completed, and give the last answer."""
+        """Ask for a task until it is completed, and return the last answer."""
         while COMPLETED not in (said := await self.ask("GetTask", id=task_id)):
             pass
         return said
 
     def cpu(self) -> float:
-        """Give the seconds that its processes have computed."""
+        """Return the seconds of CPU that its processes have used."""
         each = [psutil.Process(process.pid).cpu_times() for process in self.processes]
         return float(sum(times.user + times.system for times in each))
 
     def memory(self) -> float:
-        """Give the megabytes that its processes hold."""
+        """Return the megabytes that its processes hold."""
         each = [psutil.Process(process.pid).memory_info().rss for process in self.processes]
         return float(sum(each)) / 1e6
 
 
 async def first_event(reader: asyncio.StreamReader) -> bytes:
-    """Read a stream until its first event; fails with what came where there is none."""
+    """Read a stream until its first event. Fail with what came instead."""
     try:
         return await reader.readuntil(b"\ndata: ")
     except asyncio.IncompleteReadError as error:
@@ -105,7 +105,7 @@ async def first_event(reader: asyncio.StreamReader) -> bytes:
 
 
 def task_id(said: bytes) -> str:
-    """Give the id of the task in an answer."""
+    """Return the id of the task in an answer."""
     found = TASK_ID.search(said)
     assert found is not None, said[-500:].decode(errors="replace")
     return found[1].decode()
@@ -121,19 +121,19 @@ class Spent:
 
     @property
     def rate(self) -> float:
-        """Units a second."""
+        """Units per second."""
         return self.units / self.seconds
 
     @property
     def milliseconds(self) -> float:
-        """Of the server's CPU, for one unit."""
+        """Milliseconds of the server's CPU per unit."""
         return self.cpu / self.units * 1e3
 
 
 async def for_a_while(
     peer: Peer, ask: Callable[[], Awaitable[object]], *, clients: int, seconds: float
 ) -> Spent:
-    """Let some clients ask, each again as soon as it is answered, and count the answers."""
+    """Have some clients ask again and again, each as soon as it is answered, and count."""
     units, cpu, begun = 0, peer.cpu(), time.perf_counter()
 
     async def client() -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL: that of the tests, made to wait for its disk, and what it says of itself."""
+"""PostgreSQL: the server of the tests, made to wait for its disk, and facts about it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ def _set(*statements: str) -> None:
 
 
 def make_ready() -> None:
-    """Have it wait for its disk, and take the connections of all servers; tests need neither."""
+    """Make it wait for its disk and allow the connections of all servers. Tests need neither."""
     _set("SET fsync = on", f"SET max_connections = {CONNECTIONS}")
     server = postgresql()
     server.stop()
@@ -28,7 +28,7 @@ def make_ready() -> None:
 
 
 def commits() -> float:
-    """Give the transactions a second of one connection that inserts one row in each."""
+    """Return how many transactions of one inserted row one connection commits per second."""
     with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:
         connection.execute("CREATE TABLE a_row (text text)")
         begun = time.perf_counter()
@@ -40,14 +40,14 @@ def commits() -> float:
 
 
 def version() -> str:
-    """Give its version."""
+    """Return its version."""
     with psycopg.connect(postgresql().get_uri()) as connection:
         return str(connection.info.parameter_status("server_version"))
 
 
 @contextmanager
 def logged(database_url: str) -> Iterator[Callable[[], list[str]]]:
-    """Have it log how long each statement takes; gives what gives a database's lines so far."""
+    """Make it log how long each statement takes. Yield a function that returns the lines."""
     log, name = Path(postgresql().log), database_url.rpartition("/")[2]
     _set("SET log_min_duration_statement = 0", "SET log_line_prefix = '%d '")
     begin = log.stat().st_size

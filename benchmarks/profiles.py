@@ -1,4 +1,4 @@
-"""Profiles: whose code it is that runs, for messages and for streams, and which SQL."""
+"""Profiles: which package's code runs for messages and for streams, and which SQL."""
 
 import asyncio
 import re
@@ -19,19 +19,20 @@ from tests.wire import load_message
 
 SECONDS, CLIENTS, SENDS = 6, 10, 100
 STDLIB, PACKAGES = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
-# Whose code it is, by where it lies: of a stack, the frame nearest to its end that is in the list.
+# Packages by their folders. A stack counts for the innermost frame that is in this list.
 PARTS = {
     f"{ROOT}/a2a_app/store/": "this app: the store",
+    f"{ROOT}/a2a_app/database/": "this app: the database package",
     f"{ROOT}/a2a_app/bindings/": "this app: the bindings",
     f"{ROOT}/a2a_app/runners/": "this app: the runners",
     f"{ROOT}/a2a_app/": "this app: the rest",
     f"{ROOT}/project/": "the agent",
     f"{PACKAGES}/psycopg/": "psycopg",
     f"{PACKAGES}/django/db/": "Django: the ORM",
-    f"{PACKAGES}/django/": "Django: the handler and the middleware",
+    f"{PACKAGES}/django/": "Django: handler and middleware",
     f"{PACKAGES}/ninja/": "django-ninja",
     f"{PACKAGES}/pydantic/": "pydantic",
-    f"{PACKAGES}/asgiref/": "asgiref: from coroutines to threads and back",
+    f"{PACKAGES}/asgiref/": "asgiref: between coroutines and threads",
     f"{PACKAGES}/daphne/": "daphne",
     f"{PACKAGES}/twisted/": "Twisted, beneath daphne",
     f"{STDLIB}/asyncio/": "the event loop",
@@ -54,7 +55,7 @@ WORK: dict[str, Callable[[Peer], Awaitable[None]]] = {"SendMessage": _send, "str
 
 
 def measure() -> str:
-    """Profile the server on PostgreSQL; gives the tables."""
+    """Profile the server on PostgreSQL, and return the tables."""
     with ExitStack() as stack:
         peer = OURS.start(stack)
         shares = {name: asyncio.run(_sampled(peer, work)) for name, work in WORK.items()}
@@ -63,7 +64,7 @@ def measure() -> str:
 
 
 async def _sampled(peer: Peer, work: Callable[[Peer], Awaitable[None]]) -> Counter[str]:
-    """Look at the server's stacks, many times a second, while it works; count them by part."""
+    """Sample the stacks of a server that works, and count them by package."""
     await asyncio.gather(*[work(peer) for _ in range(CLIENTS)])
     stacks = folder() / "stacks"
     py_spy, pid = Path(sys.executable).with_name("py-spy"), peer.processes[0].pid
@@ -98,7 +99,7 @@ def _part(frames: str) -> str:
 
 def _shares_table(shares: dict[str, Counter[str]]) -> str:
     lines = [
-        f"| where Python is, of the server's process | {' | '.join(shares)} |",
+        f"| the server's time in Python | {' | '.join(shares)} |",
         f"| --- |{' ---: |' * len(shares)}",
     ]
     first = next(iter(shares.values()))
@@ -111,7 +112,7 @@ def _shares_table(shares: dict[str, Counter[str]]) -> str:
 
 
 async def _statements(peer: Peer) -> dict[str, list[float]]:
-    """Send messages one by one while PostgreSQL logs; gives each statement's milliseconds."""
+    """Send messages while PostgreSQL logs. Return each statement's count and milliseconds."""
     await peer.send()
     with postgresql.logged(peer.database_url) as lines:
         for _ in range(SENDS):
@@ -121,14 +122,14 @@ async def _statements(peer: Peer) -> dict[str, list[float]]:
             if match := DURATION.search(line):
                 milliseconds, step, statement = match.groups()
                 spent = found.setdefault(_short(statement), [0, 0.0])
-                # One that is prepared is logged in up to three steps.
+                # A prepared statement is logged in up to three steps.
                 spent[0] += step not in ("parse", "bind")
                 spent[1] += float(milliseconds)
     return found
 
 
 def _short(statement: str) -> str:
-    """Name a statement by its verb and its table."""
+    """Return a statement's verb and its table."""
     verb = statement.split(None, 1)[0].upper()
     named = TABLE.search(statement)
     return f"{verb} {named[1]}" if named else verb
@@ -136,7 +137,7 @@ def _short(statement: str) -> str:
 
 def _statements_table(found: dict[str, list[float]]) -> str:
     lines = [
-        "| statement | for one SendMessage | ms in PostgreSQL |",
+        "| statement | per SendMessage | ms in PostgreSQL |",
         "| --- | ---: | ---: |",
     ]
     for name, (count, milliseconds) in sorted(found.items(), key=lambda each: -each[1][1]):

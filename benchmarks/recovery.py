@@ -1,4 +1,4 @@
-"""Recovery: a process is killed with -9, and others live; how long until one works on its task."""
+"""Recovery: how long after a kill -9 until another process works on the task."""
 
 import asyncio
 import time
@@ -21,23 +21,23 @@ from tests.servers import Process
 from tests.wire import load_message
 
 WATCH_SECONDS = 35.0
-# It may be tried again after a crash, as its author says.
+# The load agent whose author allows another attempt after a crash.
 RETRIED = "/a2a/load-retry/"
 LOST = "never: it was in memory"
-NEVER = {SDK_MEMORY: LOST, FASTA2A: LOST, SDK_POSTGRESQL: "never: nobody else looks"}
+NEVER = {SDK_MEMORY: LOST, FASTA2A: LOST, SDK_POSTGRESQL: "never: no other process looks"}
 HOLDER = "SELECT worker FROM a2a_app_run WHERE task_id = %s"
 WORKING = b"TASK_STATE_WORKING"
 
 
 async def taken_over(peer: Peer) -> Figure:
-    """Kill the process that works on a task; on another, the task's stream shows what follows."""
+    """Kill the process that works on a task, and watch the task's stream in another process."""
     path = RETRIED if peer.product == "a2a_app" else ""
     load = load_message(chunks=0, end="hang")
     configuration = {"returnImmediately": True}
     said = await peer.ask("SendMessage", path=path, message=load, configuration=configuration)
     task = task_id(said)
     async with peer.open("SubscribeToTask", front=1, path=path, id=task) as reader:
-        # Once the stream has shown the first beginning, what it shows next is another.
+        # The stream has shown that the first attempt began. The next one to begin is another.
         await _working(reader)
         holder = _holder(peer, task)
         begun = time.perf_counter()
@@ -51,7 +51,7 @@ async def taken_over(peer: Peer) -> Figure:
 
 
 def _holder(peer: Peer, task: str) -> Process:
-    """Give the process that works on a task: with the SDK the one that was asked."""
+    """Return the process that works on a task. With the SDK it is the one that was asked."""
     if peer.product != "a2a_app":
         return peer.processes[0]
     with psycopg.connect(peer.database_url) as connection:
@@ -62,7 +62,7 @@ def _holder(peer: Peer, task: str) -> Process:
 
 
 async def _working(reader: asyncio.StreamReader) -> None:
-    """Return when a stream shows that somebody works on its task."""
+    """Wait until a stream shows that its task is being worked on."""
     while WORKING not in (line := await reader.readline()):
         if not line:
             raise NotDoneError("its stream ended")
@@ -82,6 +82,6 @@ def _workload(name: str, *others: Server, **settings: float) -> Workload:
 
 
 WORKLOADS = (
-    _workload("Taken over after kill -9, a lease of 15 s as by default", *NEVER, SDK_CLUSTER),
-    _workload("Taken over after kill -9, a lease of 3 s", LEASE_SECONDS=3, SWEEP_SECONDS=1),
+    _workload("Taken over after kill -9, with the default lease of 15 s", *NEVER, SDK_CLUSTER),
+    _workload("Taken over after kill -9, with a lease of 3 s", LEASE_SECONDS=3, SWEEP_SECONDS=1),
 )

@@ -1,4 +1,4 @@
-"""Requests: ten clients, each asking again as soon as it is answered, on a connection each time."""
+"""Requests: ten clients, which ask again as soon as they are answered, on new connections."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +12,7 @@ PAGE_SIZE = 50
 
 
 async def sends(peer: Peer) -> Figure:
-    """Send messages, each client the next one as soon as it has its completed task."""
+    """Send messages. Each client sends the next one once it has its completed task."""
     return await _asked(peer, peer.send)
 
 
@@ -27,13 +27,13 @@ async def large_gets(peer: Peer) -> Figure:
 
 
 async def pages(peer: Peer) -> Figure:
-    """List the newest tasks of many."""
+    """List the newest tasks."""
     return await _asked(peer, lambda: peer.ask("ListTasks", pageSize=PAGE_SIZE))
 
 
 async def _asked(peer: Peer, ask: Callable[[], Awaitable[bytes]]) -> Figure:
     spent = await for_a_while(peer, ask, clients=CLIENTS, seconds=SECONDS)
-    return {"a second": spent.rate, "CPU ms": spent.milliseconds}
+    return {"per second": spent.rate, "CPU ms": spent.milliseconds}
 
 
 WORKLOADS = (

@@ -1,9 +1,10 @@
-"""What each kind of process spends on a turn and on an event: the sums for a larger site.
+"""Measure what each kind of process spends on a turn and on a chunk.
 
     python -m benchmarks.roles [rounds]
 
-One daphne, one worker, PostgreSQL and Redis. It is their processor time that is measured, and not
-how long it takes, so that they do not stand in each other's way.
+One daphne, one worker, PostgreSQL and Redis share the machine. The figures are their processor
+time and not the time that passes, so that they do not disturb each other. They are the basis for
+reckoning how many processes a larger site needs.
 """
 
 import asyncio
@@ -23,14 +24,14 @@ ROUNDS = 5
 ROUND_SECONDS = 300.0
 PATH = "/a2a/load/"
 TURNS = 200
-# As fast as a model that writes: each chunk comes alone, and gets a transaction of its own.
+# As fast as a language model writes. Each chunk comes alone, and gets its own transaction.
 STREAMS, CHUNKS, DELAY = 20, 100, 0.02
-# So many in one transaction at the most.
+# Written as fast as the store takes them, many in one transaction.
 BURST = 2_000
 
 
 async def turns(server: Process) -> int:
-    """Have many short turns, ten at a time; gives how many."""
+    """Have many short turns, ten at a time, and return how many."""
 
     async def client() -> None:
         for _ in range(TURNS // 10):
@@ -44,14 +45,14 @@ async def turns(server: Process) -> int:
 
 
 async def events(server: Process) -> int:
-    """Have streams of chunks that come one by one; gives how many chunks."""
+    """Have streams of chunks that come one by one, and return how many chunks."""
     load = {"chunks": CHUNKS, "delay": DELAY}
     await asyncio.gather(*[_stream(server, **load) for _ in range(STREAMS)])
     return STREAMS * CHUNKS
 
 
 async def burst(server: Process) -> int:
-    """Have a stream of chunks that come as fast as they are taken; gives how many chunks."""
+    """Have a stream of chunks as fast as they are taken, and return how many chunks."""
     await _stream(server, chunks=BURST)
     return BURST
 
@@ -69,7 +70,7 @@ WORK: dict[str, Callable[[Process], Awaitable[int]]] = {
 
 
 def spent(pid: int) -> float:
-    """Give the processor seconds of a process and of its children, those that have ended too."""
+    """Return the processor seconds of a process and its children, ended ones included."""
     root = psutil.Process(pid)
     ended = root.cpu_times()
     total = ended.children_user + ended.children_system
@@ -82,7 +83,7 @@ def spent(pid: int) -> float:
 async def measure(
     server: Process, pids: dict[str, int], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Let the cluster do each kind of work in turn, after one round that does not count."""
+    """Have the cluster do each kind of work in turn. The first round does not count."""
     found: dict[str, dict[str, list[float]]] = {name: {role: [] for role in pids} for name in WORK}
     for number in range(rounds + 1):
         for name, work in WORK.items():

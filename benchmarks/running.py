@@ -10,7 +10,7 @@ from benchmarks.servers import Server
 
 
 class Running:
-    """Servers that take part, each started and filled when it is first asked for."""
+    """The servers that take part. Each is started and filled when it is first asked for."""
 
     def __init__(self, stack: ExitStack, servers: Sequence[Server], tasks: int) -> None:
         self.servers = servers
@@ -19,7 +19,7 @@ class Running:
         self._peers: dict[Server, Peer] = {}
 
     def peer(self, server: Server) -> Peer:
-        """Give a server that runs, and has its tasks."""
+        """Return a server that runs and has its tasks."""
         if server not in self._peers:
             peer = server.start(self._stack)
             asyncio.run(fill(peer, self._tasks))

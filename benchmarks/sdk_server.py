@@ -1,7 +1,7 @@
 """The load agent of the reference project, served by the official SDK.
 
-Its store is in memory, or where SDK_DATABASE_URL is set, in a database. With SDK_CLUSTER several
-servers share that, in the SDK's cluster mode. With SDK_PUSH it sends to webhooks.
+Its store is in memory, or in the database that SDK_DATABASE_URL names. With SDK_CLUSTER several
+servers share the database, in the SDK's cluster mode. With SDK_PUSH it sends to webhooks.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ engine = create_async_engine(url) if url else None
 
 
 def stores() -> dict[str, Any]:
-    """Give what the handler keeps tasks in, and what tells other servers of them."""
+    """Return the handler's store, and in cluster mode its event stream between servers."""
     if engine is None:
         return {"task_store": InMemoryTaskStore()}
     if not os.environ.get("SDK_CLUSTER"):
@@ -97,7 +97,7 @@ def stores() -> dict[str, Any]:
 
 
 def webhooks() -> dict[str, Any]:
-    """Give what sends to webhooks; without it, no event is looked up for one."""
+    """Return the handler's parts for webhooks. Without them no event is checked for one."""
     if not os.environ.get("SDK_PUSH"):
         return {}
     configs: PushNotificationConfigStore = (
@@ -110,7 +110,7 @@ def webhooks() -> dict[str, Any]:
 
 
 async def copy(request: Request) -> Response:
-    """Copy the newest tasks in memory, so many times."""
+    """Copy the newest tasks in memory, as many times as the query says."""
     store, context = kept["task_store"], ServerCallContext()
     asked = ListTasksRequest(page_size=100, include_artifacts=True)
     for task in (await store.list(asked, context)).tasks:
@@ -127,7 +127,7 @@ kept = stores() | webhooks()
 
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
-    """Make the tables before there are requests, which would do so all at once."""
+    """Create the tables before requests come, which would all do so at once."""
     for each in kept.values():
         if hasattr(each, "initialize"):
             await each.initialize()

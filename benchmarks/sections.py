@@ -1,12 +1,12 @@
-"""Sections: the parts of docs/performance.md that are measured, each by its name."""
+"""Sections: the measured parts of docs/laboratory.md, each by its name."""
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
-from pathlib import Path
 
 from benchmarks import (
     delays,
@@ -14,7 +14,6 @@ from benchmarks import (
     idle,
     ladder,
     lengths,
-    plots,
     postgresql,
     profiles,
     recovery,
@@ -22,7 +21,7 @@ from benchmarks import (
     streams,
     webhooks,
 )
-from benchmarks.figures import Cell, number, table
+from benchmarks.figures import number, table
 from benchmarks.running import Running
 from benchmarks.servers import ALL, MEASURES, Server
 from benchmarks.workload import Workload
@@ -43,17 +42,15 @@ PACKAGES = ("a2a-sdk", "fasta2a", "daphne", "uvicorn", "django", "django-ninja",
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured."""
+    """What to measure, and how thoroughly."""
 
     names: Sequence[str] = NAMES
     servers: Sequence[Server] = ALL
     rounds: int = 9
     tasks: int = 100_000
-    plots: Path | None = None
-    """Where to draw; None: nowhere."""
 
     def sections(self) -> Iterator[tuple[str, str]]:
-        """Measure, and give each section's name and text when it is done."""
+        """Measure, and yield each section's name and text when it is done."""
         if "conditions" in self.names:
             yield "conditions", self._conditions()
         if "ladder" in self.names:
@@ -62,27 +59,25 @@ class Plan:
             running = Running(stack, self.servers, self.tasks)
             for name, works in COMPARED.items():
                 if name in self.names:
-                    yield name, self._compared(name, works, running)
+                    yield name, self._compared(works, running)
         if "profiles" in self.names:
             yield "profiles", profiles.measure()
 
-    def _compared(self, name: str, works: tuple[Workload, ...], running: Running) -> str:
-        found: dict[str, Mapping[str, Cell]] = {}
+    def _compared(self, works: tuple[Workload, ...], running: Running) -> str:
         parts = []
         for work in works:
             title = work.name.format(tasks=self.tasks)
-            found[title] = work.compare(running, self.rounds)
+            found = work.compare(running, self.rounds)
             measures = [server.name for server in MEASURES]
-            parts.append(f"### {title}\n\n{table(found[title], measures, less=work.less)}")
-        if self.plots is not None:
-            parts += plots.of(name, found, self.plots)
+            parts.append(f"### {title}\n\n{table(found, measures, less=work.less)}")
         return "\n".join(parts)
 
     def _conditions(self) -> str:
         packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        today = date.today()
         return (
-            f"{self.rounds} rounds; {self.tasks:,} tasks in each server. "
-            f"{os.cpu_count()} cores; Python {platform.python_version()}, {packages}, "
-            f"PostgreSQL {postgresql.version()}, one connection to which commits "
-            f"{number(postgresql.commits())} rows a second."
+            f"Measured on {today.day} {today:%B %Y}, in {self.rounds} rounds, with {self.tasks:,} "
+            f"tasks in each server. {os.cpu_count()} cores; "
+            f"Python {platform.python_version()}, {packages}, PostgreSQL {postgresql.version()}, "
+            f"one connection to which commits {number(postgresql.commits())} rows per second."
         )

@@ -1,4 +1,4 @@
-"""Servers: what is compared, each with a load agent that does the same work."""
+"""Servers: the servers that are compared, each with a load agent that does the same work."""
 
 import sys
 import time
@@ -21,7 +21,7 @@ QUIET = {"daphne": ["--verbosity", "0"], "uvicorn": ["--log-level", "warning"]}
 
 @dataclass(frozen=True)
 class Server:
-    """One of the servers: a product, where it keeps its tasks, and what speaks HTTP."""
+    """One of the servers: a product, where it stores its tasks, and what speaks HTTP."""
 
     product: Product
     store: Store
@@ -31,7 +31,7 @@ class Server:
 
     @property
     def name(self) -> str:
-        """What the tables call it."""
+        """Its name in the tables."""
         if self.product == "the floor":
             return f"the floor, {self.store}, {self.http}"
         if self.product != "a2a_app":
@@ -51,13 +51,13 @@ class Server:
         push: bool = False,
         **a2a: Any,
     ) -> Peer:
-        """Start its processes, on a database of its own.
+        """Start its processes on a database of its own, and return them as a peer.
 
         Args:
-            stack: Ends all of it.
+            stack: Ends all that is started.
             fronts: How many processes are to speak HTTP, on the same database.
             workers: How many workers there are, if it has any.
-            push: Whether it is to send to webhooks on this machine.
+            push: Whether it sends to webhooks on this machine.
             a2a: Settings of this app.
         """
         database = DATABASES.get(self.store)
@@ -102,14 +102,14 @@ class Server:
 
 
 def uvicorn(application: str, env: dict[str, str]) -> Process:
-    """Describe a uvicorn of its own."""
+    """Return a uvicorn that is not started yet."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), *QUIET["uvicorn"]]
     return Process([*command, application], env, port)
 
 
 def _sqlalchemy_url(url: str) -> str:
-    """Give the URL of a database as SQLAlchemy's asynchronous drivers take it."""
+    """Return the URL of a database as SQLAlchemy's asynchronous drivers take it."""
     if not url or url.startswith("sqlite"):
         return url.replace("sqlite://", "sqlite+aiosqlite://", 1)
     place, _, name = url.partition("@")[2].rpartition("/")
@@ -139,13 +139,13 @@ SERVERS = (
     Server("a2a_app", "PostgreSQL", "uvicorn", cluster=True),
     OURS_WORKERS,
 )
-# What is left where there is no A2A: a Django view that commits a row twice, or reads one.
+# No A2A at all: a Django view that commits a row twice, or reads one.
 FLOORS = (
     Server("the floor", "PostgreSQL", "uvicorn"),
     Server("the floor", "PostgreSQL", "daphne"),
 )
 ALL = (*SERVERS, *FLOORS)
-# One of each kind, where all of them would take too long or say the same.
+# One of each kind, where all of them would take too long or show the same.
 SOME = (SDK_MEMORY, SDK_POSTGRESQL, SDK_CLUSTER, FASTA2A, OURS_SQLITE, OURS_UVICORN, OURS)
-# To which the others are compared.
+# The others are compared to these.
 MEASURES = (SDK_MEMORY, SDK_POSTGRESQL, SDK_CLUSTER)

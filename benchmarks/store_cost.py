@@ -1,7 +1,7 @@
-"""The cost of appending one more chunk to a task, with nothing but the store.
+"""Measure what one more chunk of a task costs, with nothing but the store.
 
-`chunk_cost.py` runs this as a process of its own for each database, which DATABASE_URL names.
-Prints one JSON object: for each size of transaction the microseconds a chunk of every round, at
+`chunk_cost.py` runs this in a process of its own for each database, which DATABASE_URL names. It
+prints one JSON object: for each size of transaction the microseconds per chunk of every round, at
 each place of the log.
 """
 
@@ -16,7 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from a2a_app import protocol  # noqa: E402  # Django must be set up first
-from a2a_app.models.keys import new_key  # noqa: E402
+from a2a_app.database.values import new_key  # noqa: E402
 from a2a_app.store.task_head import new_task_head  # noqa: E402
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate  # noqa: E402
 from a2a_app.store.writes.append import append  # noqa: E402
@@ -42,7 +42,7 @@ class Log:
         self.chunks = 0
 
     def grow(self, count: int, *, size: int) -> None:
-        """Append chunks, so many in a transaction."""
+        """Append chunks, `size` of them in each transaction."""
         end = self.chunks + count
         while self.chunks < end:
             batch = [self._chunk() for _ in range(min(size, end - self.chunks))]
@@ -60,7 +60,7 @@ class Log:
 
 
 def measure(size: int) -> list[float]:
-    """Write one task's log; gives the microseconds a chunk at each place."""
+    """Write one task's log, and return the microseconds per chunk at each place."""
     log, found = Log(), []
     for place in PLACES:
         log.grow(place - WINDOW // 2 - log.chunks, size=FILL)
@@ -71,7 +71,7 @@ def measure(size: int) -> list[float]:
 
 
 def main(rounds: int) -> None:
-    """Measure in rounds, the sizes in turn, after one round that does not count."""
+    """Measure in rounds, the sizes in turn. The first round does not count."""
     found: dict[int, list[list[float]]] = {size: [] for size in SIZES}
     for number in range(rounds + 1):
         for size in SIZES:

@@ -1,4 +1,4 @@
-"""Streams: many at the same time, each of a task of its own, and each read to its end."""
+"""Streams: many at the same time, each of its own task, each read to its end."""
 
 import asyncio
 import time
@@ -13,27 +13,27 @@ from tests.wire import load_message
 
 
 async def at_once(peer: Peer, *, streams: int, chunks: int) -> Figure:
-    """Read so many streams at the same time."""
+    """Read as many streams at the same time."""
     cpu, begun = peer.cpu(), time.perf_counter()
     read = await asyncio.gather(*[_stream(peer, chunks) for _ in range(streams)])
     seconds, cpu = time.perf_counter() - begun, peer.cpu() - cpu
     events = sum(seen for _, seen in read)
     return {
-        "events a second": events / seconds,
+        "events per second": events / seconds,
         "CPU ms": cpu / events * 1e3,
         "first event, ms": median(first for first, _ in read) * 1e3,
     }
 
 
 async def _stream(peer: Peer, chunks: int) -> tuple[float, int]:
-    """Give the seconds until the first event, and how many events there were."""
+    """Return the seconds until the first event, and the number of events."""
     begun = time.perf_counter()
     async with peer.open("SendStreamingMessage", message=load_message(chunks=chunks)) as reader:
         first = await first_event(reader)
         seconds = time.perf_counter() - begun
         said = first + await reader.read()
     assert COMPLETED in said, said[-500:].decode(errors="replace")
-    # The first chunks may be in the task that the stream begins with.
+    # The stream begins with the task. Its first chunks may be in there.
     assert said.count(b'"artifactUpdate"') > chunks / 2
     return seconds, said.count(b"\ndata: ")
 

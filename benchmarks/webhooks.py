@@ -1,4 +1,4 @@
-"""Webhooks: how many notifications a second come to a receiver that answers at once."""
+"""Webhooks: how many notifications per second a receiver gets that answers at once."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ TASKS, CHUNKS = 20, 20
 
 
 async def notifications(peer: Peer) -> Figure:
-    """Begin tasks at the same time, each with a webhook, until the end of each has come."""
+    """Begin tasks with webhooks at the same time, and wait until all have notified their end."""
     async with receiving() as receiver:
         cpu, begun = peer.cpu(), time.perf_counter()
         await asyncio.gather(*[_send(peer, receiver) for _ in range(TASKS)])
@@ -23,7 +23,7 @@ async def notifications(peer: Peer) -> Figure:
         seconds, cpu = time.perf_counter() - begun, peer.cpu() - cpu
         count = len(receiver.bodies)
     assert count >= TASKS * CHUNKS, f"{count} notifications of {TASKS * CHUNKS}"
-    return {"a second": count / seconds, "CPU ms": cpu / count * 1e3}
+    return {"per second": count / seconds, "CPU ms": cpu / count * 1e3}
 
 
 async def _send(peer: Peer, receiver: Receiver) -> None:

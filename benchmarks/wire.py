@@ -1,4 +1,4 @@
-"""The wire: requests on bare sockets, as a client library would be part of what is measured."""
+"""The wire: requests on bare sockets, so that no client library is measured with the server."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from tests.wire import envelope
 async def answer(
     server: Process, path: str, method: str, **params: Any
 ) -> AsyncIterator[asyncio.StreamReader]:
-    """Make one JSON-RPC request on a connection of its own, and give the answer to read."""
+    """Make one JSON-RPC request on a connection of its own, and yield the answer to read."""
     body = json.dumps(envelope(method, params)).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

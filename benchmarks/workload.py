@@ -1,4 +1,4 @@
-"""Workload: work that servers are given in turn, and what they made of it."""
+"""Workload: work that the servers do in turn, and what came of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -15,31 +15,31 @@ SECONDS = 60.0
 
 
 class NotDoneError(Exception):
-    """A server does not do this work; the text stands in its place in the table."""
+    """Raised where a server does not do this work. The text goes into its cell of the table."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Work, which servers do it, and how often."""
+    """A kind of work, the servers that do it, and how often they do."""
 
     name: str
     do: Callable[[Peer], Awaitable[Figure]]
     servers: tuple[Server, ...] = SERVERS
     undone: Mapping[Server, str] = field(default_factory=dict)
-    """Servers that cannot do it, and why."""
+    """The servers that cannot do it, each with the reason."""
     start: Mapping[str, Any] | None = None
-    """How servers are started for this work alone; None: it is done by those that run anyway."""
+    """How servers are started for this work alone. None: those that run anyway do it."""
     afresh: bool = False
-    """Whether each round takes servers that have done nothing yet, so that all of them count."""
+    """Whether each round starts new servers. Then all rounds count."""
     at_once: bool = False
-    """Whether the first round counts too, since the work itself leaves out its beginning."""
+    """Whether the first round counts too, because the work itself leaves out its beginning."""
     one_in: int = 1
-    """Of how many rounds it has one: more than one, where it takes long. All of these count."""
+    """It takes part in one of so many rounds. Above 1, where it takes long, all of them count."""
     less: bool = False
     """Whether less is better."""
 
     def compare(self, running: Running, rounds: int) -> dict[str, Cell]:
-        """Let the servers do the work in turn.
+        """Have the servers do the work in turn, and return their rounds by name.
 
         A server that fails gets no more turns, and its cell says why.
         """
@@ -69,7 +69,7 @@ class Workload:
         own: dict[Server, Peer],
         stack: ExitStack,
     ) -> Figure | str:
-        """Let a server do the work once; gives what it has shown, or why it has shown nothing."""
+        """Have a server do the work once. Return its figure, or why there is none."""
         try:
             with self._peer(server, running, own, stack) as peer:
                 return asyncio.run(self._limited(peer))
@@ -77,7 +77,7 @@ class Workload:
             return str(reason)
         except TimeoutError:
             return f"not done in {SECONDS:.0f} s"
-        except Exception as error:  # whatever it is, the others go on
+        except Exception as error:  # whatever failed, the other servers go on
             return f"failed: {type(error).__name__} {str(error).strip()[-200:]!r}".replace("|", "/")
 
     async def _limited(self, peer: Peer) -> Figure:

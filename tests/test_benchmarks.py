@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import page, plots
+from benchmarks import expectations, pages, plots
 from benchmarks.figures import Cell, Figure, ratio, table
 from benchmarks.fill import fill
-from benchmarks.lengths import LENGTHS, column
+from benchmarks.one_message import Tracer
 from benchmarks.peer import Peer
 from benchmarks.running import Running
 from benchmarks.sections import COMPARED, NAMES
@@ -22,7 +23,6 @@ from benchmarks.servers import (
     OURS,
     OURS_SQLITE,
     SDK_MEMORY,
-    SDK_POSTGRESQL,
     Server,
 )
 from benchmarks.workload import NotDoneError, Workload
@@ -38,12 +38,63 @@ class Idle(Running):
         return Peer(server.product, "", ())
 
 
-@pytest.mark.parametrize("section", NAMES)
-def test_each_section_has_its_place_in_the_page(section: str) -> None:
-    text = page.PAGE.read_text()
-    begin, end = page.marks(section)
+PLACES = [
+    *((pages.BOOK, section) for section in NAMES),
+    (pages.PAGE, "conditions"),
+    (pages.PAGE, expectations.SECTION),
+]
+
+
+@pytest.mark.parametrize(("page", "section"), PLACES)
+def test_each_section_has_its_place_in_its_page(page: Path, section: str) -> None:
+    text = page.read_text()
+    begin, end = pages.marks(section)
     assert text.count(begin) == text.count(end) == 1
     assert text.index(begin) < text.index(end)
+
+
+def test_a_section_is_replaced_and_the_rest_of_its_page_stays(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    begin, end = pages.marks("streams")
+    page.write_text(f"Before.\n\n{begin}\n\nold\n\n{end}\n\nAfter.\n")
+    pages.write(page, "streams", "new\n")
+    assert page.read_text() == f"Before.\n\n{begin}\n\nnew\n\n{end}\n\nAfter.\n"
+    assert pages.read(page, "streams") == "new"
+    with pytest.raises(ValueError, match="no place for 'idle'"):
+        pages.write(page, "idle", "new")
+
+
+def test_the_page_of_expectations_says_what_the_laboratory_book_says() -> None:
+    assert pages.read(pages.PAGE, expectations.SECTION) == expectations.table().strip()
+    assert pages.read(pages.PAGE, "conditions") == pages.read(pages.BOOK, "conditions")
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in expectations.LINES if not line.row], ids=lambda line: line.operation
+)
+def test_each_expectation_is_of_a_work_that_is_measured(line: expectations.Line) -> None:
+    names = [work.name for work in COMPARED[line.section]]
+    assert any(name.startswith(line.title) for name in names)
+    assert line.table()[OURS.name][line.column]
+
+
+def test_a_table_is_read_as_it_was_written() -> None:
+    cells: dict[str, Cell] = {"theirs": "never: nobody looks", "ours": [{"ms": 2500.0, "MB": 3.0}]}
+    assert pages.tables(f"### A title\n\n{table(cells, ['ours'])}") == {
+        "A title": {
+            "theirs": {"server": "theirs", "ms": "never: nobody looks"}
+            | dict.fromkeys(("middle half", "MB", "vs ours"), ""),
+            "ours": {
+                "server": "ours",
+                "ms": "2,500",
+                "middle half": "",
+                "MB": "3.00",
+                "vs ours": "1.00",
+            },
+        }
+    }
+    assert pages.number_in("2,500") == 2500
+    assert pages.number_in("never: nobody looks") is pages.number_in("") is None
 
 
 def test_no_two_servers_have_the_same_name() -> None:
@@ -93,7 +144,7 @@ def test_a_ratio_above_one_is_better_whichever_way_the_unit_goes(less: bool, rat
         "another's": "not supported",
     }
     head, _, theirs, ours, other = table(cells, ["theirs", "absent"], less=less).split("\n")[:5]
-    assert head == "| server | ms | middle half | MB | to theirs |"
+    assert head == "| server | ms | middle half | MB | vs theirs |"
     assert theirs == "| theirs | 5.00 | 4.50 to 5.50 |  | 1.00 |"
     assert ours == f"| ours | 2.50 | 2.50 to 2.50 | 3.00 | {ratio} |"
     assert other == "| another's | not supported |  |  |  |"
@@ -134,15 +185,51 @@ def _result(peer: Peer, method: str, **params: Any) -> Any:
     return json.loads(said.partition(b"\r\n\r\n")[2])["result"]
 
 
-def test_a_picture_is_the_same_where_the_figures_are(tmp_path: Path) -> None:
-    growing = {column(chunks): chunks / 100 for chunks in LENGTHS}
-    found: dict[str, dict[str, Cell]] = {
-        "One stream": {OURS.name: [growing], SDK_POSTGRESQL.name: [growing], FASTA2A.name: "broken"}
-    }
-    pictures = []
-    for name in ("one", "other"):
-        [shown, _] = plots.of("lengths", found, tmp_path / name)
-        pictures.append((tmp_path / name / "lengths.svg").read_text())
-        assert shown.endswith("(plots/lengths.svg)")
-    assert pictures[0] == pictures[1]
-    assert OURS.name in "".join(ElementTree.fromstring(pictures[0]).itertext())
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the plots of the laboratory book as it is."""
+    folder = tmp_path_factory.mktemp("plots")
+    plots.draw(folder)
+    return folder
+
+
+def _words(svg: Path) -> str:
+    return " ".join("".join(ElementTree.parse(svg).getroot().itertext()).split())
+
+
+@pytest.mark.parametrize("section", plots.DRAWN)
+def test_a_plot_shows_the_figures_of_the_laboratory_book(section: str, drawn: Path) -> None:
+    committed = pages.PLOTS / f"{section}.svg"
+    assert _words(committed) == _words(drawn / f"{section}.svg")
+    assert f"(plots/{section}.svg)" in pages.PAGE.read_text()
+
+
+def test_a_plot_is_the_same_where_the_figures_are(drawn: Path, tmp_path: Path) -> None:
+    plots.draw(tmp_path)
+    for section in plots.DRAWN:
+        name = f"{section}.svg"
+        assert (tmp_path / name).read_bytes() == (drawn / name).read_bytes()
+
+
+@pytest.mark.parametrize("section", plots.DRAWN)
+def test_every_colour_of_a_plot_has_another_for_dark_pages(section: str, drawn: Path) -> None:
+    text = (drawn / f"{section}.svg").read_text()
+    style, _, picture = text.partition("</style>")
+    assert "@media (prefers-color-scheme: dark)" in style
+    colours = set(re.findall(r"(?:fill|stroke): (#\w+)", picture))
+    assert plots.TEXT in colours
+    assert colours <= set(plots.DARK)
+
+
+def test_a_coroutine_that_is_resumed_counts_as_one_call() -> None:
+    tracer = Tracer(Path(__file__).parent)
+
+    async def waits() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    with tracer.installed(), tracer.counting():
+        asyncio.run(waits())
+    calls, depth = tracer.counted()
+    assert calls == {waits.__code__: 1}
+    assert depth == 2  # this test is on the stack too

@@ -113,8 +113,7 @@ def _card_response(
 
 def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
     """Return a card as JSON, for clients of 0.3 too unless the request names version 1.0."""
-    named = named_version(request)
-    is_for_10 = named and protocol.requested_version(named) == protocol.VERSION
+    is_for_10 = named_version(request) == protocol.VERSION
     if is_for_10 or protocol.VERSION_03 not in conf.current().protocol_versions:
         return card.to_json()
     return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)

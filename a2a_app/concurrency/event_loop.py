@@ -1,14 +1,21 @@
-"""Event loops: one object for each, and work that goes on when its caller is cancelled."""
+"""Event loops: one object for each, work that outlives its caller, and a timeout for many."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeAlias, TypeVar
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Refusals: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+
+# How often within a timeout it is checked whether answers came. Only if none did at all of these
+# checks has the service been silent: an event loop that was blocked has read no answers either, but
+# has checked only once.
+CHECKS = 5
+# The longest time that one caller waits while others are answered, in timeouts.
+LONGEST_WAIT = 12
 
 # An event loop refers to its tasks weakly. Without this set they could be garbage-collected.
 _unfinished: set["asyncio.Task[Any]"] = set()
@@ -64,3 +71,62 @@ class PerLoop(Generic[T]):
         # Weak references to loops would not do: most objects refer to their loop, through a task.
         for loop in [each for each in list(self._objects) if each.is_closed()]:
             self._objects.pop(loop, None)
+
+
+class SharedTimeout:
+    """A timeout for a service that many callers ask at once: an answer to any of them extends it.
+
+    With a timeout for each caller alone, a service that is busy with the others would seem to be
+    away.
+    """
+
+    def __init__(self) -> None:
+        # Each wait under way, with the time at which it began.
+        self._waiting: dict[asyncio.Timeout, float] = {}
+        self._answers = 0
+        self._checked_answers = 0
+        self._silent_checks = 0
+        self._next_check: asyncio.TimerHandle | None = None
+
+    async def wait(self, answer: Awaitable[T], seconds: float) -> T:
+        """Wait for an answer and return it. An error that the service raises is an answer too.
+
+        Args:
+            answer: The answer to this caller.
+            seconds: How long the service may be silent to all callers.
+
+        Raises:
+            TimeoutError: It was silent for so long, or did not answer this caller for LONGEST_WAIT
+                times as long.
+        """
+        limit = asyncio.timeout(None)
+        self._waiting[limit] = asyncio.get_running_loop().time()
+        if self._next_check is None:
+            self._schedule_check(seconds)
+        try:
+            async with limit:
+                return await answer
+        finally:
+            del self._waiting[limit]
+            self._answers += not limit.expired()
+
+    def _schedule_check(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_check = loop.call_later(seconds / CHECKS, self._check, seconds)
+
+    def _check(self, seconds: float) -> None:
+        self._next_check = None
+        is_silent = bool(self._waiting) and self._answers == self._checked_answers
+        self._silent_checks = self._silent_checks + 1 if is_silent else 0
+        self._checked_answers = self._answers
+        self._end_waits(0 if self._silent_checks == CHECKS else LONGEST_WAIT * seconds)
+        self._silent_checks %= CHECKS
+        if self._waiting:
+            self._schedule_check(seconds)
+
+    def _end_waits(self, seconds: float) -> None:
+        """End the wait of each caller that has waited for so many seconds."""
+        now = asyncio.get_running_loop().time()
+        for limit, since in self._waiting.items():
+            if now - since >= seconds and not limit.expired():
+                limit.reschedule(now)

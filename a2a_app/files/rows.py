@@ -16,8 +16,8 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from a2a_app import conf, database, models
+from a2a_app.database.values import new_key
 from a2a_app.files import links, storage
-from a2a_app.models.keys import new_key
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 
 _FORMAT = re.compile(r"a2a_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
 

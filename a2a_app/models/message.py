@@ -2,8 +2,8 @@
 
 from django.db import models
 
+from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
-from a2a_app.models.keys import new_key
 from a2a_app.models.task import Task
 from a2a_app.protocol import Role
 

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.models.message import Message
 from a2a_app.models.task import Task
 

@@ -5,8 +5,8 @@ from itertools import chain
 from a2a_app import database, protocol, runners
 from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
+from a2a_app.database.values import new_key
 from a2a_app.feed import Follower, Until
-from a2a_app.models.keys import new_key
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file

@@ -91,3 +91,20 @@ class Params(Model):
     """The parameters of an operation. Each takes the tenant that the agent's interface names."""
 
     tenant: Text = ""
+
+
+class OneOf(Model):
+    """An object of which exactly one member is given."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        members = type(self).model_fields
+        given = [name for name in members if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"must have exactly one of {', '.join(members)}")
+        return self
+
+    @classmethod
+    def of(cls, **member: Any) -> Self:
+        """Make an object from its one member, without checking it."""
+        return cls.unchecked(**(dict.fromkeys(cls.wire_names) | member))

@@ -1,10 +1,8 @@
 """The events of a task, and the items of streams and answers (sections 3.2.3 and 4.2)."""
 
-from typing import Any, Self
+from pydantic import Field
 
-from pydantic import Field, model_validator
-
-from a2a_app.protocol.base import Model
+from a2a_app.protocol.base import Model, OneOf
 from a2a_app.protocol.messages import Artifact, Message
 from a2a_app.protocol.scalars import Flag, Name, Struct, Text
 from a2a_app.protocol.tasks import Task, TaskStatus
@@ -28,23 +26,6 @@ class TaskArtifactUpdateEvent(Model):
     append: Flag = False
     last_chunk: Flag = False
     metadata: Struct = Field(default_factory=dict)
-
-
-class OneOf(Model):
-    """An object of which exactly one member is given."""
-
-    @model_validator(mode="after")
-    def _check_one(self) -> Self:
-        members = type(self).model_fields
-        given = [name for name in members if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"must have exactly one of {', '.join(members)}")
-        return self
-
-    @classmethod
-    def of(cls, **member: Any) -> Self:
-        """Make an object from its one member, without checking it."""
-        return cls.unchecked(**(dict.fromkeys(cls.wire_names) | member))
 
 
 class StreamResponse(OneOf):

@@ -4,8 +4,7 @@ import builtins
 
 from pydantic import Field
 
-from a2a_app.protocol.base import Model
-from a2a_app.protocol.events import OneOf
+from a2a_app.protocol.base import Model, OneOf
 from a2a_app.protocol.scalars import Flag, Name, Text
 
 

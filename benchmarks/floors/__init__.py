@@ -1,1 +1,1 @@
-"""Floors: servers that do nothing, for what a request costs before this app has its turn."""
+"""Floors: servers that do nothing. They show what a request costs before this app has its turn."""

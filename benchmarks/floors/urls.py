@@ -1,4 +1,4 @@
-"""Views that do next to nothing, Django's and ninja's, in place of all of the project's URLs."""
+"""Views of Django and django-ninja that do next to nothing, in place of the project's."""
 
 from uuid import uuid4
 

@@ -10,7 +10,7 @@ from channels.layers import channel_layers, get_channel_layer
 from pytest_django import Settings
 
 from a2a_app import broadcast
-from a2a_app.concurrency.outages import SharedTimeout
+from a2a_app.concurrency.event_loop import SharedTimeout
 from tests.channel_layers import Slow, Wavering
 
 SECONDS = 10

@@ -247,8 +247,8 @@ async def test_the_setting_says_for_how_long_a_key_is_kept(rpc: JsonRpcClient, a
     a2a(IDEMPOTENCY_SECONDS=60)
     with registry.registered(counted(Counting())):
         await sent(rpc, WAYS[0], message("hello"), **KEY)
-    kept = await models.IdempotencyKey.objects.aget()
-    assert kept.expires_at - kept.created_at < timedelta(seconds=61)
+    key = await models.IdempotencyKey.objects.aget()
+    assert key.expires_at - key.created_at < timedelta(seconds=61)
 
 
 async def test_a_refused_message_uses_up_no_key_and_a_task_takes_its_key_along(
