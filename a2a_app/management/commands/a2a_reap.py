@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the option --dry-run."""
         parser.add_argument(
-            "--dry-run", action="store_true", help="Say what would be done, and do nothing."
+            "--dry-run", action="store_true", help="Print what would be done, and do nothing."
         )
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
