@@ -74,9 +74,9 @@ def _conditional(
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Return an agent's card, or 304 if the client has it already."""
-    caller = await identity_of(request) if agent.has_card_of_callers else None
+    caller = await identity_of(request) if agent.has_card_for_caller else None
     card = await card_for(agent, served_to(request, agent), caller)
-    return _card_response(request, card, is_private=agent.has_card_of_callers)
+    return _card_response(request, card, is_private=agent.has_card_for_caller)
 
 
 async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> HttpResponseBase:
