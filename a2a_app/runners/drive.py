@@ -1,4 +1,4 @@
-"""Driving: an agent's `run`, in whichever of its four forms, made into the verbs of a turn."""
+"""Drives an agent: calls `run`, in any of its four forms, and adds what it returns or yields."""
 
 import inspect
 from collections.abc import AsyncGenerator, Generator
@@ -12,11 +12,11 @@ from a2a_app.concurrency.threads import run_in_own_thread
 
 
 async def drive(agent: Agent, turn: Turn) -> None:
-    """Let the agent answer; returns when it has returned, and raises what it raises."""
+    """Call the agent's `run` and wait until it returns; raises what it raises."""
     try:
         await _drive(agent, turn)
     except SystemExit as end:
-        # Any further up it would end the event loop, with all the other tasks on it.
+        # Not caught here, it would end the event loop and all other turns on it.
         raise RuntimeError(f"The agent's code wants to end the process: {end!r}") from end
 
 
@@ -28,7 +28,7 @@ async def _drive(agent: Agent, turn: Turn) -> None:
     if inspect.isasyncgen(result):
         await _stream(result, turn.open_artifact())
     else:
-        await _give(await result, turn)
+        await _add_artifact(await result, turn)
 
 
 async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) -> None:
@@ -37,13 +37,13 @@ async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) ->
             await artifact.write(piece)
 
 
-async def _give(result: Any, turn: Turn) -> None:
+async def _add_artifact(result: Any, turn: Turn) -> None:
     if result is not None:
         await turn.artifact(result)
 
 
 def _drive_synchronous(agent: Agent, turn: Turn) -> None:
-    # A verb called from this thread has done its work when it returns: nothing to await.
+    # A verb that is called in this thread has done its work when it returns.
     result = agent.run(turn)
     if inspect.isgenerator(result):
         _stream_synchronous(result, turn.open_artifact())
