@@ -222,7 +222,7 @@ class Turn:
     def input_required(
         self, text: Content, *, metadata: Mapping[str, Any] | None = None
     ) -> Awaitable[None]:
-        """Ask the client something; then return. Its answer begins the next turn (section 3.4.3)."""
+        """Ask the client something; then return. The answer begins a new turn (section 3.4.3)."""
         return self._set(TaskState.INPUT_REQUIRED, text, metadata)
 
     def auth_required(
