@@ -18,6 +18,18 @@ from a2a_app.protocol import (
     SecurityScheme,
 )
 
+STREAM_RESUMPTION = AgentExtension(
+    uri="urn:a2a-app:stream-resumption:v1",
+    description="A stream that broke off goes on after the event that Last-Event-ID names.",
+)
+
+IDEMPOTENT_SENDING = AgentExtension(
+    uri="urn:a2a-app:idempotent-sending:v1",
+    description="A message sent again under the same Idempotency-Key is not taken twice.",
+)
+# For agents that recognise a message by its `messageId` too.
+_BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
+
 
 class Agent:
     """One agent: the content of its card, the ways in which it is served, and `run`, its work.
@@ -119,6 +131,13 @@ class Agent:
             The card; None: there is none for this caller, or none at present.
         """
         return card
+
+    @property
+    def declared_extensions(self) -> list[AgentExtension]:
+        """The extensions on its card: its own, and those that the server adds (section 4.6)."""
+        sending = _BY_MESSAGE_ID if self.idempotent else IDEMPOTENT_SENDING
+        resumption = [STREAM_RESUMPTION] if self.streaming else []
+        return [*self.extensions, *resumption, sending]
 
     @property
     def has_card_for_caller(self) -> bool:

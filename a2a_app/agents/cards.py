@@ -11,32 +11,11 @@ from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCapabilities,
     AgentCard,
-    AgentExtension,
     AgentInterface,
     InvalidAgentResponseError,
     SecurityRequirement,
     SecurityScheme,
 )
-
-STREAM_RESUMPTION = AgentExtension(
-    uri="urn:a2a-app:stream-resumption:v1",
-    description="A stream that broke off goes on after the event that Last-Event-ID names.",
-)
-
-IDEMPOTENT_SENDING = AgentExtension(
-    uri="urn:a2a-app:idempotent-sending:v1",
-    description="A message sent again under the same Idempotency-Key is not taken twice.",
-)
-# For agents that recognise a message by its `messageId` too.
-_BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
-
-
-def declared_extensions(agent: Agent) -> list[AgentExtension]:
-    """Return the agent's own extensions, and those that the server adds to it."""
-    sending = _BY_MESSAGE_ID if agent.idempotent else IDEMPOTENT_SENDING
-    resumption = [STREAM_RESUMPTION] if agent.streaming else []
-    return [*agent.extensions, *resumption, sending]
-
 
 # Narrow on purpose: each is a form that only secrets have.
 SECRETS = {
@@ -146,7 +125,7 @@ def agent_card(agent: Agent, served: ServedAt) -> AgentCard:
         capabilities=AgentCapabilities(
             streaming=agent.streaming,
             push_notifications=agent.push_notifications,
-            extensions=declared_extensions(agent),
+            extensions=agent.declared_extensions,
             extended_agent_card=agent.has_extended_card,
         ),
         security_schemes={**served.security_schemes, **agent.security_schemes},

@@ -1,48 +1,24 @@
-"""Execution: one run from its claim to its end."""
+"""Execution: one run from its claim to its end, within the time limits of its agent."""
 
 import asyncio
+import inspect
 import logging
 import traceback
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any
 
 from a2a_app.agents import Agent, registry
-from a2a_app.agents.content import agent_message
+from a2a_app.agents.content import ArtifactWriter, agent_message
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import shield
+from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.database.values import escape_unstorable
 from a2a_app.protocol import TaskState
-from a2a_app.runners.drive import drive
 from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writes.writer import Writer, write
-
-
-class TimeLimitError(Exception):
-    """An agent has broken one of its time limits. The text is fit for clients."""
-
-
-async def wait_within_limits(
-    agent_task: "asyncio.Task[None]", agent: Agent, writer: Writer
-) -> TimeLimitError | None:
-    """Wait until an agent's code has returned, or has broken a limit; return the broken limit."""
-    loop = asyncio.get_running_loop()
-    started_at = loop.time()
-    while not agent_task.done():
-        limits = {}
-        if agent.time_limit is not None:
-            limits[started_at + agent.time_limit] = f"took longer than {agent.time_limit:g} seconds"
-        if agent.silence_limit is not None:
-            spoke_at = max(started_at, writer.accepted_at)
-            limits[spoke_at + agent.silence_limit] = (
-                f"said nothing for {agent.silence_limit:g} seconds"
-            )
-        first = min(limits, default=None)
-        if first is not None and first <= loop.time():
-            return TimeLimitError(f"The agent {limits[first]}.")
-        seconds_left = None if first is None else first - loop.time()
-        await asyncio.wait([agent_task], timeout=seconds_left)
-    return None
-
 
 logger = logging.getLogger(__name__)
 
@@ -157,3 +133,76 @@ def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:
     if agent_task.cancelled():
         return asyncio.CancelledError("The agent's code was cancelled, and not by the server.")
     return agent_task.exception()
+
+
+class TimeLimitError(Exception):
+    """An agent has broken one of its time limits. The text is fit for clients."""
+
+
+async def wait_within_limits(
+    agent_task: "asyncio.Task[None]", agent: Agent, writer: Writer
+) -> TimeLimitError | None:
+    """Wait until an agent's code has returned, or has broken a limit; return the broken limit."""
+    loop = asyncio.get_running_loop()
+    started_at = loop.time()
+    while not agent_task.done():
+        limits = {}
+        if agent.time_limit is not None:
+            limits[started_at + agent.time_limit] = f"took longer than {agent.time_limit:g} seconds"
+        if agent.silence_limit is not None:
+            spoke_at = max(started_at, writer.accepted_at)
+            limits[spoke_at + agent.silence_limit] = (
+                f"said nothing for {agent.silence_limit:g} seconds"
+            )
+        first = min(limits, default=None)
+        if first is not None and first <= loop.time():
+            return TimeLimitError(f"The agent {limits[first]}.")
+        seconds_left = None if first is None else first - loop.time()
+        await asyncio.wait([agent_task], timeout=seconds_left)
+    return None
+
+
+async def drive(agent: Agent, turn: Turn) -> None:
+    """Call the agent's `run` and wait until it returns; raises what it raises."""
+    try:
+        await _drive(agent, turn)
+    except SystemExit as end:
+        # Not caught here, it would end the event loop and all other turns on it.
+        raise RuntimeError(f"The agent's code wants to end the process: {end!r}") from end
+
+
+async def _drive(agent: Agent, turn: Turn) -> None:
+    if agent.is_synchronous:
+        await run_in_own_thread(lambda: _drive_synchronous(agent, turn))
+        return
+    result = agent.run(turn)
+    if inspect.isasyncgen(result):
+        await _stream(result, turn.open_artifact())
+    else:
+        await _add_artifact(await result, turn)
+
+
+async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) -> None:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            await artifact.write(piece)
+
+
+async def _add_artifact(result: Any, turn: Turn) -> None:
+    if result is not None:
+        await turn.artifact(result)
+
+
+def _drive_synchronous(agent: Agent, turn: Turn) -> None:
+    # A verb that is called in this thread has done its work when it returns.
+    result = agent.run(turn)
+    if inspect.isgenerator(result):
+        _stream_synchronous(result, turn.open_artifact())
+    elif result is not None:
+        turn.artifact(result)
+
+
+def _stream_synchronous(pieces: Generator[Any, Any, Any], artifact: ArtifactWriter) -> None:
+    with closing(pieces):
+        for piece in pieces:
+            artifact.write(piece)

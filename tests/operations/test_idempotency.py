@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
-from a2a_app.agents.cards import IDEMPOTENT_SENDING, declared_extensions
+from a2a_app.agents.base import IDEMPOTENT_SENDING
 from a2a_app.agents.registry import make_agent
 from a2a_app.store.writes.idempotency import PRUNE_LIMIT
 from tests.clients.json_rpc import JsonRpcClient, bad_fields
@@ -276,5 +276,5 @@ def test_the_page_on_the_extension_shows_what_cards_say() -> None:
     page = (ROOT / "docs" / "extensions" / "idempotent-sending.md").read_text()
     declaration = page.partition("```json\n")[2].partition("```")[0]
     assert strict_json(declaration) == IDEMPOTENT_SENDING.to_dict()
-    by_id = declared_extensions(counted(Counting(), idempotent=True))[-1]
+    by_id = counted(Counting(), idempotent=True).declared_extensions[-1]
     assert (by_id.uri, by_id.params) == (IDEMPOTENT_SENDING.uri, {"messageId": True})
