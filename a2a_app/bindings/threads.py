@@ -38,7 +38,7 @@ class PooledRequestThread:
 
 
 async def hand_thread_back() -> None:
-    """Give up the thread of the request that is served, and its connections (R14).
+    """Release the thread of the request that is served, and its connections (R14).
 
     It would be kept for as long as the response lasts. When something asks for it again, such as
     the signal at the end, a new one is made.
