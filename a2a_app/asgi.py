@@ -82,7 +82,7 @@ async def _end() -> None:
     try:
         await runners.current().close()
     except Exception:
-        logger.exception("What is under way was not given up; its leases will run out.")
+        logger.exception("Turns under way were not given up; their leases will run out.")
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

@@ -72,7 +72,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class AgentFilter(admin.SimpleListFilter):
-    """Filters by the project's agents. To find the agents in the table would read all of it."""
+    """Filters by the project's agents. To find the agents in the table would read every row."""
 
     title = "agent"
     parameter_name = "agent"

@@ -44,7 +44,7 @@ def _keys(header: dict[str, Any], source: str, key: str, jwks: str) -> KeyBase:
             raise SignatureError(f"{key} {error}") from None
     location = jwks or str(header.get("jku", ""))
     if not jwks and _origin(location) != _origin(source):
-        # Whoever has changed the card could have signed it too, and have named keys of their own.
+        # An attacker who changed the card could also have signed it, and named keys of their own.
         raise SignatureError(
             f"its keys are at {location!r}, which is not where the card is from; give the keys "
             "that you trust with --key or --jwks"
