@@ -1,6 +1,7 @@
 """Queues that bring turns to workers: what is put into them, and what a set-up lacks."""
 
 import asyncio
+from importlib.util import find_spec
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,9 @@ from tests.tasks import begin
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
-IMMEDIATE = {"default": {"BACKEND": "django_tasks.backends.immediate.ImmediateBackend"}}
+# Django has it since 6.0.
+BACKENDS = "django.tasks.backends" if find_spec("django.tasks") else "django_tasks.backends"
+IMMEDIATE = {"default": {"BACKEND": f"{BACKENDS}.immediate.ImmediateBackend"}}
 ON_POSTGRESQL = connection.vendor == "postgresql"
 
 
@@ -151,7 +154,7 @@ async def test_the_immediate_backend_answers_within_the_send(settings: Settings)
 def test_a_backend_without_workers_is_refused_outside_tests(
     settings: Settings, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.TASKS = {"default": {"BACKEND": f"django_tasks.backends.{backend}"}}
+    settings.TASKS = {"default": {"BACKEND": f"{BACKENDS}.{backend}"}}
     runner = use(settings, "tasks")
     assert runner.check() == []
     monkeypatch.delattr(mail, "outbox")
