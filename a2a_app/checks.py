@@ -33,6 +33,7 @@ def check_settings(**_: Any) -> list[Finding]:
         conf.current()
         runners.current()
         declared_security()
+        callers.owner_resolver()
         storage_of(conf.current().storage)
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
@@ -127,6 +128,15 @@ def check_security(**_: Any) -> list[Finding]:
             id="a2a.W010",
         )
     ]
+
+
+@checks.register(TAG)
+def check_identities(**_: Any) -> list[Finding]:
+    """a2a.E009: an authenticator, by its annotations, returns what cannot own tasks."""
+    try:
+        return [checks.Error(text, id="a2a.E009") for text in callers.unfit_identities()]
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
 
 
 @checks.register(TAG)

@@ -39,6 +39,11 @@ class Settings(BaseModel):
     """Dotted paths of authenticators: callables that take the request and return the user,
     or None for "not mine"; django-ninja's own classes fit. The first answer counts."""
 
+    owner_resolver: str = ""
+    """Dotted path of a callable that takes what an authenticator returned, and returns what owns
+    the caller's tasks: a saved row, such as a user, or a name; empty: what the authenticator
+    returned owns them."""
+
     tenant_resolver: str = ""
     """Dotted path of a callable that says which part of the server the `tenant` of a request is,
     and which agent answers it; empty: tenants are ignored."""
