@@ -1,18 +1,28 @@
 PYTHON ?= python3
 PORT ?= 8000
-VENV := .venv
+# A release of Django to test with, such as 6.1; empty: the newest that this Python has.
+DJANGO ?=
+# Each release has an environment of its own, and so have the lowest versions of everything.
+VENV := .venv$(if $(DJANGO),-django$(DJANGO))
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 # More than there may be cores, since tests wait for processes. A file's share theirs, so they stay
 # together.
-PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+PYTEST = $(BIN)/python -m pytest $(PARALLEL)
+PARALLEL := --numprocesses 3 --dist loadfile
+# Tests that start no server, and that do not try many random inputs.
+FAST := -m 'not servers and not hypothesis'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations push runners store test_authentication.py)
+# What meets PostgreSQL, Redis and the queues.
+MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py tests/acceptance/test_two_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster worker test lint format docs bench clean
+.PHONY: help run cluster worker test test-sqlite test-postgresql test-fast test-lowest coverage \
+  lint format docs bench clean
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 run: $(VENV)/run.stamp ## Serve the reference project on 127.0.0.1:$(PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -28,9 +38,23 @@ worker: $(VENV)/run.stamp ## Run one more worker, with the DATABASE_URL and REDI
 	    "as the servers have them, or try \`make cluster\`." >&2; exit 1;; esac
 	@A2A_RUNNER=procrastinate exec $(BIN)/python manage.py a2a_worker
 
-test: $(VENV)/dev.stamp ## Run every test: on SQLite, then what meets the database on PostgreSQL
+test: test-sqlite test-postgresql ## Run every test; DJANGO=6.1 takes that release of Django
+
+test-sqlite: $(VENV)/dev.stamp ## Run every test, with SQLite inside the tests' own process
 	$(PYTEST)
+
+test-postgresql: $(VENV)/dev.stamp ## Run what meets the database, with PostgreSQL
 	A2A_TEST_DATABASE=postgresql $(PYTEST) $(ON_BOTH)
+
+test-fast: $(VENV)/dev.stamp ## Run what takes less than a minute and needs no server
+	$(PYTEST) $(FAST)
+
+test-lowest: $(LOWEST)/stamp ## Run what meets dependencies, with the lowest versions of them
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m 'not servers'
+	A2A_TEST_DATABASE=postgresql $(LOWEST)/bin/python -m pytest $(PARALLEL) $(MEET_DEPENDENCIES)
+
+coverage: $(VENV)/dev.stamp ## Measure what the fast tests cover, and write htmlcov/
+	$(PYTEST) $(FAST) --cov --cov-report term --cov-report html
 
 lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
@@ -50,7 +74,8 @@ bench: $(VENV)/dev.stamp ## Measure for an hour, and write the pages on performa
 	$(BIN)/python -m benchmarks.layers 3
 
 clean: ## Remove what the commands have made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info db.sqlite3*
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info db.sqlite3* \
+	  .coverage htmlcov
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -68,5 +93,14 @@ $(VENV)/docs.stamp: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(if $(DJANGO),'django~=$(DJANGO).0')
 	@touch $@ $(VENV)/cluster.stamp $(VENV)/docs.stamp $(VENV)/run.stamp
+
+# First all that the tests need, then the app's own dependencies as low as they may be, and theirs.
+$(LOWEST)/stamp: pyproject.toml $(VENV)/dev.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip compile --quiet --python $(LOWEST) --resolution lowest-direct \
+	  --extra project --extra signing --output-file $(LOWEST)/lowest.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --requirements $(LOWEST)/lowest.txt
+	@touch $@

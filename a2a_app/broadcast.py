@@ -1,9 +1,11 @@
-"""Live: the bell between processes, on Channels groups.
+"""Broadcasts: messages between processes, on Channels groups.
 
-`publish` rings a group; `listen` hears it. Who listens on the event loop that rings hears it at
-once, and without the layer; between others the promise is Channels' own: at most once, in no
-certain order. What must not be missed is in the log; the bell only says when to look, or saves the
-look. Each event loop has one channel, and one task that reads it for as long as the loop lives.
+`publish` sends a message to a group, and `listen` has a listener called with each message of one.
+Listeners on the publishing event loop get it at once, without the channel layer. For others the
+promise is that of Channels: at most once, in no certain order. Events that must not be missed are
+in the log. A message only says when to read the log, or makes reading it unnecessary.
+
+Each event loop has one channel, and one task that reads it for as long as the loop lives.
 """
 
 import asyncio
@@ -16,103 +18,106 @@ from uuid import UUID, uuid4
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 
-from a2a_app.concurrency.event_loop import PerLoop
-from a2a_app.concurrency.outages import Outage, SharedTimeout
+from a2a_app.concurrency.event_loop import PerLoop, SharedTimeout
+from a2a_app.concurrency.outages import Outage
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Message: TypeAlias = dict[str, Any]
 Listener: TypeAlias = Callable[[Message], None]
-Act: TypeAlias = Callable[[BaseChannelLayer], Coroutine[Any, Any, None]]
+LayerCall: TypeAlias = Callable[[BaseChannelLayer], Coroutine[Any, Any, None]]
 
-# Nobody is in it: a message to it says whether the layer works.
+# It has no members. A message to it shows whether the layer works.
 PROBE_GROUP = "a2a.probe"
-# Channels forgets who is in a group after a day unless told again.
+# A layer forgets a member of a group that has not joined again for a day.
 REJOIN_SECONDS = 3600.0
-# How long a layer may answer nobody where it is a matter of milliseconds; then it counts as away.
-PATIENCE_SECONDS = 5.0
-# How often a layer that is away is tried.
+# How long a layer may leave all callers without an answer before it counts as away. An answer
+# normally takes milliseconds.
+TIMEOUT_SECONDS = 5.0
+# The pause before a layer that is away is tried again.
 RETRY_SECONDS = 1.0
 
 
 PUSH_GROUP = "a2a.push"
-"""The group that hears when webhooks may have something to get."""
+"""The group whose messages say that events may be due for webhooks."""
 
 
 def task_group(task_id: UUID) -> str:
-    """Name the group that hears of one task's events."""
+    """Return the name of the group to which a task's events are published."""
     return f"a2a.task.{task_id.hex}"
 
 
 def worker_group(worker: str) -> str:
-    """Name the group that one worker hears its orders on."""
+    """Return the name of the group to which messages for one worker are published."""
     return f"a2a.worker.{worker}"
 
 
 async def publish(group: str, message: Message) -> None:
-    """Ring a group. A channel layer that fails costs time, never an event: it is logged."""
+    """Send a message to a group. A channel layer that fails is logged, and no error is raised."""
     await _hubs.get().send(group, message)
 
 
 async def listen(group: str, listener: Listener) -> None:
-    """Have every message of a group given to the listener, on this event loop, from now on."""
+    """Call the listener with every message of a group, on this event loop, from now on."""
     await _hubs.get().join(group, listener)
 
 
 def listen_here(group: str, listener: Listener) -> None:
-    """Have what rings the group on this event loop given to the listener; the layer is not asked.
+    """Call the listener with the group's messages that are published on this event loop.
 
-    What rings elsewhere is heard too, where another listener has joined the group.
+    The channel layer is not asked for it. Messages from elsewhere come too, if another listener on
+    this event loop has joined the group.
     """
     _hubs.get().add(group, listener)
 
 
 async def leave(group: str, listener: Listener) -> None:
-    """Stop giving the group's messages to the listener."""
+    """Stop calling the listener with the group's messages."""
     await _hubs.get().leave(group, listener)
 
 
 class Hub:
-    """One event loop's channel, and who on this loop hears which group.
+    """One event loop's channel, and the listeners to each group on this loop.
 
-    Of a layer that is away nobody is made to wait: one task tries it now and then, and makes up for
-    what was not done meanwhile. What was not sent is not sent later: the log has it.
+    No caller waits for a layer that is away. One task tries it now and then, and then joins and
+    leaves the groups that are due. Messages that were not sent are not sent later, since their
+    events are in the log.
     """
 
     def __init__(self, layer: BaseChannelLayer | None) -> None:
         self._layer = layer
         self._name = uuid4().hex
         self._outage = Outage(logger, "The channel layer")
-        self._patience = SharedTimeout()
+        self._timeout = SharedTimeout()
         self._listeners: dict[str, set[Listener]] = {}
         self._wanted: set[str] = set()
         self._joined: dict[str, float] = {}
-        self._unwanted: set[str] = set()
+        self._to_leave: set[str] = set()
         self._opening: asyncio.Task[str] | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._mending: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     async def send(self, group: str, message: Message) -> None:
-        """Give a message to who listens here, and unless the layer is away to all others."""
-        sent = {**message, "type": "a2a.news", "group": group, "from": self._name}
-        self._hear(sent)
+        """Call the listeners here, and send the message to all others unless the layer is away."""
+        sent = {**message, "type": "a2a.message", "group": group, "from": self._name}
+        self._call_listeners(sent)
         await self._try(lambda layer: layer.group_send(group, sent))
 
     def add(self, group: str, listener: Listener) -> None:
-        """Hear what is sent to a group here."""
+        """Add a listener to a group, for messages that are published here."""
         self._listeners.setdefault(group, set()).add(listener)
 
     async def join(self, group: str, listener: Listener) -> None:
-        """Hear a group, wherever it is sent; the first listener makes the channel join it."""
+        """Add a listener to a group; the first one makes the channel join the group."""
         self.add(group, listener)
         self._wanted.add(group)
-        self._unwanted.discard(group)
+        self._to_leave.discard(group)
         if time.monotonic() - self._joined.get(group, -REJOIN_SECONDS) >= REJOIN_SECONDS:
             await self._try(lambda layer: self._join(layer, group))
 
     async def leave(self, group: str, listener: Listener) -> None:
-        """Stop hearing a group; the last listener makes the channel leave it."""
+        """Remove a listener from a group; the last one makes the channel leave the group."""
         listeners = self._listeners.get(group, set())
         listeners.discard(listener)
         if listeners or group not in self._listeners:
@@ -122,44 +127,44 @@ class Hub:
             return
         self._wanted.remove(group)
         if self._opening is None:
-            return  # No channel has joined anything yet.
-        self._unwanted.add(group)
+            return  # No channel has joined any group yet.
+        self._to_leave.add(group)
         await self._try(lambda layer: self._leave(layer, group))
 
-    async def _try(self, act: Act) -> None:
-        if self._layer is None or self._mending is not None:
+    async def _try(self, call: LayerCall) -> None:
+        if self._layer is None or self._reconnecting is not None:
             return
         try:
-            await self._patience.wait(self._do(act, self._layer), PATIENCE_SECONDS)
+            await self._timeout.wait(self._call_with_retry(call, self._layer), TIMEOUT_SECONDS)
         except Exception as error:
-            self._mend_after(self._layer, error)
+            self._reconnect_after(self._layer, error)
 
     @staticmethod
-    async def _do(act: Act, layer: BaseChannelLayer) -> None:
+    async def _call_with_retry(call: LayerCall, layer: BaseChannelLayer) -> None:
         try:
-            await act(layer)
-        # The layer's own errors have no common base: a lost connection, a full Redis…
+            await call(layer)
+        # The errors of layers have no common base: a lost connection, a full Redis…
         except Exception:
-            # A connection that was closed while nobody used it: the next one is new.
-            await act(layer)
+            # The connection may have been closed while it was idle. The second call gets a new one.
+            await call(layer)
 
     async def _join(self, layer: BaseChannelLayer, group: str) -> None:
         await layer.group_add(group, await self._channel(layer))
         self._joined[group] = time.monotonic()
         if group not in self._wanted:
-            # All have left while the channel was joining.
+            # The last listener left while the channel was joining.
             await self._leave(layer, group)
 
     async def _leave(self, layer: BaseChannelLayer, group: str) -> None:
         self._joined.pop(group, None)
         await layer.group_discard(group, await self._channel(layer))
-        self._unwanted.discard(group)
+        self._to_leave.discard(group)
         if group in self._wanted:
-            # Somebody came while the channel was leaving.
+            # A listener came while the channel was leaving.
             await self._join(layer, group)
 
     async def _channel(self, layer: BaseChannelLayer) -> str:
-        opening = self._opening = self._opening or _background(self._open(layer))
+        opening = self._opening = self._opening or _start_in_background(self._open(layer))
         try:
             name = await asyncio.shield(opening)
         except Exception:
@@ -167,76 +172,76 @@ class Hub:
                 self._opening = None
             raise
         if self._reader is None:
-            self._reader = _background(self._read(layer, name))
+            self._reader = _start_in_background(self._read(layer, name))
         return name
 
     @staticmethod
     async def _open(layer: BaseChannelLayer) -> str:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await layer.new_channel()
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Read the channel for ever: to cancel a receive() can lose a message for good."""
+        """Read the channel for ever; never cancelled, since that can lose a message."""
         while True:
             try:
                 message = await layer.receive(channel)
             except Exception as error:
-                if not _is_silence(error):
-                    await asyncio.wait([self._mend_after(layer, error)])
+                if not _found_nothing(error):
+                    await asyncio.wait([self._reconnect_after(layer, error)])
             else:
-                # Who is here has heard it already.
+                # Listeners on this event loop have got their own messages already.
                 if message.get("from") != self._name:
-                    self._hear(message)
+                    self._call_listeners(message)
 
-    def _mend_after(self, layer: BaseChannelLayer, error: Exception) -> "asyncio.Task[None]":
+    def _reconnect_after(self, layer: BaseChannelLayer, error: Exception) -> "asyncio.Task[None]":
         self._outage.begin(error)
-        if self._mending is None:
-            # A layer that was restarted has forgotten every group.
+        if self._reconnecting is None:
+            # A layer that was restarted has forgotten all members of all groups.
             self._joined.clear()
-            self._mending = _background(self._mend(layer))
-        return self._mending
+            self._reconnecting = _start_in_background(self._reconnect(layer))
+        return self._reconnecting
 
-    async def _mend(self, layer: BaseChannelLayer) -> None:
-        """Try the layer until it answers and knows again who is in which group."""
+    async def _reconnect(self, layer: BaseChannelLayer) -> None:
+        """Try the layer until it answers and the channel is in its groups again."""
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    # A layer that keeps its own list of groups takes members without asking anyone.
-                    await layer.group_send(PROBE_GROUP, {"type": "a2a.news"})
-                await self._make_up(layer)
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    # Joining is no probe: some layers keep their groups in the process's memory.
+                    await layer.group_send(PROBE_GROUP, {"type": "a2a.message"})
+                await self._restore_groups(layer)
             except Exception as error:
                 self._outage.begin(error)
             else:
                 break
-        self._mending = None
+        self._reconnecting = None
         self._outage.end()
 
-    async def _make_up(self, layer: BaseChannelLayer) -> None:
-        """Leave and join what is due; more may become due meanwhile."""
-        while due := self._unwanted or self._wanted - self._joined.keys():
-            act = self._leave if self._unwanted else self._join
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await act(layer, next(iter(due)))
+    async def _restore_groups(self, layer: BaseChannelLayer) -> None:
+        """Leave and join all groups that are due; more may become due meanwhile."""
+        while due := self._to_leave or self._wanted - self._joined.keys():
+            change = self._leave if self._to_leave else self._join
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await change(layer, next(iter(due)))
 
-    def _hear(self, message: Message) -> None:
+    def _call_listeners(self, message: Message) -> None:
         for listener in list(self._listeners.get(message.get("group", ""), ())):
             try:
                 listener(message)
-            except Exception:  # one listener's fault must not deafen the others
+            except Exception:  # the other listeners must get the message all the same
                 logger.exception("A listener of %s failed.", message.get("group"))
 
 
-def _background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-    """Begin what outlives the request that is served now: in a context, and a thread, not its."""
+def _start_in_background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start work that outlives the present request, in a context and thread other than its own."""
     return asyncio.get_running_loop().create_task(work, context=Context())
 
 
-def _is_silence(error: Exception) -> bool:
-    """Tell whether a receive() only found nothing to receive.
+def _found_nothing(error: Exception) -> bool:
+    """Tell whether a receive() failed only because there was no message.
 
-    channels_redis.core waits as long for a message as redis-py, from 8 on, waits for an answer.
-    redis-py's error is not Python's own, and we do not depend on redis-py: so the name must do.
+    channels_redis.core waits for a message as long as redis-py, since its version 8, waits for an
+    answer. The error is redis-py's own. We know it by its name, since we do not depend on redis-py.
     """
     return type(error).__name__ == "TimeoutError"
 

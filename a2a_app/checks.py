@@ -15,7 +15,7 @@ from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.cards import ServedAt, agent_card, card_faults
 from a2a_app.bindings import callers, tenants
 from a2a_app.bindings.security import declared_security
-from a2a_app.files.storage import FOLDER, storage_of
+from a2a_app.files.storage import FOLDER, get_storage
 from a2a_app.protocol import InvalidAgentResponseError
 
 TAG = "a2a"
@@ -34,7 +34,7 @@ def check_settings(**_: Any) -> list[Finding]:
         runners.current()
         declared_security()
         callers.owner_resolver()
-        storage_of(conf.current().storage)
+        get_storage(conf.current().storage)
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
     return []
@@ -44,7 +44,7 @@ def check_settings(**_: Any) -> list[Finding]:
 def check_storage(**_: Any) -> list[Finding]:
     """a2a.W012: files are kept in MEDIA_ROOT, which a project serves to everybody."""
     try:
-        storage = storage_of(conf.current().storage)
+        storage = get_storage(conf.current().storage)
     except ImproperlyConfigured:
         return []  # a2a.E001 says so
     media = django_settings.MEDIA_ROOT

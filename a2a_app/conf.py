@@ -1,7 +1,7 @@
 """The settings: one dict, `A2A`, in the project's Django settings.
 
-`current()` gives them as one frozen object, so that a misspelt name or a value of the wrong type
-is found by `manage.py check` and not by a request.
+`current()` returns them as one frozen object, so that `manage.py check` finds a misspelt name or a
+value of the wrong type before a request does.
 """
 
 from collections.abc import Callable
@@ -19,25 +19,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Settings(BaseModel):
-    """What the `A2A` dict may hold: the names in capitals, each with its default."""
+    """The keys that the `A2A` dict may have, there in capitals, and their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=str.upper)
 
     default_agent: str = ""
-    """Slug of the agent whose card is the site's; empty: the only agent there is."""
+    """Slug of the agent whose card is the site's. Empty: the only agent there is."""
 
     public_url: str = ""
-    """Scheme and host that clients reach, put into cards; empty: taken from each request."""
+    """Scheme and host under which clients reach the server, for the cards. Empty: taken from each
+    request."""
 
     protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
-    """Versions of the protocol that are served, the preferred first."""
+    """Versions of the protocol that are served, the preferred one first."""
 
     anonymous: Literal["refuse", "share"] = "refuse"
-    """What callers without credentials get: an error, or tasks that all of them share."""
+    """How callers without credentials are treated. `refuse`: each gets an error. `share`: all of
+    them share one set of tasks."""
 
     authentication: tuple[str, ...] = ()
-    """Dotted paths of authenticators: callables that take the request and return the user,
-    or None for "not mine"; django-ninja's own classes fit. The first answer counts."""
+    """Dotted paths of authenticators: classes or callables that take the request and return the
+    user, or None. The classes of django-ninja fit. The first that returns a user decides."""
 
     owner_resolver: str = ""
     """Dotted path of a callable that takes what an authenticator returned, and returns what owns
@@ -45,77 +47,81 @@ class Settings(BaseModel):
     returned owns them."""
 
     tenant_resolver: str = ""
-    """Dotted path of a callable that says which part of the server the `tenant` of a request is,
-    and which agent answers it; empty: tenants are ignored."""
+    """Dotted path of a callable that decides what the `tenant` of a request means, and which agent
+    answers it. Empty: tenants are ignored."""
 
     signing_key: str = Field("", repr=False)
-    """The private key that signs cards, in PEM, or the dotted path of a callable that gives it;
-    empty: cards are not signed."""
+    """The private key that signs cards, in PEM, or the dotted path of a callable that returns it.
+    Empty: cards are not signed."""
 
     signing_key_id: str = ""
-    """What clients know the signing key by; empty: its thumbprint (RFC 7638)."""
+    """The id by which clients know the signing key. Empty: its thumbprint (RFC 7638)."""
 
     runner: str = "embedded"
-    """What makes turns run: `embedded` (in the serving process), `procrastinate`, `tasks`, or a
-    dotted path to a Runner."""
+    """Where turns run. `embedded`: in the serving process. `procrastinate` or `tasks`: on workers.
+    Or a dotted path to a subclass of `a2a_app.runners.Runner`."""
 
     task_backend: str = "default"
     """For the runner `tasks`: the alias in TASKS of the backend that brings turns to workers."""
 
     task_queue: str = "default"
-    """For the runner `tasks`: the queue its turns are put into."""
+    """For the runner `tasks`: the queue into which its turns are put."""
 
     max_runs: int = Field(100, ge=1)
-    """How many turns one process works on at once; the others wait in the database."""
+    """How many turns one process works on at once. The others wait in the database."""
 
     lease_seconds: float = Field(15.0, gt=0)
-    """For how long a run belongs to a process that gives no sign of life; three are due a lease."""
+    """How long a run still belongs to a process that has stopped renewing its lease. A process
+    renews three times in that time."""
 
     shutdown_seconds: float = Field(5.0, ge=0)
-    """How long turns under way may go on once a process is asked to end; then they are given up."""
+    """How long turns under way may continue once a process is asked to end. Then they are given
+    up."""
 
     sweep_seconds: float = Field(5.0, gt=0)
-    """How often a process looks for runs that nobody began, or whose process is gone."""
+    """How often a process looks for turns that nobody has begun, and for runs whose process is
+    gone."""
 
     poll_seconds: float = Field(1.0, gt=0)
-    """How often a process asks the database for events its channel layer may have lost."""
+    """How often a process asks the database for events that its channel layer may have lost."""
 
     keepalive_seconds: float = Field(15.0, gt=0)
     """After how much silence a stream sends a comment, so that no proxy closes it."""
 
     stream_buffer: int = Field(256, ge=1)
-    """How many events wait in memory for one slow stream before it reads them from the log."""
+    """How many events wait in memory for one slow stream. A stream with more reads them from the
+    log."""
 
     database_threads: int | None = Field(None, ge=1)
-    """How many threads, each with its own connection, do the database work of one process;
+    """How many threads, each with its own connection, do the database work of one process.
     None: 1 on SQLite, which has one writer, and 8 elsewhere."""
 
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
-    """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not count here."""
+    """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not apply here."""
 
     raw_limit: int = Field(64 * 1024, ge=0)
-    """How many bytes a part may have and stay in its message; more become a file. 0: any number.
-    So many, in base64, still fit into one message of a channel layer."""
+    """How many bytes a part may have and stay in its message. A larger one becomes a file. In
+    base64, the default still fits into one message of a channel layer. 0: no limit."""
 
     storage: str = ""
-    """Alias in STORAGES of where files are kept, which must not be public; empty: the folder
+    """Alias in STORAGES of the storage for files, which must not be public. Empty: the folder
     `a2a_files` in the project's BASE_DIR."""
 
     link_seconds: float = Field(3600.0, gt=0)
-    """For how long the link to a file is good."""
+    """How long the link to a file is valid."""
 
     idempotency_seconds: float = Field(86400.0, gt=0)
-    """For how long a message that is sent again under the same key joins the first."""
+    """For how long a message that is sent again under the same key joins the first one."""
 
     push_hosts: tuple[str, ...] = ()
-    """Hosts that webhooks may have, `.example.com` for all below it; empty: any whose address is
-    public. One that is named here may have any address."""
+    """Hosts that webhooks may have; `.example.com` stands for all hosts below it. A host that is
+    named here may have any address. Empty: every host whose address is public."""
 
     push_allow_http: bool = False
-    """Whether webhooks may have plain http URLs, on which anybody in between reads along."""
+    """Whether webhooks may have plain http URLs. Anybody on the way can read what is sent there."""
 
     push_chunks: bool = True
-    """Whether webhooks get the chunks of artifacts too; else changes of status only."""
+    """Whether webhooks get the chunks of artifacts too. False: changes of status only."""
 
     push_configs_per_task: int = Field(10, ge=1)
     """How many push notification configurations a task may have."""
@@ -127,51 +133,52 @@ class Settings(BaseModel):
     """How long a webhook may take to answer."""
 
     push_retry_seconds: float = Field(1.0, gt=0)
-    """How long to wait after a webhook's first failure; each further one doubles it, to 5 min."""
+    """The pause after a webhook's first failure. Each further failure doubles it, up to 5
+    minutes."""
 
     push_patience_seconds: float = Field(86400.0, ge=0)
-    """For how long a webhook may fail before it is given up."""
+    """How long a webhook may go on failing before it is given up."""
 
     api_docs: bool = True
-    """Whether there is a page about the API, with its description for tools."""
+    """Whether the page about the API and its description for tools are served."""
 
     card_max_age: int = Field(300, ge=0)
-    """For how many seconds clients may keep a card (section 8.6.1)."""
+    """For how many seconds clients may cache a card (section 8.6.1)."""
 
 
 def cached(*settings: str, maxsize: int | None = None) -> Callable[[F], F]:
-    """Cache what a function makes of settings until one of them changes, as tests do.
+    """Cache the results of a function until a setting that it uses changes, as happens in tests.
 
     Args:
-        settings: The names of the Django settings it depends on; none: `A2A`.
-        maxsize: How many results are cached, one for each set of arguments; None: all of them.
+        settings: The names of the Django settings that the function uses. Without any: `A2A`.
+        maxsize: How many results are cached, one for each set of arguments. None: all of them.
 
     Returns:
-        A decorator. What it makes has `cache_clear`, as from `functools.lru_cache`.
+        A decorator. The decorated function has `cache_clear`, as with `functools.lru_cache`.
     """
     watched = settings or (NAME,)
 
     def decorate(function: F) -> F:
-        caching = lru_cache(maxsize)(function)
+        cached_function = lru_cache(maxsize)(function)
 
-        def forget(*, setting: str, **_: Any) -> None:
+        def clear_on_change(*, setting: str, **_: Any) -> None:
             if setting in watched:
-                caching.cache_clear()
+                cached_function.cache_clear()
 
-        setting_changed.connect(forget, weak=False)
-        return cast("F", caching)
+        setting_changed.connect(clear_on_change, weak=False)
+        return cast("F", cached_function)
 
     return decorate
 
 
 @cached()
 def current() -> Settings:
-    """Give the project's settings; raises ImproperlyConfigured naming each bad entry."""
-    given: Any = getattr(django_settings, NAME, {})
-    if not isinstance(given, dict):
-        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(given).__name__}.")
+    """Return the project's settings; raises ImproperlyConfigured that names each bad entry."""
+    declared: Any = getattr(django_settings, NAME, {})
+    if not isinstance(declared, dict):
+        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(declared).__name__}.")
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(declared)
     except ValidationError as error:
         raise ImproperlyConfigured(_explain(error)) from error
 

@@ -79,8 +79,6 @@ LINES = (
     Line("SendMessage, 10 clients", "per second", "requests", "blocking SendMessage", "per second"),
     Line("SendMessage, CPU time", "ms", "requests", "blocking SendMessage", "CPU ms", ratios=False),
     Line("GetTask, 10 clients", "per second", "requests", "GetTask, small", "per second"),
-    Line("GetTask, CPU time", "ms", "requests", "GetTask, small", "CPU ms", ratios=False),
-    Line("GetTask, a task of 1 MB", "per second", "requests", "GetTask, 1 MB", "per second"),
     Line("ListTasks, the newest 50", "per second", "requests", "ListTasks, 50", "per second"),
     Line(
         "Events of 10 streams", "per second", "streams",
@@ -100,11 +98,11 @@ LINES = (
         ratios=False, empty=f"not in {LIMIT_SECONDS:.0f} s",
     ),
     Line(
-        "From agent to 100 streams", "ms", "delays",
+        "Agent to 100 streams", "ms", "delays",
         "1 task with 100 streams, in its own process", "median, ms",
     ),
     Line(
-        "From agent to another process", "ms", "delays",
+        "Agent to another process", "ms", "delays",
         "5 tasks with 1 stream each, in another process", "median, ms",
     ),
     Line("Webhook notifications", "per second", "webhooks", "Webhooks", "per second"),

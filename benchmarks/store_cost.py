@@ -16,7 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from a2a_app import protocol  # noqa: E402  # Django must be set up first
-from a2a_app.models.keys import new_key  # noqa: E402
+from a2a_app.database.values import new_key  # noqa: E402
 from a2a_app.store.task_head import new_task_head  # noqa: E402
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate  # noqa: E402
 from a2a_app.store.writes.append import append  # noqa: E402

@@ -67,7 +67,7 @@ class Slow(InMemoryChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Add to a group, in time and not before those who have asked earlier."""
         async with self._lock:
-            await asyncio.sleep(broadcast.PATIENCE_SECONDS / 10)
+            await asyncio.sleep(broadcast.TIMEOUT_SECONDS / 10)
             await super().group_add(group, channel)
 
 

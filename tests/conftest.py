@@ -12,11 +12,30 @@ from django.db import connections
 
 from a2a_app import database as store_database
 from a2a_app import runners
+from tests import fast
 from tests.clients.json_rpc import JsonRpcClient
 from tests.servers import Database, Layer, Process, fresh_database, web_server
+from tests.storages import FailingStorage
 
 ChangeSettings = Callable[..., None]
 Serve = Callable[..., Process]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out."""
+    fast.mark(items)
+
+
+@pytest.fixture(autouse=True)
+def only_tests_that_are_marked_start_servers(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("This test starts a server in a way that tests/fast.py does not see.")
+
+    if fast.MARK not in request.keywords:
+        monkeypatch.setattr("tests.servers.Process.start", refuse)
+        monkeypatch.setattr("project.services.start_postgresql", refuse)
 
 
 @pytest.fixture
@@ -87,3 +106,12 @@ def a2a(settings: Any) -> ChangeSettings:
 async def rpc(a2a: ChangeSettings, runtime: None) -> AsyncIterator[JsonRpcClient]:
     """Speak JSON-RPC to the project inside the test's process."""
     yield JsonRpcClient()
+
+
+@pytest.fixture
+def empty_storages(settings: Any) -> None:
+    """Store files in memory, where there are none yet; `failing` is a storage that fails."""
+    failing = {"BACKEND": "tests.storages.FailingStorage"}
+    settings.STORAGES = {**settings.STORAGES, "failing": failing}
+    settings.A2A = {**settings.A2A, "STORAGE": "memory"}
+    FailingStorage.saved = 0

@@ -9,7 +9,11 @@ SECONDS = 20
 
 
 class Gate:
-    """Holds up each change of a row before it locks the row, on the connection it is put on."""
+    """Holds up each change of a row before it locks the row.
+
+    It is for tests with `DATABASE_THREADS` 1. With more, the next write may have another connection
+    than the one that the gate is on.
+    """
 
     def __init__(self) -> None:
         self.reached, self.open = threading.Event(), threading.Event()
@@ -22,5 +26,5 @@ class Gate:
         return execute(sql, *rest)
 
     async def put(self) -> None:
-        """Put it on the connection that is used next: that of the thread which was used last."""
+        """Put it on the connection of the one thread for the database."""
         await database.run(lambda: database.connection().execute_wrappers.append(self))

@@ -1,8 +1,14 @@
-"""Storages of files: one that fails, and what is in one."""
+"""Files of the tests: messages that have some, and the storages and rows that they end up in."""
 
 from typing import Any
+from uuid import uuid4
 
 from django.core.files.storage import InMemoryStorage, storages
+
+from a2a_app import database, models
+from a2a_app.protocol import Message, Part, Role
+
+LARGE = bytes(100_000)
 
 
 class FailingStorage(InMemoryStorage):
@@ -27,3 +33,15 @@ def stored_names(alias: str = "memory") -> list[str]:
         found += [f"{folder}{name}" for name in inside]
         waiting += [f"{folder}{name}/" for name in folders]
     return found
+
+
+def message_with(*raws: bytes) -> Message:
+    """Make a client's message with these bytes, or with more than a row takes."""
+    parts = [Part(raw=raw) for raw in raws or (LARGE,)]
+    return Message(message_id=str(uuid4()), role=Role.USER, parts=parts)
+
+
+async def contexts_of_files() -> list[Any]:
+    """Read the context of every row of a file; None where it is attached to nothing."""
+    keys = models.File.objects.values_list("context", flat=True)
+    return list(await database.run(lambda: list(keys)))

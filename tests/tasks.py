@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from django.db.models import Model
 
 from a2a_app.database.inserts import Row
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store import runs

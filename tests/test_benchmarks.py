@@ -69,6 +69,15 @@ def test_the_page_of_expectations_says_what_the_laboratory_book_says() -> None:
     assert pages.read(pages.PAGE, "conditions") == pages.read(pages.BOOK, "conditions")
 
 
+@pytest.mark.parametrize(
+    "line", [line for line in expectations.LINES if not line.row], ids=lambda line: line.operation
+)
+def test_each_expectation_is_of_a_work_that_is_measured(line: expectations.Line) -> None:
+    names = [work.name for work in COMPARED[line.section]]
+    assert any(name.startswith(line.title) for name in names)
+    assert line.table()[OURS.name][line.column]
+
+
 def test_a_table_is_read_as_it_was_written() -> None:
     cells: dict[str, Cell] = {"theirs": "never: nobody looks", "ours": [{"ms": 2500.0, "MB": 3.0}]}
     assert pages.tables(f"### A title\n\n{table(cells, ['ours'])}") == {

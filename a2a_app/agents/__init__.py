@@ -1,4 +1,4 @@
-"""What an agent's author needs: `agent`, `Agent`, `Turn`, and what messages are made of."""
+"""The names that an agent's author needs: `agent`, `Agent`, `Turn`, and types of the protocol."""
 
 from a2a_app.agents.base import Agent
 from a2a_app.agents.content import ArtifactWriter

@@ -1,4 +1,4 @@
-"""Agent: what a project declares and writes to have an agent."""
+"""Agent: the class by which a project declares and writes an agent."""
 
 import inspect
 import re
@@ -18,42 +18,55 @@ from a2a_app.protocol import (
     SecurityScheme,
 )
 
+STREAM_RESUMPTION = AgentExtension(
+    uri="urn:a2a-app:stream-resumption:v1",
+    description="A stream that broke off goes on after the event that Last-Event-ID names.",
+)
+
+IDEMPOTENT_SENDING = AgentExtension(
+    uri="urn:a2a-app:idempotent-sending:v1",
+    description="A message sent again under the same Idempotency-Key is not taken twice.",
+)
+# For agents that recognise a message by its `messageId` too.
+_BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
+
 
 class Agent:
-    """One agent: what its card says of it, how it is to be treated, and `run`, what it does.
+    """One agent: the content of its card, the ways in which it is served, and `run`, its work.
 
-    Subclass it and decorate the class with `@agent()`; one instance serves all turns, so keep
-    nothing of a turn on `self`.
+    Subclass it and decorate the class with `@agent()`. One instance serves all turns, so store
+    nothing about a turn on `self`.
     """
 
     name: str = ""
-    """What people call it. Empty: the class's name."""
+    """Its name for people. Empty: the class's name."""
     slug: str = ""
-    """Its name in URLs: lower-case letters, digits and hyphens. Empty: made of the class's name."""
+    """Its name in URLs: lower-case letters, digits, hyphens. Empty: made of the class's name."""
     description: str = ""
-    """What it does, for people and for other agents. Empty: the first line of its docstring."""
+    """Its work in words, for people and other agents. Empty: the first line of its docstring."""
     version: str = "1.0.0"
     """The agent's own version."""
     skills: Sequence[AgentSkill] = ()
-    """What it is good at (section 4.4.5). Empty: one skill that is the agent itself."""
+    """Its skills (section 4.4.5). Empty: one skill that is the agent itself."""
     extended_skills: Sequence[AgentSkill] = ()
-    """More skills, for its extended card, which only known callers get (section 3.1.11)."""
+    """More skills for its extended card, which only known callers get (section 3.1.11)."""
     input_modes: Sequence[str] = ("text/plain",)
-    """Media types it takes, `image/*` for all of a kind and `*/*` for any; others are refused."""
+    """Media types that it accepts. `image/*` is every image, `*/*` everything. Others are
+    refused."""
     output_modes: Sequence[str] = ("text/plain",)
-    """Media types it writes."""
+    """Media types that it produces, for the card."""
     provider: AgentProvider | None = None
-    """Who offers it."""
+    """The organisation that offers it (section 4.4.2)."""
     documentation_url: str | None = None
-    """Where more is written about it."""
+    """The URL of its documentation."""
     icon_url: str | None = None
-    """Where its picture is."""
+    """The URL of its icon."""
     extensions: Sequence[AgentExtension] = ()
-    """Protocol extensions it supports (section 4.6)."""
+    """Extensions of the protocol that it supports (section 4.6)."""
     security_schemes: Mapping[str, SecurityScheme] = MappingProxyType({})
     """Ways to authenticate besides those of AUTHENTICATION, such as a gateway's (section 4.5)."""
     security_requirements: Sequence[SecurityRequirement] | None = None
-    """What callers need, any one of these. None: what AUTHENTICATION and ANONYMOUS say."""
+    """What callers need: any one of these. None: what AUTHENTICATION and ANONYMOUS say."""
     streaming: bool = True
     """Whether clients may follow a task by a stream."""
     push_notifications: bool = True
@@ -61,50 +74,58 @@ class Agent:
     cancelable: bool = True
     """Whether a client may cancel its tasks."""
     idempotent: bool = False
-    """Whether a message that is sent again, by its `messageId`, joins the first."""
+    """Whether a message with a `messageId` that was sent before joins the first one."""
     attempts: int = 1
-    """How often a turn is begun in all, where the process that worked on it dies."""
+    """How often a turn is begun in all if the process that works on it dies."""
 
     time_limit: float | None = None
-    """Seconds that one turn may take; then its task fails. None: no limit."""
+    """Seconds that one turn may take. After that its task fails. None: no limit."""
     silence_limit: float | None = None
-    """Seconds that a turn may go without a verb of its own; then its task fails. None: no limit."""
+    """Seconds that a turn may go without a verb. After that its task fails. None: no limit."""
 
     def run(self, turn: Turn) -> Any:
         """Answer one message of a task. Override it, in one of four forms.
 
-        `async def` that uses the turn's verbs; an asynchronous generator, whose every yielded
-        string or Part is a chunk of one artifact; or either of them without `async`, which then
-        runs in a thread of its own. Returning completes the task, unless it was ended otherwise or
-        left to the client; raising fails it.
+        It may be an `async def` that uses the turn's verbs. It may be an asynchronous generator,
+        whose yielded values are the chunks of one artifact. Or it may be either of them without
+        `async`; then it runs in a thread of its own.
+
+        When it returns, the task is completed, unless it has ended otherwise or waits for the
+        client. When it raises, the task fails.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what it does: define run().")
 
     async def answer(self, message: Message) -> Message | Part | str | None:
-        """Answer a message at once and without a task (section 3.1.1); None: make it a task.
+        """Answer a message at once and without a task (section 3.1.1). Override it.
 
         It runs in the serving process, while the client waits, and only for messages that name no
         task.
+
+        Returns:
+            The answer; None: the message begins a task.
         """
         return None
 
     def card(self, card: AgentCard, caller: Any) -> AgentCard | Awaitable[AgentCard]:
-        """Give the card for whoever asks, from the one that the declaration makes; may be `async`.
+        """Return the card for a caller. Override it, with or without `async`.
 
         Args:
-            card: A copy, to be changed at will.
-            caller: What the authenticator gave, as a rule a Django user; None: nobody known.
+            card: A copy of the card that the declaration makes, which may be changed.
+            caller: The value that the authenticator returned, as a rule a Django user. None: the
+                caller is not known.
         """
         return card
 
     def extended_card(
         self, card: AgentCard, caller: Any
     ) -> AgentCard | Awaitable[AgentCard | None] | None:
-        """Give the extended card for a known caller (section 3.1.11); may be `async`.
+        """Return the extended card for a known caller (section 3.1.11).
+
+        Override it, with or without `async`.
 
         Args:
             card: A copy of the caller's card, with the extended skills.
-            caller: What the authenticator gave, as a rule a Django user.
+            caller: The value that the authenticator returned, as a rule a Django user.
 
         Returns:
             The card; None: there is none for this caller, or none at present.
@@ -112,30 +133,37 @@ class Agent:
         return card
 
     @property
-    def has_card_of_callers(self) -> bool:
-        """Whether the card may depend on who asks."""
+    def declared_extensions(self) -> list[AgentExtension]:
+        """The extensions on its card: its own, and those that the server adds (section 4.6)."""
+        sending = _BY_MESSAGE_ID if self.idempotent else IDEMPOTENT_SENDING
+        resumption = [STREAM_RESUMPTION] if self.streaming else []
+        return [*self.extensions, *resumption, sending]
+
+    @property
+    def has_card_for_caller(self) -> bool:
+        """Whether the card may depend on the caller."""
         return type(self).card is not Agent.card
 
     @property
     def has_extended_card(self) -> bool:
-        """Whether there is more for known callers."""
+        """Whether known callers may get an extended card."""
         return bool(self.extended_skills) or type(self).extended_card is not Agent.extended_card
 
     @property
     def is_synchronous(self) -> bool:
-        """Whether `run` must have a thread of its own."""
+        """Whether `run` needs a thread of its own."""
         return is_synchronous(self.run)
 
     def complete_declaration(self, default_name: str, docstring: str | None) -> None:
-        """Fill in what the declaration left empty, and refuse what cannot be served.
+        """Fill in attributes that the declaration left empty, and refuse those that are wrong.
 
         Args:
-            default_name: The class's or the function's name.
-            docstring: Its documentation, if any.
+            default_name: The name of the class or function.
+            docstring: The docstring of the class or function, if any.
 
         Raises:
             ValueError: The slug is not fit for a URL, a mode is no media type, or a number is too
-                small to make sense.
+                small.
         """
         self.name = self.name or default_name
         self.slug = self.slug or _slug(default_name)
@@ -173,11 +201,11 @@ class Agent:
 
 
 def is_synchronous(function: Callable[..., Any]) -> bool:
-    """Tell a plain function or generator from an asynchronous one."""
+    """Tell whether a function is neither a coroutine function nor an asynchronous generator."""
     return not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
 
 
 def _slug(name: str) -> str:
-    """Make `TravelAgent` and `travel_agent` alike `travel-agent`."""
+    """Make a slug from a name: `travel-agent` from `TravelAgent` and from `travel_agent`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")

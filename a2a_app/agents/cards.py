@@ -1,4 +1,4 @@
-"""Cards: what an agent declares and how it is served, as an AgentCard (section 4.4.1)."""
+"""Cards: an agent's declaration and the way it is served, as an AgentCard (section 4.4.1)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,34 +11,13 @@ from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCapabilities,
     AgentCard,
-    AgentExtension,
     AgentInterface,
     InvalidAgentResponseError,
     SecurityRequirement,
     SecurityScheme,
 )
 
-STREAM_RESUMPTION = AgentExtension(
-    uri="urn:a2a-app:stream-resumption:v1",
-    description="A stream that broke off goes on after the event that Last-Event-ID names.",
-)
-
-IDEMPOTENT_SENDING = AgentExtension(
-    uri="urn:a2a-app:idempotent-sending:v1",
-    description="A message sent again under the same Idempotency-Key is not taken twice.",
-)
-# For agents that know a message by its own id too.
-_BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
-
-
-def declared_extensions(agent: Agent) -> list[AgentExtension]:
-    """Give the agent's own extensions, and those that this server gives to every such agent."""
-    sending = _BY_MESSAGE_ID if agent.idempotent else IDEMPOTENT_SENDING
-    resumption = [STREAM_RESUMPTION] if agent.streaming else []
-    return [*agent.extensions, *resumption, sending]
-
-
-# Narrow on purpose: each is a form that nothing but a secret has.
+# Narrow on purpose: each is a form that only secrets have.
 SECRETS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "a password in a URL": re.compile(r"\w://[^/\s:@\"]+:[^/\s@\"]+@"),
@@ -51,9 +30,9 @@ SECRETS = {
 
 
 def card_faults(card: AgentCard) -> list[str]:
-    """Say what is wrong with a card, without repeating it."""
+    """List what is wrong with a card, without quoting its content."""
     text = card.to_json()
-    secrets = [f"holds {what}" for what, form in SECRETS.items() if form.search(text)]
+    secrets = [f"holds {kind}" for kind, pattern in SECRETS.items() if pattern.search(text)]
     return [*secrets, *dict.fromkeys(_unknown_schemes(card))]
 
 
@@ -69,47 +48,47 @@ def _unknown_schemes(card: AgentCard) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class ServedAt:
-    """How an agent is served: what its card says that the agent itself does not know."""
+    """How an agent is served: the content of its card that the agent itself does not know."""
 
     interfaces: Sequence[AgentInterface] = ()
-    """Where it is reached, the preferred first."""
+    """The URLs and bindings by which it is reached, the preferred one first."""
     security_schemes: Mapping[str, SecurityScheme] = field(default_factory=dict)
     """How callers may authenticate, by name."""
     security_requirements: Sequence[SecurityRequirement] = ()
     """What callers need: any one of these."""
     keys_url: str = ""
-    """Where clients find the keys that signatures are checked with."""
+    """The URL of the public keys that check signatures of the card."""
 
 
 async def card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
-    """Give an agent's card as a caller may see it.
+    """Return an agent's card as a caller may see it.
 
     Args:
-        agent: Whose card it is.
+        agent: The agent.
         served: How it is served.
-        caller: What the authenticator gave; None: nobody known.
+        caller: The value that the authenticator returned. None: the caller is not known.
 
     Raises:
-        InvalidAgentResponseError: What the agent gave is no card.
+        InvalidAgentResponseError: The agent's method `card` did not return a card.
     """
     return _signed(await _unsigned(agent, served, caller), served)
 
 
 async def extended_card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard | None:
-    """Give an agent's extended card for a known caller, None where it has none for that caller.
+    """Return an agent's extended card for a known caller; None if it has none for that caller.
 
     Raises:
-        InvalidAgentResponseError: What the agent gave is no card.
+        InvalidAgentResponseError: The agent's method did not return a card.
     """
     card = await _unsigned(agent, served, caller)
-    more = [*card.skills, *agent.extended_skills]
-    given = await _ask(agent.extended_card, card.model_copy(update={"skills": more}), caller)
-    return None if given is None else _signed(_checked(given), served)
+    skills = [*card.skills, *agent.extended_skills]
+    extended = await _ask(agent.extended_card, card.model_copy(update={"skills": skills}), caller)
+    return None if extended is None else _signed(_checked(extended), served)
 
 
 async def _unsigned(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
     card = agent_card(agent, served)
-    if agent.has_card_of_callers:
+    if agent.has_card_for_caller:
         card = _checked(await _ask(agent.card, card, caller))
     return card
 
@@ -123,18 +102,18 @@ def _signed(card: AgentCard, served: ServedAt) -> AgentCard:
 
 
 async def _ask(hook: Callable[..., Any], card: AgentCard, caller: Any) -> Any:
-    # A copy in depth: what one caller's card is changed to must not be seen by the next caller.
+    # A deep copy: changes to the card for one caller must not reach the next caller.
     return await call_hook(hook, card.model_copy(deep=True), caller)
 
 
-def _checked(given: Any) -> AgentCard:
-    if not isinstance(given, AgentCard):
-        raise InvalidAgentResponseError(f"The agent gave {type(given).__name__}, not a card.")
-    return given
+def _checked(returned: Any) -> AgentCard:
+    if not isinstance(returned, AgentCard):
+        raise InvalidAgentResponseError(f"The agent gave {type(returned).__name__}, not a card.")
+    return returned
 
 
 def agent_card(agent: Agent, served: ServedAt) -> AgentCard:
-    """Make an agent's card: only what is served is promised."""
+    """Make an agent's card, which promises only what is served."""
     requirements = agent.security_requirements
     return AgentCard(
         name=agent.name,
@@ -146,7 +125,7 @@ def agent_card(agent: Agent, served: ServedAt) -> AgentCard:
         capabilities=AgentCapabilities(
             streaming=agent.streaming,
             push_notifications=agent.push_notifications,
-            extensions=declared_extensions(agent),
+            extensions=agent.declared_extensions,
             extended_agent_card=agent.has_extended_card,
         ),
         security_schemes={**served.security_schemes, **agent.security_schemes},

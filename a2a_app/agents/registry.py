@@ -22,10 +22,10 @@ class Registry:
     def __init__(self) -> None:
         self._agents: dict[str, Agent] = {}
         self.changed_at = time()
-        """When its agents last became others, in seconds: no card of a declaration is newer."""
+        """When agents were last added or removed, in seconds since the epoch."""
 
     def register(self, new: Agent) -> None:
-        """Add an agent; raises ValueError naming both where its slug is taken."""
+        """Add an agent; raises ValueError that names both agents if its slug is taken."""
         taken = self._agents.get(new.slug)
         if taken is not None and _origin(taken) != _origin(new):
             raise ValueError(
@@ -35,18 +35,18 @@ class Registry:
         self.changed_at = time()
 
     def get(self, slug: str) -> Agent:
-        """Give the agent of a slug; raises AgentNotFoundError."""
+        """Return the agent with a slug; raises AgentNotFoundError if there is none."""
         try:
             return self._agents[slug]
         except KeyError:
             raise AgentNotFoundError(slug) from None
 
     def slugs(self) -> list[str]:
-        """Name all agents there are."""
+        """Return the slugs of all agents."""
         return list(self._agents)
 
     def default(self) -> Agent:
-        """Give the site's agent: DEFAULT_AGENT, or the only one; raises AgentNotFoundError."""
+        """Return the site's agent: DEFAULT_AGENT, or the only one; raises AgentNotFoundError."""
         slug = conf.current().default_agent
         if slug:
             return self.get(slug)
@@ -59,7 +59,7 @@ class Registry:
 
     @contextmanager
     def registered(self, *new: Agent) -> Iterator[None]:
-        """Have agents for a while, in a test; they stand in for others of the same slug."""
+        """Register agents for a while, in a test, instead of others with the same slug."""
         before = self._agents
         self._agents = {**before, **{each.slug: each for each in new}}
         self.changed_at = time()
@@ -74,17 +74,17 @@ registry = Registry()
 
 
 def agent(**declared: Any) -> Callable[[T], T]:
-    """Make an agent of a function, or of a subclass of Agent, and register it.
+    """Make an agent from a function or a subclass of Agent, and register it.
 
     Args:
         **declared: Any attribute of Agent: `name`, `description`, `skills`, `attempts`, …
 
     Returns:
-        A decorator, which gives back what it decorates.
+        A decorator, which returns the function or class that it decorates.
 
     Raises:
         TypeError: Agent has no such attribute.
-        ValueError: The declaration cannot be served, or the slug is taken.
+        ValueError: An attribute has a wrong value, or the slug is taken.
     """
 
     def register(subject: T) -> T:
@@ -95,7 +95,7 @@ def agent(**declared: Any) -> Callable[[T], T]:
 
 
 def make_agent(subject: Callable[..., Any], **declared: Any) -> Agent:
-    """Make an agent of a function or of a subclass of Agent, without registering it."""
+    """Make an agent from a function or a subclass of Agent, without registering it."""
     made: Agent = subject() if isinstance(subject, type) else FunctionAgent(subject)
     for key, value in declared.items():
         if key not in Agent.__annotations__:
@@ -112,15 +112,15 @@ class FunctionAgent(Agent):
         self.function = function
 
     def run(self, turn: Turn) -> Any:
-        """Do what the function does."""
+        """Call the function."""
         return self.function(turn)
 
     @property
     def is_synchronous(self) -> bool:
-        """Whether the function must have a thread of its own."""
+        """Whether the function needs a thread of its own."""
         return is_synchronous(self.function)
 
 
-def _origin(found: Agent) -> str:
-    subject = found.function if isinstance(found, FunctionAgent) else type(found)
+def _origin(of: Agent) -> str:
+    subject = of.function if isinstance(of, FunctionAgent) else type(of)
     return f"{subject.__module__}.{subject.__qualname__}"

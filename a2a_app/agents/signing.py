@@ -20,7 +20,7 @@ MIN_RSA_BITS = 2048
 
 
 class SignatureError(ValueError):
-    """No signature of a card is good; says why of each."""
+    """A card has no valid signature. The text says why each of its signatures is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class SigningKey:
 
     @property
     def public(self) -> dict[str, Any]:
-        """What everybody may know of it, as a JSON Web Key."""
-        told = self.key.as_dict(private=False)
-        return {**told, "kid": self.key_id, "alg": self.algorithm, "use": "sig"}
+        """The public key, as a JSON Web Key."""
+        public = self.key.as_dict(private=False)
+        return {**public, "kid": self.key_id, "alg": self.algorithm, "use": "sig"}
 
 
 @conf.cached()
 def signing_key() -> SigningKey:
-    """Give the key of the settings; raises ImproperlyConfigured where it cannot sign cards."""
+    """Return the key in the settings; raises ImproperlyConfigured if it cannot sign cards."""
     current = conf.current()
     if not current.public_url:
         raise ImproperlyConfigured(
@@ -53,16 +53,16 @@ def signing_key() -> SigningKey:
 
 
 def read_key(pem: str) -> ECKey | RSAKey:
-    """Read a key, private or public, of a kind that signs cards.
+    """Read a private or public key of a kind that can sign cards.
 
     Raises:
-        ValueError: It is none, in words that say nothing of what is in it.
+        ValueError: It is no such key. The text quotes nothing of it.
     """
     for kind in (ECKey, RSAKey):
         try:
             key = kind.import_key(pem)
-        # Raised by several libraries, each with its own errors; the words might quote the key.
-        except Exception:  # noqa: S112  # what is of neither kind is refused below
+        # Several libraries raise errors of their own here, and their texts might quote the key.
+        except Exception:  # noqa: S112  # a key of neither kind is refused below
             continue
         if isinstance(key, ECKey) and key.curve_name != "P-256":
             raise ValueError(f"is on the curve {key.curve_name}; only P-256 is used")
@@ -75,7 +75,7 @@ def read_key(pem: str) -> ECKey | RSAKey:
 def _private_key(setting: str) -> ECKey | RSAKey:
     name = f"{conf.NAME}['SIGNING_KEY']"
     try:
-        key = read_key(setting if "-----BEGIN" in setting else _given_by(setting))
+        key = read_key(setting if "-----BEGIN" in setting else _from_callable(setting))
     except ImportError:
         raise ImproperlyConfigured(
             f"{name} is neither PEM nor the dotted path of a callable that gives it."
@@ -87,17 +87,18 @@ def _private_key(setting: str) -> ECKey | RSAKey:
     return key
 
 
-def _given_by(path: str) -> Any:
-    found = import_string(path)
-    if not callable(found):
+def _from_callable(path: str) -> Any:
+    hook = import_string(path)
+    if not callable(hook):
         raise ImportError(path)
-    return found()
+    return hook()
 
 
 def canonical(card: AgentCard) -> bytes:
-    """Give what a signature of a card covers: RFC 8785, without signatures (section 8.4.1).
+    """Return the bytes of a card that a signature covers, as in RFC 8785 (section 8.4.1).
 
-    What the protocol leaves out of JSON for being a default is what has to be left out here.
+    They have no signatures, and no fields that hold their defaults, which the protocol leaves out
+    of all JSON.
     """
     content = card.to_dict()
     content.pop("signatures", None)
@@ -108,18 +109,18 @@ def canonical(card: AgentCard) -> bytes:
 
 
 def sign(card: AgentCard, keys_url: str) -> AgentCard:
-    """Give a card with the site's signature (section 8.4.2).
+    """Return a card with the site's signature added (section 8.4.2).
 
     Args:
-        card: Any card.
-        keys_url: Where clients find the public key.
+        card: The card.
+        keys_url: The URL at which clients find the public key.
     """
     return card.model_copy(
         update={"signatures": [*card.signatures, _signature(canonical(card), keys_url)]}
     )
 
 
-# To sign is dear, and anybody may ask for a card.
+# Cached, because signing is expensive and anybody may ask for a card.
 @conf.cached(maxsize=256)
 def _signature(payload: bytes, keys_url: str) -> AgentCardSignature:
     ours = signing_key()
@@ -129,18 +130,18 @@ def _signature(payload: bytes, keys_url: str) -> AgentCardSignature:
 
 
 def verify(card: AgentCard, key_for: Callable[[dict[str, Any]], KeyBase]) -> dict[str, Any]:
-    """Check that a card has a good signature (section 8.4.3).
+    """Check that a card has a valid signature (section 8.4.3).
 
     Args:
         card: The card as it was received.
-        key_for: Gives the public key, or a set of keys, for a protected header; raises
-            SignatureError where none is to be trusted.
+        key_for: Returns the public key, or a set of keys, for a protected header. It raises
+            SignatureError if no key is to be trusted.
 
     Returns:
-        The protected header of the first good signature.
+        The protected header of the first valid signature.
 
     Raises:
-        SignatureError: There is none.
+        SignatureError: The card has no valid signature.
     """
     payload = urlsafe_b64encode(canonical(card)).decode()
     reasons = []

@@ -1,4 +1,4 @@
-"""Tenant: what a project's resolver makes of the `tenant` that a client names (section 4.4.6)."""
+"""Tenant: the result of a project's resolver for the `tenant` of a request (section 4.4.6)."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,16 @@ MAX_KEY = 100
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose part of the server a call is for, and which agent answers it there.
+    """The tenant for which a call is made, and the agent that answers it.
 
-    Raises ValueError where the key is too long, or has a slash or what cannot be printed.
+    Raises:
+        ValueError: The key is too long, or has a slash or a character that is not printable.
     """
 
     key: str = ""
-    """Keeps all that is one tenant's apart from all others'. Empty: with what has no tenant."""
+    """The key of the tenant, whose tasks no other tenant sees. Empty: as without a tenant."""
     agent: str = ""
-    """The slug of the agent that answers. Empty: the one whose URL was asked."""
+    """The slug of the agent that answers. Empty: the agent of the URL."""
 
     def __post_init__(self) -> None:
         if len(self.key) > MAX_KEY or "/" in self.key or not self.key.isprintable():

@@ -1,4 +1,4 @@
-"""Turn: what an agent has in hand while it answers one message."""
+"""Turn: the object by which an agent reads and answers one message."""
 
 import asyncio
 import threading
@@ -18,12 +18,12 @@ from a2a_app.store.writes.writer import Writer
 
 
 class ContextState:
-    """The conversation a turn belongs to (section 3.4.1)."""
+    """The conversation to which a turn belongs (section 3.4.1)."""
 
     def __init__(self, claim: Claim) -> None:
         self.id: str = claim.head.context_id
         self.state: dict[str, Any] = deepcopy(claim.context_state)
-        """What the agent remembers: JSON values. Saved with whatever ends the turn."""
+        """JSON values that the agent remembers. They are saved when the turn ends."""
         self._scope = Scope(claim.head.agent, claim.head.owner)
         self._saved: dict[str, Any] = claim.context_state
         self._version: int = claim.context_version
@@ -33,7 +33,7 @@ class ContextState:
         return await database.run(read_messages, self._scope, self.id, limit=limit)
 
     def unsaved(self) -> list[Update]:
-        """Give what has to be appended for the state to be kept, if it was changed."""
+        """Return the updates that save the state, which counts as saved then; none if unchanged."""
         if self.state == self._saved:
             return []
         saved = StateSaved(deepcopy(self.state), self._version)
@@ -45,15 +45,15 @@ T = TypeVar("T")
 
 
 class Turn:
-    """One message being answered, in the name of one run.
+    """The work on one message, for one run.
 
-    The verbs tell the client how it goes. In asynchronous code each is awaited; in an agent without
-    `async`, which has a thread of its own, each does its work before it returns. A verb that
-    changes the task's state to a resting one returns when that is committed.
+    The verbs tell the client about the work. In asynchronous code each is awaited. In an agent
+    without `async`, which has a thread of its own, each has done its work when it returns. A verb
+    that ends the task or asks the client returns once that is committed.
     """
 
     def __init__(self, claim: Claim, writer: Writer) -> None:
-        """Make the turn of a claimed run; must be called on the event loop it will write from."""
+        """Make the turn of a claimed run. Call it on the event loop that the writer uses."""
         self._claim = claim
         self._writer = writer
         self._loop = asyncio.get_running_loop()
@@ -61,9 +61,9 @@ class Turn:
         self._artifacts = 0
         self._canceled = False
         self.context = ContextState(claim)
-        """The conversation: its id, and what the agent remembers of it."""
+        """The conversation: its id, its messages, and the state that the agent remembers."""
 
-    # What was asked.
+    # The request.
 
     @property
     def message(self) -> Message:
@@ -77,12 +77,12 @@ class Turn:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The metadata of the client's request; its message has its own."""
+        """The metadata of the client's request. The message has metadata of its own."""
         return self._claim.metadata
 
     @property
     def accepted_output_modes(self) -> Sequence[str]:
-        """The media types the client takes; empty: it did not say."""
+        """The media types that the client would like to get. Empty: it did not say."""
         return self._claim.accepted_output_modes
 
     @property
@@ -97,7 +97,7 @@ class Turn:
 
     @property
     def tenant(self) -> str:
-        """The key of the tenant whose task it is; empty: none."""
+        """The key of the tenant to which the task belongs. Empty: there is none."""
         return tenant_of(self._claim.head.owner)
 
     @property
@@ -107,47 +107,48 @@ class Turn:
 
     @property
     def number(self) -> int:
-        """Which message of the task this is: 1 is the one that began it."""
+        """The number of this message among the client's messages to the task. The first has 1."""
         return self._claim.run.turn
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is: above 1, an earlier one's process has died."""
+        """The number of this attempt. Above 1, the process of an earlier attempt has died."""
         return self._claim.attempt
 
     @property
     def is_canceled(self) -> bool:
-        """Whether the run has lost its task: what it still does is in vain.
+        """Whether the run may no longer write to its task, so that further work is in vain.
 
-        Asynchronous agents are cancelled and need not ask.
+        Asynchronous agents are cancelled and need not check it.
         """
         return self._canceled
 
-    # What was said and made before. In a synchronous agent: `turn.wait(turn.history())`.
+    # Reading the task. In a synchronous agent: `turn.wait(turn.history())`.
 
     async def history(self, limit: int | None = None) -> list[Message]:
-        """Read the task's messages, this one included, oldest first; the newest `limit` of them."""
+        """Read the newest `limit` messages of the task, oldest first, with this one; None: all."""
         return (await self._snapshot(limit)).history
 
     async def task(self) -> protocol.Task:
-        """Read the task with its artifacts, as a client sees it now."""
+        """Read the task with its artifacts, as a client now sees it."""
         return await self._snapshot(None)
 
     async def referenced_tasks(self) -> list[protocol.Task]:
-        """Read the tasks that the message refers to; those the owner may not see are left out."""
-        found = []
+        """Read the tasks to which the message refers, without those that its owner may not see."""
+        tasks = []
         for task_id in self.message.reference_task_ids:
             try:
                 snapshot = await database.run(read_snapshot, self._scope, task_id)
             except protocol.TaskNotFoundError:
                 continue
-            found.append(snapshot.task)
-        return found
+            tasks.append(snapshot.task)
+        return tasks
 
     async def read(self, part: Part) -> bytes:
-        """Give the bytes of a part, also where they are too many to stand in it.
+        """Return the bytes of a part, whether they are in it or in a file.
 
-        Raises ValueError for a part that has none of its own: text, data, or a URL of elsewhere.
+        Raises:
+            ValueError: The part has text, data or a URL of another server.
         """
         if part.raw is not None:
             return part.raw
@@ -157,15 +158,15 @@ class Turn:
             raise ValueError(f"The part has no bytes: {part.url or 'no raw, no url'}") from None
 
     def wait(self, reading: Coroutine[Any, Any, T]) -> T:
-        """Give the result of a reading to an agent that cannot await."""
+        """Return the result of a coroutine, for an agent that cannot await it."""
         return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
 
-    # How it goes.
+    # The verbs.
 
     def working(
         self, text: Content = "", *, metadata: Mapping[str, Any] | None = None
     ) -> Awaitable[None]:
-        """Say that the agent is at work, and with a text, on what."""
+        """Tell the client that the agent is at work; the text says on what."""
         return self._set(TaskState.WORKING, text, metadata)
 
     def artifact(
@@ -176,7 +177,7 @@ class Turn:
         artifact_id: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Awaitable[None]:
-        """Give a whole artifact (section 4.1.7), of one part for each content."""
+        """Add a whole artifact (section 4.1.7), with one part for each content."""
         writer = self.open_artifact(
             name=name, description=description, artifact_id=artifact_id, metadata=metadata
         )
@@ -190,10 +191,10 @@ class Turn:
         artifact_id: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> ArtifactWriter:
-        """Begin an artifact that is given in chunks: `write` each to what this returns.
+        """Begin an artifact in chunks, and return the writer for them.
 
-        Without an id it gets one by its place in the turn, so that a second attempt, where there
-        is one, writes it anew instead of adding another.
+        Without an id the artifact gets one from its place in the turn. A second attempt then writes
+        the same artifact again and does not add another.
         """
         self._artifacts += 1
         return ArtifactWriter(
@@ -215,32 +216,34 @@ class Turn:
     def reject(
         self, text: Content, *, metadata: Mapping[str, Any] | None = None
     ) -> Awaitable[None]:
-        """End the task as rejected: the agent will not do it."""
+        """End the task as rejected, because the agent will not do it."""
         return self._set(TaskState.REJECTED, text, metadata)
 
     def input_required(
         self, text: Content, *, metadata: Mapping[str, Any] | None = None
     ) -> Awaitable[None]:
-        """Ask the client something; then return. Its answer is the next turn (section 3.4.3)."""
+        """Ask the client something, and then return. Its answer begins the next turn (section
+        3.4.3)."""
         return self._set(TaskState.INPUT_REQUIRED, text, metadata)
 
     def auth_required(
         self, text: Content, *, metadata: Mapping[str, Any] | None = None
     ) -> Awaitable[None]:
-        """Ask for authorization (section 7.6); then return, or wait for it and go on."""
+        """Ask for authorization (section 7.6). Then return, or wait for it and go on."""
         return self._set(TaskState.AUTH_REQUIRED, text, metadata)
 
     # For the runner and for ArtifactWriter.
 
     def put(self, *updates: Update) -> Awaitable[None]:
-        """Append updates: an awaitable on the event loop, done already in any other thread."""
+        """Append updates. On the event loop, await the result; in other threads they are
+        appended."""
         if threading.get_ident() == self._thread:
             return self._writer.put(*updates)
         asyncio.run_coroutine_threadsafe(self._writer.put(*updates), self._loop).result()
         return _Done()
 
     def mark_canceled(self) -> None:
-        """Let a synchronous agent know that the run has lost its task."""
+        """Set `is_canceled`, since the run may no longer write to its task."""
         self._canceled = True
 
     @property
@@ -248,12 +251,12 @@ class Turn:
         return Scope(self._claim.head.agent, self._claim.head.owner)
 
     async def _snapshot(self, history_length: int | None) -> protocol.Task:
-        # What this turn has written counts as read only once it is committed.
+        # A read must see what this turn has written before.
         await self._writer.flushed()
-        found = await database.run(
+        snapshot = await database.run(
             read_snapshot, self._scope, self.task_id, history_length=history_length
         )
-        return found.task
+        return snapshot.task
 
     def _set(
         self, state: TaskState, content: Content, metadata: Mapping[str, Any] | None
@@ -269,7 +272,7 @@ class Turn:
 
 
 class _Done:
-    """An awaitable of something that is done."""
+    """An awaitable that is done."""
 
     def __await__(self) -> Any:
         return iter(())

@@ -129,9 +129,18 @@ def requested_extensions(request: HttpRequest) -> list[str]:
 
 
 def named_version(request: HttpRequest) -> str:
-    """Return the version that a request names in a header or in its query; empty if none."""
+    """Return the version that a request names in a header or in its query (section 3.6).
+
+    Returns:
+        `major.minor`, without a patch number; a value that is no version as it is; empty if the
+        request names none.
+    """
     name = protocol.VERSION_HEADER
-    return (header(request, name) or request.GET.get(name) or "").strip()
+    named = (header(request, name) or request.GET.get(name) or "").strip()
+    numbers = named.split(".")
+    if len(numbers) == 3 and all(number.isdecimal() for number in numbers):
+        return ".".join(numbers[:2])
+    return named
 
 
 def version_of(request: HttpRequest, *, implied: str) -> str:
@@ -144,8 +153,7 @@ def version_of(request: HttpRequest, *, implied: str) -> str:
     Raises:
         VersionNotSupportedError: This version is not served here.
     """
-    named = named_version(request)
-    version = protocol.requested_version(named) if named else implied
+    version = named_version(request) or implied
     versions = conf.current().protocol_versions
     if version not in versions:
         raise protocol.VersionNotSupportedError(

@@ -74,9 +74,9 @@ def _conditional(
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Return an agent's card, or 304 if the client has it already."""
-    caller = await identity_of(request) if agent.has_card_of_callers else None
+    caller = await identity_of(request) if agent.has_card_for_caller else None
     card = await card_for(agent, served_to(request, agent), caller)
-    return _card_response(request, card, is_private=agent.has_card_of_callers)
+    return _card_response(request, card, is_private=agent.has_card_for_caller)
 
 
 async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> HttpResponseBase:
@@ -113,8 +113,7 @@ def _card_response(
 
 def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
     """Return a card as JSON, for clients of 0.3 too unless the request names version 1.0."""
-    named = named_version(request)
-    is_for_10 = named and protocol.requested_version(named) == protocol.VERSION
+    is_for_10 = named_version(request) == protocol.VERSION
     if is_for_10 or protocol.VERSION_03 not in conf.current().protocol_versions:
         return card.to_json()
     return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)

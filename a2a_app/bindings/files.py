@@ -13,7 +13,7 @@ from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import CURRENT
 from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.threads import hand_thread_back
-from a2a_app.operations.files import TENANT, TOKEN, OpenedFile, get_file
+from a2a_app.operations.files import TENANT, TOKEN_PATTERN, OpenedFile, get_file
 
 # Names and media types come from clients, and are checked before they become headers.
 MAX_CHARACTERS = 255
@@ -24,7 +24,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
 class LinkConverter(StringConverter):
     """The last segment of a link, which is different from every slug of an agent."""
 
-    regex = TOKEN
+    regex = TOKEN_PATTERN
 
 
 register_converter(LinkConverter, "a2a_link")

@@ -84,7 +84,7 @@ class Responder(ABC):
             )
         assert operation.unary is not None  # an operation has one of the two
         result = await operation.unary(call, params)
-        body = call.links.in_json(result.to_json())
+        body = call.links.replace_in_json(result.to_json())
         return self._response(self.wrap(self.dialect.result(body)))
 
     def _refuse(self, error: protocol.A2AError) -> HttpResponse:

@@ -1,1 +1,1 @@
-"""Threads, shielded work, singletons of an event loop, outages, and callables of either kind."""
+"""Threads, shielded work, one object for each event loop, outages, and hooks of either kind."""

@@ -1,8 +1,8 @@
-"""The event loop: one object for each, and work that goes on when its caller is gone."""
+"""Event loops: one object for each, work that outlives its caller, and a timeout for many."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeAlias, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -10,18 +10,25 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Refusals: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 
-# The event loop itself keeps no task from being collected.
+# How often within a timeout it is checked whether answers came. Only if none did at all of these
+# checks has the service been silent: an event loop that was blocked has read no answers either, but
+# has checked only once.
+CHECKS = 5
+# The longest time that one caller waits while others are answered, in timeouts.
+LONGEST_WAIT = 12
+
+# An event loop refers to its tasks weakly. Without this set they could be garbage-collected.
 _unfinished: set["asyncio.Task[Any]"] = set()
 
 
 async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:
-    """Give the result of work that is brought to its end, also where whoever waits is cancelled.
+    """Wait for work and return its result; the work goes on if the caller is cancelled.
 
-    asyncio's own shield says nothing of what the work raises after that.
+    An error that the work raises after that is logged. `asyncio.shield` alone would lose it.
 
     Args:
-        work: What is to be done, all of it.
-        refusals: What only the one who has left would want to hear of; the rest is logged.
+        work: The work, which is done to its end in any case.
+        refusals: Errors that matter to the caller only, and are not logged.
     """
     task = asyncio.get_running_loop().create_task(work)
     _unfinished.add(task)
@@ -36,14 +43,14 @@ async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:
 def _report(ended: "asyncio.Task[Any]", refusals: Refusals) -> None:
     error = None if ended.cancelled() else ended.exception()
     if error is not None and not isinstance(error, refusals):
-        logger.error("What was begun for somebody who has left has failed.", exc_info=error)
+        logger.error("Work that went on after its caller was cancelled has failed.", exc_info=error)
 
 
 class PerLoop(Generic[T]):
     """One object for each event loop, made when the loop first asks for it."""
 
     def __init__(self, make: Callable[[], T]) -> None:
-        """Make objects with `make`, which is called on the event loop that asks."""
+        """Use `make` to make the objects. It is called on the event loop that asks for one."""
         self._make = make
         self._objects: dict[asyncio.AbstractEventLoop, T] = {}
 
@@ -57,10 +64,69 @@ class PerLoop(Generic[T]):
         return found
 
     def pop(self) -> T | None:
-        """Take the running event loop's object away and return it; None if there is none."""
+        """Remove the running event loop's object and return it; None if there is none."""
         return self._objects.pop(asyncio.get_running_loop(), None)
 
     def _forget_closed_loops(self) -> None:
-        # Weak references would keep them: most objects refer to their loop, by way of a task.
+        # Weak references to loops would not do: most objects refer to their loop, through a task.
         for loop in [each for each in list(self._objects) if each.is_closed()]:
             self._objects.pop(loop, None)
+
+
+class SharedTimeout:
+    """A timeout for a service that many callers ask at once: an answer to any of them extends it.
+
+    With a timeout for each caller alone, a service that is busy with the others would seem to be
+    away.
+    """
+
+    def __init__(self) -> None:
+        # Each wait under way, with the time at which it began.
+        self._waiting: dict[asyncio.Timeout, float] = {}
+        self._answers = 0
+        self._checked_answers = 0
+        self._silent_checks = 0
+        self._next_check: asyncio.TimerHandle | None = None
+
+    async def wait(self, answer: Awaitable[T], seconds: float) -> T:
+        """Wait for an answer and return it. An error that the service raises is an answer too.
+
+        Args:
+            answer: The answer to this caller.
+            seconds: How long the service may be silent to all callers.
+
+        Raises:
+            TimeoutError: It was silent for so long, or did not answer this caller for LONGEST_WAIT
+                times as long.
+        """
+        limit = asyncio.timeout(None)
+        self._waiting[limit] = asyncio.get_running_loop().time()
+        if self._next_check is None:
+            self._schedule_check(seconds)
+        try:
+            async with limit:
+                return await answer
+        finally:
+            del self._waiting[limit]
+            self._answers += not limit.expired()
+
+    def _schedule_check(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_check = loop.call_later(seconds / CHECKS, self._check, seconds)
+
+    def _check(self, seconds: float) -> None:
+        self._next_check = None
+        is_silent = bool(self._waiting) and self._answers == self._checked_answers
+        self._silent_checks = self._silent_checks + 1 if is_silent else 0
+        self._checked_answers = self._answers
+        self._end_waits(0 if self._silent_checks == CHECKS else LONGEST_WAIT * seconds)
+        self._silent_checks %= CHECKS
+        if self._waiting:
+            self._schedule_check(seconds)
+
+    def _end_waits(self, seconds: float) -> None:
+        """End the wait of each caller that has waited for so many seconds."""
+        now = asyncio.get_running_loop().time()
+        for limit, since in self._waiting.items():
+            if now - since >= seconds and not limit.expired():
+                limit.reschedule(now)

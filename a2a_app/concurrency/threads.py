@@ -1,4 +1,4 @@
-"""Threads: work that would hold up an event loop, done beside it."""
+"""Threads for work that would block an event loop."""
 
 import asyncio
 import threading
@@ -15,59 +15,60 @@ Outcome: TypeAlias = tuple[T | None, BaseException | None]
 
 
 class Job(Generic[T]):
-    """A piece of work for any thread, whose outcome is waited for on the event loop it came from.
+    """Work for a thread, and a way to wait for its outcome on the event loop that it came from.
 
-    Whoever waits may be cancelled; the work goes on to its end.
+    A coroutine that waits may be cancelled. The work goes on to its end.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
-        """Describe work; must be called on the event loop."""
+        """Make a job of work. Call it on the event loop that will wait."""
         self._work = work
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Outcome[T]] = self._loop.create_future()
 
     def do(self) -> Outcome[T]:
-        """Do the work in this thread; gives its result, or what it raised."""
+        """Do the work in this thread; return its result and None, or None and what it raised."""
         try:
             return self._work(), None
-        except BaseException as raised:  # goes to whoever waits, where it is dealt with
+        except BaseException as raised:  # raised again in the coroutine that waits
             return None, raised
 
-    def tell(self, outcome: Outcome[T]) -> None:
-        """Let whoever waits have the outcome, from any thread."""
-        # A loop that is closed has nobody left who waits.
+    def report(self, outcome: Outcome[T]) -> None:
+        """Hand the outcome to the coroutine that waits, from any thread."""
+        # On a closed loop no coroutine waits any more.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, outcome)
+            self._loop.call_soon_threadsafe(self._set_outcome, outcome)
 
     async def outcome(self) -> T:
-        """Wait until the work is done; gives its result, or raises what it raised."""
+        """Wait until the work is done; return its result, or raise what it raised."""
         result, error = await self._outcome
         if error is None:
-            return result  # type: ignore[return-value]  # work gave it, so it is a T
+            return result  # type: ignore[return-value]  # the work returned it, so it is a T
         try:
-            # Here and not by the future: that takes no StopIteration, and whoever waits would hang.
+            # Not by the future, which accepts no StopIteration: this coroutine would wait for ever.
             raise error
         finally:
-            del error  # its traceback knows this frame
+            del error  # its traceback refers to this frame, which refers to it
 
-    def _settle(self, outcome: Outcome[T]) -> None:
+    def _set_outcome(self, outcome: Outcome[T]) -> None:
         if not self._outcome.done():
             self._outcome.set_result(outcome)
 
 
 class Pool:
-    """A few threads that stay, started as they are needed; the one used last has the next work.
+    """A few threads, started as they are needed. The one that was used last gets the next work.
 
-    Who asks for one thing after the other has the same thread each time: it is awake still, and
-    what it needs is in the processor's caches. What comes while all are busy waits its turn.
+    So work that comes one piece after the other is done by one thread each time. That thread is
+    still awake, and its data is in the processor's caches. Work that comes while all threads are
+    busy is done later, in order.
     """
 
     def __init__(self, size: int, *, name: str, at_end: Callable[[], None]) -> None:
-        """Make a pool without any threads yet.
+        """Make a pool that has no threads yet.
 
         Args:
-            size: How many threads at the most.
-            name: What the threads are called.
+            size: The greatest number of threads.
+            name: The name of the threads, to which each adds its number.
             at_end: Called in each thread as it ends.
         """
         self._size, self._name, self._at_end = size, name, at_end
@@ -78,13 +79,13 @@ class Pool:
         self._closed = False
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do work in one of the threads and give its result, or raise what it raises."""
+        """Do work in one of the threads; return its result, or raise what it raises."""
         job = Job(work)
-        self._give(job)  # type: ignore[arg-type]  # nobody here looks at the result
+        self._submit(job)  # type: ignore[arg-type]  # the pool does not look at the result
         return await job.outcome()
 
     def close(self) -> None:
-        """End the threads once all they were given is done, and wait for that."""
+        """End the threads once all work is done, and wait for that."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []
@@ -93,41 +94,41 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
-    def _give(self, job: Job[object]) -> None:
+    def _submit(self, job: Job[object]) -> None:
         with self._lock:
             if self._closed:
                 raise RuntimeError("The threads have ended.")
             if self._free:
                 inbox = self._free.pop()
             elif len(self._threads) < self._size:
-                inbox = self._start()
+                inbox = self._start_thread()
             else:
                 self._waiting.append(job)
                 return
         inbox.put(job)
 
-    def _start(self) -> "SimpleQueue[Job[object] | None]":
+    def _start_thread(self) -> "SimpleQueue[Job[object] | None]":
         inbox: SimpleQueue[Job[object] | None] = SimpleQueue()
         name = f"{self._name}_{len(self._threads)}"
-        # A daemon: one that waits for work must not keep its process from ending.
-        thread = threading.Thread(target=self._serve, args=(inbox,), name=name, daemon=True)
+        # A daemon, since a thread that waits for work must not keep its process from ending.
+        thread = threading.Thread(target=self._do_jobs, args=(inbox,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
         return inbox
 
-    def _serve(self, inbox: "SimpleQueue[Job[object] | None]") -> None:
+    def _do_jobs(self, inbox: "SimpleQueue[Job[object] | None]") -> None:
         job = inbox.get()
         while job is not None:
             outcome = job.do()
-            # First: who has been told, and asks for more, finds this thread free.
-            following = self._following(inbox)
-            job.tell(outcome)
-            del job, outcome  # they need not be kept until there is another
-            job = following or inbox.get()
+            # Before the report: a caller that then has more work finds this thread free.
+            next_job = self._next_job(inbox)
+            job.report(outcome)
+            del job, outcome  # else they would stay in memory until there is another job
+            job = next_job or inbox.get()
         self._at_end()
 
-    def _following(self, inbox: "SimpleQueue[Job[object] | None]") -> Job[object] | None:
-        """Give what waits to be done; where nothing does, the inbox gets what comes."""
+    def _next_job(self, inbox: "SimpleQueue[Job[object] | None]") -> Job[object] | None:
+        """Return a job that waits. If there is none, the next one will come into the inbox."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -139,13 +140,13 @@ class Pool:
 
 
 async def run_in_own_thread(work: Callable[[], T]) -> T:
-    """Do work in a thread of its own and give its result.
+    """Do work in a new thread and return its result.
 
-    The thread is a daemon: an agent that never returns does not keep its process from ending.
-    Whoever waits may be cancelled; the thread cannot be.
+    The thread is a daemon, so that an agent that never returns does not keep its process from
+    ending. The caller may be cancelled; the thread cannot be.
     """
     job = Job(lambda: _with_own_connections(work))
-    threading.Thread(target=lambda: job.tell(job.do()), name="a2a-agent", daemon=True).start()
+    threading.Thread(target=lambda: job.report(job.do()), name="a2a-agent", daemon=True).start()
     return await job.outcome()
 
 
@@ -153,5 +154,5 @@ def _with_own_connections(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
-        # The connections that the agent's own queries opened belong to this thread alone.
+        # Connections that the agent's own queries opened belong to this thread alone.
         connections.close_all()

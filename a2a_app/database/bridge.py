@@ -93,7 +93,8 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     except AWAY as error:
         outage.begin(error)
         raise
-    outage.end()
+    if outage.is_on:
+        outage.end()
     return result
 
 

@@ -1,16 +1,18 @@
-"""Values: times on the database's clock and on ours, and texts that every database stores.
+"""Values: times on the database's clock and on ours, texts that every database stores, and keys.
 
 A lease is measured on the database's clock. What clients see is on the clock of the process.
 """
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from uuid import UUID
 
 from django.db.models import ExpressionWrapper
 from django.db.models.expressions import Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 
 @lru_cache(maxsize=64)
@@ -40,3 +42,8 @@ def escape_unstorable(text: str) -> str:
     bytes that are not text.
     """
     return text.encode(errors="backslashreplace").decode().replace("\x00", r"\x00")
+
+
+def new_key() -> UUID:
+    """Return a UUID (version 7). Later ones are greater, so that an index grows only at its end."""
+    return uuid7()

@@ -1,7 +1,8 @@
-"""Links: how what is stored names a file, and how the file's owner gets at it for a while.
+"""References and links: the URLs of files in what is stored, and in what clients get.
 
-What is stored has a reference, as the URL of a part: `a2a-file:` and the file's id. A link has the
-host that a client reaches, and an end. So it is made as an answer goes out, and the log has none.
+In what is stored, the URL of a part is a reference: `a2a-file:` and the file's id. Clients get a
+link instead, by which the file's owner can download it for a while. A link depends on the host that
+a client reaches, and it expires. So links are made as an answer goes out, and the log has none.
 """
 
 import re
@@ -19,34 +20,37 @@ from a2a_app import conf
 from a2a_app.models.owners import tenant_of
 
 SCHEME = "a2a-file:"
-TOKEN = r"[0-9a-f]{32}:[0-9A-Za-z]+:[0-9A-Za-z_-]{43}"  # noqa: S105  # what one looks like
+TOKEN_PATTERN = r"[0-9a-f]{32}:[0-9A-Za-z]+:[0-9A-Za-z_-]{43}"  # noqa: S105  # a pattern
 
 TENANT = "tenant"
-"""What names, in a link's query, the key of the tenant that its owner is within."""
+"""The parameter in a link's query that has the key of its owner's tenant."""
 
-# As it stands in JSON of ours. Within a string its quotes would have backslashes before them.
-_MARK = f'"url":"{SCHEME}'
-_LINK = re.compile(rf"https?://[^?#]*/({TOKEN})(\?{TENANT}=[^&#]*)?")
-# Members under which there may be parts. Data and metadata are their authors', and left alone.
-_HOLDERS = (
+# The beginning of a reference in JSON of ours. It cannot be part of a string, in which its quotes
+# would have backslashes before them.
+_REFERENCE = f'"url":"{SCHEME}'
+_LINK = re.compile(rf"https?://[^?#]*/({TOKEN_PATTERN})(\?{TENANT}=[^&#]*)?")
+# The members that may contain parts. Data and metadata are their authors' own and left as they are.
+_CONTAINERS = (
     "task", "tasks", "status", "history", "message", "artifact", "artifacts", "statusUpdate",
     "artifactUpdate",
 )  # fmt: skip  # names only
 
 
 class ExpiredError(Exception):
-    """A link was good once."""
+    """A link was valid, but has expired."""
 
 
 def reference(file_id: UUID) -> str:
-    """Give the URL by which what is stored names a file."""
+    """Return the URL that stands for a file in what is stored."""
     return f"{SCHEME}{file_id}"
 
 
-def file_named_by(url: str, owner: str) -> str | None:
-    """Give the id in a reference, or in a link that was made for this owner, however old.
+def file_id_in_url(url: str, owner: str) -> str | None:
+    """Return the id in a reference, or in a link that was made for this owner, however old.
 
-    None: it is another URL. Of a reference it may be anything: nobody has checked it.
+    Returns:
+        The id. That of a reference may be any text, since it was not checked. None: the URL is
+        neither a reference nor such a link.
     """
     if url.startswith(SCHEME):
         return url.removeprefix(SCHEME)
@@ -59,10 +63,12 @@ def file_named_by(url: str, owner: str) -> str | None:
         return None
 
 
-def file_of_token(token: str, owner: str) -> str:
-    """Give the id of the file that a link's token leads its owner to.
+def file_id_in_token(token: str, owner: str) -> str:
+    """Return the id of the file to which a link's token leads its owner.
 
-    Raises ExpiredError; and LookupError for a token that is not this owner's, or nobody's.
+    Raises:
+        ExpiredError: The link was made longer than LINK_SECONDS ago.
+        LookupError: The token is not one for this owner.
     """
     age = timedelta(seconds=conf.current().link_seconds)
     try:
@@ -74,36 +80,36 @@ def file_of_token(token: str, owner: str) -> str:
 
 
 class Links:
-    """Puts links into what goes out to one owner."""
+    """Replaces references by links in what goes out to one owner."""
 
     def __init__(self, owner: str, base_url: Callable[[], str]) -> None:
-        """Make links for an owner, below a base URL that is asked for where there is a file."""
+        """Make links for an owner. The base URL is asked for only if there is a file."""
         self._owner = owner
         self._base_url = base_url
 
     @staticmethod
-    def are_in(body: str) -> bool:
-        """Tell whether a result, or an event, may have a reference: JSON of 1.0."""
-        return _MARK in body
+    def has_references(body: str) -> bool:
+        """Tell whether a result or an event, in JSON of 1.0, may have references."""
+        return _REFERENCE in body
 
-    def in_json(self, body: str) -> str:
-        """Give a result, or an event, with links in place of references: JSON of 1.0."""
-        if not self.are_in(body):
+    def replace_in_json(self, body: str) -> str:
+        """Return a result or an event, in JSON of 1.0, with links in place of references."""
+        if not self.has_references(body):
             return body
-        return to_json(self.in_values(from_json(body))).decode()
+        return to_json(self.replace_in_values(from_json(body))).decode()
 
-    def in_values(self, value: Any) -> Any:
-        """Put links into JSON values of 1.0, in place."""
+    def replace_in_values(self, value: Any) -> Any:
+        """Replace references in JSON values of 1.0 in place, and return the values."""
         if isinstance(value, list):
             for each in value:
-                self.in_values(each)
+                self.replace_in_values(each)
         else:
             for part in value.get("parts", ()):
                 if part.get("url", "").startswith(SCHEME):
                     part["url"] = self._link(part["url"])
-            for name in _HOLDERS:
+            for name in _CONTAINERS:
                 if name in value:
-                    self.in_values(value[name])
+                    self.replace_in_values(value[name])
         return value
 
     def _link(self, url: str) -> str:
@@ -114,5 +120,5 @@ class Links:
 
 
 def _signer(owner: str) -> signing.TimestampSigner:
-    # The owner is in what is signed with, and not in the link: nobody reads there whose it is.
+    # The owner is part of the salt and not of the link, which so tells nobody whose file it is.
     return signing.TimestampSigner(salt=f"a2a_app.files:{owner}")

@@ -1,4 +1,4 @@
-"""Files: the rows of what is in the storage, from before its bytes are there to after they went."""
+"""Files: the rows of the bytes in a storage. A row is stored before its bytes and outlives them."""
 
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -16,40 +16,40 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from a2a_app import conf, database, models
+from a2a_app.database.values import new_key
 from a2a_app.files import links, storage
-from a2a_app.models.keys import new_key
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 64 * 1024
-# From then on nothing will come that takes the file: what was to do so has died.
-GIVEN_UP = timedelta(hours=1)
-# Whoever stores files takes away so many of those given up: they do not gather.
-PRUNED = 2
+# The age at which a file that is not attached is deleted. By then no process will attach it.
+ABANDONED_AFTER = timedelta(hours=1)
+# Each time files are stored, so many abandoned ones are deleted: they do not gather.
+PRUNE_LIMIT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that was opened, to be read once."""
+    """A file that is open, to be read once."""
 
     filename: str
     media_type: str
     size: int
     content: Any
-    """The storage's file."""
+    """The open file of the storage."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Read it, a chunk at a time."""
-        while piece := await storage.in_thread(self.content.read, CHUNK_BYTES):
+        """Read the file in chunks."""
+        while piece := await storage.run_in_thread(self.content.read, CHUNK_BYTES):
             yield piece
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file of the storage."""
         self.content.close()
 
 
 def new_file(*, filename: str, media_type: str, size: int) -> models.File:
-    """Make the row of bytes that are to be stored, and choose where."""
+    """Make the row of bytes that are to be stored, and choose their storage and name."""
     key = new_key()
     return models.File(
         pk=key,
@@ -62,78 +62,80 @@ def new_file(*, filename: str, media_type: str, size: int) -> models.File:
 
 
 def insert_files(rows: Sequence[models.File]) -> list[UUID]:
-    """Store rows before their bytes; to do so again, after an answer that was lost, is no harm.
+    """Store rows before their bytes, and return the ids of some abandoned files.
 
-    Gives some old rows that were never taken.
+    It may be called again with the same rows, where the answer of the database was lost.
     """
     models.File.objects.bulk_create(rows, ignore_conflicts=True)
-    old = models.File.objects.filter(context=None, created_at__lt=timezone.now() - GIVEN_UP)
-    return list(old.order_by("created_at").values_list("pk", flat=True)[:PRUNED])
+    old = models.File.objects.filter(context=None, created_at__lt=timezone.now() - ABANDONED_AFTER)
+    return list(old.order_by("created_at").values_list("pk", flat=True)[:PRUNE_LIMIT])
 
 
 def save_bytes(row: models.File, raw: bytes) -> bool:
-    """Put bytes into the storage; tells whether that gave them another name than the row has.
+    """Save bytes in the storage; return whether it gave them another name than the row has.
 
-    On a storage's thread.
+    Call it in a thread for storages.
     """
     wanted = row.name
-    row.name = storage.storage_of(row.storage).save(wanted, ContentFile(raw))
+    row.name = storage.get_storage(row.storage).save(wanted, ContentFile(raw))
     return row.name != wanted
 
 
 def rename_file(row: models.File) -> None:
-    """Store the name that a storage has chosen."""
+    """Store the name that the storage has chosen."""
     models.File.objects.filter(pk=row.pk).update(name=row.name)
 
 
 def attach_files(keys: Collection[UUID], *, context: UUID, task: UUID | None = None) -> None:
-    """Give files their place, in the transaction that stores what they are a part of."""
-    taken = models.File.objects.filter(pk__in=keys, context=None)
-    if taken.update(context=context, task=task) != len(keys):
-        raise RuntimeError("Files were given up before what they are a part of was stored.")
+    """Attach files to a context and task, in the transaction that stores what they are part of."""
+    unattached = models.File.objects.filter(pk__in=keys, context=None)
+    if unattached.update(context=context, task=task) != len(keys):
+        raise RuntimeError(
+            "Files were deleted as abandoned before their message or artifact was stored."
+        )
 
 
-async def delete_unattached_later(keys: Collection[UUID]) -> None:
-    """Delete files that nothing has taken; what cannot be deleted now, a later `begin` finds."""
+async def try_to_delete_unattached(keys: Collection[UUID]) -> None:
+    """Delete files that are not attached. After a failure, which is logged, it is tried later."""
     try:
-        await storage.in_thread(delete_unattached, keys)
-    except Exception:  # a storage may raise anything, and why it is given up is what counts
-        logger.warning("Files that were given up are not deleted yet.", exc_info=True)
+        await storage.run_in_thread(delete_unattached, keys)
+    except Exception:  # a storage may raise anything; the error that made us delete matters more
+        logger.warning("Abandoned files are not deleted yet.", exc_info=True)
 
 
 def delete_unattached(keys: Collection[UUID]) -> None:
-    """Delete files that nothing has taken, and leave the others. On a storage's thread."""
+    """Delete those of the files that are not attached. Call it in a thread for storages."""
     for key in keys:
         with database.atomic():
-            # It changes nothing and holds the row: nobody takes the file any more.
+            # It changes nothing but locks the row, so that the file cannot be attached any more.
             if models.File.objects.filter(pk=key, context=None).update(size=F("size")):
                 models.File.objects.get(pk=key).delete()
 
 
 def find_files(owner: str, keys: Collection[str]) -> dict[str, models.File]:
-    """Find an owner's files by their ids, of which some may be nonsense."""
-    wanted = [key for text in keys if (key := _key(text))]
-    if not wanted:
+    """Find an owner's files by their ids; those that are no UUIDs are ignored."""
+    uuids = [uuid for key in keys if (uuid := _uuid_or_none(key))]
+    if not uuids:
         return {}
-    found = models.File.objects.filter(pk__in=wanted, context__owner=owner)
-    return {str(row.pk): row for row in found}
+    rows = models.File.objects.filter(pk__in=uuids, context__owner=owner)
+    return {str(row.pk): row for row in rows}
 
 
 async def open_file(owner: str, key: str) -> OpenedFile:
-    """Open a file of an owner's; raises LookupError where there is none of that id."""
-    return await storage.in_thread(open_row, await database.run(_find, owner, key))
+    """Open a file of an owner; raises LookupError if the owner has none with that id."""
+    return await storage.run_in_thread(open_row, await database.run(_find, owner, key))
 
 
 async def read_file(owner: str, url: str) -> bytes:
-    """Read a whole file that a part's URL names; raises LookupError where it is none of theirs."""
-    key = links.file_named_by(url, owner) or ""
-    return await storage.in_thread(_read_row, await database.run(_find, owner, key))
+    """Read a whole file by the URL of a part; raises LookupError if the owner has no such file."""
+    key = links.file_id_in_url(url, owner) or ""
+    return await storage.run_in_thread(_read_row, await database.run(_find, owner, key))
 
 
 def open_row(row: models.File) -> OpenedFile:
-    """Open the file of a row; raises LookupError where the storage has lost it."""
+    """Open the file of a row; raises LookupError if the storage has lost it."""
     try:
-        content = storage.storage_of(row.storage).open(row.name, "rb")
+        content = storage.get_storage(row.storage).open(row.name, "rb")
     except FileNotFoundError:
         logger.error("The storage %r has no file %r any more.", row.storage, row.name)
         raise LookupError(str(row.pk)) from None
@@ -153,7 +155,7 @@ def _read_row(row: models.File) -> bytes:
         return content
 
 
-def _key(text: str) -> UUID | None:
+def _uuid_or_none(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
@@ -162,12 +164,12 @@ def _key(text: str) -> UUID | None:
 
 @receiver(post_delete, sender=models.File)
 def _delete_with_row(instance: models.File, using: str, **_: object) -> None:
-    """Delete the bytes with the last row that has them, once that is committed."""
+    """Delete the bytes with the last row that has them, once its deletion is committed."""
 
     def delete_file() -> None:
         others = models.File.objects.using(using).filter(name=instance.name)
         if not others.filter(storage=instance.storage).exists():
-            storage.storage_of(instance.storage).delete(instance.name)
+            storage.get_storage(instance.storage).delete(instance.name)
 
-    # Robust: where the storage is away the rest of what was to be done is done all the same.
+    # Robust: if the storage fails, the other callbacks of the commit are called all the same.
     transaction.on_commit(delete_file, using=using, robust=True)

@@ -1,4 +1,4 @@
-"""The storage: where the bytes of files are, by Django's STORAGES."""
+"""The storage of files, which Django's STORAGES configures."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,10 +15,14 @@ T = TypeVar("T")
 FOLDER = "a2a_files"
 
 
-def storage_of(alias: str) -> Storage:
-    """Give a storage of the project's; empty: the folder that no URL leads to.
+def get_storage(alias: str) -> Storage:
+    """Return a storage of the project.
 
-    Raises InvalidStorageError, an ImproperlyConfigured, where there is none of that alias.
+    Args:
+        alias: Its alias in STORAGES. Empty: a folder to which no URL leads.
+
+    Raises:
+        InvalidStorageError: STORAGES has no such alias. It is an ImproperlyConfigured.
     """
     if alias:
         return storages[alias]
@@ -29,17 +33,17 @@ def storage_of(alias: str) -> Storage:
     )
 
 
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do work on a storage, and give its result.
+async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do work on a storage in a thread, and return its result.
 
-    Not on a thread of the database's: a storage may be far away, and slow.
+    The threads for the database are not used, since a storage may be far away and slow.
     """
 
-    def whole() -> T:
+    def work_and_close() -> T:
         try:
             return work(*args, **kwargs)
         finally:
-            # A storage may be a table too, and the thread is anybody's.
+            # A storage may itself use the database, and this thread is shared with other code.
             connections.close_all()
 
-    return await asyncio.to_thread(whole)
+    return await asyncio.to_thread(work_and_close)

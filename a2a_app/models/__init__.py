@@ -1,4 +1,4 @@
-"""The tables: what a task is made of, in the spec's words."""
+"""The tables, in the words of the specification, and who owns a row."""
 
 from a2a_app.models.api_key import ApiKey
 from a2a_app.models.artifact import Artifact

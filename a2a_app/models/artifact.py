@@ -1,16 +1,16 @@
-"""Artifact: what a task produced."""
+"""Artifact: something that a task produced."""
 
 from django.db import models
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.models.task import Task
 
 
 class Artifact(models.Model):
     """An artifact of a task (section 4.1.7).
 
-    While it is open its chunks are in the log only; the parts come here once, when its last chunk
-    or the end of the task closes it, so that a chunk costs the same however many came before.
+    While it is open, its chunks are in the log only. Its parts are stored here once, when its last
+    chunk or the end of the task closes it. So a chunk costs the same however many came before.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)

@@ -2,14 +2,14 @@
 
 from django.db import models
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 
 
 class Context(models.Model):
     """One conversation of one owner with one agent, named by a contextId (section 3.4.1)."""
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    context_id = models.CharField(max_length=255, help_text="The contextId, as clients say it.")
+    context_id = models.CharField(max_length=255, help_text="The contextId that clients use.")
     agent = models.CharField(max_length=100)
     owner = models.CharField(max_length=255, blank=True)
     state = models.JSONField(default=dict, blank=True, help_text="What the agent remembers.")

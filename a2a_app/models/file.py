@@ -1,18 +1,18 @@
-"""File: bytes too large for a row."""
+"""File: bytes that are too large for a row."""
 
 from django.db import models
 
+from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
-from a2a_app.models.keys import new_key
 from a2a_app.models.task import Task
 
 
 class File(models.Model):
-    """The bytes of a part (section 4.1.6), which are in a storage; the part names this row.
+    """The bytes of a part (section 4.1.6). They are in a storage, and the part names this row.
 
-    The row is there before the bytes, without a context, and gets one with the message or the
-    artifact whose part it is: so none of the storage's files is without a row. Where a part is
-    passed on to another task, several rows have the same bytes; with the last one they go.
+    The row is stored before the bytes, so that every file in the storage has a row. It gets its
+    context when the message or the artifact with the part is stored. Where a part is passed on to
+    another task, several rows have the same bytes, which are deleted with the last of the rows.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
@@ -23,13 +23,15 @@ class File(models.Model):
         blank=True,
         related_name="files",
         db_index=False,
-        help_text="Whose it is; empty: it is being stored.",
+        help_text="The conversation it belongs to. Empty: it is being stored.",
     )
     task = models.ForeignKey(
         Task, on_delete=models.CASCADE, null=True, blank=True, related_name="files"
     )
     storage = models.CharField(
-        max_length=100, blank=True, help_text="Its alias in STORAGES; empty: the default folder."
+        max_length=100,
+        blank=True,
+        help_text="Its alias in STORAGES. Empty: the default folder.",
     )
     name = models.CharField(max_length=255, db_index=True, help_text="Its name in the storage.")
     filename = models.TextField(blank=True, help_text="As the part says.")

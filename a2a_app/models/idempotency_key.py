@@ -1,27 +1,32 @@
-"""IdempotencyKey: what a client names a sending by, so that it is done once."""
+"""IdempotencyKey: the name by which a message is known when it is sent again."""
 
 from django.db import models
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.models.message import Message
 from a2a_app.models.task import Task
 
 
 class IdempotencyKey(models.Model):
-    """One sending of one owner to one agent, and what became of it: a turn or an answer.
+    """A message of one owner to one agent, and its outcome: a turn of a task, or an answer.
 
-    Stored in the transaction that stores what it led to, so that of two at once one is refused.
+    It is stored in the same transaction as that outcome. So of two messages with one key that come
+    at the same time, one is refused.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
     agent = models.CharField(max_length=100)
     owner = models.CharField(max_length=255, blank=True)
-    key = models.CharField(max_length=300, help_text="Where it is from, and the client's own.")
-    digest = models.CharField(max_length=64, help_text="Of what was sent.")
+    key = models.CharField(
+        max_length=300, help_text="Where it comes from, a header or the messageId, and its value."
+    )
+    digest = models.CharField(max_length=64, help_text="Of the message's content.")
     task = models.ForeignKey(
         Task, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
     )
-    turn = models.PositiveIntegerField(default=0, help_text="The task's turn that it began.")
+    turn = models.PositiveIntegerField(
+        default=0, help_text="The task's turn that the message began."
+    )
     message = models.ForeignKey(
         Message,
         on_delete=models.CASCADE,
@@ -31,7 +36,9 @@ class IdempotencyKey(models.Model):
         help_text="The agent's answer, where there is no task.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(db_index=True, help_text="From then on it may be new again.")
+    expires_at = models.DateTimeField(
+        db_index=True, help_text="From then on the key may be used for another message."
+    )
 
     class Meta:
         constraints = [

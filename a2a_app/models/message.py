@@ -1,17 +1,17 @@
-"""Message: one thing said, by the client or by the agent."""
+"""Message: something said by the client or the agent."""
 
 from django.db import models
 
+from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
-from a2a_app.models.keys import new_key
 from a2a_app.models.task import Task
 from a2a_app.protocol import Role
 
 
 class Message(models.Model):
-    """A message (section 4.1.4), in a task or, where an agent answers without one, in a context.
+    """A message (section 4.1.4), in a task, or in a context where an agent answers without a task.
 
-    The task's status message is a row here too; it counts as history once a newer status came.
+    The message of a task's status is a row here too. It is history once a newer status has come.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
@@ -19,8 +19,10 @@ class Message(models.Model):
     task = models.ForeignKey(
         Task, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
     )
-    seq = models.PositiveBigIntegerField(default=0, help_text="The task's event it came with.")
-    message_id = models.CharField(max_length=255, help_text="Its sender's id; may repeat.")
+    seq = models.PositiveBigIntegerField(default=0, help_text="The task's event that it came with.")
+    message_id = models.CharField(
+        max_length=255, help_text="The id that its sender gave it; it may repeat."
+    )
     role = models.CharField(max_length=16, choices=[(r.value, r.name) for r in Role])
     parts = models.JSONField()
     metadata = models.JSONField(default=dict, blank=True)

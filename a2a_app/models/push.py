@@ -1,38 +1,48 @@
-"""PushNotificationConfig: where a task's events are sent, and how far that has come."""
+"""PushNotificationConfig: where a task's events are sent, and how many have been."""
 
 from django.db import models
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.models.task import Task
 
 
 class PushNotificationConfig(models.Model):
-    """A webhook of a task's (section 4.3.1), and its place in the task's log.
+    """A webhook of a task (section 4.3.1), and its place in the task's log.
 
-    What is still to be sent is what the log has after `delivered`, so an event costs no row of its
-    own here: only `announced` and `due_at` move, in the transaction that stores the event.
+    The events that are still to be sent are those after `delivered` in the log, so an event needs
+    no row here. Only `announced` and `due_at` change, in the transaction that stores the event.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="push_configs")
-    config_id = models.CharField(max_length=255, help_text="The client's id for it, or ours.")
+    config_id = models.CharField(
+        max_length=255, help_text="The id that the client or this server gave it."
+    )
     url = models.TextField()
     host = models.CharField(max_length=255, help_text="The URL's host.")
     scheme = models.CharField(
         max_length=255, blank=True, help_text="How to authenticate to the webhook."
     )
     secrets = models.TextField(blank=True, help_text="Token and credentials, encrypted.")
-    payload = models.CharField(max_length=32, blank=True, help_text="What is sent; empty: events.")
+    payload = models.CharField(
+        max_length=32, blank=True, help_text="The kind of payload. Empty: events."
+    )
     base_url = models.TextField(
-        blank=True, help_text="Where links lead: the scheme and host that its client reached."
+        blank=True,
+        help_text="For links to files: the scheme and host by which its client reached us.",
     )
     delivered = models.PositiveBigIntegerField(help_text="The newest event that was delivered.")
     announced = models.PositiveBigIntegerField(help_text="The newest event to deliver.")
     due_at = models.DateTimeField(
-        null=True, blank=True, db_index=True, help_text="From then on a process may deliver."
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text="From then on a process may send what is due. Empty: nothing is.",
     )
-    worker = models.CharField(max_length=100, blank=True, help_text="Who is delivering.")
-    failures = models.PositiveIntegerField(default=0, help_text="Attempts failed in a row.")
+    worker = models.CharField(max_length=100, blank=True, help_text="The worker that is sending.")
+    failures = models.PositiveIntegerField(
+        default=0, help_text="How many attempts in a row have failed."
+    )
     failing_since = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True, help_text="Why the last attempt failed.")
     dead_at = models.DateTimeField(

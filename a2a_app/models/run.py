@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.models.message import Message
 from a2a_app.models.task import Task
 
@@ -12,18 +12,18 @@ class Outcome(models.TextChoices):
 
     COMPLETED = "completed", "completed the task"
     FAILED = "failed", "failed the task"
-    CANCELED = "canceled", "canceled with the task"
+    CANCELED = "canceled", "was canceled with the task"
     REJECTED = "rejected", "rejected the task"
-    YIELDED = "yielded", "left the word to the client"
-    LOST = "lost", "its process gave no sign of life"
-    DROPPED = "dropped", "the task ended before it began"
+    YIELDED = "yielded", "ended the turn, not the task"
+    LOST = "lost", "lost its lease"
+    DROPPED = "dropped", "was not begun before the task ended"
 
 
 class Run(models.Model):
-    """One attempt to answer one message: who works on it, until when, and how it ended.
+    """One attempt to answer one message: the worker, its lease, and how the attempt ended.
 
-    A run nobody has claimed has no worker; one that is over has no lease. `Task.run` names the one
-    run that may write to the task.
+    A run that no worker has claimed has no worker, and one that is over has no lease. `Task.run`
+    names the one run that may write to the task.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
@@ -33,13 +33,18 @@ class Run(models.Model):
     attempt = models.PositiveIntegerField(default=1)
     metadata = models.JSONField(default=dict, blank=True, help_text="The request's metadata.")
     accepted_output_modes = models.JSONField(default=list, blank=True)
-    extensions = models.JSONField(default=list, blank=True, help_text="Those the client activated.")
+    extensions = models.JSONField(
+        default=list, blank=True, help_text="The extensions that the client activated."
+    )
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(
-        null=True, blank=True, db_index=True, help_text="From then on another process may take it."
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text="From then on another process may take over.",
     )
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
-    error = models.TextField(blank=True, help_text="The traceback, where the agent raised.")
+    error = models.TextField(blank=True, help_text="The traceback, if the agent raised.")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -3,18 +3,18 @@
 from django.conf import settings
 from django.db import models
 
+from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
-from a2a_app.models.keys import new_key
 from a2a_app.protocol import TaskState
 
 
 class Task(models.Model):
-    """A task as it now stands (section 4.1.1); only `store.append` changes one."""
+    """The present state of a task (section 4.1.1), which only `store.writes.append` changes."""
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
     context = models.ForeignKey(Context, on_delete=models.CASCADE, related_name="tasks")
     agent = models.CharField(max_length=100)
-    owner = models.CharField(max_length=255, blank=True, help_text="Who may see it.")
+    owner = models.CharField(max_length=255, blank=True, help_text="The caller that may see it.")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -33,7 +33,7 @@ class Task(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The one run that may write now.",
+        help_text="The one run that may write to it now.",
     )
     pushed = models.BooleanField(default=False, help_text="Whether webhooks may wait for events.")
     created_at = models.DateTimeField(auto_now_add=True)

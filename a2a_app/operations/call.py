@@ -6,7 +6,7 @@ from typing import Any
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.agents.cards import ServedAt, declared_extensions
+from a2a_app.agents.cards import ServedAt
 from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
@@ -83,7 +83,7 @@ def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:
     Raises:
         ExtensionSupportRequiredError: The client did not name one that the agent requires.
     """
-    declared = declared_extensions(agent)
+    declared = agent.declared_extensions
     for extension in declared:
         if extension.required and extension.uri not in asked_for:
             raise protocol.ExtensionSupportRequiredError(

@@ -1,7 +1,7 @@
 """Files: the bytes of parts that are too large to be sent in them (section 4.1.6)."""
 
 from a2a_app import protocol
-from a2a_app.files.links import TENANT, TOKEN, ExpiredError, file_of_token
+from a2a_app.files.links import TENANT, TOKEN_PATTERN, ExpiredError, file_id_in_token
 from a2a_app.files.rows import OpenedFile, open_file
 from a2a_app.models.owners import owner_in
 from a2a_app.operations.call import Caller
@@ -10,7 +10,7 @@ from a2a_app.store.refusals import UnknownFileError
 
 __all__ = [
     "TENANT",
-    "TOKEN",
+    "TOKEN_PATTERN",
     "LinkExpiredError",
     "LinkNotFoundError",
     "OpenedFile",
@@ -46,7 +46,7 @@ async def get_file(caller: Caller, token: str, tenant: str = "") -> OpenedFile:
     """
     try:
         owner = owner_in(tenant, caller.owner)
-        return await open_file(owner, file_of_token(token, owner))
+        return await open_file(owner, file_id_in_token(token, owner))
     except ExpiredError:
         raise LinkExpiredError from None
     except (LookupError, ValueError):

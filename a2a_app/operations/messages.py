@@ -5,8 +5,8 @@ from itertools import chain
 from a2a_app import database, protocol, runners
 from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
+from a2a_app.database.values import new_key
 from a2a_app.feed import Follower, Until
-from a2a_app.models.keys import new_key
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
@@ -137,7 +137,7 @@ async def _accept_and_wait(
 def _follower(head: TaskHead) -> Follower:
     """Return a follower of a task that a message is about to be stored for."""
     # If the task is not idle, another turn comes first, and that one may run on another process.
-    return Follower(head.task_id, at_hand=runners.current().runs_here and head.is_idle)
+    return Follower(head.task_id, runs_here=runners.current().runs_here and head.is_idle)
 
 
 def _checked(call: Call, params: SendMessageRequest) -> Message:

@@ -98,6 +98,6 @@ async def with_file_links(stream: Stream, links: Links) -> Stream:
     async with aclosing(stream):
         async for items in stream:
             # Few items have references, and the others are passed on as they are.
-            if any(links.are_in(item.body) for item in items):
-                items = [StreamItem(item.seq, links.in_json(item.body)) for item in items]
+            if any(links.has_references(item.body) for item in items):
+                items = [StreamItem(item.seq, links.replace_in_json(item.body)) for item in items]
             yield items

@@ -1,4 +1,4 @@
-"""Layer 1, the data model (section 4): every object of A2A 1.0, and its errors."""
+"""The data model of A2A 1.0 (section 4): every object, and the errors."""
 
 from a2a_app.protocol.base import (
     Model,
@@ -92,11 +92,9 @@ from a2a_app.protocol.versions import (
     EXTENSIONS_HEADER,
     EXTENSIONS_HEADER_03,
     IDEMPOTENCY_HEADER,
-    UNNAMED_VERSION,
     VERSION,
     VERSION_03,
     VERSION_HEADER,
-    requested_version,
 )
 
 __all__ = [
@@ -105,7 +103,6 @@ __all__ = [
     "IDEMPOTENCY_HEADER",
     "INTERRUPTED_STATES",
     "TERMINAL_STATES",
-    "UNNAMED_VERSION",
     "VERSION",
     "VERSION_03",
     "VERSION_HEADER",
@@ -175,5 +172,4 @@ __all__ = [
     "UnauthenticatedError",
     "UnsupportedOperationError",
     "VersionNotSupportedError",
-    "requested_version",
 ]

@@ -8,15 +8,15 @@ from pydantic.alias_generators import to_camel
 from a2a_app.protocol.errors import InvalidParamsError
 from a2a_app.protocol.scalars import Text
 
-# Past pydantic's own, which looks for a field of the name.
-_set = object.__setattr__
+# pydantic's own __setattr__ would look for a field of the name.
+_set_attribute = object.__setattr__
 
 
 class Model(BaseModel):
     """An object of the data model: snake_case in Python, camelCase on the wire.
 
-    A field that holds its default is left out, a required one never is, one that nobody knows is
-    ignored, and null means "not given".
+    When an object is written, a field that holds its default is left out; a required field never
+    is. When one is read, an unknown field is ignored, and null means "not given".
     """
 
     model_config = ConfigDict(
@@ -28,21 +28,22 @@ class Model(BaseModel):
     )
 
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
-    """Fields, as on the wire, for which null is a value of its own."""
+    """Fields, by their names on the wire, that may be null. For others null means "not given"."""
 
     wire_names: ClassVar[dict[str, str]] = {}
-    """The name on the wire of each field."""
+    """The name on the wire of each field, by its name in Python."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Learn the names of the fields."""
+        """Collect the names on the wire of the fields."""
         super().__pydantic_init_subclass__(**kwargs)
         cls.wire_names = {name: to_camel(name) for name in cls.model_fields}
 
     @model_validator(mode="before")
     @classmethod
     def _as_on_the_wire(cls, given: Any) -> Any:
-        # One spelling inside: a bad field is named as on the wire, a key of a map as it came.
+        # Fields are spelt as on the wire before they are checked, so that an error names them as
+        # the client knows them. Keys of a map stay as they came.
         if not isinstance(given, dict):
             return given
         return {
@@ -52,16 +53,16 @@ class Model(BaseModel):
         }
 
     def to_json(self) -> str:
-        """Give the object as compact JSON text."""
+        """Return the object as compact JSON text."""
         return self.model_dump_json(exclude_defaults=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the object as JSON values."""
+        """Return the object as JSON values."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     @classmethod
     def from_dict(cls, value: object) -> Self:
-        """Read the object from JSON values; raises InvalidParamsError naming each bad field."""
+        """Make an object from JSON values; raises InvalidParamsError that names each bad field."""
         try:
             return cls.model_validate(value)
         except ValidationError as error:
@@ -69,21 +70,41 @@ class Model(BaseModel):
 
     @classmethod
     def unchecked(cls, **fields: Any) -> Self:
-        """Make an object of values that are known to be good: all its fields, by their own names.
+        """Make an object of values that are known to be good, without checking them.
 
-        It is pydantic's model_construct, which takes longer than a check of the values: it looks
-        for aliases and defaults.
+        pydantic's model_construct does the same, but it looks for aliases and defaults, and so
+        takes longer than a check of the values would.
+
+        Args:
+            **fields: All fields of the model, by their names in Python.
         """
         assert fields.keys() == cls.wire_names.keys(), f"{cls.__name__} has other fields"
         made = cls.__new__(cls)
-        _set(made, "__dict__", fields)
-        _set(made, "__pydantic_fields_set__", set(fields))
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
+        _set_attribute(made, "__dict__", fields)
+        _set_attribute(made, "__pydantic_fields_set__", set(fields))
+        _set_attribute(made, "__pydantic_extra__", None)
+        _set_attribute(made, "__pydantic_private__", None)
         return made
 
 
 class Params(Model):
-    """What an operation takes: its tenant, as the agent's interface has it, and more."""
+    """The parameters of an operation. Each takes the tenant that the agent's interface names."""
 
     tenant: Text = ""
+
+
+class OneOf(Model):
+    """An object of which exactly one member is given."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        members = type(self).model_fields
+        given = [name for name in members if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"must have exactly one of {', '.join(members)}")
+        return self
+
+    @classmethod
+    def of(cls, **member: Any) -> Self:
+        """Make an object from its one member, without checking it."""
+        return cls.unchecked(**(dict.fromkeys(cls.wire_names) | member))

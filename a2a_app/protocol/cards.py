@@ -1,4 +1,4 @@
-"""The agent card and what it is made of (section 4.4)."""
+"""The agent card, and the objects in it (section 4.4)."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from a2a_app.protocol.security import SecurityRequirement, SecurityScheme
 
 
 class AgentProvider(Model):
-    """Who offers an agent (section 4.4.2)."""
+    """The organisation that offers an agent (section 4.4.2)."""
 
     url: Name
     organization: Name
@@ -24,7 +24,7 @@ class AgentExtension(Model):
 
 
 class AgentCapabilities(Model):
-    """What an agent can do beyond the least (section 4.4.3)."""
+    """The optional features that an agent supports (section 4.4.3)."""
 
     streaming: Flag | None = None
     push_notifications: Flag | None = None
@@ -63,7 +63,7 @@ class AgentCardSignature(Model):
 
 
 class AgentCard(Model):
-    """What an agent says of itself (section 4.4.1)."""
+    """An agent's description of itself: what it does, and how it is reached (section 4.4.1)."""
 
     name: Name
     description: Text

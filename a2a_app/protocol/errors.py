@@ -13,7 +13,9 @@ from pydantic.alias_generators import to_camel
 
 DOMAIN = "a2a-protocol.org"
 _TYPE = "type.googleapis.com/google.rpc."
-_SHOWN = 100
+# The most bad fields that one error names, and the most characters that it shows of one key.
+_MAX_VIOLATIONS = 100
+_MAX_KEY_LENGTH = 100
 
 
 class A2AError(Exception):
@@ -30,8 +32,9 @@ class A2AError(Exception):
         """Make the error.
 
         Args:
-            message: What went wrong, for people; None: the class's own words.
-            **metadata: What the error is about, such as `task_id`; clients see it in camelCase.
+            message: The error in words, for people; None: the first line of the class's docstring.
+            **metadata: The things that the error is about, such as `task_id`. Clients get the names
+                in camelCase.
         """
         words = inspect.getdoc(type(self)) or type(self).__name__  # python -OO drops docstrings
         super().__init__(message or words.partition("\n")[0])
@@ -39,11 +42,11 @@ class A2AError(Exception):
 
     @property
     def message(self) -> str:
-        """What went wrong, for people."""
+        """The error in words, for people."""
         return str(self.args[0])
 
     def info(self) -> dict[str, Any]:
-        """Give the reason as a google.rpc.ErrorInfo in JSON."""
+        """Return the reason as a google.rpc.ErrorInfo in JSON."""
         info: dict[str, Any] = {
             "@type": f"{_TYPE}ErrorInfo",
             "reason": self.reason,
@@ -54,7 +57,7 @@ class A2AError(Exception):
         return info
 
     def details(self) -> list[dict[str, Any]]:
-        """Give the details as google.rpc objects in JSON."""
+        """Return the details as google.rpc objects in JSON."""
         return [self.info()]
 
 
@@ -129,7 +132,7 @@ class UnauthenticatedError(A2AError):
 class PermissionDeniedError(A2AError):
     """The caller is known, and may not do this."""
 
-    code, reason = -32051, "PERMISSION_DENIED"  # as that of UnauthenticatedError
+    code, reason = -32051, "PERMISSION_DENIED"  # chosen as for UnauthenticatedError
     http_status, grpc_status = 403, "PERMISSION_DENIED"
 
 
@@ -167,9 +170,9 @@ class InvalidParamsError(A2AError):
     def __init__(
         self, message: str | None = None, *, violations: Sequence[FieldViolation] = ()
     ) -> None:
-        """Make the error of the fields that are bad.
+        """Make the error from bad fields.
 
-        The message names the first of them: some clients show their user nothing else.
+        The message names the first field, because some clients show nothing else to their user.
         """
         if message is None and violations:
             more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
@@ -180,23 +183,23 @@ class InvalidParamsError(A2AError):
 
     @classmethod
     def of(cls, field: str, description: str) -> Self:
-        """Make the error of one bad field."""
+        """Make the error from one bad field."""
         return cls(violations=[FieldViolation(field, description)])
 
     @classmethod
     def from_validation(cls, error: ValidationError) -> Self:
-        """Make the error of what pydantic found; of very many bad fields, the first ones."""
+        """Make the error from what pydantic found; of very many bad fields it has the first 100."""
         return cls(
             violations=[
                 FieldViolation(_path(problem["loc"]), _explain(problem["type"], problem["msg"]))
                 for problem in error.errors(
                     include_url=False, include_context=False, include_input=False
-                )[:_SHOWN]
+                )[:_MAX_VIOLATIONS]
             ]
         )
 
     def details(self) -> list[dict[str, Any]]:
-        """Give the bad fields as a google.rpc.BadRequest."""
+        """Return the bad fields as a google.rpc.BadRequest in JSON."""
         violations = [{"field": v.field, "description": v.description} for v in self.violations]
         return [{"@type": f"{_TYPE}BadRequest", "fieldViolations": violations}]
 
@@ -212,9 +215,9 @@ def _path(steps: Sequence[int | str]) -> str:
     for step in steps:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step != "[key]":  # pydantic's word for a fault in the key before it
-            # Keys of a map are the client's own words, of any length.
-            path += f".{step}"[: _SHOWN + 1]
+        elif step != "[key]":  # pydantic marks so that the key before it is bad
+            # Keys of a map come from the client, and may have any length.
+            path += f".{step}"[: _MAX_KEY_LENGTH + 1]
     return path.removeprefix(".")
 
 

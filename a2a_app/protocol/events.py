@@ -1,17 +1,15 @@
-"""What streams are made of (sections 3.2.3 and 4.2)."""
+"""The events of a task, and the items of streams and answers (sections 3.2.3 and 4.2)."""
 
-from typing import Any, Self
+from pydantic import Field
 
-from pydantic import Field, model_validator
-
-from a2a_app.protocol.base import Model
+from a2a_app.protocol.base import Model, OneOf
 from a2a_app.protocol.messages import Artifact, Message
 from a2a_app.protocol.scalars import Flag, Name, Struct, Text
 from a2a_app.protocol.tasks import Task, TaskStatus
 
 
 class TaskStatusUpdateEvent(Model):
-    """The task has a new status (section 4.2.1)."""
+    """A new status of a task (section 4.2.1)."""
 
     task_id: Name
     context_id: Text
@@ -20,7 +18,7 @@ class TaskStatusUpdateEvent(Model):
 
 
 class TaskArtifactUpdateEvent(Model):
-    """The task has a new artifact, or one more chunk of it (section 4.2.2)."""
+    """A new artifact of a task, or one more chunk of one (section 4.2.2)."""
 
     task_id: Name
     context_id: Text
@@ -28,23 +26,6 @@ class TaskArtifactUpdateEvent(Model):
     append: Flag = False
     last_chunk: Flag = False
     metadata: Struct = Field(default_factory=dict)
-
-
-class OneOf(Model):
-    """An object of which exactly one member is given."""
-
-    @model_validator(mode="after")
-    def _check_one(self) -> Self:
-        members = type(self).model_fields
-        given = [name for name in members if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"must have exactly one of {', '.join(members)}")
-        return self
-
-    @classmethod
-    def of(cls, **member: Any) -> Self:
-        """Make an object of its one member, which is known to be good."""
-        return cls.unchecked(**(dict.fromkeys(cls.wire_names) | member))
 
 
 class StreamResponse(OneOf):
@@ -57,7 +38,7 @@ class StreamResponse(OneOf):
 
 
 class SendMessageResponse(OneOf):
-    """What SendMessage gives (section 3.1.1): a task, or a message where no task was needed."""
+    """The result of SendMessage (section 3.1.1): a task, or a message where none was needed."""
 
     task: Task | None = None
     message: Message | None = None

@@ -7,18 +7,27 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from a2a_app.protocol.base import Model
-from a2a_app.protocol.scalars import Bytes, Name, Struct, Text, Texts, Value, enum_reader, few
+from a2a_app.protocol.scalars import (
+    Bytes,
+    Name,
+    Struct,
+    Text,
+    Texts,
+    Value,
+    enum_reader,
+    refuse_long_array,
+)
 from a2a_app.protocol.states import Role
 
 
 class _Unset:
-    """Stands for data that is not given: null is data."""
+    """The type of UNSET, which stands for data that is not given. None does not: null is data."""
 
     def __repr__(self) -> str:
         return "UNSET"
 
     def __reduce__(self) -> str:
-        # There is one: a copy of a part, or a pickled one, must find this very object.
+        # In a copy of a part, or one that was pickled, `data is UNSET` must hold as before.
         return "UNSET"
 
 
@@ -47,8 +56,8 @@ class Part(Model):
         return self
 
     @classmethod
-    def known_good(cls, value: dict[str, Any]) -> "Part":
-        """Make a part of JSON values that came of a part, and need not be checked again."""
+    def unchecked_from_dict(cls, value: dict[str, Any]) -> "Part":
+        """Make a part from the JSON values of a part, without checking them again."""
         return cls.unchecked(
             text=value.get("text"),
             raw=b64decode(value["raw"]) if "raw" in value else None,
@@ -61,7 +70,7 @@ class Part(Model):
 
     @property
     def has_data(self) -> bool:
-        """Whether the content is data, which may be null."""
+        """Whether the content is data. The data itself may be null."""
         return self.data is not UNSET
 
 
@@ -78,7 +87,7 @@ class Message(Model):
     context_id: Text = ""
     task_id: Text = ""
     role: Annotated[Role, BeforeValidator(enum_reader(Role)), AfterValidator(_not_unspecified)]
-    parts: Annotated[list[Part], Field(min_length=1), BeforeValidator(few)]
+    parts: Annotated[list[Part], Field(min_length=1), BeforeValidator(refuse_long_array)]
     metadata: Struct = Field(default_factory=dict)
     extensions: Texts = Field(default_factory=list)
     reference_task_ids: Texts = Field(default_factory=list)

@@ -59,7 +59,7 @@ class ListTasksRequest(Params):
 
 
 class ListTasksResponse(Model):
-    """What ListTasks gives (section 3.1.4): every member, also where it is empty."""
+    """The result of ListTasks (section 3.1.4); its members are written also where empty."""
 
     tasks: list[Task]
     next_page_token: Text

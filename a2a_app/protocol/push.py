@@ -43,7 +43,7 @@ class ListTaskPushNotificationConfigsRequest(Params):
 
 
 class ListTaskPushNotificationConfigsResponse(Model):
-    """What ListTaskPushNotificationConfigs gives (section 3.1.9)."""
+    """The result of ListTaskPushNotificationConfigs (section 3.1.9)."""
 
     configs: list[TaskPushNotificationConfig] = Field(default_factory=list)
     next_page_token: Text = ""

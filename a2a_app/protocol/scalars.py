@@ -1,4 +1,4 @@
-"""The kinds of values that ProtoJSON gives rules for, as types for pydantic."""
+"""The kinds of values for which ProtoJSON has rules, as types for pydantic (section 5.5)."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ MAX_INT32 = 2**31 - 1
 MAX_ITEMS = 10_000
 
 
-def _storable(text: str) -> str:
+def _refuse_unstorable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain the character NUL")
     if not text.isascii():
@@ -29,31 +29,31 @@ def _storable(text: str) -> str:
     return text
 
 
-Text: TypeAlias = Annotated[str, Strict(), AfterValidator(_storable)]
-"""A string that every database stores and every client reads."""
+Text: TypeAlias = Annotated[str, Strict(), AfterValidator(_refuse_unstorable)]
+"""A string that every database can store and every client can read."""
 
-Name: TypeAlias = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_storable)]
-"""A string that must be given."""
+Name: TypeAlias = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_refuse_unstorable)]
+"""A string that must not be empty."""
 
 
-def few(value: Any) -> Any:
-    """Refuse an array that is too long before its elements are looked at.
+def refuse_long_array(value: Any) -> Any:
+    """Refuse an array that is too long before pydantic checks its elements.
 
-    Each bad element makes an error: millions of them would take minutes and gigabytes.
+    Each bad element makes an error, and millions of errors would take minutes and gigabytes.
     """
     if isinstance(value, list) and len(value) > MAX_ITEMS:
         raise ValueError(f"must not have more than {MAX_ITEMS} elements")
     return value
 
 
-Texts: TypeAlias = Annotated[list[Text], BeforeValidator(few)]
-"""Strings, and not too many."""
+Texts: TypeAlias = Annotated[list[Text], BeforeValidator(refuse_long_array)]
+"""An array of at most MAX_ITEMS strings."""
 
 Flag: TypeAlias = Annotated[bool, Strict()]
-"""True or false, and no number or word for it."""
+"""True or false. A number or a word that stands for one of them is refused."""
 
 
-def _int32(value: Any) -> Any:
+def _read_int32(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -67,14 +67,14 @@ def _int32(value: Any) -> Any:
     return value
 
 
-Int32: TypeAlias = Annotated[int, BeforeValidator(_int32)]
+Int32: TypeAlias = Annotated[int, BeforeValidator(_read_int32)]
 """A 32-bit integer; a client may write it as a string or with a fraction of zero."""
 
 Count: TypeAlias = Annotated[Int32, Field(ge=0)]
 """An integer that is not negative."""
 
 
-def _json_value(value: Any) -> Any:
+def _refuse_bad_json(value: Any) -> Any:
     _check_json(value, 0)
     return value
 
@@ -86,7 +86,7 @@ def _check_json(value: Any, depth: int) -> None:
         case None | bool():
             pass
         case str():
-            _storable(value)
+            _refuse_unstorable(value)
         case int() | float():
             _check_number(value)
         case dict():
@@ -107,7 +107,7 @@ def _check_all(values: Iterable[Any], depth: int) -> None:
 def _check_key(key: Any) -> None:
     if not isinstance(key, str):
         raise ValueError("must have strings for keys")
-    _storable(key)
+    _refuse_unstorable(key)
 
 
 def _check_number(value: int | float) -> None:
@@ -119,14 +119,14 @@ def _check_number(value: int | float) -> None:
         raise ValueError("must not hold a number that a double cannot")
 
 
-Value: TypeAlias = Annotated[Any, AfterValidator(_json_value)]
+Value: TypeAlias = Annotated[Any, AfterValidator(_refuse_bad_json)]
 """Any JSON value (google.protobuf.Value)."""
 
-Struct: TypeAlias = Annotated[dict[str, Any], AfterValidator(_json_value)]
+Struct: TypeAlias = Annotated[dict[str, Any], AfterValidator(_refuse_bad_json)]
 """Any JSON object (google.protobuf.Struct)."""
 
 
-def _timestamp(value: Any) -> Any:
+def _read_timestamp(value: Any) -> Any:
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str):
@@ -149,10 +149,10 @@ _RFC3339 = re.compile(
 
 
 def _parse_timestamp(text: str) -> datetime:
-    found = _RFC3339.fullmatch(text)
-    if found is None:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
         raise ValueError("must be a time like 2026-01-31T12:00:00.000Z")
-    day, clock, fraction, zone = found.groups()
+    day, clock, fraction, zone = match.groups()
     microseconds = ((fraction or "") + "000000")[:6]
     zone = "+00:00" if zone in "Zz" else zone
     try:
@@ -161,19 +161,19 @@ def _parse_timestamp(text: str) -> datetime:
         raise ValueError(f"is not a time: {error}") from None
 
 
-def _show_timestamp(moment: datetime) -> str:
+def _write_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Timestamp: TypeAlias = Annotated[
     datetime,
-    BeforeValidator(_timestamp),
-    PlainSerializer(_show_timestamp, return_type=str),
+    BeforeValidator(_read_timestamp),
+    PlainSerializer(_write_timestamp, return_type=str),
 ]
-"""A moment in UTC; milliseconds go out (section 5.6.1)."""
+"""A moment in UTC, written with milliseconds (section 5.6.1)."""
 
 
-def _bytes(value: Any) -> Any:
+def _read_bytes(value: Any) -> Any:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
@@ -185,19 +185,18 @@ def _bytes(value: Any) -> Any:
         raise ValueError("must be a string in base64") from None
 
 
-def _show_bytes(value: bytes) -> str:
+def _write_bytes(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
 Bytes: TypeAlias = Annotated[
-    bytes, BeforeValidator(_bytes), PlainSerializer(_show_bytes, return_type=str)
+    bytes, BeforeValidator(_read_bytes), PlainSerializer(_write_bytes, return_type=str)
 ]
 """Bytes, in base64 on the wire."""
 
 
 def enum_reader(kind: type[E]) -> Callable[[Any], Any]:
-    """Give a validator that reads a member of an enum by its name or by its number in the proto."""
-
+    """Return a validator that reads a member of an enum by its name or its number in the proto."""
     members = list(kind)
     by_name = {member.value: member for member in members}
 

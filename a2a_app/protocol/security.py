@@ -4,8 +4,7 @@ import builtins
 
 from pydantic import Field
 
-from a2a_app.protocol.base import Model
-from a2a_app.protocol.events import OneOf
+from a2a_app.protocol.base import Model, OneOf
 from a2a_app.protocol.scalars import Flag, Name, Text
 
 
@@ -81,7 +80,7 @@ class DeviceCodeOAuthFlow(Model):
 
 
 class OAuthFlows(OneOf):
-    """The OAuth 2.0 flow that is supported (section 4.5.7)."""
+    """The one OAuth 2.0 flow that is supported (section 4.5.7)."""
 
     authorization_code: AuthorizationCodeOAuthFlow | None = None
     client_credentials: ClientCredentialsOAuthFlow | None = None
@@ -112,7 +111,7 @@ class MutualTlsSecurityScheme(Model):
 
 
 class SecurityScheme(OneOf):
-    """One way to authenticate (section 4.5.1): exactly one of the five."""
+    """One way to authenticate (section 4.5.1), of exactly one of five kinds."""
 
     api_key_security_scheme: APIKeySecurityScheme | None = None
     http_auth_security_scheme: HTTPAuthSecurityScheme | None = None

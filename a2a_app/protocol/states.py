@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class TaskState(StrEnum):
-    """What a task is doing (section 4.1.3)."""
+    """The state of a task (section 4.1.3)."""
 
     UNSPECIFIED = "TASK_STATE_UNSPECIFIED"
     SUBMITTED = "TASK_STATE_SUBMITTED"
@@ -18,7 +18,7 @@ class TaskState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing more can come."""
+        """Whether the task has ended, so that no event can follow."""
         return self in TERMINAL_STATES
 
     @property
@@ -34,7 +34,7 @@ INTERRUPTED_STATES = frozenset({TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRE
 
 
 class Role(StrEnum):
-    """Who said a message (section 4.1.5)."""
+    """The sender of a message (section 4.1.5)."""
 
     UNSPECIFIED = "ROLE_UNSPECIFIED"
     USER = "ROLE_USER"

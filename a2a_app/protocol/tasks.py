@@ -11,7 +11,7 @@ from a2a_app.protocol.states import TaskState
 
 
 class TaskStatus(Model):
-    """Where a task stands (section 4.1.2)."""
+    """A task's state, with the message and the time of its last change (section 4.1.2)."""
 
     state: Annotated[TaskState, BeforeValidator(enum_reader(TaskState))]
     message: Message | None = None

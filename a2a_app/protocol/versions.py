@@ -8,28 +8,7 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 """Not the protocol's own: see docs/extensions/idempotent-sending.md."""
 
 VERSION = "1.0"
-"""The version whose objects these are."""
+"""The version that the models of `a2a_app.protocol` belong to."""
 
 VERSION_03 = "0.3"
-"""The version before, for the clients still on it."""
-
-UNNAMED_VERSION = VERSION_03
-"""The version of a request that names none."""
-
-
-def requested_version(value: str | None) -> str:
-    """Give the version that a header's value asks for; a patch number says nothing.
-
-    Args:
-        value: The header's value; None or empty: there is none.
-
-    Returns:
-        `major.minor`, or the value as it is where it is no version.
-    """
-    value = (value or "").strip()
-    if not value:
-        return UNNAMED_VERSION
-    numbers = value.split(".")
-    if len(numbers) == 3 and all(number.isdecimal() for number in numbers):
-        return ".".join(numbers[:2])
-    return value
+"""The version before it, for the clients that still speak it."""

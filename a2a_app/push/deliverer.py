@@ -1,4 +1,4 @@
-"""The deliverer: takes what is due, from any process, and brings it to its webhooks."""
+"""The deliverer: sends events that are due to their webhooks, whichever process wrote them."""
 
 import asyncio
 import logging
@@ -16,32 +16,33 @@ from a2a_app.store.webhooks import Delivery
 
 logger = logging.getLogger(__name__)
 
-# Deliveries under way at once to one host: one that is slow leaves places for the others.
+# The most deliveries under way to one host, so that a slow host leaves room for the others.
 HOST_LIMIT = 10
-# However often the bell rings, what is due is not looked for more often than this.
+# The least pause between two searches for due events, however many messages come.
 PAUSE_SECONDS = 0.05
+# The longest pause after a failure.
 LONGEST_PAUSE_SECONDS = 300.0
-# A worker's lease on a configuration, above the time that one request may take.
+# A worker's lease on a configuration is longer by this than the time that one request may take.
 LEASE_MARGIN = timedelta(seconds=15)
 
 
 class Deliverer:
-    """Delivers on one event loop; any number of processes may, a webhook is one's at a time."""
+    """Delivers on one event loop. Any number of processes may deliver, but one webhook only one."""
 
     def __init__(self, worker: str) -> None:
-        """Deliver in the name of a worker."""
+        """Make a deliverer with the name of a worker."""
         self._worker = worker
         self._wake = asyncio.Event()
         self._deliveries: dict[UUID, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
 
     async def deliver_for_ever(self) -> None:
-        """Look for what is due when the bell rings, and every SWEEP_SECONDS."""
-        await broadcast.listen(broadcast.PUSH_GROUP, self._hear)
+        """Look for events that are due when a message says so, and every SWEEP_SECONDS."""
+        await broadcast.listen(broadcast.PUSH_GROUP, self._receive)
         try:
             while True:
                 self._wake.clear()
-                await self._take_all()
+                await self._start_due()
                 await asyncio.sleep(PAUSE_SECONDS)
                 try:
                     async with asyncio.timeout(conf.current().sweep_seconds):
@@ -49,10 +50,10 @@ class Deliverer:
                 except TimeoutError:
                     pass
         finally:
-            await broadcast.leave(broadcast.PUSH_GROUP, self._hear)
+            await broadcast.leave(broadcast.PUSH_GROUP, self._receive)
 
     async def close(self) -> None:
-        """Leave what is not delivered yet to other processes, at once."""
+        """Stop, and let other processes at once deliver what is left."""
         deliveries = list(self._deliveries.values())
         for task in deliveries:
             task.cancel()
@@ -60,29 +61,29 @@ class Deliverer:
         if deliveries:
             await database.run(webhooks.release, self._worker)
 
-    def _hear(self, _: dict[str, Any]) -> None:
+    def _receive(self, _: dict[str, Any]) -> None:
         self._wake.set()
 
-    async def _take_all(self) -> None:
+    async def _start_due(self) -> None:
         try:
             while (free := conf.current().push_concurrency - len(self._deliveries)) > 0:
-                taken = await database.run(
+                claimed = await database.run(
                     webhooks.claim_due,
                     self._worker,
                     limit=min(free, HOST_LIMIT),
                     lease=_lease(),
                     busy=[host for host, count in self._hosts.items() if count >= HOST_LIMIT],
                 )
-                for delivery in taken:
-                    self._begin(delivery)
-                if not taken:
+                for delivery in claimed:
+                    self._start(delivery)
+                if not claimed:
                     return
         except database.AWAY:
-            pass  # It may be back next time.
-        except Exception:  # no webhook must be without its deliverer
+            pass  # The next search may find it back.
+        except Exception:  # the deliverer must go on
             logger.warning("Could not look for notifications that are due.", exc_info=True)
 
-    def _begin(self, delivery: Delivery) -> None:
+    def _start(self, delivery: Delivery) -> None:
         self._hosts[delivery.host] += 1
         task = asyncio.create_task(self._deliver(delivery))
         self._deliveries[delivery.id] = task
@@ -102,18 +103,18 @@ class Deliverer:
         except NotDeliveredError as failure:
             await self._postpone(delivery, str(failure))
         except database.AWAY:
-            pass  # The lease runs out, and the next process tries.
-        except Exception:  # as above
+            pass  # The lease runs out, and another process tries.
+        except Exception:  # the other deliveries must go on
             logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)
 
     async def _send_all(self, delivery: Delivery, sender: Sender) -> None:
-        """Send what comes after the last delivered event, in order, until nothing does."""
+        """Send all events after the last delivered one, in order, until there are none."""
         seq = delivery.delivered
         while True:
             batch = await PAYLOADS[delivery.payload](delivery, seq)
             for notification in batch.notifications:
                 await sender.send(notification)
-                # Noted one by one: after a crash no more than one is sent a second time.
+                # Recorded one by one, so that after a crash at most one is sent a second time.
                 if not await self._advance(delivery, notification.seq):
                     return
             if batch.seq > seq:
@@ -130,15 +131,15 @@ class Deliverer:
         longest = min(
             LONGEST_PAUSE_SECONDS, current.push_retry_seconds * 2 ** min(delivery.failures, 30)
         )
-        # Spread, so that a receiver that comes back is not met by all at the same moment.
+        # Random, so that a receiver that is back does not get all deliveries at the same moment.
         pause = timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311  # no secret
         patience = timedelta(seconds=current.push_patience_seconds)
-        dead = await database.run(
+        given_up = await database.run(
             webhooks.postpone, delivery, error, pause=pause, patience=patience
         )
-        after = "is given up" if dead else f"is tried again in {pause.total_seconds():.1f} s"
+        after = "is given up" if given_up else f"is tried again in {pause.total_seconds():.1f} s"
         logger.warning("Webhook %s of task %s %s: %s", delivery.id, delivery.task_id, after, error)
-        if not dead:
+        if not given_up:
             asyncio.get_running_loop().call_later(pause.total_seconds(), self._wake.set)
 
 

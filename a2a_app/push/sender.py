@@ -1,4 +1,4 @@
-"""The sender: requests to one webhook, on an address that was checked (section 13.2)."""
+"""The sender: requests to one webhook, at an address that was checked (section 13.2)."""
 
 import asyncio
 import ipaddress
@@ -16,21 +16,21 @@ from a2a_app.store.secrets import UnreadableError, unseal
 from a2a_app.store.webhooks import Delivery
 
 TOKEN_HEADER = "X-A2A-Notification-Token"  # noqa: S105  # the name of a header
-# What is read of an answer, so that its connection can be used again.
+# How much of a response is read, so that its connection can be used again.
 READ_BYTES = 64 * 1024
 
 
 class NotDeliveredError(Exception):
-    """A webhook did not take a notification; the text says why, for the admin."""
+    """A webhook did not accept a notification. The text says why, for the admin."""
 
 
 class Sender:
-    """Sends notifications to the webhook of one delivery; an asynchronous context manager."""
+    """Sends notifications to one webhook. Use it as an asynchronous context manager."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        # A client of its own: connections must not be shared by hosts that share an address.
-        # No proxies, and no credentials, from the environment.
+        # Each sender has its own client, since two hosts at one address must not share connections.
+        # Proxies and credentials of the environment are not used.
         self._client = httpx.AsyncClient(
             verify=_tls(),
             trust_env=False,
@@ -40,7 +40,7 @@ class Sender:
         self._request: dict[str, Any] = {}
 
     async def __aenter__(self) -> "Sender":
-        """Find the address; raises NotDeliveredError where there is none to send to."""
+        """Find the webhook's address; raises NotDeliveredError if it must not be used."""
         try:
             async with asyncio.timeout(conf.current().push_timeout_seconds):
                 self._request = await _request_to(self._delivery)
@@ -61,7 +61,7 @@ class Sender:
         await self._client.aclose()
 
     async def send(self, notification: Notification) -> None:
-        """Send one notification; raises NotDeliveredError unless the answer is 2xx."""
+        """Send one notification; raises NotDeliveredError unless the status is 2xx."""
         try:
             async with asyncio.timeout(conf.current().push_timeout_seconds):
                 status = await self._post(notification)
@@ -91,18 +91,18 @@ class Sender:
 
 
 async def _request_to(delivery: Delivery) -> dict[str, Any]:
-    """Make what all requests to a webhook share: by its address, in the name of its host."""
+    """Return what all requests to a webhook share: the address in the URL, the host in a header."""
     parts = check_url(delivery.url)
     address = await resolve(parts)
     port = parts.port or PORTS[parts.scheme]
-    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    netloc = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     headers = {"Host": parts.netloc, "User-Agent": "a2a_app", **_credentials(delivery)}
-    named = not _is_address(parts.hostname or "")
+    has_name = not _is_address(parts.hostname or "")
     return {
-        "url": parts._replace(netloc=place).geturl(),
+        "url": parts._replace(netloc=netloc).geturl(),
         "headers": headers,
-        # The certificate has to be the host's, though it is reached by an address.
-        "extensions": {"sni_hostname": parts.hostname} if named else {},
+        # The certificate must be that of the host, though the URL has its address.
+        "extensions": {"sni_hostname": parts.hostname} if has_name else {},
     }
 
 
@@ -126,5 +126,5 @@ def _is_address(host: str) -> bool:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    # Made once: it reads all the certificates of the machine.
+    # Cached, since it reads all certificates of the machine.
     return ssl.create_default_context()

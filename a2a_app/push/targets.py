@@ -1,7 +1,7 @@
-"""Targets: which URLs a webhook may have, and which addresses are connected to (section 13.2).
+"""Targets: the URLs that a webhook may have, and the addresses that are used (section 13.2).
 
-A name is checked when it is registered, so that its client learns of it, and at each delivery on
-the address that is then connected to, since a name may lead elsewhere the next time.
+A URL is checked when the webhook is registered, so that the client learns of a fault. It is checked
+again at each delivery, with the address that is then used, since a name may have a new address.
 """
 
 import asyncio
@@ -15,22 +15,26 @@ from a2a_app import conf
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORTS = {"https": 443, "http": 80}
-# Ways to write an IPv4 address as an IPv6 one that a gateway translates back.
+# IPv6 addresses that a gateway translates to IPv4 addresses.
 TRANSLATED = [ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48")]
 
 
 class TargetError(Exception):
-    """A webhook's URL is not one that this server sends to; the text is fit for clients."""
+    """This server does not send to the URL. The text says why, and is fit for clients."""
 
 
 def check_url(url: str) -> SplitResult:
-    """Check all of a URL that can be checked without asking for its address.
+    """Check a URL as far as that is possible without looking up its address.
 
-    Returns its parts, with a host and a scheme that may be used; raises TargetError.
+    Returns:
+        The parts of the URL, whose scheme and host may be used.
+
+    Raises:
+        TargetError: The URL must not be used.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises if it is not a number
     except ValueError:
         raise TargetError("is no URL") from None
     if any(character.isspace() or not character.isprintable() for character in url):
@@ -49,16 +53,18 @@ def check_url(url: str) -> SplitResult:
 
 
 async def resolve(parts: SplitResult) -> str:
-    """Give an address of a URL's host that may be connected to; raises TargetError.
+    """Look up the host of a URL, and return an address that may be used.
 
-    One bad address among several spoils all of them: whoever controls the name may choose.
+    Raises:
+        TargetError: The host has no address, or one of its addresses must not be used. The owner of
+            the name could choose that one for the next connection.
     """
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        results = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise TargetError("has a host whose address is not known") from None
-    addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+    addresses = [str(sockaddr[0]) for *_, sockaddr in results]
     if not _is_trusted(host):
         for address in addresses:
             if not _is_public(ipaddress.ip_address(address.partition("%")[0])):
@@ -71,7 +77,7 @@ def _is_allowed(host: str) -> bool:
 
 
 def _is_trusted(host: str) -> bool:
-    """Tell whether the project names the host, or with a leading dot a domain above it."""
+    """Tell whether PUSH_HOSTS has the host or, with a leading dot, a domain above it."""
     return any(
         host == name.lower() or (name.startswith(".") and host.endswith(name.lower()))
         for name in conf.current().push_hosts

@@ -18,8 +18,7 @@ from a2a_app import models
 from a2a_app.database import atomic, selects, statements
 from a2a_app.database.batch import run_if
 from a2a_app.database.selects import Select, fetch_with_children
-from a2a_app.database.values import from_now
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import from_now, new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import Claim, WorkerSlot, user_of
 from a2a_app.store.events import Appended

@@ -8,7 +8,7 @@ from uuid import UUID
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.database.selects import Select, fetch_with_children
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 
 
 @dataclass(frozen=True, slots=True)

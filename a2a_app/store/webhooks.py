@@ -16,8 +16,7 @@ from django.utils import timezone
 
 from a2a_app import conf, models, protocol
 from a2a_app.database import atomic
-from a2a_app.database.values import escape_unstorable, from_now
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import escape_unstorable, from_now, new_key
 from a2a_app.models.owners import Scope
 from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.secrets import seal

@@ -80,7 +80,7 @@ class Report:
         return {"sent": shown(task), "found": shown(found), "brief": shown(brief)}
 
     async def streamed(self) -> list[dict[str, Any]]:
-        """Send a message and stream what becomes of it."""
+        """Send a message and stream its task."""
         client = await self.client("load", streaming=True)
         return [shown(update or task) async for task, update in client.send_message(told(chunks=3))]
 

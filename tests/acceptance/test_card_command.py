@@ -109,7 +109,7 @@ def test_a_card_is_printed_as_clients_get_it(server: Process, settings: Settings
     settings.A2A = {**settings.A2A, "SIGNING_KEY": pem, "PUBLIC_URL": server.url}
     printed = json.loads(a2a_card("load"))
     served = httpx.get(server.url + CARD, headers={"A2A-Version": "1.0"}).json()
-    # Each process signs anew.
+    # Each process signs its own card.
     theirs, ours = (card.pop("signatures")[0]["protected"] for card in (served, printed))
     assert (printed, ours) == (served, theirs)
     assert json.loads(a2a_card())["name"] == "Echo"

@@ -78,7 +78,7 @@ async def test_the_page_of_a_task_shows_all_that_happened(runtime: None) -> None
     page = await see(text_of(page_of(asked.id)))
     for shown in (
         asked.id, "First question", "Forty-two", "Here you are.", "{&quot;answer&quot;",
-        "left the word to the client", "completed the task", "input required", "statusUpdate",
+        "ended the turn, not the task", "completed the task", "input required", "statusUpdate",
     ):  # fmt: skip  # one line each would be a page
         assert shown in page, shown
     assert HOSTILE not in page

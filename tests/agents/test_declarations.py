@@ -1,12 +1,56 @@
-"""What an agent declares: an impossible value is refused where the agent is made."""
+"""What an agent declares: defaults, and impossible values, refused where the agent is made."""
+
+from typing import Any
 
 import pytest
 
-from a2a_app.agents import Turn
+from a2a_app.agents import Agent, Turn
 from a2a_app.agents.registry import make_agent
 
 
 async def run(turn: Turn) -> None: ...
+
+
+async def travel_desk(turn: Turn) -> None:
+    """Plan a trip.
+
+    In as many turns as it takes.
+    """
+
+
+class TravelDesk(Agent):
+    """Plan a trip."""
+
+    async def run(self, turn: Turn) -> None: ...
+
+
+@pytest.mark.parametrize("subject", [travel_desk, TravelDesk])
+def test_the_name_and_the_docstring_say_what_is_not_declared(subject: Any) -> None:
+    made = make_agent(subject)
+    assert (made.name, made.slug) == (subject.__name__, "travel-desk")
+    assert made.description == "Plan a trip."
+    [skill] = made.skills
+    assert (skill.id, skill.name, skill.description) == (made.slug, made.name, made.description)
+
+
+def test_an_attribute_that_agents_do_not_have_is_refused() -> None:
+    with pytest.raises(TypeError, match="'colour'"):
+        make_agent(run, colour="blue")
+
+
+@pytest.mark.parametrize("slug", ["Upper", "under_score", "a--b", "-a", "a/b", "ä", "x" * 101])
+def test_a_slug_that_does_not_fit_into_a_url_is_refused(slug: str) -> None:
+    with pytest.raises(ValueError, match="slug"):
+        make_agent(run, slug=slug)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("attempts", 0), ("time_limit", 0), ("time_limit", -1.5), ("silence_limit", 0)],
+)
+def test_a_number_that_is_too_small_is_refused(attribute: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{attribute} of agent 'run'"):
+        make_agent(run, **{attribute: value})
 
 
 @pytest.mark.parametrize("mode", ["text", "", "text/plain, text/csv/x", "text /plain"])

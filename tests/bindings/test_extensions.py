@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from a2a_app.agents import AgentExtension, Turn, registry
-from a2a_app.agents.cards import STREAM_RESUMPTION
+from a2a_app.agents.base import STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
 from tests.clients.http_json import HttpJsonClient, json_of

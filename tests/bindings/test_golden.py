@@ -160,5 +160,5 @@ def _compare(path: Path, text: str) -> None:
     if os.environ.get("A2A_GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        pytest.fail(f"{path.name} is written anew: review it, and run without A2A_GOLDEN.")
+        pytest.fail(f"{path.name} is written again: review it, and run without A2A_GOLDEN.")
     assert text == path.read_text()

@@ -1,4 +1,4 @@
-"""Permissions: a known caller without one is told so, whoever refuses (section 3.3.2)."""
+"""Permissions: a known caller that lacks one is told so (section 3.3.2)."""
 
 from typing import Any
 

@@ -25,14 +25,14 @@ HANG = envelope("SendStreamingMessage", {"message": load_message(end="hang")})
 
 # Its package has no types.
 communicator: Any = ApplicationCommunicator
-seen: list[int] = []
+seen: list[threading.Thread] = []
 together = threading.Barrier(1)
 
 
 def noting(request: HttpRequest) -> CallerName:
     """Know everybody, and note in which thread; wait for as many as there are to be at once."""
     together.wait(SECONDS)
-    seen.append(threading.get_ident())
+    seen.append(threading.current_thread())
     return CallerName("anybody")
 
 
@@ -40,6 +40,14 @@ def noting(request: HttpRequest) -> CallerName:
 def noted(a2a: ChangeSettings) -> None:
     a2a(AUTHENTICATION=[f"{__name__}.noting"])
     seen.clear()
+
+
+@pytest.fixture(params=[True, False] if threads.POOLS else [False], ids=str)
+def pools(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Run a test with an asgiref that takes threads of ours, and with one that does not."""
+    monkeypatch.setattr(threads, "POOLS", request.param)
+    threads._free.clear()
+    return bool(request.param)
 
 
 @asynccontextmanager
@@ -65,25 +73,32 @@ async def listed(application: Any) -> None:
         assert b'"result"' in await body()
 
 
-async def test_one_request_after_the_other_has_the_same_thread() -> None:
+async def test_requests_one_after_the_other_share_a_thread_where_asgiref_takes_ours(
+    pools: bool,
+) -> None:
     application = get_asgi_application()
     for _ in range(5):
         await listed(application)
-    assert len(seen) == 5 and len(set(seen)) == 1
+    assert len(seen) == 5
+    assert len(set(seen)) == (1 if pools else 5)
 
 
-async def test_an_open_stream_leaves_its_thread_to_the_next_request() -> None:
+async def test_an_open_stream_has_no_thread(pools: bool) -> None:
     application = get_asgi_application()
     async with asked(application, HANG) as body:
         assert b"SUBMITTED" in await body()
         assert b"WORKING" in await body()
+        if not pools:
+            await asyncio.to_thread(seen[0].join, SECONDS)
+        assert seen[0].is_alive() is pools
         await listed(application)
         await listed(application)
-    assert len(seen) == 3 and len(set(seen)) == 1
+    assert len(seen) == 3
+    assert len(set(seen)) == (1 if pools else 3)
 
 
 async def test_a_stream_that_ends_leaves_the_thread_to_whom_it_has_gone(
-    monkeypatch: pytest.MonkeyPatch,
+    pools: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     application = get_asgi_application()
     async with asked(application, HANG) as body:
@@ -94,15 +109,16 @@ async def test_a_stream_that_ends_leaves_the_thread_to_whom_it_has_gone(
         one = asyncio.create_task(listed(application))
     await listed(application)
     await one
-    assert seen[0] in seen[1:]
-    assert len(set(seen)) == 2
+    assert len(seen) == 3
+    assert seen[1] is not seen[2]
+    assert (seen[0] in seen[1:]) is pools
 
 
 async def test_requests_at_the_same_time_have_a_thread_each_and_few_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
+    pools: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(globals(), "together", threading.Barrier(MANY))
     application = get_asgi_application()
     await asyncio.gather(*[listed(application) for _ in range(MANY)])
     assert len(set(seen)) == MANY
-    assert len(threads._free) == threads.KEPT
+    assert len(threads._free) == (threads.KEPT if pools else 0)

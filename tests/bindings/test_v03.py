@@ -119,8 +119,8 @@ async def test_an_answer_without_a_task_is_a_message(rpc: JsonRpcClient) -> None
 async def test_parts_of_all_kinds_come_back_as_they_went_in(rpc: JsonRpcClient) -> None:
     said = message(parts=FILES, metadata={"m": 1}, extensions=["https://example.com/x"])
     task = await result(rpc, "message/send", agent="mirror", message=said)
-    [kept] = task["history"]
-    assert kept == {**said, "contextId": task["contextId"], "taskId": task["id"]}
+    [stored] = task["history"]
+    assert stored == {**said, "contextId": task["contextId"], "taskId": task["id"]}
     task = await without_version("mirror").result("GET", f"/v1/tasks/{task['id']}")
     assert task["history"][0]["content"] == PLAIN_FILES
 

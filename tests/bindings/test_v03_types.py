@@ -65,13 +65,13 @@ def _as_in_03(message: dict[str, Any]) -> dict[str, Any]:
     """Return a message of 1.0 without the members that 0.3 does not have."""
     parts = []
     for part in message["parts"]:
-        kept = dict(part)
+        old = dict(part)
         if "text" in part or "data" in part:
-            kept.pop("filename", None)
-            kept.pop("mediaType", None)
+            old.pop("filename", None)
+            old.pop("mediaType", None)
         if "data" in part and not isinstance(part["data"], dict):
-            kept["data"] = {"value": part["data"]}
-        parts.append(kept)
+            old["data"] = {"value": part["data"]}
+        parts.append(old)
     return {**message, "parts": parts}
 
 

@@ -10,7 +10,7 @@ from channels.layers import channel_layers, get_channel_layer
 from pytest_django import Settings
 
 from a2a_app import broadcast
-from a2a_app.concurrency.outages import SharedTimeout
+from a2a_app.concurrency.event_loop import SharedTimeout
 from tests.channel_layers import Slow, Wavering
 
 SECONDS = 10
@@ -21,7 +21,7 @@ HOW: list[Literal["fails", "hangs"]] = ["fails", "hangs"]
 def layer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wavering]:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Wavering"}}
     monkeypatch.setattr(broadcast, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(broadcast, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(broadcast, "TIMEOUT_SECONDS", 0.05)
     made = get_channel_layer()
     assert isinstance(made, Wavering)
     yield made
@@ -31,7 +31,7 @@ def layer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waver
 @pytest.fixture
 def slow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Slow"}}
-    monkeypatch.setattr(broadcast, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast, "TIMEOUT_SECONDS", 0.2)
     made = get_channel_layer()
     assert isinstance(made, Slow)
     yield made
@@ -161,7 +161,7 @@ async def test_only_the_first_to_use_a_layer_that_hangs_wait_for_it(
     await GroupListener("group").listen()
     layer.go_away("hangs")
     await broadcast.publish("group", {})
-    monkeypatch.setattr(broadcast, "PATIENCE_SECONDS", 600)
+    monkeypatch.setattr(broadcast, "TIMEOUT_SECONDS", 600)
     async with asyncio.timeout(SECONDS):
         for number in range(100):
             await broadcast.publish("group", {})
@@ -192,10 +192,10 @@ async def test_a_layer_that_is_busy_with_many_does_not_count_as_away(
 
 
 async def test_nobody_waits_for_ever_while_others_are_answered() -> None:
-    patience = SharedTimeout()
+    timeout = SharedTimeout()
 
     async def ask(answered: asyncio.Event) -> None:
-        await patience.wait(answered.wait(), 0.01)
+        await timeout.wait(answered.wait(), 0.01)
 
     forgotten = asyncio.create_task(ask(asyncio.Event()))
     async with asyncio.timeout(SECONDS):

@@ -36,9 +36,10 @@ class HttpJsonClient:
         else:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {**self.headers, **_named(headers)}
-        sent = {name: value for name, value in named.items() if value}
+        # Not as `headers`, of which older releases of Django write Content-Type with an underscore.
+        sent: Any = {name: value for name, value in named.items() if value}
         async with asyncio.timeout(SECONDS):
-            return await self.http.generic(method, self.base + path, data, media_type, headers=sent)
+            return await self.http.generic(method, self.base + path, data, media_type, **sent)
 
     async def get(self, path: str, **headers: str) -> HttpResponseBase:
         """Send a GET."""

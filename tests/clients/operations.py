@@ -82,7 +82,7 @@ async def _items(opening: Awaitable[Stream]) -> AsyncIterator[dict[str, Any]]:
 
 @contextmanager
 def client_of(subject: Callable[..., Any], **declared: Any) -> Iterator[OperationsClient]:
-    """Register an agent for the time of the context, and yield a client of it."""
+    """Register an agent for the time of the context, and yield its client."""
     made = make_agent(subject, **declared)
     with registry.registered(made):
         yield OperationsClient(made)

@@ -42,7 +42,7 @@ class Way:
         step = "/v1" if self.version == "0.3" else ""
         path = f"/a2a/{agent}{step}/message:{'stream' if self.streams else 'send'}"
         if not self.streams and self.version == "0.3" and "configuration" in params:
-            # There a configuration that says nothing of it means not to wait.
+            # In 0.3 over HTTP+JSON, a configuration without `blocking` means not to wait.
             params = {**params, "configuration": {"blocking": True, **params["configuration"]}}
         return await rpc.post(params, path=path, **named)
 

@@ -1,4 +1,4 @@
-"""The bridge to the database: what an outage costs, and what is said of it."""
+"""The bridge to the database: what an outage costs, and what is logged."""
 
 import asyncio
 

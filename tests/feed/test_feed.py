@@ -280,7 +280,7 @@ async def test_a_stream_of_what_is_done_here_joins_the_others_if_it_stays(
     head = (await database.run(begin)).head
     group = broadcast.task_group(head.task_id)
     async with asyncio.timeout(SECONDS):
-        async with Follower(head.task_id, at_hand=True) as follower:
+        async with Follower(head.task_id, runs_here=True) as follower:
             assert group not in layer.groups
             start = await database.run(position_at, SCOPE, str(head.task_id), 1)
             # Nobody hears of this: it is in the log when the stream joins.
@@ -301,7 +301,7 @@ async def test_a_stream_that_ends_soon_has_not_asked_the_layer(
     layer = get_channel_layer()
     assert isinstance(layer, InMemoryChannelLayer)
     head = (await database.run(begin)).head
-    async with asyncio.timeout(SECONDS), Follower(head.task_id, at_hand=True) as follower:
+    async with asyncio.timeout(SECONDS), Follower(head.task_id, runs_here=True) as follower:
         start = await database.run(position_at, SCOPE, str(head.task_id), 1)
         batches = follower.follow(start, TO_THE_END)
         await write(head, status(TaskState.COMPLETED))

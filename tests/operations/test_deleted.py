@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import pytest
 from asgiref.sync import sync_to_async
+from pytest_django import Settings
 
 from a2a_app import models
 from a2a_app.agents import Turn
@@ -25,8 +26,10 @@ WRITES: dict[str, Late] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 async def test_a_client_that_writes_to_a_task_that_is_deleted_meanwhile_finds_none(
-    write: Late,
+    settings: Settings, write: Late
 ) -> None:
+    settings.A2A = {**settings.A2A, "DATABASE_THREADS": 1}
+
     async def agent(turn: Turn) -> None:
         await turn.input_required("Which one?")
 

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
-from a2a_app.agents.cards import IDEMPOTENT_SENDING, declared_extensions
+from a2a_app.agents.base import IDEMPOTENT_SENDING
 from a2a_app.agents.registry import make_agent
-from a2a_app.store.writes.idempotency import PRUNED
+from a2a_app.store.writes.idempotency import PRUNE_LIMIT
 from tests.clients.json_rpc import JsonRpcClient, bad_fields
 from tests.clients.ways import WAYS, Way, answers_of, code_of, task_id_of
 from tests.servers import ROOT
@@ -237,7 +237,7 @@ async def test_a_key_that_has_expired_is_new_and_old_ones_are_forgotten(rpc: Jso
         await models.IdempotencyKey.objects.aupdate(expires_at=past)
         await sent(rpc, WAYS[0], message("goodbye"), **KEY)
         assert counting.turns == 5
-        assert await keys() <= 4 - PRUNED + 1
+        assert await keys() <= 4 - PRUNE_LIMIT + 1
         for _ in range(2):
             await sent(rpc, WAYS[0], message("goodbye"), **KEY)
         assert await keys() == 1
@@ -247,8 +247,8 @@ async def test_the_setting_says_for_how_long_a_key_is_kept(rpc: JsonRpcClient, a
     a2a(IDEMPOTENCY_SECONDS=60)
     with registry.registered(counted(Counting())):
         await sent(rpc, WAYS[0], message("hello"), **KEY)
-    kept = await models.IdempotencyKey.objects.aget()
-    assert kept.expires_at - kept.created_at < timedelta(seconds=61)
+    key = await models.IdempotencyKey.objects.aget()
+    assert key.expires_at - key.created_at < timedelta(seconds=61)
 
 
 async def test_a_refused_message_uses_up_no_key_and_a_task_takes_its_key_along(
@@ -276,5 +276,5 @@ def test_the_page_on_the_extension_shows_what_cards_say() -> None:
     page = (ROOT / "docs" / "extensions" / "idempotent-sending.md").read_text()
     declaration = page.partition("```json\n")[2].partition("```")[0]
     assert strict_json(declaration) == IDEMPOTENT_SENDING.to_dict()
-    by_id = declared_extensions(counted(Counting(), idempotent=True))[-1]
+    by_id = counted(Counting(), idempotent=True).declared_extensions[-1]
     assert (by_id.uri, by_id.params) == (IDEMPOTENT_SENDING.uri, {"messageId": True})

@@ -66,7 +66,12 @@ async def test_a_client_that_leaves_while_its_message_is_stored_has_sent_it() ->
 async def test_a_client_that_leaves_while_its_cancel_is_written_has_canceled(
     settings: Settings,
 ) -> None:
-    settings.A2A = {**settings.A2A, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
+    settings.A2A = {
+        **settings.A2A,
+        "POLL_SECONDS": 600,
+        "LEASE_SECONDS": 600,
+        "DATABASE_THREADS": 1,
+    }
     begun, stopped, gate = asyncio.Event(), asyncio.Event(), Gate()
 
     async def agent(turn: Turn) -> None:

@@ -14,7 +14,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from pydantic.fields import FieldInfo
 
 from a2a_app import protocol
-from a2a_app.protocol.events import OneOf
+from a2a_app.protocol.base import OneOf
 from a2a_app.protocol.scalars import MAX_INT32
 from tests.protocol import official
 

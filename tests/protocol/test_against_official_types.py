@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from a2a_app import protocol
-from a2a_app.protocol.events import OneOf
+from a2a_app.protocol.base import OneOf
 from tests.protocol import generated, official
 
 MODELS: dict[str, type[protocol.Model]] = {

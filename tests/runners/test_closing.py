@@ -17,7 +17,12 @@ pytestmark = pytest.mark.usefixtures("runtime")
 async def test_streams_hear_of_a_failure_that_is_written_while_the_process_ends(
     settings: Settings,
 ) -> None:
-    settings.A2A = {**settings.A2A, "POLL_SECONDS": 600, "LEASE_SECONDS": 600}
+    settings.A2A = {
+        **settings.A2A,
+        "POLL_SECONDS": 600,
+        "LEASE_SECONDS": 600,
+        "DATABASE_THREADS": 1,
+    }
     go_on, gate = asyncio.Event(), Gate()
 
     async def agent(turn: Turn) -> None:

@@ -36,7 +36,7 @@ def prune(*options: str) -> str:
 
 
 def task(state: TaskState = TaskState.COMPLETED, *, days: int = 0, **more: Any) -> UUID:
-    """Make a task with an artifact that came into a state so many days ago, as did all of it."""
+    """Make a task with an artifact, all of whose rows are so many days old, in a state."""
     head = begin(**more).head
     claim = claim_of(head.task_id) if head.agent == SCOPE.agent else None
     if claim is None:

@@ -56,5 +56,5 @@ def assemble(chunks: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:
     """Return the protocol's artifact of its columns."""
-    parts = [protocol.Part.known_good(part) for part in columns["parts"]]
+    parts = [protocol.Part.unchecked_from_dict(part) for part in columns["parts"]]
     return protocol.Artifact.unchecked(artifact_id=artifact_id, **{**columns, "parts": parts})

@@ -144,7 +144,7 @@ def to_message(row: models.Message | MessageRow, *, context_id: str) -> protocol
         context_id=context_id,
         task_id=str(row.task_id) if row.task_id else "",
         role=protocol.Role(row.role),
-        parts=[protocol.Part.known_good(part) for part in row.parts],
+        parts=[protocol.Part.unchecked_from_dict(part) for part in row.parts],
         metadata=row.metadata,
         extensions=row.extensions,
         reference_task_ids=row.reference_task_ids,

@@ -1,6 +1,7 @@
 """The one write path (R1): append events to a task's log, and update the rows derived from them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -76,10 +77,8 @@ def append(
     if is_retry and _is_committed(change):
         change.head = rows.head_after(change)
         return _appended(change)
-    try:
+    with suppress(_MovedError):
         return _write(change, enqueue, worker_slot)
-    except _MovedError:
-        pass
     with atomic():
         change = _projected(_held_head(head.task_id), updates, run, now)
         return _write(change, enqueue, worker_slot)

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from a2a_app import conf, database, models, protocol
 from a2a_app.files import storage
-from a2a_app.files.links import file_named_by, reference
+from a2a_app.files.links import file_id_in_url, reference
 from a2a_app.files.rows import (
-    delete_unattached_later,
     find_files,
     insert_files,
     new_file,
     rename_file,
     save_bytes,
+    try_to_delete_unattached,
 )
 from a2a_app.protocol import Part
 from a2a_app.store.refusals import UnknownFileError
@@ -80,12 +80,12 @@ class StoredAttachments(Generic[T]):
         # A caller that is cancelled does not know what becomes of the transaction. If the files
         # stay unattached, a later caller deletes them.
         if self.keys and isinstance(error, Exception):
-            await delete_unattached_later(self.keys)
+            await try_to_delete_unattached(self.keys)
 
     async def _store(self, limit: int) -> None:
         parts = [part for item in self.items for part in _parts(item)]
         urls = {part.url for part in parts if part.url is not None}
-        named = {url: key for url in urls if (key := file_named_by(url, self._owner)) is not None}
+        named = {url: key for url in urls if (key := file_id_in_url(url, self._owner)) is not None}
         found = await self._run(find_files, self._owner, named.values()) if named else {}
         known = {url: found.get(key) for url, key in named.items()}
         self.items = [
@@ -98,14 +98,14 @@ class StoredAttachments(Generic[T]):
         self.keys = tuple(row.pk for row in self._rows)
         try:
             for row, raw in self._contents:
-                if await storage.in_thread(save_bytes, row, raw):
+                if await storage.run_in_thread(save_bytes, row, raw):
                     await self._run(rename_file, row)
         except Exception:
-            await delete_unattached_later(self.keys)
+            await try_to_delete_unattached(self.keys)
             raise
         self._contents.clear()
         if old:
-            await delete_unattached_later(old)
+            await try_to_delete_unattached(old)
 
     def _part(
         self, part: Part, item: T, known: Mapping[str, models.File | None], limit: int

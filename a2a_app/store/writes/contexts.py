@@ -9,8 +9,8 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.database import atomic, selects
 from a2a_app.database.inserts import insert
+from a2a_app.database.values import new_key
 from a2a_app.files.rows import attach_files
-from a2a_app.models.keys import new_key
 from a2a_app.models.owners import Scope
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes import rows

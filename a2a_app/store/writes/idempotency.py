@@ -14,7 +14,7 @@ from a2a_app.store.refusals import AlreadySentError, OtherContentError
 from a2a_app.store.updates import MessageKey
 
 # Each message with a key adds one row and deletes so many old ones, so that the table stays small.
-PRUNED = 2
+PRUNE_LIMIT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +92,5 @@ def _prune() -> None:
     Each by a statement of its own, so that two processes that do so never wait for one another.
     """
     old = models.IdempotencyKey.objects.filter(expires_at__lte=timezone.now())
-    for row in old.order_by("expires_at")[:PRUNED]:
+    for row in old.order_by("expires_at")[:PRUNE_LIMIT]:
         row.delete()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from a2a_app import protocol
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import new_key
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
 from a2a_app.store.refusals import RunLostError, TaskEndedError, UnknownArtifactError

@@ -10,8 +10,7 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.database import statements
 from a2a_app.database.inserts import Row
-from a2a_app.database.values import escape_unstorable, from_now
-from a2a_app.models.keys import new_key
+from a2a_app.database.values import escape_unstorable, from_now, new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.reads.chunks import assemble, logged_chunks

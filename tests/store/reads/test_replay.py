@@ -36,7 +36,7 @@ ANSWERS: dict[str, list[list[Update]]] = {
     "nothing but its end": [[Returned()]],
     "an artifact at once": [[chunk("x", append=False, last=True), Returned()]],
     "an artifact that nobody closed": [[chunk("x", append=False)], [chunk("y")], [Returned()]],
-    "artifacts that begin anew": [
+    "artifacts that begin again": [
         [rich("a", "one"), rich("b", "two"), rich("a", "three", append=True, last_chunk=True)],
         [rich("a", "four"), rich("c", "five", metadata={"of": "the event"})],
         [rich("b", "six", append=True), Returned()],
