@@ -107,7 +107,7 @@ class Execution:
         await drive(self._agent, self._turn)
         if self._writer.ends_task:
             return
-        unsaved = self._turn.context.unsaved()
+        unsaved = self._turn.context.unsaved(self._turn.report)
         if unsaved:
             # A state that cannot be saved must not take with it what was said before.
             await self._writer.flushed()
