@@ -19,7 +19,7 @@ MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster worker test test-sqlite test-postgresql test-fast test-lowest coverage \
-  lint format docs bench clean
+  lint format docs bench dist publish clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -73,6 +73,14 @@ bench: $(VENV)/dev.stamp ## Measure for an hour, and write the pages on performa
 	$(BIN)/python -m benchmarks.chunk_cost 9
 	$(BIN)/python -m benchmarks.layers 3
 
+dist: $(VENV)/release.stamp ## Build the package into dist/, and check it
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+
+publish: $(VENV)/release.stamp ## Publish dist/ as release.yml does: it needs the token of that workflow
+	$(BIN)/uv publish --trusted-publishing always dist/*
+
 clean: ## Remove what the commands have made
 	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info db.sqlite3* \
 	  .coverage htmlcov
@@ -92,9 +100,13 @@ $(VENV)/docs.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
+$(VENV)/release.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[release]'
+	@touch $@
+
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(if $(DJANGO),'django~=$(DJANGO).0')
-	@touch $@ $(VENV)/cluster.stamp $(VENV)/docs.stamp $(VENV)/run.stamp
+	@touch $@ $(VENV)/cluster.stamp $(VENV)/docs.stamp $(VENV)/release.stamp $(VENV)/run.stamp
 
 # First all that the tests need, then the app's own dependencies as low as they may be, and theirs.
 $(LOWEST)/stamp: pyproject.toml $(VENV)/dev.stamp

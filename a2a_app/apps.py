@@ -8,7 +8,7 @@ from django.utils.module_loading import autodiscover_modules
 
 
 class A2AConfig(AppConfig):
-    """Registers the system checks and finds the `agents` module of every installed app."""
+    """Registers the system checks, and imports the `agents` module of each installed app."""
 
     name = "a2a_app"
     label = "a2a_app"
@@ -17,12 +17,12 @@ class A2AConfig(AppConfig):
 
     def ready(self) -> None:
         """Import each installed app's `agents.py`, as the admin imports each `admin.py`."""
-        # Checks register themselves when imported, and may not be before the models are loaded.
+        # Checks register themselves on import, which is possible only once the models are loaded.
         from a2a_app import checks as checks  # loaded here: needs the app registry
         from a2a_app import runners  # loaded here: as above
         from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
 
         autodiscover_modules("agents")
-        with suppress(ImproperlyConfigured):  # the check a2a.E001 says so
-            # A runner tells its queue of the work that any of the queue's workers may be given.
+        with suppress(ImproperlyConfigured):  # the check a2a.E001 reports it
+            # A runner registers its job with its queue, whose workers may be any process.
             runners.current()

@@ -1,7 +1,7 @@
-"""The ASGI application: Django's own, and our background work from the moment it is served.
+"""The ASGI application: that of Django, with the app's background work from its start to its end.
 
-Use it in place of `django.core.asgi.get_asgi_application`. Without it all works too, but what a
-crash left behind is taken up only when the first request comes.
+Use it in place of `django.core.asgi.get_asgi_application`. Without it, turns that a crash left are
+begun again only when the first request comes, and turns are cut off when the server ends.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _beginnings: set["asyncio.Task[None]"] = set()
 
 
 def get_asgi_application() -> Any:
-    """Give the project's ASGI application, with recovery from its first moment (R6)."""
+    """Return the project's ASGI application, which recovers from crashes as it starts (R6)."""
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
     from a2a_app.bindings.threads import PooledRequestThread  # as above
@@ -38,7 +38,10 @@ def get_asgi_application() -> Any:
 
 
 def _begin_with_daphne() -> None:
-    """Have Twisted's reactor begin and end: daphne loads us first, and has no lifespan events."""
+    """Begin and end with Twisted's reactor, since daphne has no lifespan events.
+
+    Daphne loads the application before the reactor runs.
+    """
     reactor: Any = sys.modules.get("twisted.internet.reactor")
     if reactor is not None and "daphne.server" in sys.modules:
         reactor.callLater(0, _begin_in_running_loop)
@@ -46,8 +49,8 @@ def _begin_with_daphne() -> None:
 
 
 def _end_with_daphne() -> Any:
-    """Have the reactor wait for what is under way; it cuts the streams meanwhile."""
-    from twisted.internet.defer import Deferred  # daphne has it; other servers need not
+    """End the background work, and have the reactor wait for it. It cuts the streams meanwhile."""
+    from twisted.internet.defer import Deferred  # loaded here: only daphne needs it
 
     return Deferred.fromFuture(asyncio.ensure_future(_end()))
 
@@ -79,7 +82,7 @@ async def _end() -> None:
     try:
         await runners.current().close()
     except Exception:
-        logger.exception("What is under way was not given up; its leases will run out.")
+        logger.exception("Turns under way were not given up; their leases will run out.")
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""Authenticators that come with the app, for the setting AUTHENTICATION."""
+"""Authenticators for the setting AUTHENTICATION."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,36 +16,37 @@ from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
 
 __all__ = ["ApiKeyAuth", "CallerName", "user_of"]
 
-# How exactly the last use is known: a write for each request would cost more than the request.
-EXACTNESS = timedelta(minutes=1)
+# The last use of a key is written at most once in so long. To write it for each request would cost
+# more than the request.
+PRECISION = timedelta(minutes=1)
 
 
 def user_of(key: str) -> Any | None:
-    """Give the user whose key it is, and note the use; None where the key is not good."""
+    """Return the user of a key, and record its use; None if the key is not valid."""
     prefix = prefix_of(key)
     if prefix is None:
         return None
     for row in selects.select_models(ApiKey, related=("user",), prefix=prefix):
         if row.is_usable and row.is_of(key) and row.user.is_active:
-            _note_use(row)
+            _record_use(row)
             return row.user
     return None
 
 
-def _note_use(row: ApiKey) -> None:
+def _record_use(row: ApiKey) -> None:
     now = timezone.now()
-    if row.last_used_at is not None and row.last_used_at > now - EXACTNESS:
+    if row.last_used_at is not None and row.last_used_at > now - PRECISION:
         return
-    # Guarded: of many requests at once, one writes.
-    unnoted = Q(last_used_at=None) | Q(last_used_at__lte=now - EXACTNESS)
-    ApiKey.objects.filter(unnoted, pk=row.pk).update(last_used_at=now)
+    # Of many requests at the same time, one writes.
+    is_due = Q(last_used_at=None) | Q(last_used_at__lte=now - PRECISION)
+    ApiKey.objects.filter(is_due, pk=row.pk).update(last_used_at=now)
 
 
 class ApiKeyAuth:
-    """Knows callers by an API key issued in the admin: `Authorization: Bearer a2a_…`.
+    """Authenticates by an API key that the admin issued: `Authorization: Bearer a2a_…`.
 
-    As a bearer, since every client can send one. A bearer that is no key of ours costs no query,
-    and is left to the authenticators that follow.
+    The key is a bearer token, since every client can send one. A token of another form costs no
+    query, and is left to the authenticators that follow.
     """
 
     security_scheme = SecurityScheme(
@@ -55,7 +56,7 @@ class ApiKeyAuth:
     )
 
     async def __call__(self, request: HttpRequest) -> Any | None:
-        """Give the user whose key the request has, None where it has no good one."""
+        """Return the user of the request's key; None if it has no valid key."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None

@@ -1,4 +1,4 @@
-"""System checks: what `manage.py check` finds before a request does."""
+"""System checks: faults that `manage.py check` finds before a request does."""
 
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,15 @@ DISTRIBUTION = "django-agent2agent"
 Finding = checks.CheckMessage
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
 BYPASS = "a2a_app.middleware.bypass"
-OF_USERS = "django.contrib.auth.middleware.AuthenticationMiddleware"
+USER_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
 @checks.register(TAG)
 def check_settings(**_: Any) -> list[Finding]:
-    """a2a.E001: the A2A dict, or something it names, is wrong. The other checks need it right."""
+    """Find an error in the A2A dict or in something that it names (a2a.E001).
+
+    The other checks find nothing while there is one.
+    """
     try:
         conf.current()
         runners.current()
@@ -42,11 +45,11 @@ def check_settings(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_storage(**_: Any) -> list[Finding]:
-    """a2a.W012: files are kept in MEDIA_ROOT, which a project serves to everybody."""
+    """Find files in MEDIA_ROOT, which projects serve to everybody (a2a.W012)."""
     try:
         storage = get_storage(conf.current().storage)
     except ImproperlyConfigured:
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     media = django_settings.MEDIA_ROOT
     if not media or not isinstance(storage, FileSystemStorage):
         return []
@@ -54,7 +57,7 @@ def check_storage(**_: Any) -> list[Finding]:
         return []
     return [
         checks.Warning(
-            f"Files of tasks are kept in {storage.location}, and so in MEDIA_ROOT.",
+            f"Files of tasks are stored in {storage.location}, which is in MEDIA_ROOT.",
             hint="Name in A2A['STORAGE'] an alias of STORAGES that is not public.",
             id="a2a.W012",
         )
@@ -63,26 +66,26 @@ def check_storage(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_runner(**_: Any) -> list[Finding]:
-    """a2a.E005: the project lacks what its runner needs."""
+    """Find what the runner needs and the project lacks (a2a.E005)."""
     try:
-        lacking = runners.current().check()
+        missing = runners.current().check()
     except ImproperlyConfigured:
-        return []  # a2a.E001 says so
-    return [checks.Error(text, id="a2a.E005") for text in lacking]
+        return []  # a2a.E001 reports it
+    return [checks.Error(text, id="a2a.E005") for text in missing]
 
 
 @checks.register(TAG, deploy=True)
 def check_storage_is_shared(**_: Any) -> list[Finding]:
-    """a2a.W013: files are kept where other machines do not find them."""
+    """Find files in a folder that other machines do not have (a2a.W013)."""
     try:
         current = conf.current()
     except ImproperlyConfigured:
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     if current.storage or not current.raw_limit:
         return []
     return [
         checks.Warning(
-            f"Files of tasks are kept in the folder {FOLDER} of this machine.",
+            f"Files of tasks are stored in the folder {FOLDER} of this machine.",
             hint="Name in A2A['STORAGE'] an alias of STORAGES that all servers and workers share.",
             id="a2a.W013",
         )
@@ -91,7 +94,7 @@ def check_storage_is_shared(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_default_agent(**_: Any) -> list[Finding]:
-    """a2a.E002: DEFAULT_AGENT names no agent. a2a.W001: it is not set, and there are several."""
+    """Find a DEFAULT_AGENT that names no agent (a2a.E002), or is needed and not set (a2a.W001)."""
     known = ", ".join(sorted(agent.slug for agent in registry)) or "none"
     try:
         registry.default()
@@ -108,22 +111,22 @@ def check_default_agent(**_: Any) -> list[Finding]:
             )
         ]
     except ImproperlyConfigured:
-        pass  # a2a.E001 says so
+        pass  # a2a.E001 reports it
     return []
 
 
 @checks.register(TAG)
 def check_security(**_: Any) -> list[Finding]:
-    """a2a.W010: callers must authenticate, and cards do not say how."""
+    """Find cards that do not say how callers must authenticate (a2a.W010)."""
     try:
-        silent = conf.current().anonymous == "refuse" and not declared_security().schemes
+        undeclared = conf.current().anonymous == "refuse" and not declared_security().schemes
     except (ImproperlyConfigured, ImportError):
-        return []  # a2a.E001 says so
-    if not silent or all(agent.security_schemes for agent in registry):
+        return []  # a2a.E001 reports it
+    if not undeclared or all(agent.security_schemes for agent in registry):
         return []
     return [
         checks.Warning(
-            "Callers without credentials are refused, and cards do not say which are wanted.",
+            "Callers without credentials are refused, and cards do not say which are needed.",
             hint="Give an authenticator in A2A['AUTHENTICATION'] the attribute security_scheme.",
             id="a2a.W010",
         )
@@ -141,12 +144,12 @@ def check_identities(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_tenants(**_: Any) -> list[Finding]:
-    """a2a.E007: TENANT_RESOLVER names nothing that can be called."""
+    """Find a TENANT_RESOLVER that names nothing callable (a2a.E007)."""
     try:
         if not conf.current().tenant_resolver:
             return []
     except ImproperlyConfigured:
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     try:
         tenants.resolver()
     except (ImproperlyConfigured, ImportError) as error:
@@ -156,29 +159,29 @@ def check_tenants(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_bypass(**_: Any) -> list[Finding]:
-    """a2a.E008: an authenticator asks for the session, and requests bypass its middleware."""
+    """Find an authenticator that needs the session whose middleware is bypassed (a2a.E008)."""
     try:
         keys = [scheme.api_key_security_scheme for scheme in declared_security().schemes.values()]
     except (ImproperlyConfigured, ImportError):
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     cookie = django_settings.SESSION_COOKIE_NAME
-    asked = any(key and (key.location, key.name) == ("cookie", cookie) for key in keys)
+    needs_session = any(key and (key.location, key.name) == ("cookie", cookie) for key in keys)
     middleware = list(django_settings.MIDDLEWARE)
-    passed_by = middleware[middleware.index(BYPASS) :] if BYPASS in middleware else []
-    if not asked or OF_USERS not in passed_by:
+    bypassed = middleware[middleware.index(BYPASS) :] if BYPASS in middleware else []
+    if not needs_session or USER_MIDDLEWARE not in bypassed:
         return []
-    text = "An authenticator asks for the session, and requests bypass the middleware for it."
-    return [checks.Error(text, hint=f"Put {BYPASS} below {OF_USERS}.", id="a2a.E008")]
+    text = "An authenticator needs the session, and requests bypass the middleware for it."
+    return [checks.Error(text, hint=f"Put {BYPASS} below {USER_MIDDLEWARE}.", id="a2a.E008")]
 
 
 @checks.register(TAG)
 def check_signing(**_: Any) -> list[Finding]:
-    """a2a.E003: SIGNING_KEY cannot sign the cards."""
+    """Find a SIGNING_KEY that cannot sign the cards (a2a.E003)."""
     try:
         if not conf.current().signing_key:
             return []
     except ImproperlyConfigured:
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     try:
         from a2a_app.agents import signing  # loaded here: its libraries come with an extra
 
@@ -195,21 +198,21 @@ def check_signing(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_cards(**_: Any) -> list[Finding]:
-    """a2a.E004: a card says what it must not. a2a.W011: nobody could get an extended card."""
+    """Find faults of cards (a2a.E004), and extended cards that nobody can get (a2a.W011)."""
     try:
         security = declared_security()
     except (ImproperlyConfigured, ImportError):
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     served = ServedAt(
         security_schemes=security.schemes, security_requirements=security.requirements
     )
     findings: list[Finding] = []
     for agent in registry:
         card = agent_card(agent, served)
-        whole = card.model_copy(update={"skills": [*card.skills, *agent.extended_skills]})
+        with_all_skills = card.model_copy(update={"skills": [*card.skills, *agent.extended_skills]})
         findings += [
             checks.Error(f"The card of the agent {agent.slug!r} {fault}.", id="a2a.E004")
-            for fault in card_faults(whole)
+            for fault in card_faults(with_all_skills)
         ]
         if agent.has_extended_card and not callers.authenticators():
             findings.append(
@@ -224,13 +227,13 @@ def check_cards(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_channel_layer(**_: Any) -> list[Finding]:
-    """a2a.E006: a wrong channel layer. a2a.W002: none. a2a.W003: in memory, outside DEBUG."""
+    """Find a channel layer that fails (a2a.E006), is missing (a2a.W002), in memory (a2a.W003)."""
     layer = getattr(django_settings, "CHANNEL_LAYERS", {}).get("default")
     if layer is None:
         return [
             checks.Warning(
-                "There is no channel layer: streams hear of events only by polling.",
-                hint="Set CHANNEL_LAYERS['default'], to the one in memory for a single process.",
+                "There is no channel layer: streams find events only by polling.",
+                hint="Set CHANNEL_LAYERS['default']. The one in memory is enough for one process.",
                 id="a2a.W002",
             )
         ]
@@ -243,7 +246,7 @@ def check_channel_layer(**_: Any) -> list[Finding]:
     if layer.get("BACKEND") == IN_MEMORY and not django_settings.DEBUG:
         return [
             checks.Warning(
-                "The channel layer is in memory: other processes' events are found by polling.",
+                "The channel layer is in memory: other processes find events only by polling.",
                 hint="Where there is more than one process, use channels_redis, or on PostgreSQL "
                 "a2a_app.layers.PostgreSQLChannelLayer.",
                 id="a2a.W003",
@@ -254,7 +257,7 @@ def check_channel_layer(**_: Any) -> list[Finding]:
 
 @checks.register(TAG, checks.Tags.database)
 def check_sqlite(databases: Any = None, **_: Any) -> list[Finding]:
-    """a2a.W004: SQLite without IMMEDIATE transactions. a2a.W005: without the write-ahead log."""
+    """Find SQLite without IMMEDIATE transactions (a2a.W004) or a write-ahead log (a2a.W005)."""
     if database.alias() not in (databases or ()):
         return []
     connection = connections[database.alias()]
@@ -285,15 +288,15 @@ def check_sqlite(databases: Any = None, **_: Any) -> list[Finding]:
 
 @checks.register(TAG, deploy=True)
 def check_deployment(**_: Any) -> list[Finding]:
-    """Find what is unsafe.
+    """Find settings that are unsafe on a public server.
 
-    a2a.W006: open to everybody. a2a.W007: cards repeat whatever host a request names. a2a.W008:
-    notifications may be read on their way.
+    These are agents that are open to everybody (a2a.W006), cards that repeat whatever host a
+    request names (a2a.W007), and notifications that can be read on their way (a2a.W008).
     """
     try:
         current = conf.current()
     except ImproperlyConfigured:
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
     findings: list[Finding] = []
     if current.anonymous == "share":
         findings.append(
@@ -315,7 +318,7 @@ def check_deployment(**_: Any) -> list[Finding]:
         findings.append(
             checks.Warning(
                 "Webhooks may have plain http URLs.",
-                hint="Take A2A['PUSH_ALLOW_HTTP'] out.",
+                hint="Remove A2A['PUSH_ALLOW_HTTP'].",
                 id="a2a.W008",
             )
         )

@@ -1,7 +1,7 @@
-"""Middleware: a way past the project's own, for requests that are not from people.
+"""Middleware: a bypass of the project's other middleware, for requests of programs.
 
-Django runs the parts of each of its own middleware in a thread, before the view and after it, and
-programs with API keys need neither sessions nor messages nor a check against forged forms.
+Django runs each of its own middleware in a thread, once before the view and once after it. Programs
+with API keys need neither sessions nor messages nor a protection against cross-site requests.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,31 +16,32 @@ from django.utils.decorators import sync_and_async_middleware
 from a2a_app.agents import registry
 from a2a_app.bindings.api import api, may_be_ours
 
-# To find the view of a path takes Django as long as it takes us to read a request.
-KEPT = 256
-_known: dict[tuple[URLResolver, str], ResolverMatch] = {}
+# How many paths are cached with their views. To find a view takes Django as long as it takes us to
+# read a request.
+CACHE_SIZE = 256
+_cache: dict[tuple[URLResolver, str], ResolverMatch] = {}
 
 
 @sync_and_async_middleware
 def bypass(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Lead what agents and their clients ask straight to the view, past all middleware below this.
+    """Take requests for agents straight to their views, past all middleware below this one.
 
-    Put it into MIDDLEWARE below whatever such requests need too, and above
-    `AuthenticationMiddleware` only where no authenticator in A2A['AUTHENTICATION'] asks for the
-    session. Under WSGI nothing is bypassed.
+    Put it into MIDDLEWARE below the middleware that such requests need too. If an authenticator in
+    A2A['AUTHENTICATION'] asks for the session, that includes `AuthenticationMiddleware`. Under WSGI
+    nothing is bypassed.
     """
     if not iscoroutinefunction(get_response):
         return get_response
-    onward: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
+    call_next: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         match = _match(request.path_info)
         if match is None:
-            return await onward(request)
+            return await call_next(request)
         request.resolver_match = match
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
-            # CommonMiddleware does so for others: without it the body goes out in chunks.
+            # As CommonMiddleware does for other responses. Without it the body is sent in chunks.
             response["Content-Length"] = str(len(response.content))
         return response
 
@@ -48,28 +49,28 @@ def bypass(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest]
 
 
 def _match(path: str) -> ResolverMatch | None:
-    """Find our view of a path; None for the project's, and for our page that people look at."""
+    """Find the app's view of a path; None for views of the project, and for pages for people."""
     if not may_be_ours(path):
         return None
     resolver = get_resolver(get_urlconf())
-    known = _known.get((resolver, path))
-    if known is not None:
-        return known
+    cached = _cache.get((resolver, path))
+    if cached is not None:
+        return cached
     try:
         match = resolver.resolve(path)
     except Resolver404:
         return None
     if match.namespaces[-1:] != [api.urls_namespace] or match.url_name in api.pages:
         return None
-    if _says_no_more_than_agent(match) and len(_known) < KEPT:
-        _known[resolver, path] = match
+    if _names_only_agent(match) and len(_cache) < CACHE_SIZE:
+        _cache[resolver, path] = match
     return match
 
 
-def _says_no_more_than_agent(match: ResolverMatch) -> bool:
-    """Tell whether a path is one of the few that an agent's clients use again and again.
+def _names_only_agent(match: ResolverMatch) -> bool:
+    """Tell whether a path has nothing variable but an agent's slug, so that its match is cached.
 
-    One that has more in it, such as a task, seldom comes twice; and what the project reads there,
-    such as a customer, may be another the next moment.
+    A path with more in it, such as a task, seldom comes twice. And if the project reads something
+    from the path, such as a customer, that may be different the next moment.
     """
     return match.kwargs.keys() == {"slug"} and match.kwargs["slug"] in registry.slugs()

@@ -18,7 +18,7 @@ async def echo(turn: Turn) -> AsyncIterator[str]:
 
 
 class Load(BaseModel):
-    """What the load agent is told to do."""
+    """The instructions to the load agent."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,23 +33,23 @@ class Load(BaseModel):
 @agent(name="Load")
 @agent(name="Load, retried", slug="load-retry", attempts=3)
 async def load(turn: Turn) -> None:
-    """Does as much work as it is told, for measurements and for tests of faults.
+    """Work as much as the message says, for measurements and for tests of faults.
 
-    Each chunk says its number, and when it was written.
+    Each chunk has its number, and the time at which it was written.
     """
     try:
-        told = Load.model_validate_json(turn.text)
+        wanted = Load.model_validate_json(turn.text)
     except ValidationError as error:
         await turn.reject(f"The text must be a JSON object. {error}")
         return
     await turn.working()
     artifact = turn.open_artifact(name="load")
-    for index in range(told.chunks):
-        text = f"{index} {time.time():.6f} ".ljust(told.size, ".")
-        await artifact.write(text, last=index == told.chunks - 1)
-        if told.delay:
-            await asyncio.sleep(told.delay)
-    await _end(turn, told.end)
+    for index in range(wanted.chunks):
+        text = f"{index} {time.time():.6f} ".ljust(wanted.size, ".")
+        await artifact.write(text, last=index == wanted.chunks - 1)
+        if wanted.delay:
+            await asyncio.sleep(wanted.delay)
+    await _end(turn, wanted.end)
 
 
 async def _end(turn: Turn, end: str) -> None:
@@ -105,7 +105,7 @@ async def travel_desk(turn: Turn) -> None:
 
 
 def _destination(turn: Turn) -> str:
-    """The destination that was named: as `{"destination": …}`, after "to", or as the answer."""
+    """Find the destination in the data of a part, after "to", or in the answer."""
     for part in turn.message.parts:
         if isinstance(part.data, dict) and isinstance(part.data.get("destination"), str):
             return str(part.data["destination"])

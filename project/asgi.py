@@ -1,4 +1,4 @@
-"""What daphne serves: project.asgi:application."""
+"""The ASGI application, which daphne serves as project.asgi:application."""
 
 import gc
 import os
@@ -9,8 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 application = get_asgi_application()
 
-# What is loaded by now stays: Python need not look through it for garbage, time and again. What a
-# request makes is mostly gone with it: it is enough to look now and then.
+# Objects that are loaded by now stay, so the garbage collector need not look at them again. Most
+# objects of a request are freed when it ends, so it is enough to collect now and then.
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000)

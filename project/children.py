@@ -1,4 +1,4 @@
-"""Children: processes that are started again when they die, and that end with their parent."""
+"""Children: processes that are restarted when they die, and that end with their parent."""
 
 import asyncio
 import os
@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# A child that cannot start is not tried more often than this.
+# The pause before a child is started again.
 PAUSE_SECONDS = 1.0
+# How long all children together may take to become ready.
 START_SECONDS = 60.0
 # The longest line that a child may print.
 LINE_BYTES = 1 << 20
@@ -20,24 +21,24 @@ class NotReadyError(Exception):
 
 @dataclass
 class Child:
-    """One process, to be kept running."""
+    """A process that is restarted whenever it ends."""
 
     name: str
     command: Sequence[str]
     folder: Path
-    """Where it runs."""
+    """Its working directory."""
     env: Mapping[str, str]
-    """What it has in its environment besides what its parent has."""
+    """Its environment, in addition to that of its parent."""
     ready: str
-    """What it prints once it is of use."""
+    """The text that it prints once it is ready."""
     grace: float
-    """For how many seconds it may go on once it is asked to end; then it is killed."""
+    """How many seconds it has to end once it is asked to. Then it is killed."""
     say: Callable[[str], object]
-    """Takes each line that it prints, and what becomes of it."""
+    """Called with each line that the child prints, and with lines about the child."""
     is_ready: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    async def keep(self) -> None:
-        """Run it, and again each time it has ended, until cancelled."""
+    async def run_for_ever(self) -> None:
+        """Run the process, and restart it each time it has ended, until cancelled."""
         while True:
             process = await asyncio.create_subprocess_exec(
                 *self.command,
@@ -46,22 +47,22 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 limit=LINE_BYTES,
-                # Ctrl-C is for the parent, which knows the order in which to end.
+                # Ctrl-C must reach only the parent, which ends its children in order.
                 start_new_session=True,
             )
             try:
-                await self._show(process)
+                await self._print_output(process)
             finally:
                 await self._end(process)
-            self._tell(f"has ended with status {process.returncode} and is started again")
+            self._print_line(f"has ended with status {process.returncode} and is started again")
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _show(self, process: asyncio.subprocess.Process) -> None:
-        """Pass on what it prints, until it has ended."""
+    async def _print_output(self, process: asyncio.subprocess.Process) -> None:
+        """Print the output of the process until it has ended."""
         assert process.stdout is not None
         async for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
-            self._tell(text)
+            self._print_line(text)
             if self.ready in text:
                 self.is_ready.set()
         await process.wait()
@@ -72,23 +73,23 @@ class Child:
         process.terminate()
         try:
             async with asyncio.timeout(self.grace):
-                await self._show(process)
+                await self._print_output(process)
         except TimeoutError:
             process.kill()
             await process.wait()
 
-    def _tell(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         self.say(f"{self.name:<9}| {text}")
 
 
 @asynccontextmanager
-async def kept(*children: Child) -> AsyncIterator[None]:
-    """Keep children running inside this context, which begins once all of them are ready.
+async def running(*children: Child) -> AsyncIterator[None]:
+    """Run children inside this context, which begins once all of them are ready.
 
     Raises:
-        NotReadyError: One of them has not become ready.
+        NotReadyError: A child has not become ready in START_SECONDS.
     """
-    tasks = [asyncio.create_task(child.keep()) for child in children]
+    tasks = [asyncio.create_task(child.run_for_ever()) for child in children]
     try:
         await _all_ready(children)
         yield

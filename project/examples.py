@@ -1,10 +1,10 @@
-"""What to try first, for the page at / and for `make run`."""
+"""Commands to try first, for the page at / and for `make run`."""
 
 import json
 
 
 def streaming_curl(base: str) -> str:
-    """Give a command that streams from the echo agent."""
+    """Return a command that streams from the echo agent."""
     request = {
         "jsonrpc": "2.0",
         "id": 1,

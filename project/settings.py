@@ -1,4 +1,4 @@
-"""Settings of the reference project. What may differ by place comes from the environment."""
+"""Settings of the reference project. Those that differ by place come from the environment."""
 
 import json
 import os
@@ -36,7 +36,7 @@ if RUNNER == "tasks":
     TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 MIDDLEWARE = [
-    # Programs need none of what comes after it.
+    # First, since programs need none of the middleware below it.
     "a2a_app.middleware.bypass",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -69,15 +69,15 @@ _database: dict[str, Any] = dict(
     dj_database_url.parse(os.environ.get("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
 )
 if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # Without these a writer may fail at once where it could wait, and readers wait for writers.
+    # Without these a writer may fail where it could wait, and readers wait for writers.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 elif _database["ENGINE"] == "django.db.backends.postgresql":
-    # Each connection has PostgreSQL plan a statement that comes again once, and not each time. Not
-    # for a pool of connections such as PgBouncer's that knows nothing of prepared statements.
+    # PostgreSQL plans a statement that is repeated once for each connection, and not each time. Do
+    # not set this with a pool that does not support prepared statements, as some of PgBouncer.
     _prepared = {"server_side_binding": True, "prepare_threshold": 5}
     _database["OPTIONS"] = {**_prepared, **_database.get("OPTIONS", {})}
 DATABASES = {"default": _database}
@@ -85,7 +85,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 _layers: dict[str, dict[str, Any]] = {
-    # One process only: the others are heard by polling.
+    # For one process only. Events of other processes are found by polling.
     "memory": {
         "BACKEND": "channels.layers.InMemoryChannelLayer",
         "CONFIG": {"capacity": 10_000},
@@ -98,7 +98,7 @@ _layers: dict[str, dict[str, Any]] = {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {"hosts": [REDIS_URL], "capacity": 10_000},
     },
-    # Needs a DATABASE_URL of PostgreSQL, and nothing else.
+    # It needs only a DATABASE_URL of PostgreSQL.
     "postgresql": {
         "BACKEND": "a2a_app.layers.PostgreSQLChannelLayer",
         "CONFIG": {"capacity": 10_000},

@@ -8,7 +8,7 @@ from project.examples import streaming_curl
 
 @login_not_required
 def index(request: HttpRequest) -> HttpResponse:
-    """Say what there is to try."""
+    """Show the agents, and a command to try."""
     base = request.build_absolute_uri("/").rstrip("/")
     return render(
         request,

@@ -124,7 +124,7 @@ def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
     written = [query for query in queries if query["sql"].startswith("UPDATE")]
     assert len(written) == 1
     assert len(queries) == 6
-    earlier = timezone.now() - authentication.EXACTNESS
+    earlier = timezone.now() - authentication.PRECISION
     ApiKey.objects.update(last_used_at=earlier)
     authentication.user_of(key)
     assert ApiKey.objects.get().last_used_at > earlier  # type: ignore[operator]  # it has been used

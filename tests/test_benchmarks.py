@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ from benchmarks.servers import (
     Server,
 )
 from benchmarks.workload import NotDoneError, Workload
+from tests.servers import ROOT
+
+SECONDS = 60
+# More would make it hard to find one's way.
+MAX_FILES = 45
 
 
 class Idle(Running):
@@ -233,3 +240,11 @@ def test_a_coroutine_that_is_resumed_counts_as_one_call() -> None:
     calls, depth = tracer.counted()
     assert calls == {waits.__code__: 1}
     assert depth == 2  # this test is on the stack too
+
+
+def test_the_page_on_the_architecture_says_how_many_files_a_message_passes_through() -> None:
+    command = [sys.executable, "-m", "benchmarks.one_message", "--json"]
+    counted = json.loads(subprocess.check_output(command, cwd=ROOT, timeout=SECONDS))
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    [files] = re.findall(r"passes through (\d+) files", page)
+    assert counted["files"] == int(files) <= MAX_FILES

@@ -58,7 +58,7 @@ class Html(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built strictly: a page that leads nowhere fails the build."""
+    """Build the site strictly: a page that leads nowhere fails the build."""
     folder = tmp_path_factory.mktemp("site")
     subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
@@ -73,7 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[str, Html]:
-    """The pages of the site by their addresses."""
+    """Return the pages of the site by their addresses."""
     found = {path.relative_to(site).as_posix(): path for path in site.rglob("*.html")}
     return {
         urljoin(SITE, name.removesuffix("index.html")): Html(path.read_text())
@@ -123,7 +123,7 @@ def test_links_from_the_site_into_the_repository_lead_to_files(pages: dict[str, 
 
 @pytest.fixture(scope="module")
 def package_page(tmp_path_factory: pytest.TempPathFactory) -> Html:
-    """The page of the package, as its metadata describe it."""
+    """Return the page of the package, as its metadata describe it."""
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)

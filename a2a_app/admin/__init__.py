@@ -1,4 +1,4 @@
-"""The admin: it shows what every task is and how it came to be that, and it issues API keys."""
+"""The admin: it shows each task and all that led to its state, and it issues API keys."""
 
 from a2a_app.admin import api_keys, files, tasks, webhooks
 

@@ -1,4 +1,4 @@
-"""API keys in the admin: issued, shown once, and revoked."""
+"""API keys in the admin, where they are issued, shown once, and revoked."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ else:
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    """Keys by user. A key itself is on one page only: the answer to the form that issues it."""
+    """API keys by user. Only the page that follows the form for a new key shows the key itself."""
 
     list_display = (
         "name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at",
@@ -34,16 +34,16 @@ class ApiKeyAdmin(ModelAdmin):
     readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
-        """Ask for what a new key needs; show all else of one that is there."""
-        asked = ("name", "user", "expires_at")
-        return (*asked, *self.readonly_fields) if obj else asked
+        """Return the fields to fill in, and for an old key those that are only shown."""
+        editable = ("name", "user", "expires_at")
+        return (*editable, *self.readonly_fields) if obj else editable
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
-        """Let nobody give a key to another user: what was done with it stays its user's."""
+        """Forbid a change of a key's user, to whom all that was done with the key belongs."""
         return (*self.readonly_fields, "user") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Form, change: bool) -> None:
-        """Issue a new key, or save what may change of an old one."""
+        """Issue a new key, or save the changes to an old one."""
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -53,9 +53,9 @@ class ApiKeyAdmin(ModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the key, on a page that nothing stores."""
-        shown = {**self.admin_site.each_context(request), "title": "API key issued", "row": obj}
-        response = TemplateResponse(request, "a2a_app/api_key_issued.html", shown)
+        """Show the key, on a page that is not cached."""
+        context = {**self.admin_site.each_context(request), "title": "API key issued", "row": obj}
+        response = TemplateResponse(request, "a2a_app/api_key_issued.html", context)
         add_never_cache_headers(response)
         return response
 

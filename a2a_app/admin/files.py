@@ -1,4 +1,4 @@
-"""Files in the admin: what they are, and their bytes for those who may see them."""
+"""Files in the admin, with links to download them."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from a2a_app.files.rows import open_row
 
 @admin.register(models.File)
 class FileAdmin(ReadOnlyAdmin):
-    """Files, newest first; those who may view them may have them."""
+    """Files, newest first. Users who may view a file may also download it."""
 
     list_display = ("__str__", "task", "media_type", "size", "created_at")
     list_select_related = ("task",)
@@ -32,16 +32,16 @@ class FileAdmin(ReadOnlyAdmin):
 
     @admin.display(description="content")
     def download(self, row: models.File) -> SafeString:
-        """A link to its bytes."""
+        """Return a link that downloads the file."""
         return format_html('<a href="{}">Download</a>', reverse(f"admin:{FILE_URL}", args=[row.pk]))
 
     def get_urls(self) -> list[URLPattern]:
-        """Serve the bytes too."""
+        """Add the URL that serves the bytes."""
         content = self.admin_site.admin_view(self.content)
         return [path("<uuid:key>/content/", content, name=FILE_URL), *super().get_urls()]
 
     def content(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
-        """Answer with a file, whoever's it is."""
+        """Answer with the bytes of a file, whoever owns it."""
         row = get_object_or_404(models.File, pk=key)
         if not self.has_view_permission(request, row):
             raise PermissionDenied

@@ -1,4 +1,4 @@
-"""The admin: what every task is and how it came to be that. It shows; only operations change."""
+"""Tasks in the admin, with all that led to their state. Only operations change them."""
 
 import json
 from typing import TYPE_CHECKING, Any, cast
@@ -30,27 +30,28 @@ else:
     ModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
 
 FILE_URL = "a2a_app_file_content"
-"""The name of the URL at which the admin gives a file's bytes."""
+"""The name of the URL at which the admin serves a file's bytes."""
 
-# Rows of each kind on a task's page, and characters of one text: a page must open for any task.
+# How many rows of each kind a task's page shows, and how many characters of one text, so that the
+# page opens for any task.
 SHOWN = 200
 SHOWN_CHARACTERS = 2000
-# To count further would read the whole table for each page of the list.
+# Rows beyond so many are not counted, which would read the whole table for each page of the list.
 COUNTED = 10_000
 
 
 class CappedPaginator(AnyPaginator):
-    """Pages of a table of any size: it counts to COUNTED, and there the last page is."""
+    """Paginates a table of any size. It counts to COUNTED, where its last page is."""
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are to page through."""
+        """How many rows the pages show."""
         rows = cast("QuerySet[Any]", self.object_list)
         return rows.order_by()[:COUNTED].count()
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """An admin that shows."""
+    """The base of admins that only show rows."""
 
     actions_on_bottom = False
     list_per_page = 50
@@ -58,62 +59,62 @@ class ReadOnlyAdmin(ModelAdmin):
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
-        """Refuse: tasks come from clients."""
+        """Refuse, since tasks come from clients."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse: only the store changes a task (R1)."""
+        """Refuse, since only the store changes a task (R1)."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse: a task that is worked on must not vanish."""
+        """Refuse, since a task that is worked on must not vanish."""
         return False
 
 
 class AgentFilter(admin.SimpleListFilter):
-    """Agents the project has: to ask the table for them would read all of it."""
+    """Filters by the project's agents. To find the agents in the table would read every row."""
 
     title = "agent"
     parameter_name = "agent"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Give the agents."""
+        """Return the agents' slugs and names."""
         return sorted((agent.slug, agent.name) for agent in registry)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep one agent's rows."""
+        """Return the rows of the chosen agent."""
         return queryset.filter(agent=self.value()) if self.value() else queryset
 
 
 class StateFilter(admin.SimpleListFilter):
-    """The states a task can be in."""
+    """Filters by the state of tasks."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Give the states."""
+        """Return the states."""
         return [(s.value, _words(s.value)) for s in TaskState if s is not TaskState.UNSPECIFIED]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the tasks in one state."""
+        """Return the tasks in the chosen state."""
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 @admin.register(models.Task)
 class TaskAdmin(ReadOnlyAdmin):
-    """Tasks, newest status first, and all that happened to each."""
+    """Tasks by the time of their status, newest first, and all that happened to each."""
 
     list_display = ("short_id", "agent", "state_words", "owner", "status_at", "conversation")
     list_filter = (AgentFilter, StateFilter)
     list_select_related = ("context",)
     ordering = ("-status_at", "-id")
-    search_fields = ("id",)  # shows the box; get_search_results says what it finds
+    search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = "A task's id or a contextId, in full."
     actions = ("cancel_tasks",)
     fieldsets = (
         (None, {"fields": ("id", "agent", "state_words", "status_at", "status_text", "metadata")}),
-        ("Whose", {"fields": ("owner", "user", "context")}),
+        ("Owner", {"fields": ("owner", "user", "context")}),
         ("History", {"fields": ("history",)}),
         ("Artifacts", {"fields": ("artifacts",)}),
         ("Files", {"fields": ("files",)}),
@@ -125,92 +126,92 @@ class TaskAdmin(ReadOnlyAdmin):
     )  # fmt: skip  # read as two lines it is one list
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Task]:
-        """Read with each task what every view of it shows."""
+        """Read tasks together with the rows to which each view of them refers."""
         return super().get_queryset(request).select_related("context", "status_message", "user")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find by a whole id: parts of ids would be looked for in every row."""
+        """Search for a whole id, since a search for a part would read every row."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = Q(context__in=models.Context.objects.filter(context_id=term))
-        key = _key(term)
-        return queryset.filter(found | Q(pk=key) if key else found), False
+        matches = Q(context__in=models.Context.objects.filter(context_id=term))
+        key = _uuid_or_none(term)
+        return queryset.filter(matches | Q(pk=key) if key else matches), False
 
     @admin.display(description="id")
     def short_id(self, task: models.Task) -> SafeString:
-        """The end of the id: its beginning is the time, and alike for neighbours."""
+        """Return the end of the id. Its beginning is the time, which neighbours share."""
         return format_html('<span title="{}">…{}</span>', task.pk, task.pk.hex[-12:])
 
     @admin.display(description="state", ordering="state")
     def state_words(self, task: models.Task) -> str:
-        """The state, for people."""
+        """Return the state in words."""
         return _words(task.state)
 
     @admin.display(description="context")
     def conversation(self, task: models.Task) -> str:
-        """The contextId, as the client says it."""
+        """Return the contextId that the client uses."""
         return task.context.context_id
 
     @admin.display(description="status message")
     def status_text(self, task: models.Task) -> str:
-        """What the agent last said of it."""
+        """Return the text of the status message."""
         said = task.status_message
         return "\n".join(_texts(said.parts)) if said else "-"
 
     @admin.display(description="messages")
     def history(self, task: models.Task) -> SafeString:
-        """What was said, by both sides."""
-        found = list(task.messages.order_by("seq", "id")[: SHOWN + 1])
-        lines = [(row, _texts(row.parts)) for row in found[:SHOWN]]
-        return _section("messages", lines=lines, more=len(found) > SHOWN)
+        """Show the messages of the client and the agent."""
+        rows = list(task.messages.order_by("seq", "id")[: SHOWN + 1])
+        lines = [(row, _texts(row.parts)) for row in rows[:SHOWN]]
+        return _section("messages", lines=lines, more=len(rows) > SHOWN)
 
     @admin.display(description="artifacts")
     def artifacts(self, task: models.Task) -> SafeString:
-        """What it produced."""
-        found = list(task.artifacts.order_by("first_seq")[: SHOWN + 1])
-        lines = [(row, _texts(row.parts)) for row in found[:SHOWN]]
-        return _section("artifacts", lines=lines, more=len(found) > SHOWN)
+        """Show the artifacts."""
+        rows = list(task.artifacts.order_by("first_seq")[: SHOWN + 1])
+        lines = [(row, _texts(row.parts)) for row in rows[:SHOWN]]
+        return _section("artifacts", lines=lines, more=len(rows) > SHOWN)
 
     @admin.display(description="files")
     def files(self, task: models.Task) -> SafeString:
-        """The bytes that are too large to stand in the rows above."""
-        found = list(task.files.order_by("id")[: SHOWN + 1])
-        lines = [(row, reverse(f"admin:{FILE_URL}", args=[row.pk])) for row in found[:SHOWN]]
-        return _section("files", lines=lines, more=len(found) > SHOWN)
+        """Show links to the files of messages and artifacts."""
+        rows = list(task.files.order_by("id")[: SHOWN + 1])
+        lines = [(row, reverse(f"admin:{FILE_URL}", args=[row.pk])) for row in rows[:SHOWN]]
+        return _section("files", lines=lines, more=len(rows) > SHOWN)
 
     @admin.display(description="runs")
     def runs(self, task: models.Task) -> SafeString:
-        """Who worked on it, and how that ended."""
-        found = list(task.runs.order_by("turn", "attempt")[: SHOWN + 1])
-        return _section("runs", lines=found[:SHOWN], holder=task.run_id, more=len(found) > SHOWN)
+        """Show the runs: their workers, and how they ended."""
+        rows = list(task.runs.order_by("turn", "attempt")[: SHOWN + 1])
+        return _section("runs", lines=rows[:SHOWN], holder=task.run_id, more=len(rows) > SHOWN)
 
     @admin.display(description="events")
     def timeline(self, task: models.Task) -> SafeString:
-        """The first events of the log, and how many there are beyond."""
+        """Show the first events of the log, and how many more there are."""
         events = models.Event.objects.filter(task=task.pk).order_by("seq")
-        found = events.annotate(beginning=Left("body", SHOWN_CHARACTERS), length=Length("body"))
+        shortened = events.annotate(beginning=Left("body", SHOWN_CHARACTERS), length=Length("body"))
         lines = [
             {
                 **event,
                 "words": _words(event["state"]),
                 "more": max(0, event["length"] - SHOWN_CHARACTERS),
             }
-            for event in found.values("seq", "turn", "state", "created_at", "beginning", "length")[
-                :SHOWN
-            ]
+            for event in shortened.values(
+                "seq", "turn", "state", "created_at", "beginning", "length"
+            )[:SHOWN]
         ]
-        return _section("timeline", lines=lines, left=max(0, task.seq - SHOWN))
+        return _section("timeline", lines=lines, more=max(0, task.seq - SHOWN))
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Let those cancel who may change tasks, were they to be changed here."""
+        """Allow it to users with the permission to change tasks."""
         return request.user.has_perm("a2a_app.change_task")
 
     @admin.action(description="Cancel selected tasks", permissions=["cancel"])
     def cancel_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Do for each task what CancelTask does, and say which ones refused."""
+        """Cancel each task as CancelTask does, and show the reason of each refusal."""
         canceled = 0
         for task in queryset:
             try:
@@ -228,7 +229,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
 @admin.register(models.Context)
 class ContextAdmin(ReadOnlyAdmin):
-    """Conversations, and what agents remember of them."""
+    """Conversations, with the state that agents remember."""
 
     list_display = ("context_id", "agent", "owner", "created_at")
     list_filter = (AgentFilter,)
@@ -252,7 +253,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="traceback")
     def traceback(self, run: models.Run) -> SafeString:
-        """What the agent raised."""
+        """Show the traceback of the error that the agent raised."""
         return format_html("<pre>{}</pre>", run.error or "-")
 
 
@@ -261,7 +262,7 @@ async def _cancel(task: models.Task) -> None:
     await cancel_task(call, protocol.CancelTaskRequest(id=str(task.pk)))
 
 
-def _key(text: str) -> UUID | None:
+def _uuid_or_none(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
@@ -290,9 +291,9 @@ def _text(part: dict[str, Any]) -> str:
 
 
 def _shortened(text: str) -> str:
-    left = len(text) - SHOWN_CHARACTERS
-    return f"{text[:SHOWN_CHARACTERS]}… and {left} characters more" if left > 0 else text
+    more = len(text) - SHOWN_CHARACTERS
+    return f"{text[:SHOWN_CHARACTERS]}… and {more} characters more" if more > 0 else text
 
 
-def _section(name: str, **shown: Any) -> SafeString:
-    return render_to_string(f"a2a_app/{name}.html", {**shown, "limit": SHOWN})
+def _section(name: str, **context: Any) -> SafeString:
+    return render_to_string(f"a2a_app/{name}.html", {**context, "limit": SHOWN})

@@ -1,4 +1,4 @@
-"""Webhooks in the admin: how far each has come, and whether it fails."""
+"""Webhooks in the admin: how many events each has got, and whether it fails."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -11,9 +11,9 @@ from a2a_app.store import webhooks
 
 @admin.register(models.PushNotificationConfig)
 class PushNotificationConfigAdmin(ReadOnlyAdmin):
-    """Webhooks, and how far each has come; what only the webhook may know is not shown."""
+    """Webhooks, with the progress of each. Their secrets are not shown."""
 
-    list_display = ("__str__", "task", "host", "came_to", "failures", "due_at", "dead_at")
+    list_display = ("__str__", "task", "host", "progress", "failures", "due_at", "dead_at")
     list_filter = (
         ("dead_at", admin.EmptyFieldListFilter),
         ("failing_since", admin.EmptyFieldListFilter),
@@ -24,18 +24,18 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
     actions = ("send_again",)
 
     @admin.display(description="delivered")
-    def came_to(self, row: models.PushNotificationConfig) -> str:
-        """How many events it has got, of how many."""
+    def progress(self, row: models.PushNotificationConfig) -> str:
+        """Return how many events the webhook has got, of how many."""
         return f"{row.delivered} of {row.announced}"
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
-        """Let those send again who may change webhooks, were they to be changed here."""
+        """Allow it to users with the permission to change webhooks."""
         return request.user.has_perm("a2a_app.change_pushnotificationconfig")
 
     @admin.action(description="Send again", permissions=["resend"])
     def send_again(
         self, request: HttpRequest, queryset: QuerySet[models.PushNotificationConfig]
     ) -> None:
-        """Deliver to those that fail or were given up, from where they had come to."""
+        """Deliver to webhooks that fail or were given up, from where the delivery had stopped."""
         count = webhooks.resend(queryset)
         self.message_user(request, f"Sending again: {count}.", messages.SUCCESS)

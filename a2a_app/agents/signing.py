@@ -78,7 +78,7 @@ def _private_key(setting: str) -> ECKey | RSAKey:
         key = read_key(setting if "-----BEGIN" in setting else _from_callable(setting))
     except ImportError:
         raise ImproperlyConfigured(
-            f"{name} is neither PEM nor the dotted path of a callable that gives it."
+            f"{name} is neither PEM nor the dotted path of a callable that returns it."
         ) from None
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} {error}.") from None

@@ -251,8 +251,7 @@ class Turn:
     def input_required(
         self, text: Content, *, metadata: Mapping[str, Any] | None = None
     ) -> Awaitable[None]:
-        """Ask the client something, and then return. Its answer begins the next turn (section
-        3.4.3)."""
+        """Ask the client something; then return. The answer begins a new turn (section 3.4.3)."""
         return self._set(TaskState.INPUT_REQUIRED, text, metadata)
 
     def auth_required(
@@ -264,8 +263,7 @@ class Turn:
     # For the runner and for ArtifactWriter.
 
     def put(self, *updates: Update) -> Awaitable[None]:
-        """Append updates. On the event loop, await the result; in other threads they are
-        appended."""
+        """Append updates: on the event loop when awaited, in other threads before it returns."""
         if threading.get_ident() == self._thread:
             return self._writer.put(*updates)
         asyncio.run_coroutine_threadsafe(self._writer.put(*updates), self._loop).result()

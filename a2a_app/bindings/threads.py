@@ -1,7 +1,7 @@
-"""Threads: the one that Django wants for each request, kept from one of ours to the next.
+"""The threads that Django uses for requests, pooled for the requests of this app.
 
-Django's signals at the beginning and the end of a request run in a thread that is the request's
-own, with its own connections. asgiref starts it anew each time, and another to wait for its end.
+Django's signals at the beginning and the end of a request run in a thread of that request, with
+connections of its own. asgiref starts a new one for each request, and another to wait for its end.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import connections
 
-# asgiref takes a thread of ours since 3.13. An older one makes its own for each request, as ever.
+# asgiref accepts a thread since 3.13. Older versions always start their own.
 POOLS = "executor" in inspect.signature(ThreadSensitiveContext).parameters
-# As many requests at once find a thread that is there; others get one of their own, as ever.
-KEPT = 8
+# How many idle threads are pooled. More requests at once than that get new threads.
+POOL_SIZE = 8
 _free: list[Executor] = []
-# By the request's context: one that has handed its thread back has no part in it any more.
+# By the context of the request. A request that has handed its thread back is not among them.
 _lent: dict[ThreadSensitiveContext, Executor] = {}
 
 
 class PooledRequestThread:
-    """Serves a request with a thread that others have used before it, one at a time."""
+    """An asynchronous context manager in which a request uses a pooled thread of its own."""
 
     def __init__(self) -> None:
         self._context: Any = _context_with_thread() if POOLS else ThreadSensitiveContext()
@@ -38,10 +38,10 @@ class PooledRequestThread:
 
 
 async def hand_thread_back() -> None:
-    """Give up the thread of the request that is served, and its connections (R14).
+    """Release the thread of the current request, and its connections (R14).
 
-    It would be kept for as long as the response lasts. When something asks for it again, such as
-    the signal at the end, a new one is made.
+    The request would hold it for as long as its response lasts. Where something needs a thread
+    after that, such as the signal at the end of the request, a new one is started.
     """
     context, thread = _take_from_asgiref()
     if context is None or thread is None:
@@ -78,7 +78,7 @@ def _give_back(context: ThreadSensitiveContext) -> None:
     thread = _lent.pop(context, None)
     if thread is None:
         return
-    if len(_free) < KEPT:
+    if len(_free) < POOL_SIZE:
         _free.append(thread)
     else:
         thread.submit(connections.close_all)

@@ -1,7 +1,7 @@
 """Outages: the beginning and the end of a service's absence, each logged once.
 
-Whoever fails for the lack of a service notes it here, in place of a line of its own. A service that
-is only busy is no outage: `SharedTimeout` tells the two apart.
+Code that fails because a service is away reports it here and does not log it itself. A service that
+is only busy is not away: `SharedTimeout` tells the two apart.
 """
 
 import logging

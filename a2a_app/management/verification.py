@@ -1,4 +1,4 @@
-"""Verification: checking a card from anywhere (section 8.4.3). It needs the extra `signing`."""
+"""Verification of any card (section 8.4.3). It needs the extra `signing`."""
 
 import json
 from pathlib import Path
@@ -20,14 +20,14 @@ def verify_card(source: str, *, key: str = "", jwks: str = "") -> tuple[AgentCar
     Args:
         source: The URL or the file.
         key: A file with the public key to trust, in PEM.
-        jwks: A file with the public keys to trust, as a JWK Set. Without either, those are trusted
-            that the server of the card itself gives.
+        jwks: A file with the public keys to trust, as a JWK Set. Without either, the keys that the
+            server of the card itself has are trusted.
 
     Returns:
-        The card, and the protected header of its good signature.
+        The card, and the protected header of its valid signature.
 
     Raises:
-        SignatureError: It has none, or is no card at all; says why.
+        SignatureError: It has no valid signature, or is no card. The text says why.
     """
     try:
         card = AgentCard.from_dict(_read_json(source))
@@ -42,26 +42,26 @@ def _keys(header: dict[str, Any], source: str, key: str, jwks: str) -> KeyBase:
             return read_key(Path(key).read_text())
         except (OSError, ValueError) as error:
             raise SignatureError(f"{key} {error}") from None
-    place = jwks or str(header.get("jku", ""))
-    if not jwks and _origin(place) != _origin(source):
-        # Whoever changes a card can sign it too, and name keys of their own.
+    location = jwks or str(header.get("jku", ""))
+    if not jwks and _origin(location) != _origin(source):
+        # An attacker who changed the card could also have signed it, and named keys of their own.
         raise SignatureError(
-            f"its keys are at {place!r}, which is not where the card is from; give the keys that "
-            "you trust with --key or --jwks"
+            f"its keys are at {location!r}, which is not where the card is from; give the keys "
+            "that you trust with --key or --jwks"
         )
     try:
-        return KeySet.import_key_set(_read_json(place))
+        return KeySet.import_key_set(_read_json(location))
     except (JoseError, KeyError, TypeError, ValueError):
-        raise SignatureError(f"{place} is no JWK Set") from None
+        raise SignatureError(f"{location} is no JWK Set") from None
 
 
-def _origin(place: str) -> tuple[str, str, int | None]:
-    """Tell servers apart; no file is of one."""
+def _origin(location: str) -> tuple[str, str, int | None]:
+    """Return the scheme, host and port of a URL; for a file, a value that no URL has."""
     try:
-        url = httpx.URL(place)
+        url = httpx.URL(location)
     except httpx.InvalidURL:
-        return "", place, None
-    return (url.scheme, url.host, url.port) if url.host else ("", place, None)
+        return "", location, None
+    return (url.scheme, url.host, url.port) if url.host else ("", location, None)
 
 
 def _read_json(source: str) -> Any:

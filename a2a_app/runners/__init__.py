@@ -1,4 +1,4 @@
-"""Runners: what makes turns run. The claim, the lease and the recovery are the same for all."""
+"""Runners: the ways in which turns get to workers. All have the same claims and leases."""
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -15,7 +15,7 @@ RUNNERS = {
 
 @conf.cached()
 def current() -> Runner:
-    """Give the project's runner; raises ImproperlyConfigured where the setting names none."""
+    """Return the project's runner; raises ImproperlyConfigured if the setting names none."""
     name = conf.current().runner
     try:
         runner = import_string(RUNNERS.get(name, name))()

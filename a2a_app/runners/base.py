@@ -1,4 +1,4 @@
-"""The seam: what every runner does."""
+"""The base of all runners: a worker and background work on each event loop."""
 
 import asyncio
 import logging
@@ -21,23 +21,24 @@ logger = logging.getLogger(__name__)
 
 
 async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
-    """Sweep every SWEEP_SECONDS, the first time at once; any number of processes may do so."""
+    """Sweep at once, and then every SWEEP_SECONDS. Any number of processes may sweep."""
     while True:
         current = conf.current()
         pause = current.sweep_seconds
         try:
             await sweep()
-        except Exception as error:  # it has to live on
+        except Exception as error:  # the sweep must go on
             if not isinstance(error, database.AWAY):
                 logger.warning("Could not look for runs that nobody works on.", exc_info=True)
-            # Back after a while, it has only leases that are over. Their workers come first.
+            # After an outage of the database all leases are over. The workers must have time to
+            # renew them before the next sweep.
             pause = max(pause, current.lease_seconds)
         await asyncio.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What a runner does on an event loop besides working on turns."""
+    """The work of a runner on an event loop besides its turns."""
 
     sweep: "asyncio.Task[None]"
     deliver: "asyncio.Task[None]"
@@ -45,10 +46,10 @@ class Background:
 
 
 class Runner(ABC):
-    """Sees to it that turns run. What it is told is a hint: the order itself is in the database.
+    """Brings turns to workers. The sweep finds turns in the database that did not get to one.
 
-    In each event loop that uses it it has one worker, idle where turns run elsewhere, and one
-    sweep. A kind of runner says how a turn comes to a worker, and nothing else.
+    On each event loop that uses it, a runner has one sweep and one worker, which is idle where
+    turns run elsewhere. A kind of runner decides how a turn gets to a worker, and nothing else.
     """
 
     runs_here = False
@@ -59,48 +60,53 @@ class Runner(ABC):
         self._background = PerLoop(self._begin_background)
 
     def enqueue(self, task_id: UUID) -> None:
-        """Queue the task's next turn where a queue is in our database.
+        """Add the task's next turn to a queue that is in our database.
 
-        Called without an event loop, in the transaction that stores the turn: both or neither.
+        It is called without an event loop, in the transaction that stores the turn, so that either
+        both are stored or neither.
         """
         enqueue_nothing(task_id)
 
     def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
-        """Keep a place for a turn that is about to be stored, where turns run on this event loop.
+        """Reserve a slot for a turn that is about to be stored, if turns run on this event loop.
 
-        Whoever this gives has the turn from the start; None: the turn is to be ordered.
+        The context manager returns the slot, for which the turn is stored as claimed. None: the
+        turn is to be stored without a claim, and enqueued.
         """
         return nullcontext()
 
     @abstractmethod
     async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
-        """See that the task's next turn runs soon; does not wait for it, and may be told twice.
+        """Start the task's next turn soon, without waiting for it. Raise nothing.
 
-        Called once the turn is stored, with its claim where `place` had a place for it.
-        Raises nothing: what was not started, the sweep finds.
+        The sweep finds a turn that could not be started. A second call for a turn does no harm.
+
+        Args:
+            task_id: The task. Its turn is stored.
+            claim: The claim of the turn, if it was stored for a slot of `reserve_slot`.
         """
 
     def recover(self, task_id: UUID, missed: WorkerSlot) -> None:
-        """Run a turn that may be stored as claimed by a reserved slot, though storing it failed."""
+        """Run a turn that may be stored as claimed for a slot, though an error was raised."""
         self.worker.recover(task_id, missed)
 
     @abstractmethod
     async def find_unstarted(self) -> list[UUID]:
-        """Find tasks with a turn that nobody has begun, and that this process should see to."""
+        """Find the tasks with a turn that nobody has begun and that this process should start."""
 
     async def enqueue_again(self, task_id: UUID) -> None:
-        """See to a turn that nobody has begun; may raise."""
+        """Start or enqueue a turn that nobody has begun; may raise."""
         await self.start(task_id)
 
     async def begin(self) -> None:
-        """Begin to sweep, and to deliver to webhooks, on this event loop; may be called twice."""
-        if not self.worker.closing:
+        """Begin the sweep and the delivery to webhooks on this event loop, but only once."""
+        if not self.worker.is_closing:
             self._background.get()
 
     def _begin_background(self) -> Background:
         loop = asyncio.get_running_loop()
         deliverer = Deliverer(self.worker.name)
-        # Fresh contexts: these outlive the request that begins them, and its thread.
+        # In new contexts, since they outlive the request that begins them, and its thread.
         return Background(
             sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
             deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
@@ -108,32 +114,33 @@ class Runner(ABC):
         )
 
     async def close(self) -> None:
-        """End this event loop's work: what is under way is finished or given up."""
+        """End the work on this event loop: turns under way are finished or given up."""
         background = self._background.pop()
         if background is not None:
             background.sweep.cancel()
             background.deliver.cancel()
             await background.deliverer.close()
-        # It stays where it is: closed, it takes nothing that comes after this.
+        # The closed worker is not removed, so that it refuses turns that come after this.
         await self.worker.close()
 
     async def sweep(self) -> None:
-        """Deal with every run whose worker is gone, then see to what nobody has begun (R6, R7)."""
+        """Retry or fail lost runs, and start turns that nobody has begun (R6, R7)."""
         reaped = await reap(self.enqueue)
-        for task_id in reaped.begun_again:
+        for task_id in reaped.retried:
             await self.start(task_id)
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)
 
     @abstractmethod
     async def serve(self, stop: asyncio.Event) -> None:
-        """Work on turns in this process until `stop` is set: what `manage.py a2a_worker` does.
+        """Work on turns in this process until `stop` is set, for `manage.py a2a_worker`.
 
-        Raises NotImplementedError, saying what to use instead, where turns run elsewhere.
+        Raises:
+            NotImplementedError: Turns run elsewhere. The text says what to use instead.
         """
 
     def check(self) -> list[str]:
-        """Say what the project lacks that this runner needs, for `manage.py check`."""
+        """List what this runner needs and the project lacks, for `manage.py check`."""
         return []
 
     @property

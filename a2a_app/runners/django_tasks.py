@@ -1,7 +1,7 @@
-"""The runner on Django's Tasks framework: turns come to workers by any queue a project has.
+"""The runner on Django's Tasks framework, which brings turns to workers by any of its backends.
 
-`django.tasks` from Django 6.0 on, the package `django-tasks` before. Its workers are synchronous;
-agents are answered on an event loop beside them.
+The framework is `django.tasks` from Django 6.0 on, and the package `django-tasks` before. Its
+workers are synchronous, so that turns run on an event loop in another thread.
 """
 
 import logging
@@ -26,49 +26,49 @@ immediate: Any = import_module(f"{FRAMEWORK}.backends.immediate")
 dummy: Any = import_module(f"{FRAMEWORK}.backends.dummy")
 
 
-# Either framework's, so it has no one type.
+# The decorator of either framework, so that it has no one type.
 @tasks.task(  # type: ignore[untyped-decorator]  # as said
     backend=conf.current().task_backend, queue_name=conf.current().task_queue
 )
 def answer(task_id: str) -> None:
-    """Work on a task's turns, in any of the queue's workers."""
+    """Work on a task's turns, in any worker of the backend."""
     run_in_background(work(task_id), runners.current().close)
 
 
 class TasksRunner(QueuedRunner):
-    """Orders are tasks of the framework, enqueued once the turn is stored.
+    """Enqueues a task of the framework for each turn, once the turn is stored.
 
-    A queue may be in our database or anywhere else. What a crash keeps from it, or what it loses,
-    the sweep enqueues again.
+    The queue may be in our database or anywhere else. The sweep enqueues turns again that a crash
+    kept from the queue, or that the queue has lost.
     """
 
     async def start(self, task_id: UUID, claim: object = None) -> None:
         """Enqueue the task's next turn."""
         try:
             await self.enqueue_again(task_id)
-        except Exception:  # each backend has errors of its own; the sweep will try again
+        except Exception:  # each backend has errors of its own; the sweep tries again
             logger.warning("Task %s was not enqueued.", task_id, exc_info=True)
 
     async def enqueue_again(self, task_id: UUID) -> None:
-        """Enqueue a turn that nobody has begun; raises what the backend raises."""
+        """Enqueue a turn that nobody has begun; raises the errors of the backend."""
         enqueue = partial(answer.enqueue, str(task_id))
         if isinstance(answer.get_backend(), immediate.ImmediateBackend):
-            # It waits for the agent, who needs the threads that work with the database.
+            # It waits for the agent, which needs the threads for the database.
             await run_in_own_thread(enqueue)
         else:
             await database.run(enqueue)
 
     async def serve(self, stop: object) -> None:
-        """Refuse: the backend has a worker of its own."""
+        """Raise NotImplementedError, since the backend has workers of its own."""
         raise NotImplementedError(
             "Turns come to the workers of the backend in TASKS: start those, such as "
             "`manage.py db_worker` of django-tasks-db."
         )
 
     def check(self) -> list[str]:
-        """Refuse the backends that are for tests, outside tests."""
+        """List a backend that is for tests, unless this is a test."""
         for_tests = (immediate.ImmediateBackend, dummy.DummyBackend)
-        # Django's test environment is what has an outbox.
+        # Only in Django's test environment is there an outbox.
         if isinstance(answer.get_backend(), for_tests) and not hasattr(mail, "outbox"):
             alias = conf.current().task_backend
             return [f"TASKS[{alias!r}] has no workers: set a backend that has, such as a database."]

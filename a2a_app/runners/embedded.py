@@ -1,4 +1,4 @@
-"""The embedded runner: turns run in the process that serves, as tasks of its event loop."""
+"""The embedded runner: turns run in the serving process, as tasks of its event loop."""
 
 from contextlib import AbstractContextManager
 from uuid import UUID
@@ -11,30 +11,30 @@ from a2a_app.store.claims import Claim, WorkerSlot
 
 
 class EmbeddedRunner(Runner):
-    """One worker in each event loop that serves; needs nothing but the database."""
+    """Runs turns in one worker on each event loop that serves. It needs only the database."""
 
     runs_here = True
 
     def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
-        """Keep one of this event loop's places, if one is free."""
+        """Reserve one of this event loop's slots, if one is free."""
         return self.worker.reserve_slot()
 
     async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
         """Work on the task's next turn on this event loop."""
         if claim is not None:
-            await self.worker.take(claim)
+            await self.worker.start_claimed(claim)
         else:
             self.worker.start(task_id)
 
     async def find_unstarted(self) -> list[UUID]:
-        """Find as many turns as there are places here, the oldest first."""
-        free = self.worker.free
+        """Find as many turns as there are free slots here, the oldest first."""
+        free = self.worker.free_slots
         if free <= 0:
             return []
         return await database.run(runs.waiting, agents=registry.slugs(), limit=free)
 
     async def serve(self, stop: object) -> None:
-        """Refuse: the processes that serve do the work."""
+        """Raise NotImplementedError, since the serving processes do the work."""
         raise NotImplementedError(
             "The embedded runner works in the processes that serve: there is nothing for a worker "
             "to do. Set A2A['RUNNER'] to 'procrastinate' or 'tasks'."

@@ -1,54 +1,33 @@
-"""Execution: one run from its claim to its end."""
+"""Execution: one run from its claim to its end, within the time limits of its agent."""
 
 import asyncio
+import inspect
 import logging
 import traceback
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any
 
 from a2a_app.agents import Agent, registry
-from a2a_app.agents.content import agent_message
+from a2a_app.agents.content import ArtifactWriter, agent_message
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import shield
+from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.database.values import escape_unstorable
 from a2a_app.protocol import TaskState
-from a2a_app.runners.drive import drive
 from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writes.writer import Writer, write
 
-
-class TimeLimitError(Exception):
-    """An agent took longer than it may; the text is fit for clients."""
-
-
-async def wait_within_limits(
-    agent_task: "asyncio.Task[None]", agent: Agent, writer: Writer
-) -> TimeLimitError | None:
-    """Wait until an agent's code has returned; gives the limit it broke, if that comes first."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while not agent_task.done():
-        ends = {}
-        if agent.time_limit is not None:
-            ends[begun + agent.time_limit] = f"took longer than {agent.time_limit:g} seconds"
-        if agent.silence_limit is not None:
-            said = max(begun, writer.accepted_at)
-            ends[said + agent.silence_limit] = f"said nothing for {agent.silence_limit:g} seconds"
-        first = min(ends, default=None)
-        if first is not None and first <= loop.time():
-            return TimeLimitError(f"The agent {ends[first]}.")
-        left = None if first is None else first - loop.time()
-        await asyncio.wait([agent_task], timeout=left)
-    return None
-
-
 logger = logging.getLogger(__name__)
 
+# How long an agent that is cancelled may clean up before the run goes on without it.
 CLEANUP_SECONDS = 1.0
 
 
 class Execution:
-    """Lets an agent answer one message, and brings the run to an end whatever the agent does."""
+    """Lets an agent answer one message, and ends the run whatever the agent does."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
@@ -60,22 +39,22 @@ class Execution:
 
     @property
     def is_over(self) -> bool:
-        """Whether the end of the run is written; its agent may still be tidying up."""
+        """Whether the end of the run is written. Its agent may still be cleaning up."""
         return self._writer.head.run_id is None
 
     @property
     def is_writing(self) -> bool:
-        """Whether something of the run is being committed."""
+        """Whether updates of the run are being committed."""
         return self._writer.is_writing
 
     @property
-    def more_to_do(self) -> bool:
-        """Whether the client has sent another message meanwhile."""
+    def has_next_turn(self) -> bool:
+        """Whether the task has a next turn, because the client has sent another message."""
         head = self._writer.head
         return not head.state.is_terminal and head.turn > head.answered
 
     def stop(self) -> None:
-        """Cancel the agent: the task is no longer this run's to write."""
+        """Cancel the agent, since this run may no longer write to the task."""
         self._stopped = True
         self._writer.refuse()
         self._turn.mark_canceled()
@@ -83,23 +62,23 @@ class Execution:
             self._agent_task.cancel()
 
     async def perform(self) -> None:
-        """Let the agent answer and write the end of the run: every way out of it comes by here.
+        """Let the agent answer, and write the end of the run in whichever way it ends.
 
-        Raises only what the database raises; then the lease runs out, and the run counts as lost.
+        Raises only errors of the database. Then the lease runs out, and the run counts as lost.
         """
-        # A task of its own, so that stopping the agent does not stop the writing of the end.
+        # In a task of its own, so that stopping the agent does not stop the writing of the end.
         self._agent_task = asyncio.create_task(self._answer())
         try:
-            broken = await wait_within_limits(self._agent_task, self._agent, self._writer)
+            broken_limit = await wait_within_limits(self._agent_task, self._agent, self._writer)
         except asyncio.CancelledError:
             self.stop()
             await self._let_clean_up(self._agent_task)
             raise
-        if broken is not None:
+        if broken_limit is not None:
             self._turn.mark_canceled()
             self._agent_task.cancel()
             await self._let_clean_up(self._agent_task)
-        failure = await self._conclude(broken or _failure_of(self._agent_task))
+        failure = await self._commit(broken_limit or _failure_of(self._agent_task))
         if failure is not None and not self._stopped:
             await self._fail(failure)
 
@@ -109,18 +88,18 @@ class Execution:
             return
         unsaved = self._turn.context.unsaved(self._turn.report)
         if unsaved:
-            # A state that cannot be saved must not take with it what was said before.
+            # First, since a state that cannot be saved must not take the earlier updates with it.
             await self._writer.flushed()
-        # At once: so the end goes into the same commit as the agent's last words.
+        # Without waiting, so that the end is in the same commit as the agent's last updates.
         self._writer.accept(*unsaved, Returned())
 
     @staticmethod
     async def _let_clean_up(agent_task: "asyncio.Task[None]") -> None:
-        # An agent that does not end when it is cancelled must not hold up what comes after it.
+        # An agent that does not end when it is cancelled must not hold up its run.
         await asyncio.wait([agent_task], timeout=CLEANUP_SECONDS)
 
-    async def _conclude(self, failure: BaseException | None) -> BaseException | None:
-        """Commit what the agent has said, and its return; gives what went wrong, if anything."""
+    async def _commit(self, failure: BaseException | None) -> BaseException | None:
+        """Commit the agent's updates and its return; return the failure, if there is one."""
         try:
             await self._writer.flushed()
         except (TaskEndedError, RunLostError) as loss:
@@ -131,16 +110,16 @@ class Execution:
         return failure
 
     async def _fail(self, failure: BaseException) -> None:
-        """End the task as failed: the client gets a reference, log and admin the rest (R8)."""
+        """End the task as failed, with a reference for the client to the traceback (R8)."""
         run = self.claim.run
-        # Not every file of a log takes what not every database does.
+        # Characters that some databases cannot store, some log files cannot either.
         trace = escape_unstorable("".join(traceback.format_exception(failure)))
         logger.error("The agent %r failed in run %s of task %s.\n%s",
                      self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
         if self._writer.head.state.is_terminal:
             return
-        told = isinstance(failure, TimeLimitError)
-        text = str(failure) if told else f"The agent failed. Reference: {run.id}"
+        is_limit = isinstance(failure, TimeLimitError)
+        text = str(failure) if is_limit else f"The agent failed. Reference: {run.id}"
         head = self._writer.head
         message = agent_message(text, context_id=head.context_id, task_id=head.task_id)
         update = StatusUpdate(TaskState.FAILED, message, error=trace)
@@ -154,3 +133,76 @@ def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:
     if agent_task.cancelled():
         return asyncio.CancelledError("The agent's code was cancelled, and not by the server.")
     return agent_task.exception()
+
+
+class TimeLimitError(Exception):
+    """An agent has broken one of its time limits. The text is fit for clients."""
+
+
+async def wait_within_limits(
+    agent_task: "asyncio.Task[None]", agent: Agent, writer: Writer
+) -> TimeLimitError | None:
+    """Wait until an agent's code has returned, or has broken a limit; return the broken limit."""
+    loop = asyncio.get_running_loop()
+    started_at = loop.time()
+    while not agent_task.done():
+        limits = {}
+        if agent.time_limit is not None:
+            limits[started_at + agent.time_limit] = f"took longer than {agent.time_limit:g} seconds"
+        if agent.silence_limit is not None:
+            spoke_at = max(started_at, writer.accepted_at)
+            limits[spoke_at + agent.silence_limit] = (
+                f"said nothing for {agent.silence_limit:g} seconds"
+            )
+        first = min(limits, default=None)
+        if first is not None and first <= loop.time():
+            return TimeLimitError(f"The agent {limits[first]}.")
+        seconds_left = None if first is None else first - loop.time()
+        await asyncio.wait([agent_task], timeout=seconds_left)
+    return None
+
+
+async def drive(agent: Agent, turn: Turn) -> None:
+    """Call the agent's `run` and wait until it returns; raises what it raises."""
+    try:
+        await _drive(agent, turn)
+    except SystemExit as end:
+        # Not caught here, it would end the event loop and all other turns on it.
+        raise RuntimeError(f"The agent's code wants to end the process: {end!r}") from end
+
+
+async def _drive(agent: Agent, turn: Turn) -> None:
+    if agent.is_synchronous:
+        await run_in_own_thread(lambda: _drive_synchronous(agent, turn))
+        return
+    result = agent.run(turn)
+    if inspect.isasyncgen(result):
+        await _stream(result, turn.open_artifact())
+    else:
+        await _add_artifact(await result, turn)
+
+
+async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) -> None:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            await artifact.write(piece)
+
+
+async def _add_artifact(result: Any, turn: Turn) -> None:
+    if result is not None:
+        await turn.artifact(result)
+
+
+def _drive_synchronous(agent: Agent, turn: Turn) -> None:
+    # A verb that is called in this thread has done its work when it returns.
+    result = agent.run(turn)
+    if inspect.isgenerator(result):
+        _stream_synchronous(result, turn.open_artifact())
+    elif result is not None:
+        turn.artifact(result)
+
+
+def _stream_synchronous(pieces: Generator[Any, Any, Any], artifact: ArtifactWriter) -> None:
+    with closing(pieces):
+        for piece in pieces:
+            artifact.write(piece)

@@ -1,4 +1,4 @@
-"""What runners have in common that bring turns to workers by a queue."""
+"""The base of runners that bring turns to workers by a queue."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -8,19 +8,19 @@ from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
 from a2a_app.store import runs
 
-# Turns that one sweep reminds the queue of.
+# How many turns one sweep enqueues again at most.
 LIMIT = 200
 
 
 async def work(task_id: str) -> None:
-    """Work on a task's turns until there are none: what a job of any queue does."""
+    """Work on a task's turns until there are none. Each job of a queue calls this."""
     runner = runners.current()
     await runner.begin()
-    await runner.worker.work_off(UUID(task_id))
+    await runner.worker.work_on(UUID(task_id))
 
 
 class QueuedRunner(Runner):
-    """Turns run wherever the queue has a worker; each process that serves or works sweeps."""
+    """Brings turns to workers by a queue. Serving processes and workers both sweep."""
 
     async def find_unstarted(self) -> list[UUID]:
         """Find turns that the queue has not brought to a worker within a lease."""

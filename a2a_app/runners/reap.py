@@ -1,4 +1,4 @@
-"""Reaping: what becomes of runs whose process is gone (R6, R7)."""
+"""Reaping: runs whose process is gone are retried or failed (R6, R7)."""
 
 import logging
 from collections import Counter
@@ -13,7 +13,7 @@ from a2a_app import database
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
-from a2a_app.runners.worker import lease
+from a2a_app.runners.worker import lease_time
 from a2a_app.store import runs
 from a2a_app.store.notify import notify
 from a2a_app.store.runs import LostRun
@@ -21,66 +21,66 @@ from a2a_app.store.updates import StatusUpdate
 
 logger = logging.getLogger(__name__)
 
-# Runs looked at in one go.
+# How many lost runs are read at once.
 LIMIT = 200
-# An agent that this process does not have may be one that a newer process has: for so many leases
-# its lost runs are left to that, and only then taken for orphans.
-PATIENCE = 10
+# A newer process may have an agent that this one lacks. For so many leases, lost runs of such an
+# agent are left to newer processes. After that they fail.
+ORPHANED_AFTER_LEASES = 10
 
 
-class Fate(StrEnum):
-    """What is done with a lost run."""
+class Decision(StrEnum):
+    """The ways to deal with a lost run."""
 
     RETRY = "begun again"
     FAIL = "failed"
     LEAVE = "left to others"
 
 
-def fate_of(run: LostRun) -> Fate:
-    """Tell what is due to a lost run, by what its agent declares."""
+def decide(run: LostRun) -> Decision:
+    """Decide how to deal with a lost run, by the `attempts` that its agent declares."""
     try:
         attempts = registry.get(run.agent).attempts
     except AgentNotFoundError:
-        orphaned = run.since < timezone.now() - PATIENCE * lease()
-        return Fate.FAIL if orphaned else Fate.LEAVE
-    return Fate.RETRY if run.attempt < attempts else Fate.FAIL
+        orphaned = run.since < timezone.now() - ORPHANED_AFTER_LEASES * lease_time()
+        return Decision.FAIL if orphaned else Decision.LEAVE
+    return Decision.RETRY if run.attempt < attempts else Decision.FAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """What this process has done with lost runs."""
+    """The lost runs that this process has dealt with."""
 
-    met: "Counter[Fate]" = field(default_factory=Counter)
-    """How many runs met which fate."""
-    begun_again: list[UUID] = field(default_factory=list)
-    """The tasks with a turn to begin again."""
+    counts: "Counter[Decision]" = field(default_factory=Counter)
+    """How many runs were dealt with in which way."""
+    retried: list[UUID] = field(default_factory=list)
+    """The tasks whose turn is to begin again."""
 
 
 async def reap(enqueue: Callable[[UUID], None]) -> Reaped:
-    """Begin again or fail every run whose worker is gone; any number of processes may do so.
+    """Retry or fail every run whose worker is gone. Any number of processes may do so.
 
     Args:
-        enqueue: The runner's. Called with each task whose turn is to be begun again, in the
-            transaction that decides so.
+        enqueue: The method of the runner. It is called with each task whose turn is retried, in the
+            transaction that stores the new run.
     """
     reaped = Reaped()
     for run in await database.run(runs.lost, limit=LIMIT):
-        fate = fate_of(run)
-        if await _deal(run, fate, enqueue):
-            reaped.met[fate] += 1
-            if fate is Fate.RETRY:
-                reaped.begun_again.append(run.task_id)
+        decision = decide(run)
+        if await _carry_out(decision, run, enqueue):
+            reaped.counts[decision] += 1
+            if decision is Decision.RETRY:
+                reaped.retried.append(run.task_id)
     return reaped
 
 
-async def _deal(run: LostRun, fate: Fate, enqueue: Callable[[UUID], None]) -> bool:
-    """Do with a run what is due; False where another process was quicker."""
-    match fate:
-        case Fate.RETRY:
+async def _carry_out(decision: Decision, run: LostRun, enqueue: Callable[[UUID], None]) -> bool:
+    """Deal with a run as decided; return False if another process was quicker."""
+    match decision:
+        case Decision.RETRY:
             return await _retry(run, enqueue)
-        case Fate.FAIL:
+        case Decision.FAIL:
             return await _fail(run)
-        case Fate.LEAVE:
+        case Decision.LEAVE:
             return True
 
 

@@ -20,7 +20,7 @@ from tests.wire import envelope, load_message
 pytestmark = pytest.mark.usefixtures("runtime")
 
 SECONDS = 20.0
-MANY = threads.KEPT + 4
+MANY = threads.POOL_SIZE + 4
 HANG = envelope("SendStreamingMessage", {"message": load_message(end="hang")})
 
 # Its package has no types.
@@ -121,4 +121,4 @@ async def test_requests_at_the_same_time_have_a_thread_each_and_few_are_kept(
     application = get_asgi_application()
     await asyncio.gather(*[listed(application) for _ in range(MANY)])
     assert len(set(seen)) == MANY
-    assert len(threads._free) == (threads.KEPT if pools else 0)
+    assert len(threads._free) == (threads.POOL_SIZE if pools else 0)

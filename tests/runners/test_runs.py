@@ -15,7 +15,7 @@ from a2a_app import broadcast, database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
-from a2a_app.runners.worker import Worker, lease
+from a2a_app.runners.worker import Worker, lease_time
 from a2a_app.store.claims import WorkerSlot
 from tests.clients.operations import client_of
 from tests.tasks import SCOPE, begin, begin_and_claim, claim_of
@@ -85,12 +85,12 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Setting
 
 async def test_a_slot_is_reserved_and_is_free_again_where_its_turn_is_not_stored() -> None:
     worker = Worker()
-    free = worker.free
+    free = worker.free_slots
     with pytest.raises(RuntimeError, match="refused"), worker.reserve_slot() as worker_slot:
-        assert worker_slot == WorkerSlot(worker.name, lease())
-        assert worker.free == free - 1
+        assert worker_slot == WorkerSlot(worker.name, lease_time())
+        assert worker.free_slots == free - 1
         raise RuntimeError("refused")
-    assert worker.free == free
+    assert worker.free_slots == free
 
 
 async def test_a_turn_that_is_stored_while_its_worker_closes_is_left_to_others() -> None:
@@ -99,9 +99,9 @@ async def test_a_turn_that_is_stored_while_its_worker_closes_is_left_to_others()
         appended = await database.run(begin, worker_slot=worker_slot)
         closing = asyncio.create_task(worker.close())
         await asyncio.sleep(0)
-        assert worker.closing and not closing.done()
+        assert worker.is_closing and not closing.done()
         assert appended.claim is not None
-        await worker.take(appended.claim)
+        await worker.start_claimed(appended.claim)
     await asyncio.wait_for(closing, SECONDS)
     again = await database.run(claim_of, appended.head.task_id, "two")
     assert again is not None

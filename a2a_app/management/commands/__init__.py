@@ -1,1 +1,1 @@
-"""Each named a2a_ and what it does."""
+"""The commands of `manage.py`, whose names begin with a2a_."""

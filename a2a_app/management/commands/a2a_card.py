@@ -1,4 +1,4 @@
-"""`manage.py a2a_card`: print an agent's card, or verify anybody's."""
+"""`manage.py a2a_card`: print the card of an agent, or verify any card."""
 
 import json
 from typing import Any
@@ -13,20 +13,22 @@ from a2a_app.bindings.interfaces import served_at
 
 
 class Command(BaseCommand):
-    """Show what clients see of an agent, and check what others say of theirs."""
+    """Print the card of an agent as clients get it, or verify a card from anywhere."""
 
-    help = "Print an agent's card, signed where the settings say so; or verify any card."
+    help = "Print the card of an agent, signed if the settings say so. Or verify any card."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the slug, --url, --verify, --key and --jwks."""
-        parser.add_argument("slug", nargs="?", help="The agent; left out: the site's.")
-        parser.add_argument("--url", help="Where clients reach the server, if not at PUBLIC_URL.")
+        """Add the slug and the options --url, --verify, --key and --jwks."""
+        parser.add_argument(
+            "slug", nargs="?", help="The slug of the agent. Without it: the agent of the site."
+        )
+        parser.add_argument("--url", help="The URL of the server, if it is not PUBLIC_URL.")
         parser.add_argument("--verify", metavar="CARD", help="A card to verify: a URL or a file.")
         parser.add_argument("--key", default="", help="A file with the public key, in PEM.")
         parser.add_argument("--jwks", default="", help="A file with the public keys, a JWK Set.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the one or the other."""
+        """Print or verify."""
         if options["verify"]:
             self._verify(options["verify"], key=options["key"], jwks=options["jwks"])
         else:
@@ -34,7 +36,9 @@ class Command(BaseCommand):
 
     def _print(self, slug: str | None, base: str) -> None:
         if not base:
-            raise CommandError("Set A2A['PUBLIC_URL'] or give --url: cards say where agents are.")
+            raise CommandError(
+                "Set A2A['PUBLIC_URL'] or give --url, since a card has the URL of its agent."
+            )
         agent = _agent(slug)
         card = async_to_sync(card_for)(agent, served_at(base.rstrip("/"), agent), None)
         self.stdout.write(json.dumps(card.to_dict(), indent=2, ensure_ascii=False))
@@ -50,7 +54,9 @@ class Command(BaseCommand):
         except SignatureError as error:
             raise CommandError(f"Not verified: {error}") from None
         if source.startswith("http://"):
-            self.stderr.write("It came without TLS: whoever was between could have changed it all.")
+            self.stderr.write(
+                "The card came without TLS, so anybody on the way could have changed it."
+            )
         self.stdout.write(f"Verified: {card.name!r}, signed with the key {header['kid']!r}.")
 
 

@@ -1,4 +1,4 @@
-"""`manage.py a2a_worker`: work on turns that come by a queue."""
+"""`manage.py a2a_worker`: run turns that a queue brings."""
 
 import asyncio
 import signal
@@ -11,16 +11,15 @@ from a2a_app import database, runners
 
 
 class Command(BaseCommand):
-    """Work until it is asked to end, then finish or give up what is under way."""
+    """Run turns until the process is asked to end, then finish them or give them up."""
 
     help = (
-        "Work on turns, as many at once as A2A['MAX_RUNS'] allows, until SIGTERM or Ctrl-C. "
-        "Turns under way then get A2A['SHUTDOWN_SECONDS'] to end; the others are given up, for "
-        "another worker to begin again."
+        "Run turns, at most A2A['MAX_RUNS'] at once, until SIGTERM or Ctrl-C. Turns under way then "
+        "get A2A['SHUTDOWN_SECONDS'] to end. If they do not, another worker begins them again."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Work; fails where the project's runner has no worker of its own, or no queue."""
+        """Run turns; raise CommandError if the runner has no worker of its own, or no queue."""
         try:
             asyncio.run(_work())
         except (NotImplementedError, ImproperlyConfigured) as refusal:

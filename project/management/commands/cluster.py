@@ -13,49 +13,52 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from a2a_app import conf
-from project.children import Child, NotReadyError, kept
+from project.children import Child, NotReadyError, running
 from project.examples import streaming_curl
 from project.services import free_port, postgresql_url, redis_command, start_postgresql
 
 SERVERS = 2
 WORKERS = 2
-# What a process gets besides SHUTDOWN_SECONDS, which is for its turns alone.
+# How long a process has to end, after SHUTDOWN_SECONDS for its turns.
 GRACE_SECONDS = 5.0
 
 
 class Command(BaseCommand):
     help = (
-        "Run the whole set-up on this machine: PostgreSQL, Redis, two servers and two workers. "
-        "With SIGTERM or Ctrl-C all of it is gone, and its data too."
+        "Run a whole cluster on this machine: PostgreSQL, Redis, two servers and two workers. "
+        "SIGTERM or Ctrl-C ends it and deletes its data."
     )
-    # They would ask the database of the settings, and this brings its own.
+    # They would use the database of the settings, but the cluster has its own.
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with suppress(asyncio.CancelledError):
                 asyncio.run(self._run())
-        # PostgreSQL's programs hear of Ctrl-C too, and fail if it comes while they start it.
+        # Ctrl-C reaches the programs of PostgreSQL too, and fails them while they start it.
         except (NotReadyError, subprocess.CalledProcessError) as failure:
             raise CommandError(str(failure)) from failure
 
     async def _run(self) -> None:
         _cancel_when_asked_to_end()
         self._say("Starting PostgreSQL, Redis, two servers and two workers…")
-        with tempfile.TemporaryDirectory(prefix="a2a-") as made, _postgresql(made) as database_url:
+        with (
+            tempfile.TemporaryDirectory(prefix="a2a-") as folder,
+            _postgresql(folder) as database_url,
+        ):
             port = free_port()
             env = {
                 "DATABASE_URL": database_url,
                 "REDIS_URL": f"redis://127.0.0.1:{port}/0",
                 "A2A_RUNNER": "procrastinate",
             }
-            redis = redis_command(port, Path(made))
-            async with kept(self._child("redis", redis, env, ready="Ready to accept")):
+            redis = redis_command(port, Path(folder))
+            async with running(self._child("redis", redis, env, ready="Ready to accept")):
                 _migrate(env)
                 await self._serve(env)
 
     async def _serve(self, env: dict[str, str]) -> None:
-        """Serve and work until cancelled."""
+        """Run servers and workers until cancelled."""
         urls, children = [], []
         for number in range(1, SERVERS + 1):
             port = free_port()
@@ -66,7 +69,7 @@ class Command(BaseCommand):
         for number in range(1, WORKERS + 1):
             command = [sys.executable, "manage.py", "a2a_worker"]
             children.append(self._child(f"worker-{number}", command, env, ready="takes turns"))
-        async with kept(*children):
+        async with running(*children):
             self._welcome(urls, env)
             await asyncio.Event().wait()
 
@@ -75,7 +78,7 @@ class Command(BaseCommand):
             name,
             command,
             folder=settings.BASE_DIR,
-            # Unbuffered: what it prints is to be seen when it prints it.
+            # Unbuffered, so that each line is seen when it is printed.
             env={**env, "PYTHONUNBUFFERED": "1"},
             ready=ready,
             grace=conf.current().shutdown_seconds + GRACE_SECONDS,
@@ -94,7 +97,7 @@ class Command(BaseCommand):
 {servers}
   A stream    {streaming_curl(urls[0])}
   Commands    {variables} .venv/bin/python manage.py …
-  The end     Ctrl-C; the data is gone then
+  The end     Ctrl-C, which deletes the data
 """
         )
 
@@ -104,7 +107,7 @@ def _cancel_when_asked_to_end() -> None:
     assert main is not None
 
     def end() -> None:
-        # Once only: a second Ctrl-C must not break off what the first one has begun.
+        # Only once: a second Ctrl-C must not interrupt the end that the first one has begun.
         if not main.cancelling():
             main.cancel()
 
@@ -127,5 +130,5 @@ def _migrate(env: dict[str, str]) -> None:
         cwd=settings.BASE_DIR,
         env={**os.environ, **env},
         check=True,
-        start_new_session=True,  # as with a Child
+        start_new_session=True,  # as for a Child
     )

@@ -7,14 +7,14 @@ from project.examples import streaming_curl
 
 
 class Command(BaseCommand):
-    help = "Say what to try once the reference project is served."
+    help = "Print what to try once the reference project is served."
 
     def handle(self, *args: Any, **options: Any) -> None:
         base = f"http://127.0.0.1:{settings.PORT}"
         self.stdout.write(
             f"""
   The card    {base}/.well-known/agent-card.json
-  The admin   {base}/admin/   (make a user first: .venv/bin/python manage.py createsuperuser)
+  The admin   {base}/admin/   (create a user first: .venv/bin/python manage.py createsuperuser)
   A stream    {streaming_curl(base)}
 """
         )
