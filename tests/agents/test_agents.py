@@ -1,7 +1,6 @@
 """What an agent's code does and what its client sees: forms, verbs, endings (R8, R13)."""
 
 import asyncio
-import math
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -95,7 +94,16 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
 
 
 @pytest.mark.parametrize(
-    "error", [StopIteration(), StopAsyncIteration(), GeneratorExit(), SystemExit(3)], ids=repr
+    "error",
+    [
+        StopIteration(),
+        StopAsyncIteration(),
+        GeneratorExit(),
+        SystemExit(3),
+        KeyboardInterrupt(),
+        asyncio.CancelledError(),
+    ],
+    ids=repr,
 )
 @pytest.mark.parametrize("form", ["async", "async generator", "thread", "generator"])
 async def test_any_exception_of_an_agent_ends_its_task_and_nothing_else(
@@ -296,6 +304,10 @@ class Answering(Agent):
                 raise RuntimeError("secret")
             case "exit":
                 raise SystemExit("secret")
+            case "interrupt":
+                raise KeyboardInterrupt("secret")
+            case "cancel":
+                raise asyncio.CancelledError("secret")
             case "nonsense":
                 return 5
             case text:
@@ -323,58 +335,8 @@ async def test_an_answer_that_fails_is_an_error_without_its_reason() -> None:
         with pytest.raises(InternalError) as caught:
             await client.respond("raise")
         assert "secret" not in caught.value.message
-        with pytest.raises(InternalError):
-            await client.respond("exit")
+        for ending in ("exit", "interrupt", "cancel"):
+            with pytest.raises(InternalError):
+                await client.respond(ending)
         with pytest.raises(InvalidAgentResponseError):
             await client.respond("nonsense")
-
-
-async def says_what_cannot_be_stored(turn: Turn) -> None:
-    turn.context.state["page"] = "a\0b"
-    await turn.working("half \ud83d of a pair", metadata={"score": math.nan})
-    await turn.artifact("page\0one", name="scan\0", metadata={"limit": math.inf})
-    await turn.input_required({"rate": math.nan})
-
-
-async def test_a_task_goes_on_with_what_a_database_stores_of_an_agents_words(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with client_of(says_what_cannot_be_stored) as client:
-        task = await client.send("go")
-        assert task.status.state is TaskState.INPUT_REQUIRED
-        assert task.status.message is not None
-        assert task.status.message.parts == [Part(data={"rate": None})]
-        [artifact] = task.artifacts
-        assert artifact.name == "scan\ufffd"
-        assert (artifact.parts[0].text, artifact.metadata) == ("page\ufffdone", {"limit": None})
-        assert task.history[-1].text == "half \ufffd of a pair"
-        assert task.metadata["score"] is None
-        context = await database.run(models.Context.objects.get)
-    assert context.state == {"page": "a\ufffdb"}
-    [line] = [record for record in caplog.records if "cannot be stored" in record.message]
-    assert task.id in line.getMessage()
-
-
-@pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), (1, 1.0), (None, 0)])
-async def test_a_state_that_changes_only_its_type_is_saved(before: Any, after: Any) -> None:
-    async def counts(turn: Turn) -> None:
-        turn.context.state["value"] = before if turn.number == 1 else after
-        await turn.input_required("More?")
-
-    with client_of(counts) as client:
-        task = await client.send("one")
-        await client.send(new_message("two", task_id=task.id))
-        context = await database.run(models.Context.objects.get)
-    assert type(context.state["value"]) is type(after)
-
-
-async def test_a_state_that_is_no_json_fails_the_task_and_the_log_says_what_is_wrong(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def gathers(turn: Turn) -> None:
-        turn.context.state["seen"] = {turn.text}
-
-    with client_of(gathers) as client:
-        task = await client.send("one")
-    assert task.status.state is TaskState.FAILED
-    assert "turn.context.state must be JSON, not set" in caplog.text
