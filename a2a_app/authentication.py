@@ -7,11 +7,14 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
-from a2a_app import authentication, database
+from a2a_app import database
 from a2a_app.database import selects
 from a2a_app.models import ApiKey
 from a2a_app.models.api_key import prefix_of
+from a2a_app.operations.call import CallerName
 from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
+
+__all__ = ["ApiKeyAuth", "CallerName", "user_of"]
 
 # The last use of a key is written at most once in so long. To write it for each request would cost
 # more than the request.
@@ -57,4 +60,4 @@ class ApiKeyAuth:
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        return await database.run(authentication.user_of, key.strip())
+        return await database.run(user_of, key.strip())

@@ -36,6 +36,7 @@ def check_settings(**_: Any) -> list[Finding]:
         conf.current()
         runners.current()
         declared_security()
+        callers.owner_resolver()
         get_storage(conf.current().storage)
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
@@ -130,6 +131,15 @@ def check_security(**_: Any) -> list[Finding]:
             id="a2a.W010",
         )
     ]
+
+
+@checks.register(TAG)
+def check_identities(**_: Any) -> list[Finding]:
+    """a2a.E009: an authenticator, by its annotations, returns what cannot own tasks."""
+    try:
+        return [checks.Error(text, id="a2a.E009") for text in callers.unfit_identities()]
+    except (ImproperlyConfigured, ImportError):
+        return []  # a2a.E001 says so
 
 
 @checks.register(TAG)

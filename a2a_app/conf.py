@@ -41,6 +41,11 @@ class Settings(BaseModel):
     """Dotted paths of authenticators: classes or callables that take the request and return the
     user, or None. The classes of django-ninja fit. The first that returns a user decides."""
 
+    owner_resolver: str = ""
+    """Dotted path of a callable that takes what an authenticator returned, and returns what owns
+    the caller's tasks: a saved row, such as a user, or a name; empty: what the authenticator
+    returned owns them."""
+
     tenant_resolver: str = ""
     """Dotted path of a callable that decides what the `tenant` of a request means, and which agent
     answers it. Empty: tenants are ignored."""

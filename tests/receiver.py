@@ -27,6 +27,8 @@ class Receiver:
 
     answer: Callable[[int], int] = lambda number: 204
     location: str = ""
+    ends: bool = True
+    """Whether the body of an answer ends."""
     requests: list[Received] = field(default_factory=list)
     port: int = 0
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,7 +66,10 @@ class Receiver:
                 if status == 0:
                     await asyncio.Event().wait()
                 more = f"Location: {self.location}\r\n" if self.location else ""
-                writer.write(f"HTTP/1.1 {status} X\r\n{more}Content-Length: 0\r\n\r\n".encode())
+                length = 0 if self.ends else 1
+                writer.write(
+                    f"HTTP/1.1 {status} X\r\n{more}Content-Length: {length}\r\n\r\n".encode()
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -74,10 +79,14 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(
-    answer: Callable[[int], int] = lambda number: 204, *, location: str = "", port: int = 0
+    answer: Callable[[int], int] = lambda number: 204,
+    *,
+    location: str = "",
+    port: int = 0,
+    ends: bool = True,
 ) -> AsyncIterator[Receiver]:
     """Run a receiver on loopback."""
-    receiver = Receiver(answer, location)
+    receiver = Receiver(answer, location, ends)
     connections: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

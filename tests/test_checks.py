@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser, User
 from django.core import checks
 from django.core.files.storage import storages
+from django.http import HttpRequest
 from joserfc.jwk import ECKey
 from pytest_django import Settings
 
 from a2a_app import protocol
 from a2a_app.agents import AgentExtension, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
+from a2a_app.authentication import CallerName
 from tests.bindings import authenticators, resolvers
 
 pytestmark = pytest.mark.django_db
@@ -225,3 +228,52 @@ def test_a_bypass_of_the_session_that_an_authenticator_asks_for_is_found_by_a_ch
 def test_a_scheme_that_is_none_is_found_by_a_check(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{authenticators.__name__}.Nonsense"]}
     assert found() == {"a2a.E001"}
+
+
+class Tokens:
+    """Says that it returns the token, as the documentation of django-ninja shows it."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> str | None:
+        return token or None
+
+    def __call__(self, request: HttpRequest) -> str | None:
+        return self.authenticate(request, "")
+
+
+def by_claims(request: HttpRequest) -> dict[str, str] | None:
+    return None
+
+
+def by_user_or_name(request: HttpRequest) -> User | CallerName | AnonymousUser | None:
+    return None
+
+
+def by_anything(request: HttpRequest) -> Any:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("Tokens", "str"), ("by_claims", "dict"), ("by_user_or_name", ""), ("by_anything", "")],
+)
+def test_an_authenticator_that_says_it_returns_what_cannot_own_tasks_is_found_by_a_check(
+    settings: Settings, name: str, kind: str
+) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": [f"{__name__}.{name}"]}
+    findings = [each for each in checks.run_checks(tags=["a2a"]) if each.id == "a2a.E009"]
+    assert [str(each.msg).split(" cannot")[0] for each in findings] == (
+        [f"{name}: {kind}"] if kind else []
+    )
+    settings.A2A = {**settings.A2A, "OWNER_RESOLVER": f"{__name__}.by_anything"}
+    assert "a2a.E009" not in found()
+
+
+@pytest.mark.parametrize("path", ["nowhere.at_all", f"{__name__}.TOKENS"])
+def test_a_resolver_of_owners_that_cannot_be_called_is_found_by_a_check(
+    settings: Settings, path: str
+) -> None:
+    settings.A2A = {**settings.A2A, "OWNER_RESOLVER": path}
+    assert found() == {"a2a.E001"}
+
+
+TOKENS = "not callable"

@@ -1,16 +1,24 @@
 """Turn: the object by which an agent reads and answers one message."""
 
 import asyncio
+import json
 import threading
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
 from a2a_app import database, protocol
-from a2a_app.agents.content import ArtifactWriter, Content, agent_message
+from a2a_app.agents.content import (
+    ArtifactWriter,
+    Content,
+    agent_message,
+    clean,
+    report_replaced,
+)
 from a2a_app.files.rows import read_file
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, Part, TaskState
+from a2a_app.protocol.scalars import require_json
 from a2a_app.store.claims import Claim
 from a2a_app.store.reads.tasks import read_messages, read_snapshot
 from a2a_app.store.updates import StateSaved, StatusUpdate, Update
@@ -23,22 +31,40 @@ class ContextState:
     def __init__(self, claim: Claim) -> None:
         self.id: str = claim.head.context_id
         self.state: dict[str, Any] = deepcopy(claim.context_state)
-        """JSON values that the agent remembers. They are saved when the turn ends."""
+        """JSON values that the agent remembers. They are saved when the turn ends, and a value that
+        is not JSON raises ValueError then."""
         self._scope = Scope(claim.head.agent, claim.head.owner)
-        self._saved: dict[str, Any] = claim.context_state
+        # As text: to Python 1, True and 1.0 are equal.
+        self._saved = _as_text(claim.context_state)
         self._version: int = claim.context_version
 
     async def messages(self, limit: int = 100) -> list[Message]:
         """Read the newest messages of the whole conversation, over all its tasks, oldest first."""
         return await database.run(read_messages, self._scope, self.id, limit=limit)
 
-    def unsaved(self) -> list[Update]:
-        """Return the updates that save the state, which counts as saved then; none if unchanged."""
-        if self.state == self._saved:
+    def unsaved(self, report: Callable[[], None]) -> list[Update]:
+        """Return the updates that save the state, which counts as saved then; none if unchanged.
+
+        Args:
+            report: Called if something had to be replaced: see `content.clean`.
+
+        Raises:
+            ValueError: The state is not JSON.
+        """
+        state = clean(self.state, report)
+        try:
+            text = _as_text(require_json(state))
+        except ValueError as error:
+            raise ValueError(f"turn.context.state {error}") from None
+        if text == self._saved:
             return []
-        saved = StateSaved(deepcopy(self.state), self._version)
-        self._saved, self._version = saved.state, self._version + 1
+        saved = StateSaved(json.loads(text), self._version)
+        self._saved, self._version = text, self._version + 1
         return [saved]
+
+
+def _as_text(state: dict[str, Any]) -> str:
+    return json.dumps(state, sort_keys=True)
 
 
 T = TypeVar("T")
@@ -60,6 +86,8 @@ class Turn:
         self._thread = threading.get_ident()
         self._artifacts = 0
         self._canceled = False
+        self._has_reported = False
+        self._agent = claim.head.agent
         self.context = ContextState(claim)
         """The conversation: its id, its messages, and the state that the agent remembers."""
 
@@ -201,6 +229,7 @@ class Turn:
             self.put,
             artifact_id or f"{self.number}-{self._artifacts}",
             {"name": name, "description": description, "metadata": dict(metadata or {})},
+            self.report,
         )
 
     def complete(
@@ -244,6 +273,12 @@ class Turn:
         """Set `is_canceled`, since the run may no longer write to its task."""
         self._canceled = True
 
+    def report(self) -> None:
+        """Log the first time that something of the turn had to be replaced."""
+        if not self._has_reported:
+            self._has_reported = True
+            report_replaced(f"turn {self.number} of task {self.task_id}, agent {self._agent}")
+
     @property
     def _scope(self) -> Scope:
         return Scope(self._claim.head.agent, self._claim.head.owner)
@@ -259,13 +294,11 @@ class Turn:
     def _set(
         self, state: TaskState, content: Content, metadata: Mapping[str, Any] | None
     ) -> Awaitable[None]:
-        context_id, task_id = self.context.id, self.task_id
-        message = (
-            agent_message(content, context_id=context_id, task_id=task_id) if content else None
-        )
-        status = StatusUpdate(state, message, dict(metadata or {}))
+        ids = {"context_id": self.context.id, "task_id": self.task_id}
+        message = agent_message(content, **ids, report=self.report) if content else None
+        status = StatusUpdate(state, message, clean(dict(metadata or {}), self.report))
         if state.is_terminal or state.is_interrupted:
-            return self.put(*self.context.unsaved(), status)
+            return self.put(*self.context.unsaved(self.report), status)
         return self.put(status)
 
 

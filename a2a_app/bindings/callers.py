@@ -1,8 +1,12 @@
 """The caller of a request, whom the project's own authenticators identify (section 7)."""
 
-from typing import Any
+import inspect
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
@@ -10,7 +14,7 @@ from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
 from a2a_app.concurrency.hooks import call_hook
-from a2a_app.operations.call import Caller
+from a2a_app.operations.call import Caller, CallerName
 
 ANONYMOUS = Caller(owner="")
 
@@ -20,10 +24,11 @@ async def caller_of(request: HttpRequest) -> Caller:
 
     Raises:
         UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
+        TypeError: The project identifies the caller by something that cannot own tasks.
     """
     identity, refusal = await _identify(request)
     if identity is not None:
-        return _caller(identity)
+        return _caller(identity, await _owner_of(identity))
     if conf.current().anonymous == "share":
         return ANONYMOUS
     raise protocol.UnauthenticatedError(
@@ -79,10 +84,81 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
     return None, "; ".join(refusals)
 
 
-def _caller(identity: Any) -> Caller:
-    if isinstance(identity, get_user_model()):
-        return Caller(owner=f"user:{identity.pk}", user_id=identity.pk, identity=identity)
-    if isinstance(identity, Model):
+async def _owner_of(identity: Any) -> Any:
+    """Return the owner of the caller's tasks: its identity, or what the project makes of it."""
+    resolver = owner_resolver()
+    if resolver is None:
+        return identity
+    owner = await call_hook(resolver, identity)
+    return CallerName(owner) if isinstance(owner, str) else owner
+
+
+@conf.cached()
+def owner_resolver() -> Any:
+    """Return the project's callable that makes an owner of an identity; None if it has none.
+
+    Raises:
+        ImportError: There is nothing at its path.
+        ImproperlyConfigured: It cannot be called.
+    """
+    path = conf.current().owner_resolver
+    if not path:
+        return None
+    resolver = import_string(path)
+    if not callable(resolver):
+        raise ImproperlyConfigured(f"{conf.NAME}['OWNER_RESOLVER']: {path} cannot be called.")
+    return resolver
+
+
+def _caller(identity: Any, owner: Any) -> Caller:
+    """Return a caller, by what owns its tasks.
+
+    Never by `str()` of an object: two callers might share one, and the same caller might have
+    another the next time.
+    """
+    # A row that is not saved has no key yet, or one that was made up for this request.
+    if isinstance(owner, Model) and not owner._state.adding:
+        if isinstance(owner, get_user_model()):
+            return Caller(owner=f"user:{owner.pk}", user_id=owner.pk, identity=identity)
         # With its label, because a user may have the same key.
-        return Caller(owner=f"{identity._meta.label_lower}:{identity.pk}", identity=identity)
-    return Caller(owner=f"name:{identity}", identity=identity)
+        return Caller(owner=f"{owner._meta.label_lower}:{owner.pk}", identity=identity)
+    if isinstance(owner, CallerName) and len(owner):
+        return Caller(owner=f"name:{owner}", identity=identity)
+    raise TypeError(_refusal(type(owner)))
+
+
+def _refusal(kind: type) -> str:
+    return (
+        f"{kind.__name__} cannot own tasks. Return from the authenticator a saved row, such as a "
+        "user, or a2a_app.authentication.CallerName(…) for a name that stays the same; or set "
+        f"{conf.NAME}['OWNER_RESOLVER']."
+    )
+
+
+def unfit_identities() -> list[str]:
+    """Return what is wrong with the types that authenticators say they return.
+
+    Raises ImportError where there is nothing at the path of one of them.
+    """
+    if conf.current().owner_resolver:
+        return []
+    return [
+        f"{name}: {_refusal(kind)}"
+        for name, authenticator in authenticators().items()
+        for kind in _declared_identities(authenticator)
+        if not issubclass(kind, (Model, CallerName, AnonymousUser, NoneType))
+    ]
+
+
+def _declared_identities(authenticator: Any) -> list[type]:
+    """Return the classes of which an authenticator's annotations say that it returns them."""
+    function = getattr(authenticator, "authenticate", authenticator)
+    if not inspect.isroutine(function):
+        function = type(function).__call__
+    try:
+        declared = get_type_hints(function).get("return")
+    except NameError:  # an annotation may name what is imported for type checkers only
+        return []
+    kinds = get_args(declared) or (declared,)
+    found = [get_origin(kind) or kind for kind in kinds]
+    return [kind for kind in found if isinstance(kind, type) and kind not in (object, Any)]

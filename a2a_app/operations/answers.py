@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from a2a_app import database, protocol
 from a2a_app.agents.content import agent_message
 from a2a_app.concurrency.event_loop import shield
+from a2a_app.concurrency.hooks import Contained
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.protocol import Message, Part
@@ -38,11 +39,11 @@ async def answer(call: Call, message: Message, key: MessageKey | None = None) ->
         AlreadySentError: A message under the same key was answered in the meantime.
     """
     try:
-        result = await call.agent.answer(message)
+        with Contained(f"The agent {call.agent.slug!r}"):
+            result = await call.agent.answer(message)
     except (protocol.A2AError, PermissionDenied):
         raise
-    # An agent may raise anything. The client gets no more than a reference.
-    except (Exception, SystemExit):
+    except Exception:  # an agent may raise anything, and the client gets only a reference
         reference = str(uuid4())
         logger.exception("The agent %r failed to answer; reference %s.", call.agent.slug, reference)
         raise protocol.InternalError(f"The agent failed. Reference: {reference}") from None

@@ -12,6 +12,16 @@ from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
 
 
+class CallerName(str):
+    """A name that identifies a caller for ever, where there is no row of a model for it.
+
+    An authenticator returns one in place of a plain string. Plain strings are refused, because many
+    authenticators return a token, which is secret and changes.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The caller of an operation, as an authenticator has identified it."""

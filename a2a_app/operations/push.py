@@ -94,6 +94,8 @@ def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:
         # These become headers, and a line break would add further headers.
         if name != "id" and not (value.isascii() and value.isprintable()):
             raise InvalidParamsError.of(f"{path}{name}", "must be printable ASCII")
+        if name != "id" and value != value.strip():
+            raise InvalidParamsError.of(f"{path}{name}", "must not begin or end with a space")
     for name in ("id", "authentication.scheme"):
         if len(values[name]) > MAX_CHARACTERS:
             raise InvalidParamsError.of(

@@ -16,6 +16,7 @@ E = TypeVar("E", bound=StrEnum)
 MAX_DEPTH = 100
 MAX_INT32 = 2**31 - 1
 MAX_ITEMS = 10_000
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def _refuse_unstorable(text: str) -> str:
@@ -74,7 +75,8 @@ Count: TypeAlias = Annotated[Int32, Field(ge=0)]
 """An integer that is not negative."""
 
 
-def _refuse_bad_json(value: Any) -> Any:
+def require_json(value: Any) -> Any:
+    """Return JSON values that every database can store; raise ValueError for all else."""
     _check_json(value, 0)
     return value
 
@@ -111,18 +113,53 @@ def _check_key(key: Any) -> None:
 
 
 def _check_number(value: int | float) -> None:
-    try:
-        finite = math.isfinite(float(value))
-    except OverflowError:
-        finite = False
-    if not finite:
+    if not _is_finite(value):
         raise ValueError("must not hold a number that a double cannot")
 
 
-Value: TypeAlias = Annotated[Any, AfterValidator(_refuse_bad_json)]
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def make_storable(value: Any) -> Any:
+    """Return JSON values in which what no database stores, or no client reads, is replaced.
+
+    NUL and halves of surrogate pairs become U+FFFD, and numbers that no double can hold become
+    null. Anything else is left as it is, for the check to refuse.
+
+    Returns:
+        The value itself where there is nothing to replace.
+    """
+    match value:
+        case str():
+            return _make_text_storable(value)
+        case float() | int():
+            return value if isinstance(value, bool) or _is_finite(value) else None
+        case dict():
+            pairs = {make_storable(key): make_storable(each) for key, each in value.items()}
+            return value if pairs == value else pairs
+        case list():
+            items = [make_storable(each) for each in value]
+            return value if items == value else items
+        case _:
+            return value
+
+
+def _make_text_storable(text: str) -> str:
+    try:
+        return _refuse_unstorable(text)
+    except ValueError:
+        decoded = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return decoded.replace("\x00", REPLACEMENT)
+
+
+Value: TypeAlias = Annotated[Any, AfterValidator(require_json)]
 """Any JSON value (google.protobuf.Value)."""
 
-Struct: TypeAlias = Annotated[dict[str, Any], AfterValidator(_refuse_bad_json)]
+Struct: TypeAlias = Annotated[dict[str, Any], AfterValidator(require_json)]
 """Any JSON object (google.protobuf.Struct)."""
 
 

@@ -104,8 +104,10 @@ class Deliverer:
             await self._postpone(delivery, str(failure))
         except database.AWAY:
             pass  # The lease runs out, and another process tries.
-        except Exception:  # the other deliveries must go on
+        except Exception as error:  # the other deliveries must go on
             logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)
+            # As any failure it counts, so that it is given up one day.
+            await self._postpone(delivery, f"Internal error: {type(error).__name__}.")
 
     async def _send_all(self, delivery: Delivery, sender: Sender) -> None:
         """Send all events after the last delivered one, in order, until there are none."""

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import ssl
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,8 @@ from a2a_app.store.webhooks import Delivery
 TOKEN_HEADER = "X-A2A-Notification-Token"  # noqa: S105  # the name of a header
 # How much of a response is read, so that its connection can be used again.
 READ_BYTES = 64 * 1024
+# For how long it is read. After that its connection is closed.
+READ_SECONDS = 1.0
 
 
 class NotDeliveredError(Exception):
@@ -67,6 +70,10 @@ class Sender:
                 status = await self._post(notification)
         except TimeoutError:
             raise NotDeliveredError("No answer came in time.") from None
+        except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
+            # Without the text of the error, which may quote a header that is secret.
+            name = type(error).__name__
+            raise NotDeliveredError(f"The request cannot be sent: {name}.") from None
         except (httpx.HTTPError, ssl.SSLError) as error:
             raise NotDeliveredError(f"{type(error).__name__}: {error}") from None
         if not 200 <= status < 300:
@@ -82,12 +89,20 @@ class Sender:
             extensions=request["extensions"],
             content=notification.body.encode(),
         ) as response:
-            read = 0
-            async for piece in response.aiter_raw():
-                read += len(piece)
-                if read > READ_BYTES:
-                    break
+            # The status decides. A receiver that never ends its body has the notification too.
+            with suppress(TimeoutError, httpx.HTTPError):
+                async with asyncio.timeout(READ_SECONDS):
+                    await _read(response)
             return response.status_code
+
+
+async def _read(response: httpx.Response) -> None:
+    """Read a response to its end, unless it is long."""
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > READ_BYTES:
+            return
 
 
 async def _request_to(delivery: Delivery) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from a2a_app import conf
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORTS = {"https": 443, "http": 80}
+# Longer than any URL that servers in common use accept.
+MAX_URL_CHARACTERS = 8_000
 # IPv6 addresses that a gateway translates to IPv4 addresses.
 TRANSLATED = [ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48")]
 
@@ -32,6 +34,22 @@ def check_url(url: str) -> SplitResult:
     Raises:
         TargetError: The URL must not be used.
     """
+    parts = _parse(url)
+    if parts.scheme == "http" and not conf.current().push_allow_http:
+        raise TargetError("must begin with https")
+    if parts.username is not None or parts.password is not None:
+        raise TargetError("must not contain a user or password: use `authentication`")
+    if parts.fragment:
+        raise TargetError("must not have a fragment")
+    host = parts.hostname or ""
+    if not host.isascii():
+        raise TargetError("must have its host in ASCII: `xn--…` for a name in another alphabet")
+    if len(host) > 253 or not _is_allowed(host):
+        raise TargetError("has a host that this server does not send to")
+    return parts
+
+
+def _parse(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is not a number
@@ -39,16 +57,10 @@ def check_url(url: str) -> SplitResult:
         raise TargetError("is no URL") from None
     if any(character.isspace() or not character.isprintable() for character in url):
         raise TargetError("must not contain white space or control characters")
+    if len(url) > MAX_URL_CHARACTERS:
+        raise TargetError(f"must not be longer than {MAX_URL_CHARACTERS} characters")
     if parts.scheme not in PORTS or not parts.hostname:
         raise TargetError("must be an absolute https URL")
-    if parts.scheme == "http" and not conf.current().push_allow_http:
-        raise TargetError("must begin with https")
-    if parts.username is not None or parts.password is not None:
-        raise TargetError("must not contain a user or password: use `authentication`")
-    if parts.fragment:
-        raise TargetError("must not have a fragment")
-    if len(parts.hostname) > 253 or not _is_allowed(parts.hostname):
-        raise TargetError("has a host that this server does not send to")
     return parts
 
 

@@ -12,6 +12,7 @@ from a2a_app.agents import Agent, registry
 from a2a_app.agents.content import ArtifactWriter, agent_message
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import shield
+from a2a_app.concurrency.hooks import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.database.values import escape_unstorable
 from a2a_app.protocol import TaskState
@@ -86,7 +87,7 @@ class Execution:
         await drive(self._agent, self._turn)
         if self._writer.ends_task:
             return
-        unsaved = self._turn.context.unsaved()
+        unsaved = self._turn.context.unsaved(self._turn.report)
         if unsaved:
             # First, since a state that cannot be saved must not take the earlier updates with it.
             await self._writer.flushed()
@@ -163,12 +164,9 @@ async def wait_within_limits(
 
 
 async def drive(agent: Agent, turn: Turn) -> None:
-    """Call the agent's `run` and wait until it returns; raises what it raises."""
-    try:
+    """Call the agent's `run` and wait until it returns; raises what it raises, contained."""
+    with Contained(f"The agent {agent.slug!r}"):
         await _drive(agent, turn)
-    except SystemExit as end:
-        # Not caught here, it would end the event loop and all other turns on it.
-        raise RuntimeError(f"The agent's code wants to end the process: {end!r}") from end
 
 
 async def _drive(agent: Agent, turn: Turn) -> None:

@@ -94,7 +94,16 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
 
 
 @pytest.mark.parametrize(
-    "error", [StopIteration(), StopAsyncIteration(), GeneratorExit(), SystemExit(3)], ids=repr
+    "error",
+    [
+        StopIteration(),
+        StopAsyncIteration(),
+        GeneratorExit(),
+        SystemExit(3),
+        KeyboardInterrupt(),
+        asyncio.CancelledError(),
+    ],
+    ids=repr,
 )
 @pytest.mark.parametrize("form", ["async", "async generator", "thread", "generator"])
 async def test_any_exception_of_an_agent_ends_its_task_and_nothing_else(
@@ -295,6 +304,10 @@ class Answering(Agent):
                 raise RuntimeError("secret")
             case "exit":
                 raise SystemExit("secret")
+            case "interrupt":
+                raise KeyboardInterrupt("secret")
+            case "cancel":
+                raise asyncio.CancelledError("secret")
             case "nonsense":
                 return 5
             case text:
@@ -322,7 +335,8 @@ async def test_an_answer_that_fails_is_an_error_without_its_reason() -> None:
         with pytest.raises(InternalError) as caught:
             await client.respond("raise")
         assert "secret" not in caught.value.message
-        with pytest.raises(InternalError):
-            await client.respond("exit")
+        for ending in ("exit", "interrupt", "cancel"):
+            with pytest.raises(InternalError):
+                await client.respond(ending)
         with pytest.raises(InvalidAgentResponseError):
             await client.respond("nonsense")

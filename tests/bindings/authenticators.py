@@ -8,6 +8,7 @@ from ninja.errors import HttpError
 from ninja.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HttpBasicAuth, HttpBearer
 
 from a2a_app import protocol
+from a2a_app.authentication import CallerName
 
 TOKEN = "open-sesame"
 FLOW = protocol.ClientCredentialsOAuthFlow(
@@ -40,8 +41,8 @@ class Header(APIKeyHeader):
 class Query(APIKeyQuery):
     param_name = "api_key"
 
-    async def authenticate(self, request: HttpRequest, key: str | None) -> str | None:
-        return "ann" if key == TOKEN else None
+    async def authenticate(self, request: HttpRequest, key: str | None) -> CallerName | None:
+        return CallerName("ann") if key == TOKEN else None
 
 
 class Cookie(APIKeyCookie):

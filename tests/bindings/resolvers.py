@@ -6,7 +6,6 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
 from a2a_app.agents import Tenant
-from tests.bindings.users import Key
 
 asked: list[tuple[str, Any]] = []
 """What `records` was asked: the tenant, and the caller."""
@@ -50,7 +49,7 @@ by_header = ByHeader()
 
 def records(request: HttpRequest, tenant: str, caller: Any) -> Tenant:
     """Note what it is asked."""
-    asked.append((tenant, caller.text if isinstance(caller, Key) else caller))
+    asked.append((tenant, caller))
     return Tenant()
 
 

@@ -1,17 +1,39 @@
 """Callers: who may ask, and that nobody sees the tasks of others (R11)."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
 
+from a2a_app import models
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
+from a2a_app.authentication import CallerName
 from tests.bindings import users
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
 from tests.conftest import ChangeSettings
 from tests.wire import calls_about, envelope, load_message, message
+
+
+class Key:
+    """An object of a project's own, whose text is secret."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Empty(CallerName):
+    """A name that is empty, and true all the same."""
+
+    def __bool__(self) -> bool:
+        return True
+
 
 NOT_FOUND = (-32001, "TASK_NOT_FOUND")
 WHO = users.__name__
@@ -181,3 +203,73 @@ async def test_a_row_that_is_no_user_is_not_taken_for_the_user_of_its_number(
     assert error_of(answer) == NOT_FOUND
     own = await rpc.call("SendMessage", {"message": message()}, X_Group="staff")
     assert "task" in own["result"]
+
+
+TOKEN = "the-token-that-nobody-may-read"
+UNFIT = {
+    "an object": Key(TOKEN),
+    "a flag": True,
+    "a number": 7,
+    "a token": TOKEN,
+    "claims": {"sub": "ann", "token": TOKEN},
+    "a row that is not saved": User(username=TOKEN),
+    "an empty name": Empty(""),
+}
+
+
+def by_unfit(request: HttpRequest) -> Any:
+    return UNFIT[request.headers["X-Kind"]]
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+async def test_a_caller_that_cannot_own_tasks_is_refused_and_logged_without_its_value(
+    a2a: ChangeSettings, rpc: JsonRpcClient, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    a2a(ANONYMOUS="share", AUTHENTICATION=[f"{__name__}.by_unfit"])
+    answer = await rpc.call("ListTasks", {}, X_Kind=kind)
+    assert error_of(answer) == (-32603, "INTERNAL")
+    assert f"{type(UNFIT[kind]).__name__} cannot own tasks" in caplog.text
+    assert "CallerName" in caplog.text and "OWNER_RESOLVER" in caplog.text
+    assert TOKEN not in caplog.text and TOKEN not in str(answer)
+
+
+def by_claims(request: HttpRequest) -> dict[str, str]:
+    """Return what a token says, which is another for each token of the same user."""
+    return {"sub": request.headers["X-User"], "jti": str(uuid4())}
+
+
+async def subject_of(claims: dict[str, str]) -> str:
+    return claims["sub"]
+
+
+async def test_the_project_says_what_of_an_identity_owns_the_tasks(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(
+        ANONYMOUS="refuse",
+        AUTHENTICATION=[f"{__name__}.by_claims"],
+        OWNER_RESOLVER=f"{__name__}.subject_of",
+    )
+    task = await _sent(rpc, "ann", load_message(**WAITS))
+    assert (await _as(rpc, "ann", "GetTask", id=task["id"]))["result"] == task
+    assert error_of(await _as(rpc, "bob", "GetTask", id=task["id"])) == NOT_FOUND
+    # By its name it is the same caller as one that is known by that name.
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{WHO}.by_name"], OWNER_RESOLVER="")
+    assert (await _as(rpc, "ann", "GetTask", id=task["id"]))["result"] == task
+
+
+def staff_of(claims: dict[str, str]) -> User:
+    return User.objects.get_or_create(username=claims["sub"])[0]
+
+
+async def test_a_task_is_a_users_if_the_project_makes_a_user_of_an_identity(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(
+        ANONYMOUS="refuse",
+        AUTHENTICATION=[f"{__name__}.by_claims"],
+        OWNER_RESOLVER=f"{__name__}.staff_of",
+    )
+    await _sent(rpc, "ann", load_message(**WAITS))
+    user = await User.objects.aget(username="ann")
+    assert (await models.Task.objects.aget()).user_id == user.pk

@@ -282,18 +282,36 @@ async def secretive(request: object) -> object:
     raise RuntimeError("the password is hunter2")
 
 
-def out_of_users(request: object) -> object:
-    return next(iter([]))
+RAISED: list[BaseException] = []
 
 
-async def test_an_authenticator_without_async_may_raise_anything_and_the_request_is_answered(
-    a2a: ChangeSettings, rpc: JsonRpcClient, caplog: pytest.LogCaptureFixture
+def fails_in_thread(request: object) -> object:
+    raise RAISED[0]
+
+
+async def fails_in_loop(request: object) -> object:
+    raise RAISED[0]
+
+
+@pytest.mark.parametrize("authenticator", ["fails_in_thread", "fails_in_loop"])
+@pytest.mark.parametrize(
+    "error",
+    [StopIteration(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()],
+    ids=repr,
+)
+async def test_an_authenticator_may_raise_anything_and_the_request_is_answered(
+    a2a: ChangeSettings,
+    rpc: JsonRpcClient,
+    caplog: pytest.LogCaptureFixture,
+    authenticator: str,
+    error: BaseException,
 ) -> None:
-    a2a(AUTHENTICATION=[f"{__name__}.out_of_users"])
+    RAISED[:] = [error]
+    a2a(AUTHENTICATION=[f"{__name__}.{authenticator}"])
     async with asyncio.timeout(10):
         answer = await rpc.call("GetTask", {"id": UNKNOWN_TASK})
     assert error_of(answer) == INTERNAL
-    assert "StopIteration" in caplog.text
+    assert type(error).__name__ in caplog.text
 
 
 @pytest.mark.parametrize("method", ["GetTask", "SendMessage", "SendStreamingMessage"])

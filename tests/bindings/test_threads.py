@@ -12,6 +12,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.http import HttpRequest
 
 from a2a_app.asgi import get_asgi_application
+from a2a_app.authentication import CallerName
 from a2a_app.bindings import threads
 from tests.conftest import ChangeSettings
 from tests.wire import envelope, load_message
@@ -28,11 +29,11 @@ seen: list[threading.Thread] = []
 together = threading.Barrier(1)
 
 
-def noting(request: HttpRequest) -> str:
+def noting(request: HttpRequest) -> CallerName:
     """Know everybody, and note in which thread; wait for as many as there are to be at once."""
     together.wait(SECONDS)
     seen.append(threading.current_thread())
-    return "anybody"
+    return CallerName("anybody")
 
 
 @pytest.fixture(autouse=True)

@@ -3,15 +3,7 @@
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 
-
-class Key:
-    """A caller that is no Django user, as an authenticator of a project may return one."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
+from a2a_app.authentication import CallerName
 
 
 def by_username(request: HttpRequest) -> User | None:
@@ -19,17 +11,17 @@ def by_username(request: HttpRequest) -> User | None:
     return User.objects.filter(username=request.headers.get("X-User", "")).first()
 
 
-async def by_name(request: HttpRequest) -> str:
+async def by_name(request: HttpRequest) -> CallerName:
     """Believe a name, without any Django user."""
-    return request.headers.get("X-User", "")
+    return CallerName(request.headers.get("X-User", ""))
 
 
 class ByLongKey:
-    """Knows callers by keys that differ at their end only."""
+    """Knows callers by names that differ at their end only."""
 
-    def __call__(self, request: HttpRequest) -> Key | None:
+    def __call__(self, request: HttpRequest) -> CallerName | None:
         name = request.headers.get("X-User", "")
-        return Key("key " * 100 + name) if name else None
+        return CallerName("key " * 100 + name) if name else None
 
 
 def by_nobody(request: HttpRequest) -> AnonymousUser:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from a2a_app import database, models, runners
@@ -17,7 +18,9 @@ from a2a_app.protocol import (
     Task,
     TaskPushNotificationConfig,
 )
+from a2a_app.push import sender
 from a2a_app.store import webhooks
+from a2a_app.store.secrets import seal
 from tests.clients.operations import OperationsClient, client_of
 from tests.receiver import Receiver, receiving
 from tests.tasks import new_message
@@ -273,3 +276,35 @@ async def failing() -> models.PushNotificationConfig:
 
 def answer_to(task: Task) -> Any:
     return new_message("go on", task_id=task.id, context_id=task.context_id)
+
+
+async def test_a_receiver_that_never_ends_its_answer_gets_every_event_once(
+    client: OperationsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "READ_SECONDS", 0.05)
+    async with receiving(ends=False) as receiver:
+        await send(client, "one", config(receiver))
+        await receiver.gets(3)
+        await settled()
+    assert notified(receiver) == ["WORKING", "one", "COMPLETED"]
+
+
+async def test_a_delivery_that_fails_for_an_unknown_reason_counts_and_is_given_up(
+    client: OperationsClient, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.A2A = {**settings.A2A, "PUSH_PATIENCE_SECONDS": 0}
+    async with receiving() as receiver:
+        await send(client, "one", config(receiver))
+        await receiver.gets(3)
+        await settled()
+        # As an older version may have stored it, which did not refuse it.
+        stored = models.PushNotificationConfig.objects
+        secrets = seal({"token": "secret-with-a-blank "})
+        await database.run(
+            lambda: stored.update(secrets=secrets, delivered=1, due_at=timezone.now())
+        )
+        await settled()
+    row = await database.run(stored.get)
+    assert row.dead_at is not None
+    assert (row.failures, row.error) == (1, "The request cannot be sent: LocalProtocolError.")
+    assert "secret-with-a-blank" not in caplog.text

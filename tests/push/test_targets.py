@@ -34,6 +34,8 @@ PUBLIC = "93.184.215.14"
         "https://example.com/\r\nX-Header: 1",
         "https://example.com/#part",
         "https://[::1/",
+        "https://m\u00fcnchen.example/",
+        f"https://example.com/{'a' * 8_000}",
     ],
 )
 def test_a_url_that_cannot_be_a_webhooks_is_refused(url: str) -> None:
