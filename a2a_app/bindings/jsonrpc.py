@@ -60,6 +60,7 @@ async def _read(
     """
     body = read_json(request)
     responder.id = _id(body)
+    responder.errors_are_events = _answers_with_stream(body)
     method = _method(request, body)
     responder.dialect = method.dialect
     params = _params(body)
@@ -79,6 +80,16 @@ def _id(body: Any) -> str:
     if isinstance(request_id, float) and not isfinite(request_id):
         raise protocol.InvalidRequestError("id must be a number that a double can hold.")
     return json.dumps(request_id)
+
+
+def _answers_with_stream(body: dict[str, Any]) -> bool:
+    """Tell whether the method is one of 0.3 whose answer is a stream, even if it is an error.
+
+    Clients of 0.3 read nothing else there (section 3.3.1 of 0.3). 1.0 has no such method.
+    """
+    name = body.get("method")
+    method = RPC_METHODS.get(name) if isinstance(name, str) else None
+    return method is not None and method.operation.streaming is not None
 
 
 def _method(request: HttpRequest, body: dict[str, Any]) -> Method:
