@@ -106,6 +106,7 @@ async def call_of(
         last_event_id=header(request, "Last-Event-ID"),
         idempotency_key=header(request, protocol.IDEMPOTENCY_HEADER).strip(),
         push_payload=dialect.push_payload,
+        may_cancel_again=dialect.may_cancel_again,
         served_at=served_at,
         base_url=partial(base_url, request),
     )

@@ -57,6 +57,8 @@ class Call:
     """The client's key for a message, under which it may send the message again."""
     push_payload: str = ""
     """The name in `push.payloads` of the format for this caller's webhooks; empty for events."""
+    may_cancel_again: bool = True
+    """Whether to cancel a canceled task is a success, which changes nothing."""
     served_at: Callable[[], ServedAt] = ServedAt
     """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str

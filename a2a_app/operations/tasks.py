@@ -37,10 +37,11 @@ async def list_tasks(call: Call, params: protocol.ListTasksRequest) -> protocol.
 async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protocol.Task:
     """End a task as canceled at once, and return it; its agent is stopped after that.
 
-    To cancel a canceled task changes nothing, and returns it (section 3.3.1).
+    To cancel a canceled task changes nothing, and returns it if the call may do so
+    (section 3.3.1).
 
     Raises:
-        TaskNotCancelableError: The task has ended otherwise, or its agent cannot be stopped.
+        TaskNotCancelableError: The task has ended already, or its agent cannot be stopped.
         TaskNotFoundError: The caller has no such task.
     """
     head = await database.run(_head, call, params.id)
@@ -53,7 +54,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         # Shielded: the agent must be stopped also if the client leaves now.
         await shield(write(head, update), refusals=Refused)
     except TaskEndedError as ended:
-        if ended.state is not TaskState.CANCELED:
+        if ended.state is not TaskState.CANCELED or not call.may_cancel_again:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None

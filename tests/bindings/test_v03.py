@@ -6,7 +6,7 @@ import pytest
 
 from a2a_app.agents import Agent, AgentExtension, Message, Part, Turn, registry
 from a2a_app.agents.registry import make_agent
-from tests.clients.http_json import without_version
+from tests.clients.http_json import json_of, without_version
 from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
 from tests.wire import UNKNOWN_TASK, envelope
 from tests.wire import message as message_10
@@ -82,6 +82,19 @@ async def test_a_task_is_resubscribed_to_and_canceled(rpc: JsonRpcClient) -> Non
     first, last = [event["result"] for event in await events_of(response)]
     assert (first["kind"], first["id"]) == ("task", task["id"])
     assert (last["status"]["state"], last["final"]) == ("canceled", True)
+
+
+async def test_a_canceled_task_cannot_be_canceled_again_in_0_3(rpc: JsonRpcClient) -> None:
+    task = await rpc.task(end="input-required")
+    path = f"/v1/tasks/{task['id']}:cancel"
+    await result(rpc, "tasks/cancel", id=task["id"])
+    answer = await refused(rpc, "tasks/cancel", id=task["id"])
+    assert error_of(answer) == (-32002, "TASK_NOT_CANCELABLE")
+    response = await without_version().post(path)
+    assert (response.status_code, json_of(response)["code"]) == (400, -32002)
+    # 1.0 has the second cancel change nothing (its section 3.3.1).
+    again = await rpc.result("CancelTask", id=task["id"])
+    assert again["status"]["state"] == "TASK_STATE_CANCELED"
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class Dialect03(Dialect):
     extensions_header = protocol.EXTENSIONS_HEADER_03
     media_types = ("application/json",)
     push_payload = protocol.VERSION_03
+    may_cancel_again = False  # "already reached a terminal state" (section 8.2 of 0.3)
 
     def params(self, given: Json) -> Json:
         """Convert parameters to those of 1.0; raise InvalidParamsError."""
