@@ -161,7 +161,21 @@ async def test_both_versions_see_the_same_task(rpc: JsonRpcClient) -> None:
     assert [each["role"] for each in task["history"]] == ["user", "agent", "user"]
 
 
+async def test_a_message_may_leave_out_its_kind_as_the_examples_of_0_3_do(
+    rpc: JsonRpcClient,
+) -> None:
+    said = message()
+    del said["kind"]
+    task = await result(rpc, "message/send", message=said)
+    assert task["status"]["state"] == "completed"
+
+
 PART = "message.parts[0]"
+
+
+def sent_part(**part: Any) -> tuple[str, dict[str, Any]]:
+    """Return a call that sends one part: its method and its parameters."""
+    return "message/send", {"message": message(parts=[part])}
 
 
 @pytest.mark.parametrize(
@@ -181,18 +195,22 @@ PART = "message.parts[0]"
         ("message/send", {"message": message(parts=[{}])}, [PART]),
         ("message/send", {"message": message(parts=[{"kind": "text"}])}, [PART]),
         ("message/send", {"message": message(parts=[{"text": "a", "data": {}}])}, [PART]),
-        ("message/send", {"message": message(parts=[{"text": 1}])}, [f"{PART}.text"]),
-        ("message/send", {"message": message(parts=[{"data": [1]}])}, [f"{PART}.data"]),
-        ("message/send", {"message": message(parts=[{"file": "x"}])}, [f"{PART}.file"]),
-        ("message/send", {"message": message(parts=[{"file": {}}])}, [f"{PART}.file"]),
+        ("message/send", {"message": message(parts=[{"text": "a"}])}, [f"{PART}.kind"]),
+        ("message/send", {"message": message(kind="task")}, ["message.kind"]),
+        ("message/send", {"message": message(kind=1)}, ["message.kind"]),
+        (*sent_part(kind=None, text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="nonsense", text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="Text", text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind=["text"], text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="data", text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="text", file={"bytes": "aGVsbG8="}), [f"{PART}.kind"]),
+        (*sent_part(kind="text", text=1), [f"{PART}.text"]),
+        (*sent_part(kind="data", data=[1]), [f"{PART}.data"]),
+        (*sent_part(kind="file", file="x"), [f"{PART}.file"]),
+        (*sent_part(kind="file", file={}), [f"{PART}.file"]),
+        (*sent_part(kind="file", file={"bytes": "*"}), [f"{PART}.file.bytes"]),
         (
-            "message/send",
-            {"message": message(parts=[{"file": {"bytes": "*"}}])},
-            [f"{PART}.file.bytes"],
-        ),
-        (
-            "message/stream",
-            {"message": message(parts=[{"file": {"uri": 1, "name": 2, "mimeType": 3}}])},
+            *sent_part(kind="file", file={"uri": 1, "name": 2, "mimeType": 3}),
             [f"{PART}.file.uri", f"{PART}.file.name", f"{PART}.file.mimeType"],
         ),
         (

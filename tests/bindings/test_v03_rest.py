@@ -92,6 +92,7 @@ async def test_a_plain_configuration_without_blocking_does_not_block(
     [
         {"message": plain_message()},
         {"message": message()},
+        {"message": message(parts=[{"text": "{}"}])},
         {"request": {"message_id": "1", "role": "ROLE_USER", "content": [{"text": "{}"}]}},
     ],
 )
