@@ -38,6 +38,9 @@ def plain_send(given: Json) -> Json:
         configuration.setdefault("returnImmediately", True)
         if configuration.get("historyLength") == 0:  # "if 0, the history will be unlimited"
             del configuration["historyLength"]
+        webhook = configuration.get("taskPushNotificationConfig")
+        if isinstance(webhook, dict):
+            configuration["taskPushNotificationConfig"] = _without_empty_authentication(webhook)
     return params
 
 
@@ -60,6 +63,11 @@ def create_push(given: Json) -> Json:
         raise InvalidParamsError.of("pushNotificationConfig", "must be an object")
     default_id = {"id": params.get("configId") or params.get("taskId", "")}
     return {**default_id, **_push(config), **task}
+
+
+def plain_create_push(given: Json) -> Json:
+    """Convert CreateTaskPushNotificationConfigRequest of the proto."""
+    return _without_empty_authentication(create_push(given))
 
 
 def of_task(given: Json) -> Json:
@@ -183,6 +191,16 @@ def _push(config: Json) -> Json:
         scheme = schemes[0] if isinstance(schemes, list) and schemes else schemes or None
         config["authentication"] = {**authentication, "scheme": scheme}
     return config
+
+
+def _without_empty_authentication(config: Json) -> Json:
+    """Leave out an authentication whose members are all empty, which the proto has for none."""
+    authentication = config.get("authentication")
+    if not isinstance(authentication, dict):
+        return config
+    if any(value not in (None, "", []) for value in authentication.values()):
+        return config
+    return {key: value for key, value in config.items() if key != "authentication"}
 
 
 def _camel(given: Json) -> Json:
