@@ -59,8 +59,10 @@ async def _read(
     A function of its own, so that the JSON is not held in memory while the operation waits.
     """
     body = read_json(request)
-    responder.id = _id(body)
+    if not isinstance(body, dict):
+        raise protocol.InvalidRequestError("The body must be one JSON object.")
     responder.errors_are_events = _answers_with_stream(body)
+    responder.id = _id(body)
     method = _method(request, body)
     responder.dialect = method.dialect
     params = _params(body)
@@ -70,11 +72,15 @@ async def _read(
     return method.operation, call, method.operation.checked_params(call, given)
 
 
-def _id(body: Any) -> str:
-    """Check that a body is a request, and return its id as JSON text."""
-    if not isinstance(body, dict):
-        raise protocol.InvalidRequestError("The body must be one JSON object.")
-    request_id = body.get("id")
+def _id(body: dict[str, Any]) -> str:
+    """Return the id of a request as JSON text.
+
+    A body without one is a notification of JSON-RPC, which gets no answer. Each method here has a
+    result, and requests have an id (section 9.3), so that a client has forgotten it.
+    """
+    if "id" not in body:
+        raise protocol.InvalidRequestError("id is required: there are no notifications here.")
+    request_id = body["id"]
     if isinstance(request_id, bool) or not isinstance(request_id, str | int | float | None):
         raise protocol.InvalidRequestError("id must be a string, a number or null.")
     if isinstance(request_id, float) and not isfinite(request_id):
