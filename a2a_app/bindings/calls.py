@@ -106,6 +106,8 @@ async def call_of(
         last_event_id=header(request, "Last-Event-ID"),
         idempotency_key=header(request, protocol.IDEMPOTENCY_HEADER).strip(),
         push_payload=dialect.push_payload,
+        may_cancel_again=dialect.may_cancel_again,
+        stays_while_waiting=dialect.stays_while_waiting,
         served_at=served_at,
         base_url=partial(base_url, request),
     )

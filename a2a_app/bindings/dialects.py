@@ -18,6 +18,10 @@ class Dialect:
 
     push_payload = ""
     """The name in `push.payloads` of the format for webhooks."""
+    may_cancel_again = True
+    """Whether to cancel a canceled task is a success (section 3.3.1)."""
+    stays_while_waiting = True
+    """Whether a subscription stays open while the task waits for its client (section 3.1.6)."""
 
     def params(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters as 1.0 writes them; raise InvalidParamsError."""

@@ -59,6 +59,9 @@ async def _read(
     A function of its own, so that the JSON is not held in memory while the operation waits.
     """
     body = read_json(request)
+    if not isinstance(body, dict):
+        raise protocol.InvalidRequestError("The body must be one JSON object.")
+    responder.errors_are_events = _answers_with_stream(body)
     responder.id = _id(body)
     method = _method(request, body)
     responder.dialect = method.dialect
@@ -69,16 +72,30 @@ async def _read(
     return method.operation, call, method.operation.checked_params(call, given)
 
 
-def _id(body: Any) -> str:
-    """Check that a body is a request, and return its id as JSON text."""
-    if not isinstance(body, dict):
-        raise protocol.InvalidRequestError("The body must be one JSON object.")
-    request_id = body.get("id")
+def _id(body: dict[str, Any]) -> str:
+    """Return the id of a request as JSON text.
+
+    A body without one is a notification of JSON-RPC, which gets no answer. Each method here has a
+    result, and requests have an id (section 9.3), so that a client has forgotten it.
+    """
+    if "id" not in body:
+        raise protocol.InvalidRequestError("id is required: there are no notifications here.")
+    request_id = body["id"]
     if isinstance(request_id, bool) or not isinstance(request_id, str | int | float | None):
         raise protocol.InvalidRequestError("id must be a string, a number or null.")
     if isinstance(request_id, float) and not isfinite(request_id):
         raise protocol.InvalidRequestError("id must be a number that a double can hold.")
     return json.dumps(request_id)
+
+
+def _answers_with_stream(body: dict[str, Any]) -> bool:
+    """Tell whether the method is one of 0.3 whose answer is a stream, even if it is an error.
+
+    Clients of 0.3 read nothing else there (section 3.3.1 of 0.3). 1.0 has no such method.
+    """
+    name = body.get("method")
+    method = RPC_METHODS.get(name) if isinstance(name, str) else None
+    return method is not None and method.operation.streaming is not None
 
 
 def _method(request: HttpRequest, body: dict[str, Any]) -> Method:

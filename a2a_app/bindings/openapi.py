@@ -138,7 +138,7 @@ def describe_jsonrpc() -> Json:
     version = {"type": "string", "const": "2.0"}
     request = {
         "type": "object",
-        "required": ["jsonrpc", "method"],
+        "required": ["jsonrpc", "id", "method"],
         "properties": {
             "jsonrpc": version,
             "id": {"type": ["string", "number", "null"]},

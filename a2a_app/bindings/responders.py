@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from a2a_app import protocol
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.security import declared_security
-from a2a_app.bindings.sse import event_stream
+from a2a_app.bindings.sse import event_stream, single_event
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.streams import with_file_links
 
@@ -25,6 +25,8 @@ class Responder(ABC):
     media_type = "application/json"
     error_event = ""
     """The type of an event that reports an error in a stream; empty if its data says so."""
+    errors_are_events = False
+    """Whether an error with the status 200 is sent as a stream of one event."""
     dialect: Dialect = CURRENT
     """The dialect of the version that the client asks for, once that is known."""
 
@@ -88,8 +90,10 @@ class Responder(ABC):
         return self._response(self.wrap(self.dialect.result(body)))
 
     def _refuse(self, error: protocol.A2AError) -> HttpResponse:
-        body = self.wrap_error(self.dialect.error(error))
-        response = self._response(body, status=self.status(error))
+        body, status = self.wrap_error(self.dialect.error(error)), self.status(error)
+        if status == 200 and self.errors_are_events:
+            return single_event(body)
+        response = self._response(body, status=status)
         if response.status_code == 401:
             response["WWW-Authenticate"] = declared_security().challenge
         return response

@@ -4,13 +4,20 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
 from a2a_app import protocol
 from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.operations.streams import Stream, StreamItem
 
 logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {
+    "Cache-Control": "no-cache, no-transform",
+    # Without it nginx would collect the events and send them all at the end.
+    "X-Accel-Buffering": "no",
+}
 
 # A comment keeps proxies from closing the connection. No empty line follows it, because after an id
 # some clients take an empty line for an event without data.
@@ -38,11 +45,13 @@ def event_stream(
         error_event: The type of the event that reports such a failure; empty if its data says so.
     """
     frames = _frames(stream, wrap, wrap_error, error_event)
-    response = StreamingHttpResponse(frames, content_type="text/event-stream")
-    response["Cache-Control"] = "no-cache, no-transform"
-    # Without it nginx would collect the events and send them all at the end.
-    response["X-Accel-Buffering"] = "no"
-    return response
+    return StreamingHttpResponse(frames, content_type=MEDIA_TYPE, headers=HEADERS)
+
+
+def single_event(data: str) -> HttpResponse:
+    """Return a response that is a stream of one event, which is there already."""
+    content = f"data: {_one_line(data)}\n\n".encode()
+    return HttpResponse(content, content_type=MEDIA_TYPE, headers=HEADERS)
 
 
 async def _frames(

@@ -57,6 +57,10 @@ class Call:
     """The client's key for a message, under which it may send the message again."""
     push_payload: str = ""
     """The name in `push.payloads` of the format for this caller's webhooks; empty for events."""
+    may_cancel_again: bool = True
+    """Whether to cancel a canceled task is a success, which changes nothing."""
+    stays_while_waiting: bool = True
+    """Whether a subscription stays open while the task waits for its client."""
     served_at: Callable[[], ServedAt] = ServedAt
     """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from a2a_app import database, protocol
 from a2a_app.feed import Follower, Until
+from a2a_app.models.owners import Scope
 from a2a_app.operations import messages
 from a2a_app.operations.call import Call
 from a2a_app.operations.streams import (
@@ -19,7 +20,8 @@ from a2a_app.operations.streams import (
     start_with_task,
 )
 from a2a_app.protocol import InvalidParamsError, SendMessageRequest, SendMessageResponse
-from a2a_app.store.reads.tasks import read_snapshot
+from a2a_app.store.events import Position
+from a2a_app.store.reads.tasks import position_at, read_snapshot
 from a2a_app.store.refusals import AlreadySentError, OtherContentError
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes.idempotency import EarlierSend, find_earlier_send
@@ -58,20 +60,35 @@ async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stre
 async def _wait_for_earlier(
     call: Call, params: SendMessageRequest, earlier: EarlierSend
 ) -> SendMessageResponse:
-    """Return the result of the first message, once there is one unless the client will not wait."""
+    """Return the result of the first message, once there is one unless the client will not wait.
+
+    That is the task as it is now, unless it goes on with a later message. In that case it is the
+    task as the first message left it.
+    """
     if earlier.task_id is None:
         return SendMessageResponse(message=earlier.answer)
     configuration = params.configuration or protocol.SendMessageConfiguration()
     task_id, length = str(earlier.task_id), configuration.history_length
+    awaited = None
     if not configuration.return_immediately:
         async with Follower(earlier.task_id) as follower:
-            snapshot = await database.run(read_snapshot, call.scope, task_id, history_length=0)
-            if snapshot.position.answered < earlier.turn:
-                until = Until(earlier.turn, turn_over=False)
-                async for _ in follower.follow(snapshot.position, until):
-                    pass
-    snapshot = await database.run(read_snapshot, call.scope, task_id, history_length=length)
+            position = await database.run(_position_to_wait_from, call.scope, task_id, earlier.turn)
+            until = Until(earlier.turn, turn_over=False)
+            async for events in follower.follow(position, until):
+                awaited = events[-1].seq if events else awaited
+    snapshot = await database.run(
+        read_snapshot, call.scope, task_id, history_length=length, at=awaited
+    )
     return SendMessageResponse(task=snapshot.task)
+
+
+def _position_to_wait_from(scope: Scope, task_id: str, turn: int) -> Position:
+    """Return the position from which to look for the end of a turn."""
+    newest = read_snapshot(scope, task_id, history_length=0).position
+    if newest.answered < turn or newest.state.is_terminal or newest.state.is_interrupted:
+        return newest
+    # The turn is over, and a later one is under way. The log has what the turn left.
+    return position_at(scope, task_id, 0)
 
 
 async def _stream_earlier(call: Call, params: SendMessageRequest, earlier: EarlierSend) -> Stream:

@@ -64,14 +64,15 @@ async def send_message(
     length = configuration.history_length
     if configuration.return_immediately:
         await _accept(head, received)
-        task = None
+        awaited = None
     else:
-        task = await _accept_and_wait(head, received, length)
-    if task is None:
-        task_id = str(head.task_id)
-        snapshot = await database.run(read_snapshot, call.scope, task_id, history_length=length)
-        task = snapshot.task
-    return SendMessageResponse.of(task=task)
+        awaited = await _accept_and_wait(head, received, length)
+    if isinstance(awaited, protocol.Task):
+        return SendMessageResponse.of(task=awaited)
+    snapshot = await database.run(
+        read_snapshot, call.scope, str(head.task_id), history_length=length, at=awaited
+    )
+    return SendMessageResponse.of(task=snapshot.task)
 
 
 async def send_streaming_message(
@@ -114,24 +115,27 @@ async def _accept_and_start(
 
 async def _accept_and_wait(
     head: TaskHead, received: MessageReceived, history_length: int | None
-) -> protocol.Task | None:
+) -> protocol.Task | int | None:
     """Accept a message, and wait until its task ends or waits for the client.
 
     The follower listens before the message is stored, and so misses no event.
 
     Returns:
-        The task, if it can be made of the events that came in the meantime; else None.
+        The task, if it can be made of the events that came in the meantime. Otherwise the number of
+        the event that was waited for, at which the task has to be read: another message may have
+        come since. None if the task was deleted.
     """
+    awaited = None
     async with _follower(head) as follower:
         appended = await _accept(head, received)
         replay = Replay(appended) if head.seq == 0 else None
         until = Until(appended.head.turn, turn_over=False)
         async for events in follower.follow(appended.position, until):
+            awaited = events[-1].seq if events else awaited
             if replay is not None:
                 replay.add(events)
-        if replay is None:
-            return None
-        return replay.end(follower.answered, history_length=history_length)
+        task = replay and replay.end(follower.answered, history_length=history_length)
+        return task or awaited
 
 
 def _follower(head: TaskHead) -> Follower:

@@ -37,10 +37,11 @@ async def list_tasks(call: Call, params: protocol.ListTasksRequest) -> protocol.
 async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protocol.Task:
     """End a task as canceled at once, and return it; its agent is stopped after that.
 
-    To cancel a canceled task changes nothing, and returns it (section 3.3.1).
+    To cancel a canceled task changes nothing, and returns it if the call may do so
+    (section 3.3.1).
 
     Raises:
-        TaskNotCancelableError: The task has ended otherwise, or its agent cannot be stopped.
+        TaskNotCancelableError: The task has ended already, or its agent cannot be stopped.
         TaskNotFoundError: The caller has no such task.
     """
     head = await database.run(_head, call, params.id)
@@ -53,7 +54,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         # Shielded: the agent must be stopped also if the client leaves now.
         await shield(write(head, update), refusals=Refused)
     except TaskEndedError as ended:
-        if ended.state is not TaskState.CANCELED:
+        if ended.state is not TaskState.CANCELED or not call.may_cancel_again:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
@@ -66,6 +67,10 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
 
     With a last event id the stream has the events after that one instead, and the task may have
     ended since.
+
+    A call may want its stream to end where the task waits for its client, as soon as its agent has
+    nothing more to say. If it waits already, the stream has the task and nothing else, also with a
+    last event id.
     """
     task_id = (await database.run(_head, call, params.id)).task_id
     return await open_stream(Follower(task_id), _read_start(call, task_id))
@@ -74,12 +79,25 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
 async def _read_start(call: Call, task_id: UUID) -> StreamStart:
     if call.last_event_id:
         position = await database.run(_resume, call, str(task_id))
-        # Empty, so that a client which comes back learns at once that the stream is open.
-        return StreamStart([], position, UNTIL_END_OF_TASK)
+        if call.stays_while_waiting or not _waits(position):
+            # Empty, so that a client which comes back learns at once that the stream is open.
+            return StreamStart([], position, _until(call, position))
     snapshot = await database.run(read_snapshot, call.scope, str(task_id))
+    if call.last_event_id and snapshot.position.seq != position.seq:
+        # The task has gone on since: there are events that the client has not seen.
+        return StreamStart([], position, _until(call, position))
     if snapshot.position.state.is_terminal:
         raise _ended(task_id, snapshot.position.state)
-    return start_with_task(snapshot, UNTIL_END_OF_TASK)
+    return start_with_task(snapshot, _until(call, snapshot.position))
+
+
+def _waits(position: Position) -> bool:
+    """Tell whether the newest event is one with which the task waits for its client."""
+    return position.seq == position.newest and position.state.is_interrupted
+
+
+def _until(call: Call, position: Position) -> Until:
+    return UNTIL_END_OF_TASK if call.stays_while_waiting else Until(position.turn)
 
 
 def _resume(call: Call, task_id: str) -> Position:

@@ -116,6 +116,8 @@ class Report:
         asked = {
             "getting": client.get_task(TaskQueryParams(id=NOBODYS)),
             "canceling": client.cancel_task(TaskIdParams(id=NOBODYS)),
+            "streaming": anext(client.send_message(said("hello", NOBODYS))),
+            "resubscribing": anext(client.resubscribe(TaskIdParams(id=NOBODYS))),
         }
         seen: dict[str, Any] = {}
         for name, call in asked.items():

@@ -20,6 +20,7 @@ _PARTS = [
 ]
 MESSAGE = {**_SAID, "role": "ROLE_USER", "parts": _PARTS}
 MESSAGE_03 = {**_SAID, "kind": "message", "role": "user", "parts": FILES}
+BAD_03 = {"kind": "file", "file": {"bytes": "*"}}
 PLAIN_03 = {**_SAID, "role": "ROLE_USER", "content": PLAIN_FILES}
 # An address, which needs no resolver.
 _CONFIG = {
@@ -149,7 +150,7 @@ REQUESTS = {
     "bad parameters": _all(
         _rpc("SendMessage", {"message": {**MESSAGE, "parts": [{"raw": "*"}]}}),
         _plain("POST", "/message:send", {"message": {**MESSAGE, "parts": [{"raw": "*"}]}}),
-        _rpc("message/send", {"message": {**MESSAGE_03, "parts": [{"file": {"bytes": "*"}}]}}),
+        _rpc("message/send", {"message": {**MESSAGE_03, "parts": [BAD_03]}}),
         _plain(
             "POST",
             "/v1/message:send",

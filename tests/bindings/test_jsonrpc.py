@@ -101,12 +101,6 @@ async def test_an_id_that_no_double_holds_is_refused(rpc: JsonRpcClient, given: 
     assert answer["id"] is None
 
 
-async def test_a_request_without_an_id_is_answered_with_null(rpc: JsonRpcClient) -> None:
-    answer = await rpc.answer({key: GET[key] for key in GET if key != "id"})
-    assert answer["id"] is None
-    assert error_of(answer) == NOT_FOUND
-
-
 async def test_every_event_of_a_stream_carries_the_id(rpc: JsonRpcClient) -> None:
     request = {**envelope("SendStreamingMessage", {"message": load_message()}), "id": "späße"}
     events = await events_of(await rpc.post(request))

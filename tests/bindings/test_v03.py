@@ -6,7 +6,7 @@ import pytest
 
 from a2a_app.agents import Agent, AgentExtension, Message, Part, Turn, registry
 from a2a_app.agents.registry import make_agent
-from tests.clients.http_json import without_version
+from tests.clients.http_json import json_of, without_version
 from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
 from tests.wire import UNKNOWN_TASK, envelope
 from tests.wire import message as message_10
@@ -22,7 +22,9 @@ async def result(rpc: JsonRpcClient, method: str, agent: str = "load", **params:
 
 
 async def refused(rpc: JsonRpcClient, method: str, **params: Any) -> dict[str, Any]:
-    answer = await rpc.call(method, params, **NO_VERSION)
+    response = await rpc.post(envelope(method, params))
+    is_stream = response["Content-Type"] == "text/event-stream"
+    answer = (await events_of(response))[0] if is_stream else body_of(response)
     assert "error" in answer, answer
     return answer
 
@@ -80,6 +82,19 @@ async def test_a_task_is_resubscribed_to_and_canceled(rpc: JsonRpcClient) -> Non
     first, last = [event["result"] for event in await events_of(response)]
     assert (first["kind"], first["id"]) == ("task", task["id"])
     assert (last["status"]["state"], last["final"]) == ("canceled", True)
+
+
+async def test_a_canceled_task_cannot_be_canceled_again_in_0_3(rpc: JsonRpcClient) -> None:
+    task = await rpc.task(end="input-required")
+    path = f"/v1/tasks/{task['id']}:cancel"
+    await result(rpc, "tasks/cancel", id=task["id"])
+    answer = await refused(rpc, "tasks/cancel", id=task["id"])
+    assert error_of(answer) == (-32002, "TASK_NOT_CANCELABLE")
+    response = await without_version().post(path)
+    assert (response.status_code, json_of(response)["code"]) == (400, -32002)
+    # 1.0 has the second cancel change nothing (its section 3.3.1).
+    again = await rpc.result("CancelTask", id=task["id"])
+    assert again["status"]["state"] == "TASK_STATE_CANCELED"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +161,21 @@ async def test_both_versions_see_the_same_task(rpc: JsonRpcClient) -> None:
     assert [each["role"] for each in task["history"]] == ["user", "agent", "user"]
 
 
+async def test_a_message_may_leave_out_its_kind_as_the_examples_of_0_3_do(
+    rpc: JsonRpcClient,
+) -> None:
+    said = message()
+    del said["kind"]
+    task = await result(rpc, "message/send", message=said)
+    assert task["status"]["state"] == "completed"
+
+
 PART = "message.parts[0]"
+
+
+def sent_part(**part: Any) -> tuple[str, dict[str, Any]]:
+    """Return a call that sends one part: its method and its parameters."""
+    return "message/send", {"message": message(parts=[part])}
 
 
 @pytest.mark.parametrize(
@@ -166,18 +195,22 @@ PART = "message.parts[0]"
         ("message/send", {"message": message(parts=[{}])}, [PART]),
         ("message/send", {"message": message(parts=[{"kind": "text"}])}, [PART]),
         ("message/send", {"message": message(parts=[{"text": "a", "data": {}}])}, [PART]),
-        ("message/send", {"message": message(parts=[{"text": 1}])}, [f"{PART}.text"]),
-        ("message/send", {"message": message(parts=[{"data": [1]}])}, [f"{PART}.data"]),
-        ("message/send", {"message": message(parts=[{"file": "x"}])}, [f"{PART}.file"]),
-        ("message/send", {"message": message(parts=[{"file": {}}])}, [f"{PART}.file"]),
+        ("message/send", {"message": message(parts=[{"text": "a"}])}, [f"{PART}.kind"]),
+        ("message/send", {"message": message(kind="task")}, ["message.kind"]),
+        ("message/send", {"message": message(kind=1)}, ["message.kind"]),
+        (*sent_part(kind=None, text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="nonsense", text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="Text", text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind=["text"], text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="data", text="a"), [f"{PART}.kind"]),
+        (*sent_part(kind="text", file={"bytes": "aGVsbG8="}), [f"{PART}.kind"]),
+        (*sent_part(kind="text", text=1), [f"{PART}.text"]),
+        (*sent_part(kind="data", data=[1]), [f"{PART}.data"]),
+        (*sent_part(kind="file", file="x"), [f"{PART}.file"]),
+        (*sent_part(kind="file", file={}), [f"{PART}.file"]),
+        (*sent_part(kind="file", file={"bytes": "*"}), [f"{PART}.file.bytes"]),
         (
-            "message/send",
-            {"message": message(parts=[{"file": {"bytes": "*"}}])},
-            [f"{PART}.file.bytes"],
-        ),
-        (
-            "message/stream",
-            {"message": message(parts=[{"file": {"uri": 1, "name": 2, "mimeType": 3}}])},
+            *sent_part(kind="file", file={"uri": 1, "name": 2, "mimeType": 3}),
             [f"{PART}.file.uri", f"{PART}.file.name", f"{PART}.file.mimeType"],
         ),
         (

@@ -6,8 +6,8 @@ import pytest
 from django.http.response import HttpResponseBase
 
 from tests.clients.http_json import json_of, without_version
-from tests.clients.json_rpc import JsonRpcClient, events_of
-from tests.wire import UNKNOWN_TASK, strict_json
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, events_of
+from tests.wire import UNKNOWN_TASK, envelope, strict_json
 from tests.wire_v03 import message, plain_message
 
 
@@ -92,6 +92,7 @@ async def test_a_plain_configuration_without_blocking_does_not_block(
     [
         {"message": plain_message()},
         {"message": message()},
+        {"message": message(parts=[{"text": "{}"}])},
         {"request": {"message_id": "1", "role": "ROLE_USER", "content": [{"text": "{}"}]}},
     ],
 )
@@ -128,3 +129,42 @@ async def test_the_routes_of_push_and_of_the_card_lead_to_their_operations(
         assert (response.status_code, json_of(response)["code"]) == (404, -32001)
     card = await without_version().get("/v1/card")
     assert (card.status_code, json_of(card)["code"]) == (400, -32004)
+
+
+@pytest.mark.parametrize(
+    "empty", [{}, {"schemes": []}, {"credentials": ""}, {"schemes": [], "credentials": ""}]
+)
+async def test_an_authentication_of_a_webhook_without_a_member_is_none_as_in_the_proto(
+    rpc: JsonRpcClient, empty: dict[str, Any]
+) -> None:
+    config = {"id": "1", "url": "https://192.0.43.10/hook", "authentication": empty}
+    said = {"message": plain_message(), "configuration": {"pushNotification": config}}
+    sent = await without_version().result("POST", "/v1/message:send", said)
+    path = f"/v1/tasks/{sent['task']['id']}/pushNotificationConfigs"
+    made = await without_version().result("POST", path, {"pushNotificationConfig": config})
+    assert made["pushNotificationConfig"] == {"id": "1", "url": config["url"]}
+    assert await without_version().result("GET", f"{path}/1") == made
+
+
+@pytest.mark.parametrize("bad", [{"credentials": "c"}, {"schemes": 0}, {"schemes": [1]}, []])
+async def test_an_authentication_of_a_webhook_that_has_members_is_checked(
+    rpc: JsonRpcClient, bad: Any
+) -> None:
+    config = {"url": "https://192.0.43.10/hook", "authentication": bad}
+    said = {"message": plain_message(), "configuration": {"pushNotification": config}}
+    answer = json_of(await without_version().post("/v1/message:send", said))
+    [violation] = answer["data"][0]["fieldViolations"]
+    assert violation["field"].startswith("configuration.pushNotification.authentication")
+    path = f"/v1/tasks/{UNKNOWN_TASK}/pushNotificationConfigs"
+    answer = json_of(await without_version().post(path, {"pushNotificationConfig": config}))
+    [violation] = answer["data"][0]["fieldViolations"]
+    assert violation["field"].startswith("pushNotificationConfig.authentication")
+
+
+async def test_json_rpc_has_the_schemes_of_a_webhook_required(rpc: JsonRpcClient) -> None:
+    config = {"url": "https://192.0.43.10/hook", "authentication": {}}
+    params = {"taskId": UNKNOWN_TASK, "pushNotificationConfig": config}
+    request = envelope("tasks/pushNotificationConfig/set", params)
+    assert bad_fields(await rpc.answer(request)) == [
+        "pushNotificationConfig.authentication.schemes"
+    ]

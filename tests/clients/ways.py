@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from tests.clients.json_rpc import JsonRpcClient, events_of
@@ -38,6 +37,8 @@ class Way:
         named = {"A2A_Version": self.version, **headers}
         if self.binding == "jsonrpc":
             method = _METHODS[self.version][self.streams]
+            if self.version == "0.3":
+                params = {**params, "message": _with_kinds(params["message"])}
             return await rpc.post(envelope(method, params), path=f"/a2a/{agent}/", **named)
         step = "/v1" if self.version == "0.3" else ""
         path = f"/a2a/{agent}{step}/message:{'stream' if self.streams else 'send'}"
@@ -55,9 +56,19 @@ WAYS = [
 ]
 
 
+def _with_kinds(message: dict[str, Any]) -> dict[str, Any]:
+    """Say of each part what it is, as JSON-RPC of 0.3 has it."""
+    kinds = ("text", "file", "data")
+    parts = [
+        {"kind": next((kind for kind in kinds if kind in part), ""), **part}
+        for part in message["parts"]
+    ]
+    return {**message, "parts": parts}
+
+
 async def answers_of(response: HttpResponseBase) -> list[dict[str, Any]]:
     """Return what an answer or a stream holds, without envelopes: results, events or an error."""
-    if isinstance(response, StreamingHttpResponse):
+    if response["Content-Type"] == "text/event-stream":
         bodies = await events_of(response)
     else:
         bodies = [strict_json(response.content)]  # type: ignore[attr-defined]  # no stream

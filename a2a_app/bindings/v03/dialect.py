@@ -35,6 +35,8 @@ class Dialect03(Dialect):
     extensions_header = protocol.EXTENSIONS_HEADER_03
     media_types = ("application/json",)
     push_payload = protocol.VERSION_03
+    may_cancel_again = False  # "already reached a terminal state" (section 8.2 of 0.3)
+    stays_while_waiting = False
 
     def params(self, given: Json) -> Json:
         """Convert parameters to those of 1.0; raise InvalidParamsError."""
@@ -49,7 +51,12 @@ class Dialect03(Dialect):
         return _json(self.write(from_json(body)))
 
     async def stream(self, stream: Stream) -> Stream:
-        """Convert the events of a stream, up to the first that is final."""
+        """Convert the events of a stream, up to the first that is final.
+
+        A client of 0.3 waits for such an event. Where the stream ends without one, as it does if
+        the task has ended or waits at the beginning, the last status is sent again as the final.
+        """
+        final: StreamItem | None = None
         async with aclosing(stream):
             async for batch in stream:
                 items = []
@@ -59,7 +66,17 @@ class Dialect03(Dialect):
                     if results.is_final(event):
                         yield items
                         return
+                    final = self._final(item.seq, event, final)
                 yield items
+        if final is not None:
+            yield [final]
+
+    def _final(self, seq: int | None, event: Json, before: StreamItem | None) -> StreamItem | None:
+        """Return the final event that a stream has to end with after an event; None if none."""
+        if "artifactUpdate" in event:
+            return None if before is None else StreamItem(seq, before.body)
+        update = results.final_update(event)
+        return None if update is None else StreamItem(seq, _json(self.write(update)))
 
     def error(self, error: protocol.A2AError) -> protocol.A2AError:
         """Replace the names of fields in an error by those of 0.3."""

@@ -80,7 +80,7 @@ RPC_METHODS = {
 
 _PLAIN_SEND = Dialect03(params.plain_send, _PROTO.event, _PLAIN_SENT)
 _PLAIN_TASK = Dialect03(params.unchanged, _PROTO.task)
-_PLAIN_PUSH = Dialect03(params.create_push, _PROTO.push, _CREATED)
+_PLAIN_PUSH = Dialect03(params.plain_create_push, _PROTO.push, _CREATED)
 
 PLAIN_METHODS = {
     method.operation.name: method

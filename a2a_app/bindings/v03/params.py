@@ -23,25 +23,24 @@ _FILE = {
 
 
 def send(given: Json) -> Json:
-    """Convert MessageSendParams."""
-    params = _camel(given)
-    if "request" in params:
-        params.setdefault("message", params.pop("request"))  # the name in the proto
-    if isinstance(params.get("message"), dict):
-        params["message"] = _message(_camel(params["message"]))
-    if isinstance(params.get("configuration"), dict):
-        params["configuration"] = _configuration(_camel(params["configuration"]))
-    return params
+    """Convert MessageSendParams, in which `kind` says what a part is (section 6.5 of 0.3)."""
+    return _send(given, has_kinds=True)
 
 
 def plain_send(given: Json) -> Json:
-    """Convert SendMessageRequest of the proto, where a missing field is false or 0."""
-    params = send(given)
+    """Convert SendMessageRequest of the proto, where a missing field is false or 0.
+
+    The proto has no `kind`. A body that is spelt as in JSON-RPC may have it, or leave it out.
+    """
+    params = _send(given, has_kinds=False)
     configuration = params.get("configuration")
     if isinstance(configuration, dict):
         configuration.setdefault("returnImmediately", True)
         if configuration.get("historyLength") == 0:  # "if 0, the history will be unlimited"
             del configuration["historyLength"]
+        webhook = configuration.get("taskPushNotificationConfig")
+        if isinstance(webhook, dict):
+            configuration["taskPushNotificationConfig"] = _without_empty_authentication(webhook)
     return params
 
 
@@ -66,6 +65,11 @@ def create_push(given: Json) -> Json:
     return {**default_id, **_push(config), **task}
 
 
+def plain_create_push(given: Json) -> Json:
+    """Convert CreateTaskPushNotificationConfigRequest of the proto."""
+    return _without_empty_authentication(create_push(given))
+
+
 def of_task(given: Json) -> Json:
     """Convert parameters that name a task by `id` and a configuration by a longer name.
 
@@ -76,7 +80,21 @@ def of_task(given: Json) -> Json:
     return {new: params[old] for old, new in names if params.get(old) is not None}
 
 
-def _message(message: Json) -> Json:
+def _send(given: Json, *, has_kinds: bool) -> Json:
+    params = _camel(given)
+    if "request" in params:
+        params.setdefault("message", params.pop("request"))  # the name in the proto
+    if isinstance(params.get("message"), dict):
+        params["message"] = _message(_camel(params["message"]), has_kinds)
+    if isinstance(params.get("configuration"), dict):
+        params["configuration"] = _configuration(_camel(params["configuration"]))
+    return params
+
+
+def _message(message: Json, has_kinds: bool) -> Json:
+    # It may be missing, as it is in all examples of the specification.
+    if has_kinds and message.get("kind") not in (None, "message"):
+        raise InvalidParamsError.of("message.kind", "must be message")
     role = message.get("role")
     if isinstance(role, str):
         message["role"] = _ROLES.get(role, role)
@@ -84,28 +102,46 @@ def _message(message: Json) -> Json:
     name = "parts" if "parts" in message else "content"
     parts = message.pop(name, None)
     if isinstance(parts, list) and len(parts) <= MAX_ITEMS:
-        by_kind = name == "parts"
-        parts = [_part(part, f"message.{name}[{n}]", by_kind) for n, part in enumerate(parts)]
+        paths = [f"message.{name}[{index}]" for index in range(len(parts))]
+        if has_kinds:
+            for part, path in zip(parts, paths, strict=True):
+                _check_kind(part, path)
+        # The proto has a message of its own around the data of a part.
+        is_proto = name == "content"
+        parts = [_part(part, path, is_proto) for part, path in zip(parts, paths, strict=True)]
     if parts is not None:
         message["parts"] = parts
     return message
 
 
-def _part(part: Any, path: str, by_kind: bool) -> Any:
+def _check_kind(part: Any, path: str) -> None:
+    kind = _kind(part, path)
+    if part.get("kind") is None:
+        raise InvalidParamsError.of(f"{path}.kind", "is required")
+    if part["kind"] != kind:
+        raise InvalidParamsError.of(f"{path}.kind", f"must be {kind}, as the part has a {kind}")
+
+
+def _kind(part: Any, path: str) -> str:
+    """Return which of the three kinds of parts a part is, by the member that it has."""
     if not isinstance(part, dict):
         raise InvalidParamsError.of(path, "must be an object")
-    members = {key: value for key, value in part.items() if value is not None}
-    kinds = [key for key in ("text", "file", "data") if key in members]
+    kinds = [key for key in ("text", "file", "data") if part.get(key) is not None]
     if len(kinds) != 1:
         has = " and ".join(kinds) or "none of them"
         problem = f"must have exactly one of text, file and data; it has {has}"
         raise InvalidParamsError.of(path, problem)
-    [kind] = kinds
+    return kinds[0]
+
+
+def _part(part: Any, path: str, is_proto: bool) -> Any:
+    kind = _kind(part, path)
+    members = {key: value for key, value in part.items() if value is not None}
     content = members[kind]
     if kind == "file":
         converted = _file(content, f"{path}.file")
     elif kind == "data":
-        converted = {"data": _data(content, f"{path}.data", by_kind)}
+        converted = {"data": _data(content, f"{path}.data", is_proto)}
     else:
         converted = {"text": content}
     return {**converted, **({"metadata": members["metadata"]} if "metadata" in members else {})}
@@ -124,8 +160,8 @@ def _file(file: Any, path: str) -> Json:
     return converted
 
 
-def _data(data: Any, path: str, by_kind: bool) -> Any:
-    if isinstance(data, dict) and not by_kind:
+def _data(data: Any, path: str, is_proto: bool) -> Any:
+    if isinstance(data, dict) and is_proto:
         data, path = data.get("data", {}), f"{path}.data"  # a DataPart of the proto
     if not isinstance(data, dict):
         raise InvalidParamsError.of(path, "must be an object")
@@ -155,6 +191,16 @@ def _push(config: Json) -> Json:
         scheme = schemes[0] if isinstance(schemes, list) and schemes else schemes or None
         config["authentication"] = {**authentication, "scheme": scheme}
     return config
+
+
+def _without_empty_authentication(config: Json) -> Json:
+    """Leave out an authentication whose members are all empty, which the proto has for none."""
+    authentication = config.get("authentication")
+    if not isinstance(authentication, dict):
+        return config
+    if any(value not in (None, "", []) for value in authentication.values()):
+        return config
+    return {key: value for key, value in config.items() if key != "authentication"}
 
 
 def _camel(given: Json) -> Json:

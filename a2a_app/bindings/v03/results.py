@@ -140,6 +140,19 @@ def is_final(response: Json) -> bool:
     return response.get("statusUpdate", {}).get("status", {}).get("state") in _FINAL
 
 
+def final_update(response: Json) -> Json | None:
+    """Return the status of a task that has ended or waits as the update that would be final.
+
+    Returns:
+        A StreamResponse of 1.0; None if `response` has no task, or its task goes on.
+    """
+    task = response.get("task")
+    if task is None or task["status"]["state"] not in _FINAL:
+        return None
+    ids = {"taskId": task["id"], "contextId": task.get("contextId", "")}
+    return {"statusUpdate": {**ids, "status": task["status"]}}
+
+
 _KINDS = {
     "task": "task", "message": "message",
     "statusUpdate": "status-update", "artifactUpdate": "artifact-update",

@@ -115,6 +115,12 @@ def messages(tasks: Collection[UUID]) -> list[MessageRow]:
     return _made(MessageRow, _of(tasks, _messages))
 
 
+def message_at(task: UUID, seq: int) -> MessageRow | None:
+    """Return the message that came with an event of a task; None if none did."""
+    found = _made(MessageRow, selects.fetch(_messages(task=task, seq=seq)))
+    return found[0] if found else None
+
+
 def artifacts(tasks: Collection[UUID]) -> list[ArtifactRow]:
     """Return tasks' artifacts, in the order in which they were begun."""
     return _made(ArtifactRow, _of(tasks, _artifacts))

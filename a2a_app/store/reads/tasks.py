@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Window
 from django.db.models.functions import RowNumber
+from pydantic_core import from_json
 
 from a2a_app import models, protocol
 from a2a_app.database import selects
@@ -45,7 +47,9 @@ def _not_found(task_id: str) -> protocol.TaskNotFoundError:
     return protocol.TaskNotFoundError(task_id=task_id[:100])
 
 
-def read_snapshot(scope: Scope, task_id: str, *, history_length: int | None = None) -> Snapshot:
+def read_snapshot(
+    scope: Scope, task_id: str, *, history_length: int | None = None, at: int | None = None
+) -> Snapshot:
     """Return a task together with the number of its newest event; raise TaskNotFoundError.
 
     The rows may be read one after the other while others write. Rows that are newer than the task's
@@ -56,16 +60,40 @@ def read_snapshot(scope: Scope, task_id: str, *, history_length: int | None = No
         scope: The caller's.
         task_id: The task's id, as the client gave it.
         history_length: How many of the newest messages to read; None: all (section 3.2.4).
+        at: The number of the event after which the task is wanted; None: as it is now.
     """
     all_messages = history_length is None
     found = columns.task_with_children(messages=all_messages, pk=_key(task_id), **scope.tasks())
     if found is None:
         raise _not_found(task_id)
     row, messages, artifacts = found
+    newest = row.seq
+    if at is not None and at < newest:
+        row = _row_at(row, at)
     history = _oldest_first([row], messages) if all_messages else _history([row], history_length)
     return Snapshot(
         task=_task(row, history.get(row.pk, []), _artifacts([row], artifacts).get(row.pk, [])),
-        position=_newest_position(row),
+        position=_position(row, newest),
+    )
+
+
+def _row_at(row: TaskRow, seq: int) -> TaskRow:
+    """Return a task's row as it was after one of its events, from the log."""
+    changes = models.Event.objects.filter(task=row.pk, artifact_id="", seq__lte=seq)
+    newest_first = changes.order_by("-seq").values_list("seq", "body")
+    # Later changes may have added to the metadata. Where it is empty, one change is enough.
+    logged = list(newest_first if row.metadata else newest_first[:1])
+    updates = [from_json(body)["statusUpdate"] for _, body in logged]
+    metadata: dict[str, Any] = {}
+    for update in reversed(updates):
+        metadata |= update.get("metadata", {})
+    status = updates[0]["status"]
+    return row._replace(
+        state=status["state"],
+        status_at=datetime.fromisoformat(status["timestamp"]),
+        metadata=metadata,
+        seq=seq,
+        status_message=columns.message_at(row.pk, logged[0][0]) if "message" in status else None,
     )
 
 
@@ -87,14 +115,14 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
     return Position(row.pk, seq, turn, protocol.TaskState(state), row.seq, row.answered)
 
 
-def _newest_position(row: TaskRow) -> Position:
+def _position(row: TaskRow, newest: int) -> Position:
     state = protocol.TaskState(row.state)
     turn = row.turn
     if state.is_interrupted and row.answered < row.turn:
         # The status may be that of an earlier turn, while a later one waits to begin.
         event = models.Event.objects.filter(task=row.pk, seq=row.seq)
         turn = event.values_list("turn", flat=True).get()
-    return Position(row.pk, row.seq, turn, state, row.seq, row.answered)
+    return Position(row.pk, row.seq, turn, state, newest, row.answered)
 
 
 def read_positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
