@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 # together.
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 PARALLEL := --numprocesses 3 --dist loadfile
-# Tests that start no server, and that do not try many random inputs.
-FAST := -m 'not servers and not hypothesis'
+# Tests that start no server, and that do not try many random inputs. They wait for nothing, so each
+# core has one process; and the folder whose tests need servers is not even loaded.
+FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance -m 'not servers and not hypothesis'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations push runners store test_authentication.py)
 # What meets PostgreSQL, Redis and the queues.
@@ -47,14 +48,14 @@ test-postgresql: $(VENV)/dev.stamp ## Run what meets the database, with PostgreS
 	A2A_TEST_DATABASE=postgresql $(PYTEST) $(ON_BOTH)
 
 test-fast: $(VENV)/dev.stamp ## Run what takes less than a minute and needs no server
-	$(PYTEST) $(FAST)
+	$(BIN)/python -m pytest $(FAST)
 
 test-lowest: $(LOWEST)/stamp ## Run what meets dependencies, with the lowest versions of them
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m 'not servers'
 	A2A_TEST_DATABASE=postgresql $(LOWEST)/bin/python -m pytest $(PARALLEL) $(MEET_DEPENDENCIES)
 
 coverage: $(VENV)/dev.stamp ## Measure what the fast tests cover, and write htmlcov/
-	$(PYTEST) $(FAST) --cov --cov-report term --cov-report html
+	$(BIN)/python -m pytest $(FAST) --cov --cov-report term --cov-report html
 
 lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
