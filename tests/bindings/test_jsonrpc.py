@@ -260,7 +260,7 @@ async def test_the_endpoint_is_there_with_and_without_the_last_slash(
 async def test_a_get_on_the_endpoint_is_not_allowed(rpc: JsonRpcClient, path: str) -> None:
     response = await rpc.http.get(path)
     assert response.status_code == 405
-    assert response["Allow"] == "POST"
+    assert response["Allow"] == "OPTIONS, POST"
 
 
 @pytest.mark.parametrize("path", ["/a2a/nobody/", "/a2a/nobody", "/a2a/%00/", "/a2a/Load/"])
