@@ -1,11 +1,9 @@
-"""The call of a request: its body, its headers and its service parameters (section 3.2.6)."""
+"""The call of a request: its headers and its service parameters (section 3.2.6)."""
 
-from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
-from pydantic_core import from_json
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
@@ -13,68 +11,6 @@ from a2a_app.bindings.dialects import Dialect
 from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.tenants import resolve
 from a2a_app.operations.call import Call, Caller, activated_extensions
-
-
-class BodyTooLargeError(protocol.InvalidRequestError):
-    """The request is too large."""
-
-    http_status = 413
-
-
-class MediaTypeError(protocol.InvalidRequestError):
-    """The request is of a media type that is not read here."""
-
-    http_status = 415
-
-
-def read_json(request: HttpRequest) -> Any:
-    """Read the body of a request as JSON.
-
-    Raises:
-        JSONParseError: It is no JSON.
-        BodyTooLargeError: It has more than `MAX_BODY_BYTES` bytes.
-    """
-    return _parse(_read(request))
-
-
-def read_json_object(request: HttpRequest, media_types: Collection[str]) -> dict[str, Any]:
-    """Read the body of a request as a JSON object; an empty body is an empty object.
-
-    Raises:
-        MediaTypeError: Its type is none of `media_types`.
-        JSONParseError: It is no JSON.
-        BodyTooLargeError: It has more than `MAX_BODY_BYTES` bytes.
-        InvalidRequestError: It is no object.
-    """
-    # Checked for an empty body too. A browser lets a page of another site send a form, with the
-    # cookies of its reader, but no other media type.
-    if request.content_type and request.content_type not in media_types:
-        raise MediaTypeError(f"The Content-Type must be one of {', '.join(media_types)}.")
-    body = _read(request)
-    if not body:
-        return {}
-    value = _parse(body)
-    if not isinstance(value, dict):
-        raise protocol.InvalidRequestError("The body must be one JSON object.")
-    return value
-
-
-def _read(request: HttpRequest) -> bytes:
-    limit = conf.current().max_body_bytes
-    # Read as a file: `request.body` is limited by DATA_UPLOAD_MAX_MEMORY_SIZE, which is for forms.
-    body = request.read(limit + 1)
-    # Django holds the request, and with it this file, for as long as a stream is open (R14).
-    request._stream.close()
-    if len(body) > limit:
-        raise BodyTooLargeError(f"The request is larger than {limit} bytes.")
-    return body
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise protocol.JSONParseError(f"Invalid JSON payload: {error}") from None
 
 
 async def call_of(

@@ -14,15 +14,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import DisallowedHost
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern, path, reverse
 from ninja import NinjaAPI
 from ninja.params.functions import Path
 from ninja.utils import contribute_operation_args
 
 from a2a_app import conf
 from a2a_app.bindings.openapi import schemas
+from a2a_app.bindings.unserved import nothing_here, refuse, with_all_verbs
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -36,6 +38,8 @@ class Api(NinjaAPI):
     def __init__(self, **options: Any) -> None:
         """Make an API without URLs; the options are those of NinjaAPI."""
         super().__init__(docs_decorator=_if_switched_on, **options)
+        for error in (Http404, DisallowedHost):
+            self.add_exception_handler(error, refuse)
 
     def add_route(
         self, verb: str, path: str, view: Callable[..., Any], fields: list[str], **options: Any
@@ -72,13 +76,17 @@ class Api(NinjaAPI):
         """The URL patterns, their application's name and their namespace, for `include`.
 
         They lack django-ninja's view of "/", which answers 404, because that page is the project's.
+        The last one takes all that is left below /a2a/.
         """
         patterns, app_name, namespace = super().urls
         ours = [each for each in patterns if getattr(each, "name", "") != "api-root"]
         for pattern in ours:
             if isinstance(pattern, URLPattern) and pattern.name not in self.pages:
+                pattern.callback = with_all_verbs(pattern.callback)
                 _exempt(pattern.callback)
-        return ours, app_name, namespace
+        last = path("a2a/<path:rest>", nothing_here, name="unserved")
+        _exempt(last.callback)
+        return [*ours, last], app_name, namespace
 
     def get_root_path(self, path_params: dict[str, Any]) -> str:
         """Return the path that all others are below.
@@ -100,7 +108,7 @@ def _if_switched_on(view: Callable[..., Any]) -> Callable[..., Any]:
 
     def switched(request: HttpRequest, **options: Any) -> Any:
         if not conf.current().api_docs:
-            raise Http404("A2A['API_DOCS'] is off.")
+            return refuse(request, Http404("A2A['API_DOCS'] is off."))
         return view(request, **options)
 
     return switched

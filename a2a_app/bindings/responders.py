@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from uuid import uuid4
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -47,13 +47,16 @@ class Responder(ABC):
         try:
             return await work
         except protocol.A2AError as error:
-            return self._refuse(error)
+            return self.refuse(error)
         except PermissionDenied as error:  # raised by a hook of the project
-            return self._refuse(protocol.PermissionDeniedError(str(error) or None))
+            return self.refuse(protocol.PermissionDeniedError(str(error) or None))
+        except DisallowedHost:  # an answer has a URL in it, which repeats the host
+            host = "The Host of the request is not allowed here."
+            return self.refuse(protocol.InvalidRequestError(host))
         except Exception:  # the client must get neither a page of HTML nor any details
             reference = uuid4()
             logger.exception("A request failed; reference %s.", reference)
-            return self._refuse(protocol.InternalError(f"Internal error. Reference: {reference}"))
+            return self.refuse(protocol.InternalError(f"Internal error. Reference: {reference}"))
 
     async def perform(
         self, operation: Operation, call: Call, params: protocol.Model
@@ -89,7 +92,8 @@ class Responder(ABC):
         body = call.links.replace_in_json(result.to_json())
         return self._response(self.wrap(self.dialect.result(body)))
 
-    def _refuse(self, error: protocol.A2AError) -> HttpResponse:
+    def refuse(self, error: protocol.A2AError) -> HttpResponse:
+        """Return the response that reports an error."""
         body, status = self.wrap_error(self.dialect.error(error)), self.status(error)
         if status == 200 and self.errors_are_events:
             return single_event(body)

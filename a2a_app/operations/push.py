@@ -1,5 +1,7 @@
 """The operations on push notification configurations (sections 3.1.7 to 3.1.10)."""
 
+import re
+
 from a2a_app import database, protocol
 from a2a_app.operations.call import Call
 from a2a_app.protocol import InvalidParamsError, TaskPushNotificationConfig
@@ -8,6 +10,9 @@ from a2a_app.store import webhooks
 from a2a_app.store.updates import Webhook
 
 MAX_CHARACTERS = 255
+# An id is a segment of a URL in HTTP+JSON: it can have no slash there, and servers and proxies
+# resolve dots and refuse control characters.
+_NO_SEGMENT = re.compile(r"\.{1,2}|.*[/\x00-\x1f\x7f-\x9f].*", re.DOTALL)
 
 
 async def create_push_config(
@@ -96,6 +101,9 @@ def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:
             raise InvalidParamsError.of(f"{path}{name}", "must be printable ASCII")
         if name != "id" and value != value.strip():
             raise InvalidParamsError.of(f"{path}{name}", "must not begin or end with a space")
+    if _NO_SEGMENT.fullmatch(config.id):
+        problem = "must fit into a URL: no slash, no control characters, and more than dots"
+        raise InvalidParamsError.of(f"{path}id", problem)
     for name in ("id", "authentication.scheme"):
         if len(values[name]) > MAX_CHARACTERS:
             raise InvalidParamsError.of(

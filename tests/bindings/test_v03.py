@@ -22,9 +22,7 @@ async def result(rpc: JsonRpcClient, method: str, agent: str = "load", **params:
 
 
 async def refused(rpc: JsonRpcClient, method: str, **params: Any) -> dict[str, Any]:
-    response = await rpc.post(envelope(method, params))
-    is_stream = response["Content-Type"] == "text/event-stream"
-    answer = (await events_of(response))[0] if is_stream else body_of(response)
+    answer = await rpc.call(method, params, **NO_VERSION)
     assert "error" in answer, answer
     return answer
 

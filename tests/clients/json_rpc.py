@@ -40,8 +40,12 @@ class JsonRpcClient:
             return await self.http.post(path, data, content_type="application/json", headers=sent)
 
     async def answer(self, body: bytes | object, **options: str) -> dict[str, Any]:
-        """Return the JSON-RPC answer to a request that is written out."""
-        return body_of(await self.post(body, **options))
+        """Return the JSON-RPC answer to a request that is written out, be it the only event."""
+        response = await self.post(body, **options)
+        if response["Content-Type"] != "text/event-stream":
+            return body_of(response)
+        [event] = await events_of(response)
+        return event
 
     async def call(
         self, method: str, params: object, *, agent: str = "", **headers: str

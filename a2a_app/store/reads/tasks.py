@@ -37,10 +37,15 @@ def owned_task_head(scope: Scope, task_id: str) -> TaskHead:
 
 
 def _key(task_id: str) -> UUID:
+    """Return the primary key of a task's id, which has one spelling only."""
     try:
-        return UUID(task_id)
+        key = UUID(task_id)
     except ValueError:
         raise _not_found(task_id) from None
+    # UUID takes braces, capitals and the like. Clients compare ids as texts.
+    if str(key) != task_id:
+        raise _not_found(task_id)
+    return key
 
 
 def _not_found(task_id: str) -> protocol.TaskNotFoundError:

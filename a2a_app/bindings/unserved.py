@@ -1,0 +1,92 @@
+"""What no operation answers: URLs that there are not, other verbs, HEAD and OPTIONS, bad hosts.
+
+Programs ask, and so each answer is an error of HTTP+JSON (section 11.6), and never a page of HTML.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from a2a_app import protocol
+from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.bindings.dialects import CURRENT
+from a2a_app.bindings.rest import RestResponder
+
+View = Callable[..., Awaitable[HttpResponseBase]]
+
+
+class NoSuchUrlError(protocol.InvalidRequestError):
+    """There is nothing at this URL."""
+
+    http_status, grpc_status = 404, "NOT_FOUND"
+
+
+class VerbNotAllowedError(protocol.InvalidRequestError):
+    """This URL does not take this HTTP method."""
+
+    http_status, grpc_status = 405, "UNIMPLEMENTED"
+
+
+@csrf_exempt
+async def nothing_here(request: HttpRequest, **fields: str) -> HttpResponseBase:
+    """Answer that there is nothing at a URL."""
+    return refuse(request, NoSuchUrlError())
+
+
+def refuse(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+    """Return the response that reports an error, such as Django's Http404."""
+    if isinstance(error, DisallowedHost):
+        error = protocol.InvalidRequestError("The Host of the request is not allowed here.")
+    elif not isinstance(error, protocol.A2AError):
+        error = NoSuchUrlError(str(error) or None)
+    return RestResponder(request, CURRENT).refuse(error)
+
+
+def with_all_verbs(view: View) -> View:
+    """Return a view that answers HEAD where it answers GET, OPTIONS, and all that it refuses."""
+
+    @wraps(view)
+    async def served(request: HttpRequest, *args: str, **fields: str) -> HttpResponseBase:
+        response = await view(request, *args, **fields)
+        if response.status_code != 405:
+            return response
+        if (slug := fields.get("slug")) is not None and not _is_agent(slug):
+            return refuse(request, NoSuchUrlError(f"There is no agent {slug!r}."))
+        allowed = _allowed(response)
+        if request.method == "HEAD" and "HEAD" in allowed:
+            request.method = "GET"
+            return _headers_of(await view(request, *args, **fields))
+        if request.method == "OPTIONS":
+            return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
+        refusal = refuse(request, VerbNotAllowedError())
+        refusal["Allow"] = ", ".join(allowed)
+        return refusal
+
+    return served
+
+
+def _is_agent(slug: str) -> bool:
+    try:
+        registry.get(slug)
+    except AgentNotFoundError:
+        return False
+    return True
+
+
+def _allowed(response: HttpResponseBase) -> list[str]:
+    """Return the verbs that a URL takes, by django-ninja's answer to another one."""
+    verbs = {verb.strip() for verb in response["Allow"].split(",")} | {"OPTIONS"}
+    return sorted(verbs | {"HEAD"} if "GET" in verbs else verbs)
+
+
+def _headers_of(response: HttpResponseBase) -> HttpResponse:
+    """Return a response without its body. A stream that nobody reads is closed by itself."""
+    answered = HttpResponse(status=response.status_code, headers=response.headers)
+    if isinstance(response, HttpResponse):
+        answered["Content-Length"] = str(len(response.content))
+    response.close()
+    return answered

@@ -1,0 +1,143 @@
+"""Bodies: gzip is unpacked within the limit, and what is no JSON in UTF-8 is told what it is."""
+
+import gzip
+import json
+import zlib
+from typing import Any
+
+import pytest
+from django.http.response import HttpResponseBase
+
+from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.conftest import ChangeSettings
+from tests.wire import envelope, load_message
+
+SENT = {"message": load_message(chunks=1)}
+PLAIN = json.dumps(SENT).encode()
+IN_ENVELOPE = json.dumps(envelope("SendMessage", SENT)).encode()
+GZIP = {"Content-Encoding": "gzip"}
+BOM = b"\xef\xbb\xbf"
+
+
+async def ask(
+    rpc: JsonRpcClient, path: str, body: bytes, media_type: str, headers: dict[str, str]
+) -> HttpResponseBase:
+    named = {"A2A-Version": "1.0", **headers}
+    return await rpc.http.generic("POST", f"/a2a/load{path}", body, media_type, headers=named)
+
+
+async def by_json_rpc(
+    rpc: JsonRpcClient, body: bytes, media_type: str = "application/json", **headers: str
+) -> dict[str, Any]:
+    return body_of(await ask(rpc, "/", body, media_type, headers))
+
+
+async def by_http_json(
+    rpc: JsonRpcClient, body: bytes, media_type: str = "application/json", **headers: str
+) -> HttpResponseBase:
+    return await ask(rpc, "/message:send", body, media_type, headers)
+
+
+async def is_taken(rpc: JsonRpcClient, pack: Any, *media_type: str, **headers: str) -> None:
+    """Check that both bindings take a message whose body is packed somehow."""
+    answer = await by_json_rpc(rpc, pack(IN_ENVELOPE), *media_type, **headers)
+    assert answer["result"]["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    response = await by_http_json(rpc, pack(PLAIN), *media_type, **headers)
+    assert json_of(response)["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def is_refused(
+    rpc: JsonRpcClient, pack: Any, word: str, *media_type: str, **headers: str
+) -> None:
+    """Check that both bindings refuse such a message, and say what it is."""
+    answer = await by_json_rpc(rpc, pack(IN_ENVELOPE), *media_type, **headers)
+    assert error_of(answer) == (-32600, "INVALID_REQUEST")
+    assert word in answer["error"]["message"]
+    response = await by_http_json(rpc, pack(PLAIN), *media_type, **headers)
+    assert refusal_of(response) == (415, "INVALID_REQUEST")
+    assert word in json_of(response)["error"]["message"]
+
+
+def in_two_members(body: bytes) -> bytes:
+    return gzip.compress(body[:20]) + gzip.compress(body[20:])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZip", " gzip "])
+async def test_gzip_is_unpacked(rpc: JsonRpcClient, coding: str) -> None:
+    await is_taken(rpc, gzip.compress, **{"Content-Encoding": coding})
+
+
+async def test_gzip_may_have_several_members(rpc: JsonRpcClient) -> None:
+    await is_taken(rpc, in_two_members, **GZIP)
+
+
+async def test_the_coding_identity_is_none(rpc: JsonRpcClient) -> None:
+    await is_taken(rpc, bytes, **{"Content-Encoding": "identity"})
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip", "utf-8"])
+async def test_another_coding_is_refused_by_its_name(rpc: JsonRpcClient, coding: str) -> None:
+    await is_refused(rpc, zlib.compress, coding, **{"Content-Encoding": coding})
+
+
+async def test_a_body_that_grows_beyond_the_limit_is_too_large(
+    rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(MAX_BODY_BYTES=10_000)
+    bomb = gzip.compress(b" " * 200_000_000, 9)[:9_000]
+    small = gzip.compress(b" " * 10_001)
+    for body in (bomb, small):
+        response = await ask(rpc, "/", body, "application/json", GZIP)
+        assert response.status_code == 413
+        assert error_of(body_of(response)) == (-32600, "INVALID_REQUEST")
+        assert refusal_of(await by_http_json(rpc, body, **GZIP)) == (413, "INVALID_REQUEST")
+    within = PLAIN + b" " * (10_000 - len(PLAIN))
+    assert (await by_http_json(rpc, gzip.compress(within), **GZIP)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        bytes,
+        lambda body: gzip.compress(body)[:-5],
+        lambda body: gzip.compress(body) + b"more",
+        lambda body: gzip.compress(b"") * 50_000,
+        lambda body: gzip.compress(body)[:10],
+    ],
+)
+async def test_what_is_no_gzip_is_no_internal_error(rpc: JsonRpcClient, pack: Any) -> None:
+    answer = await by_json_rpc(rpc, pack(IN_ENVELOPE), **GZIP)
+    assert error_of(answer) == (-32600, "INVALID_REQUEST")
+    assert "gzip" in answer["error"]["message"]
+    response = await by_http_json(rpc, pack(PLAIN), **GZIP)
+    assert refusal_of(response) == (400, "INVALID_REQUEST")
+
+
+async def test_a_byte_order_mark_of_utf_8_is_skipped(rpc: JsonRpcClient) -> None:
+    await is_taken(rpc, lambda body: BOM + body)
+    await is_taken(rpc, lambda body: gzip.compress(BOM + body), **GZIP)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "utf8", '"utf-8"', "us-ascii"])
+async def test_a_charset_that_is_utf_8_is_taken(rpc: JsonRpcClient, charset: str) -> None:
+    await is_taken(rpc, bytes, f"application/json; charset={charset}")
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "no-such-charset", "x" * 500])
+async def test_another_charset_is_refused_by_its_name(rpc: JsonRpcClient, charset: str) -> None:
+    await is_refused(rpc, bytes, charset[:50], f"application/json; charset={charset}")
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+async def test_a_body_in_utf_16_or_32_is_told_so(rpc: JsonRpcClient, codec: str) -> None:
+    await is_refused(rpc, lambda body: body.decode().encode(codec), "UTF-8")
+
+
+@pytest.mark.parametrize("body", [b"null", b" null ", b"", BOM])
+async def test_null_is_no_body_over_http_json(rest: HttpJsonClient, body: bytes) -> None:
+    task = await rest.task(end="input-required")
+    response = await rest.post(f"/tasks/{task['id']}:cancel", body)
+    assert json_of(response)["status"]["state"] == "TASK_STATE_CANCELED"
+    response = await rest.post(f"/tasks/{task['id']}:subscribe", body)
+    assert refusal_of(response) == (400, "UNSUPPORTED_OPERATION")

@@ -1,0 +1,99 @@
+"""What no operation answers below /a2a/ is an error of the binding, and never a page of HTML."""
+
+from typing import Any
+
+import pytest
+from django.http.response import HttpResponseBase
+
+from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
+from tests.clients.json_rpc import JsonRpcClient
+from tests.wire import UNKNOWN_TASK
+
+INVALID = "INVALID_REQUEST"
+
+
+async def ask(rpc: JsonRpcClient, verb: str, path: str, **headers: str) -> HttpResponseBase:
+    named = {"A2A-Version": "1.0", **headers}
+    return await rpc.http.generic(verb, path, b"", "application/json", headers=named)
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a2a/nothing", "/a2a/nothing/", "/a2a/nothing/tasks", "/a2a/nothing/message:send",
+        "/a2a/nothing/.well-known/agent-card.json", "/a2a/load/tasks/", "/a2a/load/tasks/a/b/c/d",
+        "/a2a/load/v1/nothing/more/of/it", "/a2a/files/nothing/", "/a2a/%00/", "/a2a//",
+    ],
+)  # fmt: skip  # paths, a few on a line
+async def test_what_is_not_there_is_not_found(rpc: JsonRpcClient, verb: str, path: str) -> None:
+    response = await ask(rpc, verb, path)
+    assert response.status_code == 404
+    if verb != "HEAD":
+        assert refusal_of(response) == (404, INVALID)
+
+
+@pytest.mark.parametrize("chain", [True, False])
+@pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [
+        ("GET", "/a2a/load/", "OPTIONS, POST"),
+        ("GET", "/a2a/load", "OPTIONS, POST"),
+        ("PUT", "/a2a/load/tasks", "GET, HEAD, OPTIONS"),
+        ("GET", "/a2a/load/message:send", "OPTIONS, POST"),
+        ("DELETE", "/a2a/load/v1/message:send", "OPTIONS, POST"),
+        ("POST", "/a2a/load/.well-known/agent-card.json", "GET, HEAD, OPTIONS"),
+        ("POST", "/a2a/", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_another_verb_is_not_allowed_and_options_says_which_are(
+    rpc: JsonRpcClient, chain: bool, request: Any, verb: str, path: str, allowed: str
+) -> None:
+    if chain:
+        request.getfixturevalue("whole_chain")
+    response = await ask(rpc, verb, path)
+    assert refusal_of(response) == (405, INVALID)
+    assert response["Allow"] == allowed
+    options = await ask(rpc, "OPTIONS", path)
+    assert (options.status_code, options["Allow"]) == (204, allowed)
+
+
+async def test_head_answers_where_get_does_without_a_body(rest: HttpJsonClient) -> None:
+    task = await rest.task(end="input-required")
+    for path in ("/tasks", f"/tasks/{task['id']}", f"/tasks/{UNKNOWN_TASK}", "/v1/tasks"):
+        version = "" if path.startswith("/v1") else "1.0"
+        got: Any = await rest.get(path, A2A_Version=version)
+        response: Any = await rest.ask("HEAD", path, A2A_Version=version)
+        assert response.status_code == got.status_code
+        assert response["Content-Type"] == got["Content-Type"]
+        assert response["Content-Length"] == str(len(got.content))
+        assert response.content == b""
+
+
+async def test_head_of_a_subscription_opens_no_stream(rest: HttpJsonClient) -> None:
+    task = await rest.task(end="input-required")
+    response = await rest.ask("HEAD", f"/tasks/{task['id']}:subscribe")
+    assert (response.status_code, response.streaming) == (200, False)
+    assert response["Content-Type"] == "text/event-stream"
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    "path", ["/a2a/load/.well-known/agent-card.json", "/a2a/", "/.well-known/agent-card.json"]
+)
+async def test_a_host_that_is_not_allowed_is_refused(
+    rpc: JsonRpcClient, settings: Any, debug: bool, path: str
+) -> None:
+    settings.DEBUG = debug
+    settings.ALLOWED_HOSTS = ["agents.example.com"]
+    response = await ask(rpc, "GET", path, Host="evil.example.com")
+    assert refusal_of(response) == (400, INVALID)
+    assert "Host" in json_of(response)["error"]["message"]
+
+
+async def test_the_description_that_is_switched_off_is_not_found(
+    rpc: JsonRpcClient, a2a: Any
+) -> None:
+    a2a(API_DOCS=False)
+    for path in ("/a2a/openapi.html", "/a2a/openapi.json"):
+        assert refusal_of(await ask(rpc, "GET", path)) == (404, INVALID)
