@@ -20,6 +20,7 @@ def get_asgi_application() -> Any:
     """Give the project's ASGI application, with recovery from its first moment (R6)."""
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
+    from a2a_app.bindings.bodies import with_known_charset  # as above
     from a2a_app.bindings.threads import PooledRequestThread  # as above
 
     _begin_with_daphne()
@@ -28,9 +29,11 @@ def get_asgi_application() -> Any:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await _refuse_websocket(receive, send)
         elif may_be_ours(scope.get("path", "")):
             async with PooledRequestThread():
-                await application(scope, receive, send)
+                await application(with_known_charset(scope), receive, send)
         else:
             await application(scope, receive, send)
 
@@ -80,6 +83,12 @@ async def _end() -> None:
         await runners.current().close()
     except Exception:
         logger.exception("What is under way was not given up; its leases will run out.")
+
+
+async def _refuse_websocket(receive: Any, send: Any) -> None:
+    """Close a WebSocket before it is open; Django's application would raise."""
+    await receive()
+    await send({"type": "websocket.close"})
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

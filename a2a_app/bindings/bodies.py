@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.http import parse_header_parameters
 from pydantic_core import from_json
 
 from a2a_app import conf, protocol
@@ -65,6 +66,24 @@ def read_json_object(request: HttpRequest, media_types: Collection[str]) -> dict
     if not isinstance(value, dict):
         raise protocol.InvalidRequestError("The body must be one JSON object.")
     return value
+
+
+def with_known_charset(scope: Any) -> Any:
+    """Return the scope of a request without a charset that Python does not know.
+
+    Django reads the parameters of the Content-Type before it has a request, and raises where one of
+    them is in such a charset, as in `charset*=BOGUS''x`. The view refuses what is put in its place.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-type" and b"*" in value:
+            try:
+                parse_header_parameters(value.decode("latin-1"))
+            except (LookupError, ValueError):  # by the version of Django
+                media_type = value.partition(b";")[0]
+                headers = [header for header in scope["headers"] if header[0] != name]
+                headers.append((name, media_type + b"; charset=unknown"))
+                return {**scope, "headers": headers}
+    return scope
 
 
 def _read(request: HttpRequest) -> bytes:

@@ -34,7 +34,8 @@ async def answer(call: Call, message: Message, key: MessageKey | None = None) ->
     Raises:
         InternalError: The agent raised.
         PermissionDenied: The agent raised this error.
-        InvalidAgentResponseError: The agent returned something that is no message.
+        InvalidAgentResponseError: The agent returned something that is no message, or one in the
+            role of the user.
         AlreadySentError: A message under the same key was answered in the meantime.
     """
     try:
@@ -76,6 +77,10 @@ async def _store(call: Call, message: Message, reply: Message, key: MessageKey |
 
 def _as_message(result: Any, context_id: str) -> Message:
     match result:
+        case Message() if result.role is not protocol.Role.AGENT:
+            raise protocol.InvalidAgentResponseError(
+                f"The agent answered as {result.role.value}; it speaks as ROLE_AGENT."
+            )
         case Message():
             return result.model_copy(update={"context_id": context_id, "task_id": ""})
         case str() | Part():
