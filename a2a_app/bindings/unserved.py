@@ -3,6 +3,7 @@
 Programs ask, and so each answer is an error of HTTP+JSON (section 11.6), and never a page of HTML.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
@@ -15,6 +16,11 @@ from a2a_app import protocol
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.bindings.dialects import CURRENT
 from a2a_app.bindings.rest import RestResponder
+from a2a_app.bindings.v03 import PLAIN_METHODS
+
+# The routes of 0.3 have one segment more, and their errors another form.
+_PATH_OF_03 = re.compile(r"/a2a/[^/]+/v1/")
+_DIALECT_03 = PLAIN_METHODS["GetTask"].dialect
 
 View = Callable[..., Awaitable[HttpResponseBase]]
 
@@ -43,7 +49,8 @@ def refuse(request: HttpRequest, error: Exception | type[Exception]) -> HttpResp
         error = protocol.InvalidRequestError("The Host of the request is not allowed here.")
     elif not isinstance(error, protocol.A2AError):
         error = NoSuchUrlError(str(error) or None)
-    return RestResponder(request, CURRENT).refuse(error)
+    is_of_03 = _PATH_OF_03.search(request.path_info) is not None
+    return RestResponder(request, _DIALECT_03 if is_of_03 else CURRENT).refuse(error)
 
 
 def with_all_verbs(view: View) -> View:

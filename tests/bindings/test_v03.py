@@ -166,6 +166,10 @@ async def test_a_message_may_leave_out_its_kind_as_the_examples_of_0_3_do(
     del said["kind"]
     task = await result(rpc, "message/send", message=said)
     assert task["status"]["state"] == "completed"
+    # FastA2A's client sends messages of 1.0 with the methods of 0.3.
+    said["parts"] = [{"text": "{}"}]
+    task = await result(rpc, "message/send", message=said)
+    assert task["history"][0]["parts"] == [{"kind": "text", "text": "{}"}]
 
 
 PART = "message.parts[0]"
@@ -197,6 +201,11 @@ def sent_part(**part: Any) -> tuple[str, dict[str, Any]]:
         ("message/send", {"message": message(kind="task")}, ["message.kind"]),
         ("message/send", {"message": message(kind=1)}, ["message.kind"]),
         (*sent_part(kind=None, text="a"), [f"{PART}.kind"]),
+        (
+            "message/send",
+            {"message": message(kind=None, parts=[{"kind": "text", "text": "a"}, {"text": "b"}])},
+            ["message.parts[1].kind"],
+        ),
         (*sent_part(kind="nonsense", text="a"), [f"{PART}.kind"]),
         (*sent_part(kind="Text", text="a"), [f"{PART}.kind"]),
         (*sent_part(kind=["text"], text="a"), [f"{PART}.kind"]),

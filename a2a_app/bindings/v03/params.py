@@ -23,7 +23,10 @@ _FILE = {
 
 
 def send(given: Json) -> Json:
-    """Convert MessageSendParams, in which `kind` says what a part is (section 6.5 of 0.3)."""
+    """Convert MessageSendParams, in which `kind` says what a part is (section 6.5 of 0.3).
+
+    A message without any `kind` is one of 1.0, which FastA2A sends under the methods of 0.3.
+    """
     return _send(given, has_kinds=True)
 
 
@@ -103,7 +106,9 @@ def _message(message: Json, has_kinds: bool) -> Json:
     parts = message.pop(name, None)
     if isinstance(parts, list) and len(parts) <= MAX_ITEMS:
         paths = [f"message.{name}[{index}]" for index in range(len(parts))]
-        if has_kinds:
+        if has_kinds and any(
+            "kind" in each for each in (message, *parts) if isinstance(each, dict)
+        ):
             for part, path in zip(parts, paths, strict=True):
                 _check_kind(part, path)
         # The proto has a message of its own around the data of a part.
