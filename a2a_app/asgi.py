@@ -94,12 +94,6 @@ async def _refuse_websocket(receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-async def _refuse_websocket(receive: Any, send: Any) -> None:
-    """Close a WebSocket before it is open; Django's application would raise."""
-    await receive()
-    await send({"type": "websocket.close"})
-
-
 async def _lifespan(receive: Any, send: Any) -> None:
     """Answer the lifespan events of servers that have them, such as uvicorn."""
     while True:
