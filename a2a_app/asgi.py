@@ -20,7 +20,7 @@ def get_asgi_application() -> Any:
     """Return the project's ASGI application, which recovers from crashes as it starts (R6)."""
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
-    from a2a_app.bindings.bodies import with_known_charset  # as above
+    from a2a_app.bindings.calls import with_known_charset  # as above
     from a2a_app.bindings.threads import PooledRequestThread  # as above
 
     _begin_with_daphne()

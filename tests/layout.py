@@ -62,6 +62,7 @@ SHORT_FILES = {
     "agents/tenants.py": "what a project's resolver imports",
     "apps.py": "Django looks for it here",
     "bindings/v03/push.py": "registers what webhooks get, and nothing else does so",
+    "concurrency/hooks.py": "one function, of a kind that nothing else here is",
     "concurrency/outages.py": "one class, which every package that uses a service refers to",
     "management/commands": "a command is its arguments and a call",
     "models": "one table a file",

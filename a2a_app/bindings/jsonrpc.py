@@ -9,9 +9,8 @@ from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.bodies import read_json
 from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, version_of
+from a2a_app.bindings.calls import call_of, read_json, version_of
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.v03 import RPC_METHODS

@@ -2,11 +2,13 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TypeAlias
 from uuid import uuid4
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
@@ -17,6 +19,8 @@ from a2a_app.operations import Call, Operation
 from a2a_app.operations.streams import with_file_links
 
 logger = logging.getLogger(__name__)
+
+View: TypeAlias = Callable[..., Awaitable[HttpResponseBase]]
 
 
 class Responder(ABC):
@@ -104,3 +108,22 @@ class Responder(ABC):
 
     def _response(self, body: str, *, status: int = 200) -> HttpResponse:
         return HttpResponse(body.encode(), content_type=self.media_type, status=status)
+
+
+def with_refusals(view: View, answer_refused: View) -> View:
+    """Return a view whose refusals of a verb another function answers.
+
+    Args:
+        view: The view.
+        answer_refused: Takes the view, its response with status 405, the request, and the fields of
+            the path.
+    """
+
+    @wraps(view)
+    async def served(request: HttpRequest, *args: str, **fields: str) -> HttpResponseBase:
+        response = await view(request, *args, **fields)
+        if response.status_code != 405:
+            return response
+        return await answer_refused(view, response, request, *args, **fields)
+
+    return served

@@ -9,9 +9,8 @@ from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.bodies import read_json_object
 from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, header, version_of
+from a2a_app.bindings.calls import call_of, header, read_json_object, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.routes import Route

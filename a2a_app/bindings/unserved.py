@@ -4,8 +4,6 @@ Programs ask, and so each answer is an error of HTTP+JSON (section 11.6), and ne
 """
 
 import re
-from collections.abc import Awaitable, Callable
-from functools import wraps
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
@@ -15,14 +13,13 @@ from django.views.decorators.csrf import csrf_exempt
 from a2a_app import protocol
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.bindings.dialects import CURRENT
+from a2a_app.bindings.responders import View, with_refusals
 from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.v03 import PLAIN_METHODS
 
 # The routes of 0.3 have one segment more, and their errors another form.
 _PATH_OF_03 = re.compile(r"/a2a/[^/]+/v1/")
 _DIALECT_03 = PLAIN_METHODS["GetTask"].dialect
-
-View = Callable[..., Awaitable[HttpResponseBase]]
 
 
 class NoSuchUrlError(protocol.InvalidRequestError):
@@ -55,25 +52,24 @@ def refuse(request: HttpRequest, error: Exception | type[Exception]) -> HttpResp
 
 def with_all_verbs(view: View) -> View:
     """Return a view that answers HEAD where it answers GET, OPTIONS, and all that it refuses."""
+    return with_refusals(view, _answer_refused)
 
-    @wraps(view)
-    async def served(request: HttpRequest, *args: str, **fields: str) -> HttpResponseBase:
-        response = await view(request, *args, **fields)
-        if response.status_code != 405:
-            return response
-        if (slug := fields.get("slug")) is not None and not _is_agent(slug):
-            return refuse(request, NoSuchUrlError(f"There is no agent {slug!r}."))
-        allowed = _allowed(response)
-        if request.method == "HEAD" and "HEAD" in allowed:
-            request.method = "GET"
-            return _headers_of(await view(request, *args, **fields))
-        if request.method == "OPTIONS":
-            return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
-        refusal = refuse(request, VerbNotAllowedError())
-        refusal["Allow"] = ", ".join(allowed)
-        return refusal
 
-    return served
+async def _answer_refused(
+    view: View, refused: HttpResponseBase, request: HttpRequest, *args: str, **fields: str
+) -> HttpResponseBase:
+    """Answer a request whose verb a view does not take; `refused` is django-ninja's answer."""
+    if (slug := fields.get("slug")) is not None and not _is_agent(slug):
+        return refuse(request, NoSuchUrlError(f"There is no agent {slug!r}."))
+    allowed = _allowed(refused)
+    if request.method == "HEAD" and "HEAD" in allowed:
+        request.method = "GET"
+        return _headers_of(await view(request, *args, **fields))
+    if request.method == "OPTIONS":
+        return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
+    refusal = refuse(request, VerbNotAllowedError())
+    refusal["Allow"] = ", ".join(allowed)
+    return refusal
 
 
 def _is_agent(slug: str) -> bool:

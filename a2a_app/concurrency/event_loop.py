@@ -1,8 +1,9 @@
-"""Event loops: one object for each, work that outlives its caller, and a timeout for many."""
+"""Event loops: one object for each, work that outlives its caller, code that must not end them."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -130,3 +131,41 @@ class SharedTimeout:
         for limit, since in self._waiting.items():
             if now - since >= seconds and not limit.expired():
                 limit.reschedule(now)
+
+
+class Contained:
+    """A context manager for a project's code: nothing that it raises can end or hang the server.
+
+    `SystemExit` and `KeyboardInterrupt` would end the event loop, with all else that it serves. No
+    future accepts `StopIteration`, so that a caller would wait for ever. `CancelledError` would
+    look like the cancellation of the request, which nobody answers. They become `RuntimeError`.
+    Other exceptions, and the cancellation of the current task, pass unchanged.
+    """
+
+    def __init__(self, name: object) -> None:
+        """Contain the code of that name; the error repeats it."""
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        contained = isinstance(error, SystemExit | KeyboardInterrupt | StopIteration) or (
+            isinstance(error, asyncio.CancelledError) and not _is_cancelled()
+        )
+        if contained:
+            raise RuntimeError(f"{self._name} raised {error!r}") from error
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody has cancelled the current task."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without an event loop
+        return False
+    return task is not None and task.cancelling() > 0

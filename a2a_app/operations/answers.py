@@ -8,8 +8,7 @@ from django.core.exceptions import PermissionDenied
 
 from a2a_app import database, protocol
 from a2a_app.agents.content import agent_message
-from a2a_app.concurrency.event_loop import shield
-from a2a_app.concurrency.hooks import Contained
+from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.protocol import Message, Part

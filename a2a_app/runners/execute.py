@@ -11,8 +11,7 @@ from typing import Any
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.content import ArtifactWriter, agent_message
 from a2a_app.agents.turn import Turn
-from a2a_app.concurrency.event_loop import shield
-from a2a_app.concurrency.hooks import Contained
+from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.database.values import escape_unstorable
 from a2a_app.protocol import TaskState
