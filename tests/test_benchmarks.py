@@ -242,6 +242,8 @@ def test_a_coroutine_that_is_resumed_counts_as_one_call() -> None:
     assert depth == 2  # this test is on the stack too
 
 
+# It starts a process of its own, which takes longer than all other tests of a file.
+@pytest.mark.servers
 def test_the_page_on_the_architecture_says_how_many_files_a_message_passes_through() -> None:
     command = [sys.executable, "-m", "benchmarks.one_message", "--json"]
     counted = json.loads(subprocess.check_output(command, cwd=ROOT, timeout=SECONDS))
