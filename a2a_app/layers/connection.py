@@ -154,6 +154,7 @@ class NotifyConnection:
                 self._wake.clear()
                 if self._waiting:
                     await self._exchange(connection)
+                _end_if_cancelled()
                 if self._read(connection):
                     # With TLS more may be buffered, and the descriptor does not become readable
                     # for that.
@@ -218,3 +219,10 @@ class NotifyConnection:
         for _, executed in batch:
             if executed is not None and not executed.done():
                 executed.set_exception(error)
+
+
+def _end_if_cancelled() -> None:
+    """Raise the cancellation that psycopg may have lost: on Python 3.11 `asyncio.wait_for` does."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
