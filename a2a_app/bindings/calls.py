@@ -1,4 +1,4 @@
-"""The call of a request: its headers and its service parameters (section 3.2.6)."""
+"""The call of a request: its body, its headers and its service parameters (section 3.2.6)."""
 
 import zlib
 from collections.abc import Collection
