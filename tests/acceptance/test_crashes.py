@@ -1,6 +1,7 @@
 """Servers and workers that die at any moment lose nothing and double nothing (R3, R4, R6, R7)."""
 
 import asyncio
+import itertools
 import json
 import random
 from collections import Counter
@@ -24,6 +25,7 @@ LAYERS: list[Layer] = ["redis", "postgresql"]
 
 TASKS = 200
 AT_ONCE = 60
+KILLS = 3
 STEPS = json.dumps({"steps": 8, "delay": 0.15})
 AGENTS = ["steps-for-ever", "steps-for-ever", "steps-thrice", "steps"]
 
@@ -81,20 +83,16 @@ async def test_tasks_end_once_and_streams_are_whole_while_processes_are_killed(
     with site:
         servers, workers = site.start(servers=2, workers=2)
         async with asyncio.timeout(SECONDS), _clients(servers) as clients:
-            done = asyncio.Event()
-            killing = [
-                asyncio.create_task(_kill_now_and_then(some, clients, done, chance))
-                for some in (servers, workers)
-            ]
-            streams = await _send_and_follow(clients, chance)
-            done.set()
-            kills = sum(await asyncio.gather(*killing))
+            killing = asyncio.gather(
+                *[_kill_one_after_the_other(some, clients, chance) for some in (servers, workers)]
+            )
+            streams = await _send_and_follow(clients, killing, chance)
+            await killing
             # A send whose answer was lost may have made a task: that one has to end too.
             found = records(database_url)
             unanswered = [task_id for task_id in found if task_id not in streams]
             late = [clients[found[task_id].agent].follow(task_id) for task_id in unanswered]
             streams |= dict(zip(unanswered, await asyncio.gather(*late), strict=True))
-    assert kills >= 4
     _check_messages(clients, message_tasks(database_url))
     for task_id, record in records(database_url).items():
         _check(record, streams[task_id])
@@ -111,41 +109,36 @@ async def _clients(servers: list[Process]) -> AsyncIterator[dict[str, ClusterCli
         }
 
 
-async def _kill_now_and_then(
-    processes: list[Process],
-    clients: dict[str, ClusterClient],
-    done: asyncio.Event,
-    chance: random.Random,
-) -> int:
-    """Kill one process after the other and start each again, until done; return how many."""
-    kills = 0
-    while True:
-        try:
-            async with asyncio.timeout(chance.uniform(0.2, 2)):
-                await done.wait()
-            return kills
-        except TimeoutError:
-            victim = chance.choice(processes)
-            victim.kill()
-            kills += 1
-            await asyncio.to_thread(victim.start)
-            for client in clients.values():
-                client.recovered()
+async def _kill_one_after_the_other(
+    processes: list[Process], clients: dict[str, ClusterClient], chance: random.Random
+) -> None:
+    """Kill a process, start it again and tell the clients; KILLS times, at any moment."""
+    for _ in range(KILLS):
+        await asyncio.sleep(chance.uniform(0.2, 2))
+        victim = chance.choice(processes)
+        victim.kill()
+        await asyncio.to_thread(victim.start)
+        for client in clients.values():
+            client.recovered()
 
 
 async def _send_and_follow(
-    clients: dict[str, ClusterClient], chance: random.Random
+    clients: dict[str, ClusterClient], killing: asyncio.Future[Any], chance: random.Random
 ) -> dict[str, Seen]:
-    """Send all the tasks, some at a time, and stream each to its end."""
-    places = asyncio.Semaphore(AT_ONCE)
+    """Send and stream tasks, AT_ONCE at a time: at least TASKS, and for as long as one kills."""
+    streams: dict[str, Seen] = {}
+    begun = itertools.count(1)
 
-    async def one(agent: str) -> tuple[str, Seen]:
-        async with places:
-            task_id = await clients[agent].send(STEPS)
-            return task_id, await clients[agent].follow(task_id)
+    async def one_after_the_other() -> None:
+        while next(begun) <= TASKS or not killing.done():
+            client = clients[chance.choice(AGENTS)]
+            task_id = await client.send(STEPS)
+            streams[task_id] = await client.follow(task_id)
 
-    agents = [chance.choice(AGENTS) for _ in range(TASKS)]
-    return dict(await asyncio.gather(*[one(agent) for agent in agents]))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(one_after_the_other())
+    return streams
 
 
 def _check_messages(clients: dict[str, ClusterClient], stored: dict[str, str]) -> None:
