@@ -30,7 +30,7 @@ async def asked(path: str, content_type: bytes) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "parameter",
-    [b"charset*=BOGUS''x", b"charset*=''x", b"a*=BOGUS''x", b"charset*=\xff''x"],
+    [b"charset*=BOGUS''x", b"charset*=''x", b"a*=BOGUS''%41", b"charset*=\xff''x"],
 )
 async def test_a_parameter_in_an_unknown_charset_is_refused(
     rpc: JsonRpcClient, parameter: bytes
