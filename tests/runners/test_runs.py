@@ -68,11 +68,13 @@ async def test_connections_that_an_agents_own_queries_leave_are_closed_when_they
 async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "MAX_RUNS": 3}
     running, most = 0, 0
+    three_run = asyncio.Barrier(3)
 
     async def agent(turn: Turn) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        await three_run.wait()
         await turn.working()
         await turn.history()
         running -= 1
