@@ -13,6 +13,9 @@ from django.core import asgi
 
 logger = logging.getLogger(__name__)
 
+# How long the runner may take, beyond SHUTDOWN_SECONDS, to give up what is not finished.
+END_SECONDS = 5.0
+
 _beginnings: set["asyncio.Task[None]"] = set()
 
 
@@ -80,10 +83,12 @@ async def _begin() -> None:
 
 async def _end() -> None:
     # Loaded here: as above.
-    from a2a_app import runners
+    from a2a_app import conf, runners
 
     try:
-        await runners.current().close()
+        # A database that is silent must not keep the process from ending.
+        async with asyncio.timeout(conf.current().shutdown_seconds + END_SECONDS):
+            await runners.current().close()
     except Exception:
         logger.exception("Turns under way were not given up; their leases will run out.")
 

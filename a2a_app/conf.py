@@ -96,6 +96,10 @@ class Settings(BaseModel):
     """How many threads, each with its own connection, do the database work of one process.
     None: 1 on SQLite, which has one writer, and 8 elsewhere."""
 
+    database_seconds: float = Field(10.0, gt=0)
+    """How long one unit of work with the database may take. Then its connection to PostgreSQL is
+    closed, and the database counts as away. Also the limits of libpq where OPTIONS has none."""
+
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not apply here."""
 

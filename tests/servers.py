@@ -135,6 +135,11 @@ class Process:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; negative: the signal that ended it. None: it runs."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Start it and return when it is ready."""
         before = len(self.output())

@@ -2,13 +2,17 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
 
 from django.db import connections
+
+# How often work is looked at that may have taken too long.
+CHECK_SECONDS = 0.5
 
 T = TypeVar("T")
 Outcome: TypeAlias = tuple[T | None, BaseException | None]
@@ -84,15 +88,16 @@ class Pool:
         self._submit(job)  # type: ignore[arg-type]  # the pool does not look at the result
         return await job.outcome()
 
-    def close(self) -> None:
-        """End the threads once all work is done, and wait for that."""
+    def close(self, seconds: float | None = None) -> None:
+        """End the threads once all work is done, and wait for that; at most for so many seconds."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []
         for inbox in free:
             inbox.put(None)
+        until = None if seconds is None else time.monotonic() + seconds
         for thread in self._threads:
-            thread.join()
+            thread.join(until and max(0.0, until - time.monotonic()))
 
     def _submit(self, job: Job[object]) -> None:
         with self._lock:
@@ -137,6 +142,50 @@ class Pool:
             else:
                 self._free.append(inbox)
         return None
+
+
+class Watch(Generic[T]):
+    """Interrupts work that takes too long: one thread looks at that of all the others.
+
+    A thread that waits for a socket cannot end its own wait, and nobody else hears of it. What it
+    works with is interrupted from outside, so that the wait ends with an error.
+    """
+
+    def __init__(self, interrupt: Callable[[T], None], *, name: str) -> None:
+        """Make a watch, whose thread is started with the first work.
+
+        Args:
+            interrupt: Called with the subject of work that takes too long, and again each time that
+                it has taken as long once more. It must not wait, and must raise nothing.
+            name: The name of the thread.
+        """
+        self._interrupt, self._name = interrupt, name
+        # When the work of each thread has taken too long, how long that is, and its subject.
+        self._work: dict[int, tuple[float, float, T]] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over(self, subject: T, seconds: float) -> Iterator[None]:
+        """Watch over the work inside the `with`, which the calling thread does with a subject."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look, name=self._name, daemon=True)
+            self._thread.start()
+        thread = threading.get_ident()
+        self._work[thread] = (time.monotonic() + seconds, seconds, subject)
+        try:
+            yield
+        finally:
+            self._work.pop(thread, None)
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(CHECK_SECONDS)
+            now = time.monotonic()
+            for thread, work in list(self._work.items()):
+                until, seconds, subject = work
+                if now >= until and self._work.get(thread) is work:
+                    self._work[thread] = (now + seconds, seconds, subject)
+                    self._interrupt(subject)
 
 
 async def run_in_own_thread(work: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ from a2a_app.database.bridge import (
     outage,
     run,
     run_until_answered,
+    watched,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "outage",
     "run",
     "run_until_answered",
+    "watched",
 ]

@@ -7,10 +7,12 @@ lasts for hours. Here a unit of work borrows a thread for milliseconds.
 import asyncio
 import atexit
 import logging
+import math
 import os
+import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,7 +23,7 @@ from django.db.backends.signals import connection_created
 
 from a2a_app import conf
 from a2a_app.concurrency.outages import Outage
-from a2a_app.concurrency.threads import Pool
+from a2a_app.concurrency.threads import Pool, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +39,19 @@ outage = Outage(logger, "The database")
 APP = "a2a_app"
 THREAD_NAME = "a2a-database"
 
+# libpq's PQTRANS_ACTIVE: a command is under way.
+_ACTIVE = 1
+
 # How long to wait before the database is tried again, once it did not answer.
 RETRY_SECONDS = 0.5
 
-# How many connections of ours have broken off. Each thread remembers how many it has heard of.
+# How long a process that ends waits for units of work.
+CLOSE_SECONDS = 2.0
+
+# How many connections of ours have broken off, and how many were silent. Each thread remembers of
+# how many it has heard.
 _breaks = 0
+_silences = 0
 _thread = threading.local()
 _pool: Pool | None = None
 _pool_lock = threading.Lock()
@@ -122,12 +132,15 @@ async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bo
 
 
 def close() -> None:
-    """End the threads and their connections once their work is done; later work starts new ones."""
+    """End the threads and their connections once their work is done; later work starts new ones.
+
+    Work that goes on for longer than CLOSE_SECONDS is not waited for.
+    """
     global _pool
     with _pool_lock:
         pool, _pool = _pool, None
     if pool is not None:
-        pool.close()
+        pool.close(CLOSE_SECONDS)
 
 
 # Work that is under way as a process ends is brought to its end.
@@ -154,20 +167,83 @@ def _thread_count() -> int:
 
 
 def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    _replace_broken()
-    _thread.connection = connections[alias()]
-    try:
-        return work(*args, **kwargs)
-    finally:
-        _thread.connection = None
-        _tidy()
+    ours = _own_connection()
+    with watched():
+        _replace_broken()
+        _thread.connection = ours
+        try:
+            return work(*args, **kwargs)
+        finally:
+            _thread.connection = None
+            _tidy()
+
+
+def watched(seconds: float | None = None) -> AbstractContextManager[None]:
+    """Watch over work that the calling thread does with its connection to our database.
+
+    A connection that stays open and passes nothing, as after a failover, would hold the thread for
+    hours. PostgreSQL's is closed once the work has taken so long, and the work raises one of AWAY.
+    Other databases have limits of their own.
+
+    Args:
+        seconds: How long the work may take. None: DATABASE_SECONDS.
+    """
+    limit = conf.current().database_seconds
+    return _watch.over(connections[alias()], min(seconds or limit, limit))
+
+
+def _interrupt(connection: Any) -> None:
+    """Close the socket of another thread's connection, if the thread is waiting for an answer."""
+    global _silences
+    # While a connection is being opened there is none yet; `connect_timeout` is its limit.
+    driver = connection.connection
+    if connection.vendor != "postgresql" or driver is None:
+        return
+    with suppress(OSError, connection.Database.Error):  # it is closed meanwhile
+        if driver.pgconn.transaction_status != _ACTIVE:
+            return
+        with socket.socket(fileno=os.dup(driver.pgconn.socket)) as silent:
+            silent.shutdown(socket.SHUT_RDWR)
+        _silences += 1
+        outage.begin(TimeoutError("a connection has passed nothing for DATABASE_SECONDS"))
+
+
+_watch = Watch(_interrupt, name="a2a-database-watch")
+
+
+def _own_connection() -> BaseDatabaseWrapper:
+    """Return this thread's connection; one to PostgreSQL has limits where the project has none."""
+    ours: BaseDatabaseWrapper = connections[alias()]
+    if getattr(_thread, "limited", None) is not ours:
+        _thread.limited = ours
+        if ours.vendor == "postgresql" and not _is_pooled(ours):
+            options = {**_limits(), **ours.settings_dict["OPTIONS"]}
+            # A copy: other threads' connections have the project's own.
+            ours.settings_dict = {**ours.settings_dict, "OPTIONS": options}
+    return ours
+
+
+def _limits() -> dict[str, int]:
+    """Return libpq's parameters by which a silent network becomes an error within seconds."""
+    seconds = math.ceil(conf.current().database_seconds)
+    return {
+        "connect_timeout": max(2, seconds),  # libpq knows none below
+        "tcp_user_timeout": seconds * 1000,
+        "keepalives_idle": max(2, seconds),
+        "keepalives_interval": max(1, seconds // 3),
+        "keepalives_count": 3,
+    }
 
 
 def _replace_broken() -> None:
     """Replace this thread's connection if it broke off, once another thread's has.
 
     A database that was restarted has broken off all of them, and each would fail a unit of work.
+    Where one was silent the others are closed unasked, since they would not answer either.
     """
+    heard, _thread.silences = getattr(_thread, "silences", _silences), _silences
+    if heard != _silences:
+        close_connection()
     known, _thread.breaks = getattr(_thread, "breaks", _breaks), _breaks
     if known == _breaks:
         return
@@ -203,9 +279,10 @@ def _tidy() -> None:
 
 
 def _forget_threads() -> None:
-    global _pool, _pool_lock
+    global _pool, _pool_lock, _watch
     _pool, _pool_lock = None, threading.Lock()
+    _watch = Watch(_interrupt, name="a2a-database-watch")
 
 
-# A forked child has its parent's pool, and none of its threads.
+# A forked child has its parent's pool and watch, and none of their threads.
 os.register_at_fork(after_in_child=_forget_threads)

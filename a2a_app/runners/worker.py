@@ -177,7 +177,8 @@ class Worker:
             await broadcast.leave(broadcast.worker_group(self.name), self._receive)
         if self._heartbeat is not None:
             self._heartbeat_stopped.set()
-            await asyncio.to_thread(self._heartbeat.join)
+            # Not for longer: a loop does not end before the threads that it waits for.
+            await asyncio.to_thread(self._heartbeat.join, RETRY_SECONDS)
             await self._end_leases()
         await self._connection_closer.close()
 
@@ -280,7 +281,8 @@ class Worker:
             database.close_connection()
             return True
         try:
-            lost = runs.renew(self.name, run_ids, lease=lease_time())
+            with database.watched(lease_time().total_seconds() / 3):
+                lost = runs.renew(self.name, run_ids, lease=lease_time())
         except Exception as error:  # the thread must go on
             if isinstance(error, database.AWAY):
                 database.outage.begin(error)

@@ -6,11 +6,13 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import Queue
 
 import pytest
 
-from a2a_app.concurrency.threads import Pool
+from a2a_app.concurrency.threads import Pool, Watch
 from tests.servers import ROOT
 
 SECONDS = 10.0
@@ -144,6 +146,31 @@ async def test_closing_waits_for_all_that_was_given_and_ends_each_thread(
     assert sorted(ended) == sorted(task.result() for task in busy)
     with pytest.raises(RuntimeError):
         await pool.run(lambda: None)
+
+
+async def test_closing_waits_no_longer_than_it_is_told_to(pool: Pool) -> None:
+    gate = Gate()
+    waiting = asyncio.create_task(pool.run(gate))
+    assert await asyncio.to_thread(gate.begun.wait, SECONDS)
+    pool.close(0.01)
+    gate.may_end.set()
+    assert await waiting
+
+
+def test_work_that_takes_too_long_is_interrupted_again_and_again_and_no_other() -> None:
+    interruptions: Queue[str] = Queue()
+    watch = Watch(interruptions.put, name="test-watch")
+    with watch.over("done", 0.01):
+        pass
+    with watch.over("patient", 2 * SECONDS), ThreadPoolExecutor(1) as other:
+        other.submit(_be_interrupted_twice, watch, interruptions).result(SECONDS)
+    assert interruptions.empty()
+
+
+def _be_interrupted_twice(watch: Watch[str], interruptions: "Queue[str]") -> None:
+    with watch.over("hasty", 0.01):
+        for _ in range(2):
+            assert interruptions.get(timeout=SECONDS) == "hasty"
 
 
 async def test_a_thread_that_waits_for_work_keeps_nothing_of_the_last() -> None:
