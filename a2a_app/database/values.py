@@ -5,14 +5,18 @@ A lease is measured on the database's clock. What clients see is on the clock of
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
 from django.db.models import ExpressionWrapper
 from django.db.models.expressions import Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
+from django.db.models.sql import Query
 from django.utils import timezone
 from uuid_utils.compat import uuid7
+
+from a2a_app.database.bridge import connection
 
 
 @lru_cache(maxsize=64)
@@ -23,6 +27,14 @@ def from_now(delta: timedelta) -> Combinable:
     same object, so that a statement with it is compiled once.
     """
     return ExpressionWrapper(Now() + delta, output_field=DateTimeField())
+
+
+def read_time() -> datetime:
+    """Ask the database for the time on its clock."""
+    query = Query(None)
+    query.add_annotation(Now(), "now")
+    [(now,)] = query.get_compiler(connection=connection()).results_iter()
+    return cast("datetime", now)
 
 
 def current_time() -> datetime:

@@ -21,7 +21,7 @@ HOST_LIMIT = 10
 # The least pause between two searches for due events, however many messages come.
 PAUSE_SECONDS = 0.05
 # The longest pause after a failure.
-LONGEST_PAUSE_SECONDS = 300.0
+LONGEST_PAUSE = timedelta(minutes=5)
 # A worker's lease on a configuration is longer by this than the time that one request may take.
 LEASE_MARGIN = timedelta(seconds=15)
 
@@ -71,7 +71,7 @@ class Deliverer:
                     webhooks.claim_due,
                     self._worker,
                     limit=min(free, HOST_LIMIT),
-                    lease=_lease(),
+                    lease=delivery_lease(),
                     busy=[host for host, count in self._hosts.items() if count >= HOST_LIMIT],
                 )
                 for delivery in claimed:
@@ -126,12 +126,13 @@ class Deliverer:
 
     @staticmethod
     async def _advance(delivery: Delivery, seq: int) -> bool:
-        return await database.run(webhooks.advance, delivery, seq, lease=_lease())
+        return await database.run(webhooks.advance, delivery, seq, lease=delivery_lease())
 
     async def _postpone(self, delivery: Delivery, error: str) -> None:
         current = conf.current()
         longest = min(
-            LONGEST_PAUSE_SECONDS, current.push_retry_seconds * 2 ** min(delivery.failures, 30)
+            LONGEST_PAUSE.total_seconds(),
+            current.push_retry_seconds * 2 ** min(delivery.failures, 30),
         )
         # Random, so that a receiver that is back does not get all deliveries at the same moment.
         pause = timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311  # no secret
@@ -145,5 +146,6 @@ class Deliverer:
             asyncio.get_running_loop().call_later(pause.total_seconds(), self._wake.set)
 
 
-def _lease() -> timedelta:
+def delivery_lease() -> timedelta:
+    """Return the time for which a configuration belongs to the worker that delivers to it."""
     return timedelta(seconds=conf.current().push_timeout_seconds) + LEASE_MARGIN

@@ -11,9 +11,11 @@ from uuid import UUID
 
 from a2a_app import conf, database
 from a2a_app.concurrency.event_loop import PerLoop
-from a2a_app.push.deliverer import Deliverer
-from a2a_app.runners.reap import reap
-from a2a_app.runners.worker import Worker
+from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
+from a2a_app.runners.clock import DatabaseClock
+from a2a_app.runners.reap import LIMIT, reap
+from a2a_app.runners.worker import Worker, lease_time
+from a2a_app.store import runs, webhooks
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.writes.append import enqueue_nothing
 
@@ -34,6 +36,12 @@ async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
             # renew them before the next sweep.
             pause = max(pause, current.lease_seconds)
         await asyncio.sleep(pause)
+
+
+def _bring_near() -> None:
+    """Correct times that lie further ahead than they can: the clock was wrong, and is put right."""
+    runs.bring_near(lease_time())
+    webhooks.bring_near(LONGEST_PAUSE + delivery_lease())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Runner(ABC):
 
     def __init__(self) -> None:
         self._workers = PerLoop(Worker)
+        self._clocks = PerLoop(DatabaseClock)
         self._background = PerLoop(self._begin_background)
 
     def enqueue(self, task_id: UUID) -> None:
@@ -125,9 +134,13 @@ class Runner(ABC):
 
     async def sweep(self) -> None:
         """Retry or fail lost runs, and start turns that nobody has begun (R6, R7)."""
-        reaped = await reap(self.enqueue)
-        for task_id in reaped.retried:
-            await self.start(task_id)
+        await database.run(_bring_near)
+        lost = await database.run(runs.lost, limit=LIMIT, held=self.worker.run_ids)
+        # Asked after the reading, so that no jump can come between.
+        if await self._clocks.get().is_steady():
+            reaped = await reap(lost, self.enqueue)
+            for task_id in reaped.retried:
+                await self.start(task_id)
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -56,15 +56,16 @@ class Reaped:
     """The tasks whose turn is to begin again."""
 
 
-async def reap(enqueue: Callable[[UUID], None]) -> Reaped:
-    """Retry or fail every run whose worker is gone. Any number of processes may do so.
+async def reap(lost: Iterable[LostRun], enqueue: Callable[[UUID], None]) -> Reaped:
+    """Retry or fail runs whose worker is gone. Any number of processes may do so.
 
     Args:
+        lost: The runs, as `runs.lost` returns them.
         enqueue: The method of the runner. It is called with each task whose turn is retried, in the
             transaction that stores the new run.
     """
     reaped = Reaped()
-    for run in await database.run(runs.lost, limit=LIMIT):
+    for run in lost:
         decision = decide(run)
         if await _carry_out(decision, run, enqueue):
             reaped.counts[decision] += 1

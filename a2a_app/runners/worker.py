@@ -97,6 +97,11 @@ class Worker:
         """How many more turns the worker can take now."""
         return conf.current().max_runs - len(self._tasks) - self._reserved
 
+    @property
+    def run_ids(self) -> list[UUID]:
+        """The runs that the worker works on."""
+        return list(self._executions)
+
     @contextmanager
     def reserve_slot(self) -> Iterator[WorkerSlot | None]:
         """Reserve a slot for a turn that is about to be stored as claimed; None if none is free."""
@@ -272,7 +277,7 @@ class Worker:
         usual = pause = lease_time().total_seconds() / 3
         while not self._heartbeat_stopped.wait(pause) and not self._loop.is_closed():
             # One renewal that fails loses no lease yet. The next one comes soon.
-            pause = usual if self._renew(list(self._executions)) else min(usual, RETRY_SECONDS)
+            pause = usual if self._renew(self.run_ids) else min(usual, RETRY_SECONDS)
         database.close_connection()
 
     def _renew(self, run_ids: list[UUID]) -> bool:

@@ -149,9 +149,27 @@ def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list
     return found
 
 
-def lost(*, limit: int) -> list[LostRun]:
-    """Return runs whose worker has not renewed its lease, the longest lost first."""
+def bring_near(lease: timedelta) -> None:
+    """Correct leases that lie further ahead than they can: a clock was wrong as they were set.
+
+    A lease that is longer than two leases counts from now on. A turn that nobody has begun, and
+    that seems to come from the future, may be begun at once.
+    """
+    far = models.Run.objects.filter(lease_until__gt=from_now(2 * lease))
+    if far.exists():  # a look first: on SQLite a change waits for the writers
+        far.exclude(worker="").update(lease_until=from_now(lease))
+        far.filter(worker="", created_at__gt=from_now(lease)).update(lease_until=Now())
+
+
+def lost(*, limit: int, held: Collection[UUID] = ()) -> list[LostRun]:
+    """Return runs whose worker has not renewed its lease, the longest lost first.
+
+    Args:
+        limit: How many at most.
+        held: Runs that the caller works on itself, and which are not lost whatever the clock says.
+    """
     runs = models.Run.objects.filter(lease_until__lt=Now()).exclude(worker="")
+    runs = runs.exclude(pk__in=held) if held else runs
     found = runs.select_related("task__context").order_by("lease_until")[:limit]
     return [
         LostRun(

@@ -26,11 +26,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         """Deal with the runs, and print how many of them were dealt with in which way."""
+        lost = runs.lost(limit=LIMIT)
         if dry_run:
-            for run in runs.lost(limit=LIMIT):
+            for run in lost:
                 self.stdout.write(f"{run.task_id} run {run.id}: would be {decide(run)}")
             return
-        reaped = async_to_sync(reap)(runners.current().enqueue)
+        reaped = async_to_sync(reap)(lost, runners.current().enqueue)
         counts = ", ".join(
             f"{count} {decision}" for decision, count in sorted(reaped.counts.items())
         )
