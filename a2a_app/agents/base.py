@@ -133,6 +133,17 @@ class Agent:
         return card
 
     @property
+    def accepted_modes(self) -> list[str]:
+        """The media types that the agent or one of its skills accepts."""
+        # A skill's own modes replace the agent's, and it is not known yet which skill will be used.
+        skills = (*self.skills, *self.extended_skills)
+        return [*self.input_modes, *(mode for skill in skills for mode in skill.input_modes)]
+
+    def accepts(self, media_type: str) -> bool:
+        """Tell whether a media type, in lower case and without parameters, is accepted."""
+        return any(_matches(media_type, mode) for mode in self.accepted_modes)
+
+    @property
     def declared_extensions(self) -> list[AgentExtension]:
         """The extensions on its card: its own, and those that the server adds (section 4.6)."""
         sending = _BY_MESSAGE_ID if self.idempotent else IDEMPOTENT_SENDING
@@ -209,3 +220,11 @@ def _slug(name: str) -> str:
     """Make a slug from a name: `travel-agent` from `TravelAgent` and from `travel_agent`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def _matches(media_type: str, mode: str) -> bool:
+    mode = mode.partition(";")[0].strip().lower()
+    main_type, _, subtype = mode.partition("/")
+    return mode in (media_type, "*/*") or (
+        subtype == "*" and media_type.startswith(f"{main_type}/")
+    )

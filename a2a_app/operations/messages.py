@@ -1,7 +1,5 @@
 """SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2), on one path (R13)."""
 
-from itertools import chain
-
 from a2a_app import database, protocol, runners
 from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
@@ -154,7 +152,7 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
             raise InvalidParamsError.of(
                 f"message.{name}", f"must not be longer than {MAX_ID_CHARACTERS}"
             )
-    check_modes(call.agent, message)
+    _check_modes(call.agent, message)
     if message.task_id or message.context_id:
         return message
     return message.model_copy(update={"context_id": str(new_key())})
@@ -245,7 +243,7 @@ def _head_of_existing(call: Call, message: Message) -> TaskHead:
     return head
 
 
-def check_modes(agent: Agent, message: Message) -> None:
+def _check_modes(agent: Agent, message: Message) -> None:
     """Check that the agent, or one of its skills, accepts every part of a message.
 
     Raises:
@@ -253,9 +251,9 @@ def check_modes(agent: Agent, message: Message) -> None:
             type, and those that are accepted.
     """
     for index, part in enumerate(message.parts):
-        media_type = media_type_of(part)
-        if media_type and not any(_matches(media_type, mode) for mode in _accepted(agent)):
-            accepted = ", ".join(dict.fromkeys(_accepted(agent)))
+        media_type = _media_type_of(part)
+        if media_type and not agent.accepts(media_type):
+            accepted = ", ".join(dict.fromkeys(agent.accepted_modes))
             media_type = media_type[:MAX_REPEATED_CHARACTERS]
             raise ContentTypeNotSupportedError(
                 f"Part {index + 1} of the message is {media_type}; the agent takes {accepted}.",
@@ -265,7 +263,7 @@ def check_modes(agent: Agent, message: Message) -> None:
             )
 
 
-def media_type_of(part: Part) -> str:
+def _media_type_of(part: Part) -> str:
     """Return a part's media type, in lower case and without parameters; empty if unknown.
 
     Text is text/plain and data is application/json, unless the part says otherwise. A file without
@@ -276,17 +274,3 @@ def media_type_of(part: Part) -> str:
     if part.text is not None:
         return "text/plain"
     return "application/json" if part.has_data else ""
-
-
-def _accepted(agent: Agent) -> chain[str]:
-    # A skill's own modes replace the agent's, and it is not known yet which skill will be used.
-    skills = (*agent.skills, *agent.extended_skills)
-    return chain(agent.input_modes, *(skill.input_modes for skill in skills))
-
-
-def _matches(media_type: str, mode: str) -> bool:
-    mode = mode.partition(";")[0].strip().lower()
-    main_type, _, subtype = mode.partition("/")
-    return mode in (media_type, "*/*") or (
-        subtype == "*" and media_type.startswith(f"{main_type}/")
-    )
