@@ -87,11 +87,14 @@ async def travel_desk(turn: Turn) -> None:
     """Plans a trip over several turns: it asks, and remembers what you said."""
     trip = turn.context.state
     if "destination" not in trip:
-        trip["destination"] = _destination(turn)
-        if not trip["destination"]:
-            del trip["destination"]
+        destination = _destination(turn, has_asked="has_asked" in trip)
+        if not destination:
+            # Not every client names the task when it answers. Its answer may begin another task,
+            # and that task has this state too.
+            trip["has_asked"] = True
             await turn.input_required("Where do you want to go?")
             return
+        trip["destination"] = destination
     if not turn.text.strip().isdigit():
         await turn.input_required(f"How many days in {trip['destination']}?")
         return
@@ -104,13 +107,13 @@ async def travel_desk(turn: Turn) -> None:
     await turn.complete(f"{days} days in {plan['destination']}. Have a good trip!")
 
 
-def _destination(turn: Turn) -> str:
+def _destination(turn: Turn, *, has_asked: bool) -> str:
     """Find the destination in the data of a part, after "to", or in the answer."""
     for part in turn.message.parts:
         if isinstance(part.data, dict) and isinstance(part.data.get("destination"), str):
             return str(part.data["destination"])
     _, _, place = turn.text.partition(" to ")
-    return (place or (turn.text if turn.number > 1 else "")).strip()
+    return (place or (turn.text if has_asked else "")).strip()
 
 
 def _calendar(plan: dict[str, Any]) -> Part:

@@ -292,6 +292,26 @@ async def test_a_conversation_goes_over_several_turns_to_data_and_a_file(connect
     assert {message.context_id for message in planned.history} == {asked.context_id}
 
 
+@both_ways
+async def test_a_client_that_names_the_context_only_comes_to_its_trip(
+    connect: Connect, streaming: bool
+) -> None:
+    async with connect("travel-desk", streaming=streaming) as client:
+        turns = [await client.stream(new_message("Plan a trip"))]
+        context_id = turns[0][0].task.context_id
+        answers = [new_message(text, context_id=context_id) for text in ("Lisbon", "2")]
+        turns += [await client.stream(answer) for answer in answers]
+        planned = await client.get(turns[-1][0].task.id)
+        # A client that names nothing begins another conversation.
+        [*_, other] = await client.stream(new_message("Lisbon"))
+    assert [state(items[-1]) for items in turns] == [*["INPUT_REQUIRED"] * 2, "COMPLETED"]
+    assert {items[0].task.context_id for items in turns} == {context_id}
+    assert data_of(planned.artifacts[0])["destination"] == "Lisbon"
+    asked = other.task if other.HasField("task") else other.status_update
+    assert asked.context_id != context_id
+    assert asked.status.message.parts[0].text == "Where do you want to go?"
+
+
 async def test_each_turn_of_a_conversation_streams_to_its_own_end(connect: Connect) -> None:
     async with connect("travel-desk") as client:
         first = await client.stream(new_message("Plan a trip to Oslo"))
