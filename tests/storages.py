@@ -1,5 +1,6 @@
 """Files of the tests: messages that have some, and the storages and rows that they end up in."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,17 @@ class FailingStorage(InMemoryStorage):
             raise OSError("The disk is full.")
         own: str = super()._save(f"{name}.own", content)  # type: ignore[misc]  # not in the stubs
         return own
+
+
+class HookedStorage(InMemoryStorage):
+    """Does what a test wants before it saves a file."""
+
+    before_saving: Callable[[], object] = staticmethod(lambda: None)
+
+    def _save(self, name: str, content: Any) -> str:
+        HookedStorage.before_saving()
+        saved: str = super()._save(name, content)  # type: ignore[misc]  # not in the stubs
+        return saved
 
 
 def stored_names(alias: str = "memory") -> list[str]:

@@ -26,6 +26,7 @@ from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
 from tests.servers import ROOT, fresh_database
 from tests.sites import BLOCK, Site, named_blocks
+from tests.tasks import new_message
 from tests.wire import load_message, state
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -234,3 +235,17 @@ async def test_every_agent_of_the_pages_answers(runtime: None) -> None:
             if response.task is not None:
                 state = response.task.status.state
                 assert state in (TaskState.COMPLETED, TaskState.INPUT_REQUIRED), agent.slug
+
+
+async def test_the_agents_of_the_page_on_conversations_need_no_task_id(runtime: None) -> None:
+    with registry.registered():
+        exec("\n".join(named_blocks("docs/conversations.md")["agents.py"]), {"__name__": "pages"})
+        florist, framer = (OperationsClient(registry.get(slug)) for slug in ("florist", "framer"))
+        bought = await florist.send("hello")
+        for said in ("roses", "12"):
+            bought = await florist.send(new_message(said, context_id=bought.context_id))
+        asked = await framer.send("hello")
+        framed = await framer.send(new_message("30 cm", context_id=asked.context_id))
+    assert bought.status.message is not None and framed.status.message is not None
+    assert bought.status.message.text == "Here you are: 12 roses."
+    assert (framed.id, framed.status.message.text) == (asked.id, "A frame for 30 cm.")

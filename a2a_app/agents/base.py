@@ -75,6 +75,9 @@ class Agent:
     """Whether a client may cancel its tasks."""
     idempotent: bool = False
     """Whether a message with a `messageId` that was sent before joins the first one."""
+    continues_waiting_task: bool = False
+    """Whether a message that names its context but no task goes to the task there that has asked
+    for input, if there is exactly one (section 3.4.3)."""
     attempts: int = 1
     """How often a turn is begun in all if the process that works on it dies."""
 
@@ -99,7 +102,7 @@ class Agent:
         """Answer a message at once and without a task (section 3.1.1). Override it.
 
         It runs in the serving process, while the client waits, and only for messages that name no
-        task.
+        task and continue none.
 
         Returns:
             The answer; None: the message begins a task.

@@ -204,6 +204,10 @@ class Migration(migrations.Migration):
             model_name='task',
             index=models.Index(fields=['-status_at', '-id'], name='a2a_task_newest'),
         ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('state', 'TASK_STATE_INPUT_REQUIRED')), fields=['context'], name='a2a_task_waiting'),
+        ),
         migrations.AddConstraint(
             model_name='run',
             constraint=models.UniqueConstraint(fields=('task', 'turn', 'attempt'), name='a2a_run_of_turn'),

@@ -43,6 +43,12 @@ class Task(models.Model):
             models.Index(fields=["agent", "owner", "-status_at", "-id"], name="a2a_task_page"),
             models.Index(fields=["context", "-status_at", "-id"], name="a2a_task_of_context"),
             models.Index(fields=["-status_at", "-id"], name="a2a_task_newest"),
+            # Of the few tasks that wait, for `find_waiting_task`: a conversation may be long.
+            models.Index(
+                fields=["context"],
+                name="a2a_task_waiting",
+                condition=models.Q(state=TaskState.INPUT_REQUIRED.value),
+            ),
         ]
 
     def __str__(self) -> str:

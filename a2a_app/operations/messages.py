@@ -1,5 +1,10 @@
 """SendMessage and SendStreamingMessage (sections 3.1.1 and 3.1.2), on one path (R13)."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
 from a2a_app import database, protocol, runners
 from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
@@ -26,12 +31,19 @@ from a2a_app.protocol import (
 )
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.replay import Replay
-from a2a_app.store.reads.tasks import Snapshot, owned_task_head, read_snapshot
+from a2a_app.store.reads.tasks import (
+    Snapshot,
+    find_waiting_task,
+    owned_task_head,
+    read_snapshot,
+)
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError, UnknownFileError
 from a2a_app.store.task_head import TaskHead, new_task_head
 from a2a_app.store.updates import MessageKey, MessageReceived, Webhook
 from a2a_app.store.writes.contexts import open_context
 from a2a_app.store.writes.writer import write
+
+T = TypeVar("T")
 
 MAX_ID_CHARACTERS = 255
 WEBHOOK_PATH = "configuration.taskPushNotificationConfig."
@@ -54,11 +66,20 @@ async def send_message(
     Raises:
         AlreadySentError: A message was stored under the same key.
     """
-    message = _checked(call, params)
+    return await _deliver(call, params, partial(_send, call, params, key))
+
+
+async def _send(
+    call: Call,
+    params: SendMessageRequest,
+    key: MessageKey | None,
+    message: Message,
+    waiting: TaskHead | None,
+) -> SendMessageResponse:
     configuration = params.configuration or protocol.SendMessageConfiguration()
     if _may_answer(call, message) and (reply := await answer(call, message, key)):
         return SendMessageResponse(message=reply)
-    head, received = await _prepare(call, params, message, key)
+    head, received = await _prepare(call, params, message, key, waiting)
     length = configuration.history_length
     if configuration.return_immediately:
         await _accept(head, received)
@@ -82,12 +103,54 @@ async def send_streaming_message(
     client and this message's turn is over. If the agent answers without a task, the stream has its
     message and nothing else. The arguments and errors are those of `send_message`.
     """
-    message = _checked(call, params)
+    return await _deliver(call, params, partial(_send_streaming, call, params, key))
+
+
+async def _send_streaming(
+    call: Call,
+    params: SendMessageRequest,
+    key: MessageKey | None,
+    message: Message,
+    waiting: TaskHead | None,
+) -> Stream:
     if _may_answer(call, message) and (reply := await answer(call, message, key)):
         return message_stream(reply)
-    head, received = await _prepare(call, params, message, key)
+    head, received = await _prepare(call, params, message, key, waiting)
     length = params.configuration.history_length if params.configuration else None
     return await open_stream(_follower(head), _accept_and_start(call, head, received, length))
+
+
+async def _deliver(
+    call: Call,
+    params: SendMessageRequest,
+    send: Callable[[Message, TaskHead | None], Awaitable[T]],
+) -> T:
+    """Check a message, and send it to the task that it is for.
+
+    That is the task that it names. If it names none, it is the one in its context that waits for
+    it, where the agent continues such tasks; otherwise a new one.
+
+    Args:
+        call: The agent, and the caller.
+        params: The message.
+        send: Called with the message, and with the head of the task that waits for it, if any.
+    """
+    message = _checked(call, params)
+    if call.agent.continues_waiting_task and params.message.context_id and not message.task_id:
+        waiting = await database.run(find_waiting_task, call.scope, message.context_id)
+        if waiting is not None:
+            # It may end before the message is stored. The client did not ask for that very task.
+            with suppress(TaskEndedError, TaskGoneError):
+                named = message.model_copy(update={"task_id": str(waiting.task_id)})
+                return await send(named, waiting)
+    try:
+        return await send(message, None)
+    except TaskEndedError as ended:
+        raise protocol.UnsupportedOperationError(
+            f"{ended} It takes no more messages.", task_id=message.task_id
+        ) from None
+    except TaskGoneError:
+        raise protocol.TaskNotFoundError(task_id=message.task_id) from None
 
 
 def _may_answer(call: Call, message: Message) -> bool:
@@ -159,7 +222,11 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
 
 
 async def _prepare(
-    call: Call, params: SendMessageRequest, message: Message, key: MessageKey | None
+    call: Call,
+    params: SendMessageRequest,
+    message: Message,
+    key: MessageKey | None,
+    waiting: TaskHead | None,
 ) -> tuple[TaskHead, MessageReceived]:
     """Return the head of the task that a message is for, and the update that stores the message.
 
@@ -167,7 +234,8 @@ async def _prepare(
     """
     configuration = params.configuration or protocol.SendMessageConfiguration()
     webhook = await _webhook(call, configuration.task_push_notification_config)
-    head = await _head(call, message, begins_context=not params.message.context_id)
+    begins_context = not params.message.context_id
+    head = waiting or await _head(call, message, begins_context=begins_context)
     received = MessageReceived(
         message=message,
         metadata=params.metadata,
@@ -195,12 +263,6 @@ async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
     try:
         # Shielded: the message is sent, even if its client leaves now.
         return await shield(_store_and_start(head, received), refusals=Refused)
-    except TaskEndedError as ended:
-        raise protocol.UnsupportedOperationError(
-            f"{ended} It takes no more messages.", task_id=str(head.task_id)
-        ) from None
-    except TaskGoneError:
-        raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
     except UnknownFileError as unknown:
         raise no_such_file(unknown) from None
 

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from a2a_app.protocol import ListTasksRequest, TaskState
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.reads import pages
-from a2a_app.store.reads.tasks import owned_task_head, read_snapshot
+from a2a_app.store.reads.tasks import find_waiting_task, owned_task_head, read_snapshot
 from a2a_app.store.task_head import new_task_head
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
@@ -85,6 +85,19 @@ def test_a_task_head_is_read_in_one_round_trip_on_postgresql(
     with django_assert_num_queries(1 if ON_POSTGRESQL else 2):
         # The task with its context; its open artifacts.
         owned_task_head(SCOPE, str(task_id))
+
+
+def test_the_task_that_waits_in_a_context_is_one_statement_more(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    head = begin(context_id="asked").head
+    with django_assert_num_queries(1):
+        assert find_waiting_task(SCOPE, "asked") is None
+    append(head, [status(TaskState.INPUT_REQUIRED)])
+    with django_assert_num_queries(2 if ON_POSTGRESQL else 3):
+        # The task's key; the task with its context; its open artifacts.
+        found = find_waiting_task(SCOPE, "asked")
+    assert found == owned_task_head(SCOPE, str(head.task_id))
 
 
 @pytest.mark.parametrize("length", [None, 0])

@@ -36,6 +36,28 @@ def owned_task_head(scope: Scope, task_id: str) -> TaskHead:
     return found
 
 
+def find_waiting_task(scope: Scope, context_id: str) -> TaskHead | None:
+    """Return the head of the one task in a conversation that has asked its client for input.
+
+    Returns:
+        The head; None: no task waits for input, or several do.
+    """
+    of_context = {f"context__{name}": value for name, value in scope.tasks().items()}
+    found = selects.select_values(
+        models.Task,
+        ("pk",),
+        limit=2,
+        state=protocol.TaskState.INPUT_REQUIRED.value,
+        context__context_id=context_id,
+        **scope.tasks(),
+        **of_context,
+    )
+    if len(found) != 1:
+        return None
+    [(key,)] = found
+    return find_task_head(key, **scope.tasks())
+
+
 def _key(task_id: str) -> UUID:
     """Return the primary key of a task's id, which has one spelling only."""
     try:

@@ -2,10 +2,12 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
@@ -18,7 +20,7 @@ from a2a_app.protocol import (
     TaskState,
 )
 from a2a_app.store.reads import pages
-from a2a_app.store.reads.tasks import owned_task_head, read_snapshot
+from a2a_app.store.reads.tasks import find_waiting_task, owned_task_head, read_snapshot
 from a2a_app.store.writes.append import append
 from tests.tasks import SCOPE, begin, chunk, status
 
@@ -62,6 +64,35 @@ def test_every_read_of_a_task_is_for_its_owner_only() -> None:
             assert "never executed" in scan
             tables.remove(table)
     assert tables == {"a2a_app_task"}
+
+
+def test_the_task_that_waits_is_found_by_an_index_however_long_its_conversation_is() -> None:
+    scope = SCOPE.tasks()
+    contexts = [models.Context(context_id=str(number), **scope) for number in range(500)]
+    models.Context.objects.bulk_create(contexts)
+    # One task waits in each conversation but the first, which is long.
+    states = dict.fromkeys(contexts[1:], TaskState.INPUT_REQUIRED)
+    rows = [*states.items(), *[(contexts[0], TaskState.COMPLETED)] * 2000]
+    at = {"status_at": timezone.now(), "seq": 1, "turn": 1}
+    models.Task.objects.bulk_create(
+        models.Task(context=context, state=state, **at, **scope) for context, state in rows
+    )
+    statements: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, *rest: Any) -> Any:
+        statements.append((sql, params))
+        return execute(sql, params, *rest)
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        with connection.execute_wrapper(note):
+            assert find_waiting_task(SCOPE, "0") is None
+        [(sql, params)] = statements
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        cursor.execute(f"{explain} {sql}", params)
+        plan = str(cursor.fetchall())
+    assert "a2a_task_waiting" in plan
+    assert "Seq Scan" not in plan and "SCAN" not in plan
 
 
 @pytest.mark.parametrize("task_id", ["", "x", "0" * 32, "é" * 40, "1-2"])
