@@ -58,7 +58,8 @@ class ContextState:
             raise ValueError(f"turn.context.state {error}") from None
         if text == self._saved:
             return []
-        saved = StateSaved(json.loads(text), self._version)
+        # A copy in the agent's own order: the text to compare has its keys sorted.
+        saved = StateSaved(deepcopy(state), self._version)
         self._saved, self._version = text, self._version + 1
         return [saved]
 

@@ -4,18 +4,15 @@ A row is the names of all its columns with their values: to make a model of what
 takes longer than to store it.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeAlias
-from uuid import UUID
 
-from django.db.models import JSONField
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import BaseExpression
 from django.db.models.sql import InsertQuery
+from pydantic_core import to_json
 
 from a2a_app.database.bridge import connection
 from a2a_app.database.statements import Fields, Model, Parameters, Placeholder, Write, compiled
@@ -29,15 +26,10 @@ MOST_VALUES = 30_000
 class Constant(BaseExpression):
     """A value that stands in the SQL itself, and so needs no parameter."""
 
-    def __init__(self, sql: str, in_json: str = "") -> None:
-        """Make a constant from how SQL writes it, and how a column of JSON does."""
+    def __init__(self, sql: str) -> None:
+        """Make a constant from how SQL writes it."""
         super().__init__()
         self._sql = sql
-        self._in_json = in_json or sql
-
-    def in_field(self, field: Any) -> "Constant":
-        """Return the constant as one field writes it."""
-        return Constant(self._in_json) if isinstance(field, JSONField) else self
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Return the value as SQL."""
@@ -48,15 +40,15 @@ class Constant(BaseExpression):
 # part of the shape by which a compiled statement is found.
 _EMPTY = {
     NoneType: Constant("NULL"),
-    str: Constant("''", in_json="'\"\"'"),
+    str: Constant("''"),
     list: Constant("'[]'"),
     dict: Constant("'{}'"),
 }
 _NUMBERS = {
-    (bool, False): Constant("FALSE", in_json="'false'"),
-    (bool, True): Constant("TRUE", in_json="'true'"),
-    (int, 0): Constant("0", in_json="'0'"),
-    (int, 1): Constant("1", in_json="'1'"),
+    (bool, False): Constant("FALSE"),
+    (bool, True): Constant("TRUE"),
+    (int, 0): Constant("0"),
+    (int, 1): Constant("1"),
 }
 
 
@@ -148,8 +140,6 @@ def _fixed(value: Any) -> BaseExpression | None:
 
 
 def _value_in(field: Any, fixed: BaseExpression | None) -> BaseExpression:
-    if isinstance(fixed, Constant):
-        return fixed.in_field(field)
     return fixed or Placeholder(field.attname, field, saved=True)
 
 
@@ -163,14 +153,7 @@ def _write_for_postgresql(statement: _CompiledInsert, model: Model, rows: Sequen
     # write arrays, than PostgreSQL to insert the rows.
     given = f"json_to_recordset((%s)::json) AS given({_typed(model, tuple(rows[0]))})"
     text = f"{beginning} SELECT * FROM {given}"  # noqa: S608  # no values
-    return Write(text, [json.dumps(rows, default=_as_text)], suffix=statement.suffix)
-
-
-def _as_text(value: object) -> str:
-    """Return what JSON has no form for as PostgreSQL reads it."""
-    if isinstance(value, UUID | datetime):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in a row.")
+    return Write(text, [to_json(rows).decode()], suffix=statement.suffix)
 
 
 def _writes_in_groups(statement: _CompiledInsert, rows: Sequence[Row]) -> list[Write]:

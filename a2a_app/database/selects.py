@@ -1,6 +1,5 @@
 """Selects: rows read by statements that are compiled once, and a row together with its children."""
 
-import json
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -8,6 +7,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Count
+from pydantic_core import from_json
 
 from a2a_app.database.bridge import alias, connection
 from a2a_app.database.statements import (
@@ -196,7 +196,7 @@ def _names(columns: int) -> str:
 
 
 def _rows_of_json(select: Select, text: str | None) -> list[Any]:
-    rows: list[list[Any]] = json.loads(text) if text else []
+    rows: list[list[Any]] = from_json(text) if text else []
     for place in select.statement.uuids:
         for row in rows:
             row[place] = row[place] and UUID(row[place])

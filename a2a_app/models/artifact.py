@@ -4,6 +4,7 @@ from django.db import models
 
 from a2a_app.database.values import new_key
 from a2a_app.models.task import Task
+from a2a_app.models.verbatim_json import VerbatimJSONField
 
 
 class Artifact(models.Model):
@@ -18,9 +19,9 @@ class Artifact(models.Model):
     artifact_id = models.CharField(max_length=255)
     name = models.TextField(blank=True)
     description = models.TextField(blank=True)
-    parts = models.JSONField(default=list, blank=True)
-    metadata = models.JSONField(default=dict, blank=True)
-    extensions = models.JSONField(default=list, blank=True)
+    parts = VerbatimJSONField(default=list, blank=True)
+    metadata = VerbatimJSONField(default=dict, blank=True)
+    extensions = VerbatimJSONField(default=list, blank=True)
     first_seq = models.PositiveBigIntegerField(help_text="The event that began it.")
     last_seq = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="The event that closed it; empty while it is open."

@@ -3,6 +3,7 @@
 from django.db import models
 
 from a2a_app.database.values import new_key
+from a2a_app.models.verbatim_json import VerbatimJSONField
 
 
 class Context(models.Model):
@@ -12,7 +13,7 @@ class Context(models.Model):
     context_id = models.CharField(max_length=255, help_text="The contextId that clients use.")
     agent = models.CharField(max_length=100)
     owner = models.CharField(max_length=255, blank=True)
-    state = models.JSONField(default=dict, blank=True, help_text="What the agent remembers.")
+    state = VerbatimJSONField(default=dict, blank=True, help_text="What the agent remembers.")
     version = models.PositiveIntegerField(default=0, help_text="How often the state was written.")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -5,6 +5,7 @@ from django.db import models
 from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
 from a2a_app.models.task import Task
+from a2a_app.models.verbatim_json import VerbatimJSONField
 from a2a_app.protocol import Role
 
 
@@ -24,10 +25,10 @@ class Message(models.Model):
         max_length=255, help_text="The id that its sender gave it; it may repeat."
     )
     role = models.CharField(max_length=16, choices=[(r.value, r.name) for r in Role])
-    parts = models.JSONField()
-    metadata = models.JSONField(default=dict, blank=True)
-    extensions = models.JSONField(default=list, blank=True)
-    reference_task_ids = models.JSONField(default=list, blank=True)
+    parts = VerbatimJSONField()
+    metadata = VerbatimJSONField(default=dict, blank=True)
+    extensions = VerbatimJSONField(default=list, blank=True)
+    reference_task_ids = VerbatimJSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

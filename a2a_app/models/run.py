@@ -5,6 +5,7 @@ from django.db import models
 from a2a_app.database.values import new_key
 from a2a_app.models.message import Message
 from a2a_app.models.task import Task
+from a2a_app.models.verbatim_json import VerbatimJSONField
 
 
 class Outcome(models.TextChoices):
@@ -31,9 +32,9 @@ class Run(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="runs")
     turn = models.PositiveIntegerField()
     attempt = models.PositiveIntegerField(default=1)
-    metadata = models.JSONField(default=dict, blank=True, help_text="The request's metadata.")
-    accepted_output_modes = models.JSONField(default=list, blank=True)
-    extensions = models.JSONField(
+    metadata = VerbatimJSONField(default=dict, blank=True, help_text="The request's metadata.")
+    accepted_output_modes = VerbatimJSONField(default=list, blank=True)
+    extensions = VerbatimJSONField(
         default=list, blank=True, help_text="The extensions that the client activated."
     )
     worker = models.CharField(max_length=100, blank=True)

@@ -5,6 +5,7 @@ from django.db import models
 
 from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
+from a2a_app.models.verbatim_json import VerbatimJSONField
 from a2a_app.protocol import TaskState
 
 
@@ -23,7 +24,7 @@ class Task(models.Model):
     status_message = models.ForeignKey(
         "a2a_app.Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    metadata = models.JSONField(default=dict, blank=True)
+    metadata = VerbatimJSONField(default=dict, blank=True)
     seq = models.PositiveBigIntegerField(help_text="The number of its newest event.")
     turn = models.PositiveIntegerField(help_text="How many messages the client has sent to it.")
     answered = models.PositiveIntegerField(default=0, help_text="The newest turn that is over.")

@@ -122,7 +122,7 @@ def test_rows_come_out_as_they_went_in_however_many(count: int) -> None:
     assert [columns(row) for row in found] == [columns(row) for row in rows]
 
 
-@pytest.mark.parametrize("value", ["", [], {}, 0, 1, 2, False, True, "null"])
+@pytest.mark.parametrize("value", [[], {}, [0], [""], [False], {"": None}])
 def test_an_empty_value_comes_out_as_it_went_in(value: Any) -> None:
     begin()
     row = models.Context(context_id="empty", agent="load", owner="", state=value)
@@ -133,7 +133,7 @@ def test_an_empty_value_comes_out_as_it_went_in(value: Any) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_value_that_is_no_json_is_refused_however_many_rows_there_are(count: int) -> None:
     row = {**columns(models.Context(context_id="x", agent="load")), "state": {"a": object()}}
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="object"):
         insert(models.Context, [row] * count)
 
 
