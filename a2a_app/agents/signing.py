@@ -156,6 +156,8 @@ def verify(card: AgentCard, key_for: Callable[[dict[str, Any]], KeyBase]) -> dic
             jws.deserialize_json(signed, key_for(header), algorithms=ALGORITHMS)
         except (JoseError, SignatureError) as error:
             reasons.append(str(error))
+        except (TypeError, ValueError):  # the library's decoder, whose texts are not for people
+            reasons.append("A signature is malformed.")
         else:
             return header
     raise SignatureError("; ".join(reasons) or "The card has no signature.")
@@ -164,7 +166,7 @@ def verify(card: AgentCard, key_for: Callable[[dict[str, Any]], KeyBase]) -> dic
 def _protected_header(signature: AgentCardSignature) -> dict[str, Any]:
     try:
         header = json_b64decode(signature.protected.encode())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SignatureError("A protected header is not JSON in base64url.") from None
     if not isinstance(header, dict) or not header.get("kid"):
         raise SignatureError("A protected header names no kid.")

@@ -9,7 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeyBase, KeySet
 
 from a2a_app.agents.signing import SignatureError, read_key, verify
-from a2a_app.protocol import AgentCard, InvalidParamsError
+from a2a_app.protocol import AgentCard, InvalidAgentResponseError, InvalidParamsError
 
 SECONDS = 10.0
 
@@ -33,7 +33,10 @@ def verify_card(source: str, *, key: str = "", jwks: str = "") -> tuple[AgentCar
         card = AgentCard.from_dict(_read_json(source))
     except InvalidParamsError as error:
         raise SignatureError(f"{source} is no card: {error.message}") from None
-    return card, verify(card, lambda header: _keys(header, source, key, jwks))
+    try:
+        return card, verify(card, lambda header: _keys(header, source, key, jwks))
+    except InvalidAgentResponseError as error:
+        raise SignatureError(error.message) from None
 
 
 def _keys(header: dict[str, Any], source: str, key: str, jwks: str) -> KeyBase:
@@ -69,5 +72,5 @@ def _read_json(source: str) -> Any:
         if source.startswith(("http://", "https://")):
             return httpx.get(source, timeout=SECONDS).raise_for_status().json()
         return json.loads(Path(source).read_text())
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except (OSError, ValueError, RecursionError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise SignatureError(f"{source} cannot be read: {error}") from None

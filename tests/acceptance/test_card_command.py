@@ -1,6 +1,7 @@
 """`manage.py a2a_card`: what it prints, and which cards it takes for genuine."""
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,10 @@ from tests.servers import Process, fresh_database, web_server
 
 KEY = ECKey.generate_key("P-256")
 CARD = "/a2a/load/.well-known/agent-card.json"
+# Protected headers: of a signature, with a member of a wrong type, and nested too deeply to read.
+HEADER = urlsafe_b64encode(b'{"alg":"ES256","kid":"a"}').decode().rstrip("=")
+CRITICAL = urlsafe_b64encode(b'{"alg":"ES256","kid":"a","crit":5}').decode().rstrip("=")
+DEEP = urlsafe_b64encode(b"[" * 99_999).decode()
 
 
 def a2a_card(*options: str) -> str:
@@ -81,6 +86,9 @@ def test_a_card_in_a_file_is_verified_with_keys_that_are_given_only(
         (None, "has no signature"),
         ([{"protected": "e30", "signature": "AA"}], "names no kid"),
         ([{"protected": "#", "signature": "AA"}], "not JSON in base64url"),
+        ([{"protected": HEADER, "signature": "!"}], "A signature is malformed"),
+        ([{"protected": CRITICAL, "signature": "AA"}], "A signature is malformed"),
+        ([{"protected": DEEP, "signature": "AA"}], "not JSON in base64url"),
     ],
 )
 def test_a_card_that_cannot_be_verified_is_refused_with_the_reason(
@@ -88,7 +96,31 @@ def test_a_card_that_cannot_be_verified_is_refused_with_the_reason(
 ) -> None:
     if content is None or isinstance(content, list):
         content = {**card, "signatures": content}
+    trusted = written(tmp_path / "key.pem", KEY.as_pem(private=False).decode())
     with pytest.raises(CommandError, match=complaint):
+        a2a_card("--verify", written(tmp_path / "card.json", content), "--key", trusted)
+
+
+def test_a_malformed_signature_does_not_hide_the_valid_one_after_it(
+    card: dict[str, Any], tmp_path: Path
+) -> None:
+    malformed = [
+        {"protected": HEADER, "signature": "!"},
+        {"protected": DEEP, "signature": "AA"},
+        {"protected": "\u00e9", "signature": "\u00e9"},
+    ]
+    content = {**card, "signatures": [*malformed, *card["signatures"]]}
+    trusted = written(tmp_path / "key.pem", KEY.as_pem(private=False).decode())
+    told = a2a_card("--verify", written(tmp_path / "card.json", content), "--key", trusted)
+    assert told.startswith("Verified: 'Load'")
+
+
+def test_a_card_whose_content_cannot_be_signed_is_refused_with_the_reason(
+    card: dict[str, Any], tmp_path: Path
+) -> None:
+    large = {"uri": "https://example.com/x", "params": {"large": 2**60}}
+    content = {**card, "capabilities": {"extensions": [large]}}
+    with pytest.raises(CommandError, match="Not verified: The card cannot be signed"):
         a2a_card("--verify", written(tmp_path / "card.json", content))
 
 
