@@ -188,14 +188,30 @@ class Watch(Generic[T]):
                     self._interrupt(subject)
 
 
-async def run_in_own_thread(work: Callable[[], T]) -> T:
+async def run_in_own_thread(work: Callable[[], T], *, ended: asyncio.Event | None = None) -> T:
     """Do work in a new thread and return its result.
 
     The thread is a daemon, so that an agent that never returns does not keep its process from
     ending. The caller may be cancelled; the thread cannot be.
+
+    Args:
+        work: The work.
+        ended: Cleared now, and set once the work has returned, which a cancelled caller does not
+            wait for.
     """
+    loop = asyncio.get_running_loop()
     job = Job(lambda: _with_own_connections(work))
-    threading.Thread(target=lambda: job.report(job.do()), name="a2a-agent", daemon=True).start()
+
+    def do() -> None:
+        job.report(job.do())
+        if ended is not None:
+            # On a closed loop nobody waits for it.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
+
+    if ended is not None:
+        ended.clear()
+    threading.Thread(target=do, name="a2a-agent", daemon=True).start()
     return await job.outcome()
 
 

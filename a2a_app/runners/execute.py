@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any
 
 from a2a_app.agents import Agent, registry
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 # How long an agent that is cancelled may clean up before the run goes on without it.
 CLEANUP_SECONDS = 1.0
+# How many characters of a traceback are stored and logged: some exceptions repeat all their input.
+TRACEBACK_HEAD = 20_000
+TRACEBACK_TAIL = 80_000
 
 
 class Execution:
@@ -35,6 +39,8 @@ class Execution:
         self._writer = Writer(claim.head, claim.run, on_loss=self.stop)
         self._turn = Turn(claim, self._writer)
         self._agent_task: asyncio.Task[None] | None = None
+        self._thread_ended = asyncio.Event()
+        self._thread_ended.set()
         self._stopped = False
 
     @property
@@ -82,8 +88,12 @@ class Execution:
         if failure is not None and not self._stopped:
             await self._fail(failure)
 
+    async def thread_ended(self) -> None:
+        """Wait until the agent's thread has returned, if it has one. No thread can be cancelled."""
+        await self._thread_ended.wait()
+
     async def _answer(self) -> None:
-        await drive(self._agent, self._turn)
+        await drive(self._agent, self._turn, self._thread_ended)
         if self._writer.ends_task:
             return
         unsaved = self._turn.context.unsaved(self._turn.report)
@@ -113,7 +123,7 @@ class Execution:
         """End the task as failed, with a reference for the client to the traceback (R8)."""
         run = self.claim.run
         # Characters that some databases cannot store, some log files cannot either.
-        trace = escape_unstorable("".join(traceback.format_exception(failure)))
+        trace = escape_unstorable(_traceback_of(failure))
         logger.error("The agent %r failed in run %s of task %s.\n%s",
                      self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
         if self._writer.head.state.is_terminal:
@@ -133,6 +143,16 @@ def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:
     if agent_task.cancelled():
         return asyncio.CancelledError("The agent's code was cancelled, and not by the server.")
     return agent_task.exception()
+
+
+def _traceback_of(failure: BaseException) -> str:
+    """Return the traceback of a failure, and of a very long one its beginning and its end."""
+    trace = "".join(traceback.format_exception(failure))
+    left_out = len(trace) - TRACEBACK_HEAD - TRACEBACK_TAIL
+    if left_out <= 0:
+        return trace
+    note = f"\n… {left_out} characters are left out here …\n"
+    return trace[:TRACEBACK_HEAD] + note + trace[-TRACEBACK_TAIL:]
 
 
 class TimeLimitError(Exception):
@@ -162,16 +182,23 @@ async def wait_within_limits(
     return None
 
 
-async def drive(agent: Agent, turn: Turn) -> None:
-    """Call the agent's `run` and wait until it returns; raises what it raises, contained."""
+async def drive(agent: Agent, turn: Turn, thread_ended: asyncio.Event) -> None:
+    """Call the agent's `run` and wait until it returns; raises what it raises, contained.
+
+    Args:
+        agent: The agent.
+        turn: The turn that it answers.
+        thread_ended: Clear for as long as the agent's thread runs, if it has one.
+    """
     with Contained(f"The agent {agent.slug!r}"):
-        await _drive(agent, turn)
+        if agent.is_synchronous:
+            work = partial(_drive_synchronous, agent, turn)
+            await run_in_own_thread(work, ended=thread_ended)
+        else:
+            await _drive(agent, turn)
 
 
 async def _drive(agent: Agent, turn: Turn) -> None:
-    if agent.is_synchronous:
-        await run_in_own_thread(lambda: _drive_synchronous(agent, turn))
-        return
     result = agent.run(turn)
     if inspect.isasyncgen(result):
         await _stream(result, turn.open_artifact())

@@ -219,6 +219,8 @@ class Worker:
             finally:
                 del self._executions[claim.run.id]
                 self._connection_closer.close_soon()
+            # It keeps the slot until then, or there might be any number of such threads.
+            await execution.thread_ended()
             if not execution.has_next_turn:
                 return
             claim = missed = None

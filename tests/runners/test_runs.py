@@ -1,6 +1,7 @@
 """Runs in this process: how many at once, cancelling, leases, what a crash leaves (R5, R6, R7)."""
 
 import asyncio
+import threading
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -157,6 +158,42 @@ async def test_an_agent_in_a_thread_sees_that_it_was_canceled_and_its_next_write
         await asyncio.wait_for(done.wait(), SECONDS)
         assert (await client.get(task.id)).artifacts == []
     assert seen == ["RunLostError"]
+
+
+async def test_a_canceled_agents_thread_has_its_slot_until_it_returns(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "MAX_RUNS": 1}
+    loop = asyncio.get_running_loop()
+    may_return = threading.Event()
+    begun: asyncio.Queue[int] = asyncio.Queue()
+
+    def agent(turn: Turn) -> None:
+        loop.call_soon_threadsafe(begun.put_nowait, threading.get_ident())
+        may_return.wait(SECONDS)
+
+    with client_of(agent) as client:
+        first = await client.send(return_immediately=True)
+        await asyncio.wait_for(begun.get(), SECONDS)
+        await client.cancel(first.id)
+        worker = runners.current().worker
+        second = await client.send(return_immediately=True)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(begun.get(), 0.3)
+        assert worker.free_slots == 0
+        assert (await client.get(second.id)).status.state is TaskState.SUBMITTED
+        may_return.set()
+        await asyncio.wait_for(begun.get(), SECONDS)
+
+
+async def test_a_long_traceback_is_cut_in_the_middle_and_says_so() -> None:
+    async def agent(turn: Turn) -> None:
+        raise RuntimeError("begun " + "x" * 10_000_000 + " ended")
+
+    with client_of(agent) as client:
+        await client.send()
+    error = (await database.run(models.Run.objects.get)).error
+    assert len(error) < 101_000
+    assert error.startswith("Traceback") and "RuntimeError: begun" in error
+    assert "characters are left out" in error and error.endswith("x ended\n")
 
 
 async def test_an_agent_may_tidy_up_after_it_has_ended_its_task(settings: Settings) -> None:
