@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -140,6 +142,9 @@ class Contained:
     future accepts `StopIteration`, so that a caller would wait for ever. `CancelledError` would
     look like the cancellation of the request, which nobody answers. They become `RuntimeError`.
     Other exceptions, and the cancellation of the current task, pass unchanged.
+
+    The tasks that the code starts on its event loop, by `create_task`, `gather` or a `TaskGroup`,
+    are contained too, and so are those that they start.
     """
 
     def __init__(self, name: object) -> None:
@@ -147,7 +152,9 @@ class Contained:
         self._name = name
 
     def __enter__(self) -> None:
-        pass
+        with suppress(RuntimeError):  # a thread without an event loop
+            _contain_tasks(asyncio.get_running_loop())
+        self._outer = _contained_code.set(self._name)
 
     def __exit__(
         self,
@@ -155,6 +162,7 @@ class Contained:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _contained_code.reset(self._outer)
         contained = isinstance(error, SystemExit | KeyboardInterrupt | StopIteration) or (
             isinstance(error, asyncio.CancelledError) and not _is_cancelled()
         )
@@ -169,3 +177,73 @@ def _is_cancelled() -> bool:
     except RuntimeError:  # a thread without an event loop
         return False
     return task is not None and task.cancelling() > 0
+
+
+# The name of the project's code that runs in this context. Tasks inherit it with their context.
+_contained_code: ContextVar[object] = ContextVar("a2a_contained_code", default=None)
+
+
+def _contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Contain the tasks that the project's code will start on an event loop.
+
+    asyncio raises the `SystemExit` of a task out of the event loop, before anybody who waits for
+    the task could catch it. Only the task's own coroutine is early enough, and only the loop's task
+    factory sees each coroutine before its first step, which an eager task takes at once.
+    """
+    former = loop.get_task_factory()
+    if not isinstance(former, _ContainingFactory):
+        loop.set_task_factory(_ContainingFactory(former))
+
+
+class _ContainingFactory:
+    """A task factory that contains the project's tasks, and leaves all others as they are."""
+
+    def __init__(self, former: Any) -> None:
+        """Make tasks by the loop's former factory; None: as asyncio does."""
+        self._make = former or _make_task
+
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any
+    ) -> "asyncio.Future[Any]":
+        name = _contained_code.get()
+        if name is not None and not isinstance(work, _ContainedCoroutine):
+            work = _ContainedCoroutine(work, name)
+        made: asyncio.Future[Any] = self._make(loop, work, **options)
+        return made
+
+
+def _make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Future[Any]":
+    return asyncio.Task(work, loop=loop, **options)
+
+
+class _ContainedCoroutine(Coroutine[Any, Any, Any]):
+    """A coroutine whose `SystemExit` and `KeyboardInterrupt` become `RuntimeError`.
+
+    No `async def` around the other one, which would never be awaited, with a warning, if its task
+    were cancelled before its first step.
+    """
+
+    def __init__(self, work: Any, name: object) -> None:
+        self._work, self._name = work, name
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._work.throw, *error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Any:
+        return self._work.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        # What asyncio shows of a task: the code and the frame of its coroutine, and its name.
+        return getattr(self._work, name)
+
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return step(*args)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"{self._name} raised {error!r}") from error

@@ -105,7 +105,7 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("form", ["async", "async generator", "thread", "generator"])
+@pytest.mark.parametrize("form", ["async", "task", "async generator", "thread", "generator"])
 async def test_any_exception_of_an_agent_ends_its_task_and_nothing_else(
     form: str, error: BaseException
 ) -> None:
@@ -123,8 +123,12 @@ async def test_any_exception_of_an_agent_ends_its_task_and_nothing_else(
         yield "begun"
         raise error
 
+    async def in_task(turn: Turn) -> None:
+        await asyncio.gather(in_loop(turn))
+
     agents: dict[str, Any] = {
         "async": in_loop,
+        "task": in_task,
         "async generator": async_generator,
         "thread": in_thread,
         "generator": generator,
@@ -306,6 +310,8 @@ class Answering(Agent):
                 raise SystemExit("secret")
             case "interrupt":
                 raise KeyboardInterrupt("secret")
+            case "exit in a task":
+                await asyncio.gather(self.answer(new_message("exit")))
             case "cancel":
                 raise asyncio.CancelledError("secret")
             case "nonsense":
@@ -335,7 +341,7 @@ async def test_an_answer_that_fails_is_an_error_without_its_reason() -> None:
         with pytest.raises(InternalError) as caught:
             await client.respond("raise")
         assert "secret" not in caught.value.message
-        for ending in ("exit", "interrupt", "cancel"):
+        for ending in ("exit", "exit in a task", "interrupt", "cancel"):
             with pytest.raises(InternalError):
                 await client.respond(ending)
         with pytest.raises(InvalidAgentResponseError):

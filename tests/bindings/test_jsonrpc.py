@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from a2a_app.agents import Agent, Message, registry
 from a2a_app.agents.registry import make_agent
@@ -287,7 +288,17 @@ async def fails_in_loop(request: object) -> object:
     raise RAISED[0]
 
 
-@pytest.mark.parametrize("authenticator", ["fails_in_thread", "fails_in_loop"])
+async def fails_in_task(request: object) -> object:
+    return await asyncio.gather(fails_in_loop(request))
+
+
+def fails_in_bridge(request: object) -> object:
+    return async_to_sync(fails_in_loop)(request)
+
+
+@pytest.mark.parametrize(
+    "authenticator", ["fails_in_thread", "fails_in_loop", "fails_in_task", "fails_in_bridge"]
+)
 @pytest.mark.parametrize(
     "error",
     [StopIteration(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()],

@@ -1,12 +1,18 @@
-"""Work that is finished though nobody waits for it any more, and that does not fail in silence."""
+"""Work that outlives its caller and does not fail in silence; code that cannot end its loop."""
 
 import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from itertools import product
+from typing import Any, TypeVar
 
 import pytest
 
-from a2a_app.concurrency.event_loop import shield
+from a2a_app.concurrency.event_loop import Contained, shield
 
 SECONDS = 10
+
+T = TypeVar("T")
 
 
 class Work:
@@ -68,3 +74,95 @@ async def test_a_failure_that_nobody_waits_for_is_logged(caplog: pytest.LogCaptu
 async def test_a_refusal_that_nobody_waits_for_is_not(caplog: pytest.LogCaptureFixture) -> None:
     await leave(Work(KeyError("as the client would see")), refusals=LookupError)
     assert not caplog.records
+
+
+Start = Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, Any]]
+# Since Python 3.12.
+EAGER = getattr(asyncio, "eager_task_factory", None)
+
+
+async def by_create_task(work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.create_task(work)
+
+
+async def by_gather(work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.gather(work, asyncio.sleep(0))
+
+
+async def by_group(work: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work)
+
+
+async def by_grandchild(work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.create_task(by_create_task(work))
+
+
+async def raising(error: BaseException, steps: int) -> None:
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    raise error
+
+
+def in_loop(work: Coroutine[Any, Any, T], factory: Any = None) -> T:
+    """Run work on an event loop of its own, so that one that ends is not the tests'."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_task_factory(factory)
+        return runner.run(work)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize(
+    ("start", "factory"),
+    # No group with eager tasks: Python 3.12.1 cancels its caller where one fails at once.
+    [*product([by_create_task, by_gather, by_grandchild], {None, EAGER}), (by_group, None)],
+)
+def test_a_task_that_contained_code_starts_does_not_end_the_event_loop(
+    start: Start, error: BaseException, steps: int, factory: Any
+) -> None:
+    async def serve() -> str:
+        with pytest.raises((RuntimeError, ExceptionGroup)) as raised, Contained("The agent"):
+            await start(raising(error, steps))
+        found = raised.value
+        [contained] = found.exceptions if isinstance(found, ExceptionGroup) else [found]
+        assert str(contained) == f"The agent raised {error!r}"
+        assert contained.__cause__ is error
+        return "still there"
+
+    assert in_loop(serve(), factory) == "still there"
+
+
+def test_tasks_of_others_are_made_as_before_by_the_former_factory() -> None:
+    made: list[Any] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        made.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    async def serve() -> None:
+        with Contained("The agent"):
+            pass
+        work = asyncio.sleep(0, "done")
+        assert await asyncio.create_task(work, name="mine") == "done"
+        assert made[-1] is work
+        with Contained("The agent"):
+            task = asyncio.create_task(by_create_task(asyncio.sleep(0)), name="theirs")
+        assert (task.get_name(), len(task.get_stack())) == ("theirs", 1)
+        assert "by_create_task" in repr(task)
+        await task
+
+    in_loop(serve(), factory)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_contained_task_that_is_cancelled_before_its_first_step_leaves_no_warning() -> None:
+    async def serve() -> None:
+        with Contained("The agent"):
+            task = asyncio.create_task(raising(SystemExit(3), 0))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    in_loop(serve())
+    gc.collect()
