@@ -124,6 +124,10 @@ class Settings(BaseModel):
     push_allow_http: bool = False
     """Whether webhooks may have plain http URLs. Anybody on the way can read what is sent there."""
 
+    push_allow_unresolved: bool = False
+    """Whether a webhook is registered while no resolver answers for its host. Each delivery looks
+    the address up and checks it in any case. False: the client is told to try again."""
+
     push_chunks: bool = True
     """Whether webhooks get the chunks of artifacts too. False: changes of status only."""
 

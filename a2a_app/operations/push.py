@@ -1,11 +1,12 @@
 """The operations on push notification configurations (sections 3.1.7 to 3.1.10)."""
 
 import re
+from urllib.parse import SplitResult
 
-from a2a_app import database, protocol
+from a2a_app import conf, database, protocol
 from a2a_app.operations.call import Call
 from a2a_app.protocol import InvalidParamsError, TaskPushNotificationConfig
-from a2a_app.push.targets import TargetError, check_url, resolve
+from a2a_app.push.targets import TargetError, UnresolvedError, check_url, resolve
 from a2a_app.store import webhooks
 from a2a_app.store.updates import Webhook
 
@@ -72,11 +73,12 @@ async def checked_webhook(
 
     Raises:
         InvalidParamsError: A field is wrong, or requests to the host are not allowed.
+        UnavailableError: No resolver answered for the host, and PUSH_ALLOW_UNRESOLVED is off.
     """
     _check_fields(config, path)
     try:
         parts = check_url(config.url)
-        await resolve(parts)
+        await _resolve(parts, f"{path}url")
     except TargetError as error:
         raise InvalidParamsError.of(f"{path}url", str(error)) from None
     return Webhook(
@@ -85,6 +87,15 @@ async def checked_webhook(
         payload=call.push_payload,
         base_url=call.base_url(),
     )
+
+
+async def _resolve(parts: SplitResult, field: str) -> None:
+    """Check the host's addresses. Each delivery does so again, and may do it alone."""
+    try:
+        await resolve(parts)
+    except UnresolvedError as error:
+        if not conf.current().push_allow_unresolved:
+            raise protocol.UnavailableError(f"{field} {error}. Try again later.") from None
 
 
 def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:

@@ -30,6 +30,7 @@ from a2a_app.protocol.errors import (
     TaskNotCancelableError,
     TaskNotFoundError,
     UnauthenticatedError,
+    UnavailableError,
     UnsupportedOperationError,
     VersionNotSupportedError,
 )
@@ -170,6 +171,7 @@ __all__ = [
     "TaskStatus",
     "TaskStatusUpdateEvent",
     "UnauthenticatedError",
+    "UnavailableError",
     "UnsupportedOperationError",
     "VersionNotSupportedError",
 ]

@@ -136,6 +136,13 @@ class PermissionDeniedError(A2AError):
     http_status, grpc_status = 403, "PERMISSION_DENIED"
 
 
+class UnavailableError(A2AError):
+    """Something that the server needs does not answer. The client may try again."""
+
+    code, reason = -32052, "UNAVAILABLE"  # chosen as for UnauthenticatedError
+    http_status, grpc_status = 503, "UNAVAILABLE"
+
+
 class JSONParseError(A2AError):
     """Invalid JSON payload"""
 

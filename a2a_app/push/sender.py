@@ -45,10 +45,7 @@ class Sender:
     async def __aenter__(self) -> "Sender":
         """Find the webhook's address; raises NotDeliveredError if it must not be used."""
         try:
-            async with asyncio.timeout(conf.current().push_timeout_seconds):
-                self._request = await _request_to(self._delivery)
-        except TimeoutError:
-            raise NotDeliveredError("The host's address was not found in time.") from None
+            self._request = await _request_to(self._delivery)
         except TargetError as error:
             raise NotDeliveredError(f"The URL {error}.") from None
         except UnreadableError as error:

@@ -17,12 +17,21 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"https": 443, "http": 80}
 # Longer than any URL that servers in common use accept.
 MAX_URL_CHARACTERS = 8_000
+# What a resolver answers of a name that has no address; not every system has each of them. Whatever
+# else goes wrong is no answer.
+NO_ADDRESS = {
+    getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+} - {None}
 # IPv6 addresses that a gateway translates to IPv4 addresses.
 TRANSLATED = [ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48")]
 
 
 class TargetError(Exception):
     """This server does not send to the URL. The text says why, and is fit for clients."""
+
+
+class UnresolvedError(TargetError):
+    """The host's address could not be looked up. The next time it may be."""
 
 
 def check_url(url: str) -> SplitResult:
@@ -70,12 +79,19 @@ async def resolve(parts: SplitResult) -> str:
     Raises:
         TargetError: The host has no address, or one of its addresses must not be used. The owner of
             the name could choose that one for the next connection.
+        UnresolvedError: No resolver has answered, within PUSH_TIMEOUT_SECONDS.
     """
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    loop = asyncio.get_running_loop()
     try:
-        results = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        async with asyncio.timeout(conf.current().push_timeout_seconds):
+            results = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
         raise TargetError("has a host whose address is not known") from None
+    except OSError as error:  # a TimeoutError is one
+        if error.errno in NO_ADDRESS:
+            raise TargetError("has a host whose address is not known") from None
+        raise UnresolvedError("has a host whose address could not be looked up") from None
     addresses = [str(sockaddr[0]) for *_, sockaddr in results]
     if not _is_trusted(host):
         for address in addresses:

@@ -1,13 +1,18 @@
 """The operations on push notification configurations, as the wire shows them (section 3.1.7 on)."""
 
+import asyncio
 import json
+import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from a2a_app.agents import Turn
+from tests.clients.http_json import HttpJsonClient, refusal_of
 from tests.clients.json_rpc import JsonRpcClient, bad_fields, error_of
 from tests.clients.operations import client_of
+from tests.clients.ways import WAYS, Way, answers_of, code_of
 from tests.conftest import ChangeSettings
 from tests.wire import load_message
 
@@ -119,3 +124,75 @@ async def test_an_agent_without_push_notifications_refuses_every_use_of_them(
             assert error_of(refused) == (-32003, "PUSH_NOTIFICATION_NOT_SUPPORTED"), method
         card = await rpc.http.get("/a2a/quiet/.well-known/agent-card.json")
         assert json.loads(card.content)["capabilities"]["pushNotifications"] is False
+
+
+async def no_answer() -> None:
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+async def silence() -> None:
+    await asyncio.Event().wait()
+
+
+async def no_name() -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def resolve_by(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], Awaitable[None]]) -> None:
+    """Have the machine's resolver fail in this way."""
+
+    async def getaddrinfo(self: Any, host: str, port: int, **_: Any) -> None:
+        await answer()
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.parametrize("answer", [no_answer, silence])
+@pytest.mark.parametrize("way", [way for way in WAYS if way.version == "1.0"], ids=str)
+async def test_a_resolver_that_does_not_answer_is_no_fault_of_the_client(
+    a2a: ChangeSettings,
+    rpc: JsonRpcClient,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[], Awaitable[None]],
+    way: Way,
+) -> None:
+    a2a(PUSH_TIMEOUT_SECONDS=0.1)
+    resolve_by(monkeypatch, answer)
+    hook = {"url": "https://hooks.example.com/"}
+    params = {"message": load_message(), "configuration": {"taskPushNotificationConfig": hook}}
+    [refused] = await answers_of(await way.send(rpc, params, agent="load"))
+    code, said = code_of(refused)
+    assert code in (-32052, "UNAVAILABLE") and "Try again later" in said
+    assert (await rpc.result("ListTasks"))["tasks"] == []
+
+
+async def test_a_resolver_that_does_not_answer_is_503_over_http_json(
+    rpc: JsonRpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await rpc.task(end="input-required")
+    resolve_by(monkeypatch, no_answer)
+    config = {"url": "https://hooks.example.com/"}
+    url = f"tasks/{task['id']}/pushNotificationConfigs"
+    response = await HttpJsonClient().post(f"/{url}", config)
+    assert refusal_of(response) == (503, "UNAVAILABLE")
+
+
+async def test_a_host_that_has_no_address_is_a_bad_parameter(
+    rpc: JsonRpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await rpc.task(end="input-required")
+    resolve_by(monkeypatch, no_name)
+    config = {"taskId": task["id"], "url": "https://hooks.example.com/"}
+    assert bad_fields(await rpc.call(CREATE, config)) == ["url"]
+
+
+async def test_a_project_may_register_webhooks_while_no_resolver_answers(
+    a2a: ChangeSettings, rpc: JsonRpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a2a(PUSH_ALLOW_UNRESOLVED=True)
+    task = await rpc.task(end="input-required")
+    resolve_by(monkeypatch, no_answer)
+    await rpc.result(CREATE, taskId=task["id"], url="https://hooks.example.com/")
+    refused = await rpc.call(CREATE, {"taskId": task["id"], "url": "https://127.0.0.1/x y"})
+    assert bad_fields(refused) == ["url"]
+    assert len((await rpc.result(LIST, taskId=task["id"]))["configs"]) == 1
