@@ -287,6 +287,23 @@ def check_sqlite(databases: Any = None, **_: Any) -> list[Finding]:
 
 
 @checks.register(TAG, deploy=True)
+def check_proxy(**_: Any) -> list[Finding]:
+    """Find cards that say http behind a proxy that speaks TLS (a2a.W014)."""
+    try:
+        if conf.current().public_url or django_settings.SECURE_PROXY_SSL_HEADER:
+            return []
+    except ImproperlyConfigured:
+        return []  # a2a.E001 reports it
+    return [
+        checks.Warning(
+            "Behind a proxy that speaks TLS, cards have http URLs.",
+            hint="Set A2A['PUBLIC_URL'], or SECURE_PROXY_SSL_HEADER to a header of the proxy's.",
+            id="a2a.W014",
+        )
+    ]
+
+
+@checks.register(TAG, deploy=True)
 def check_deployment(**_: Any) -> list[Finding]:
     """Find settings that are unsafe on a public server.
 

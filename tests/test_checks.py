@@ -172,7 +172,10 @@ def test_an_unsafe_setting_in_production_is_found_by_the_deployment_checks(
     settings: Settings,
 ) -> None:
     settings.A2A = {**settings.A2A, "ANONYMOUS": "share", "PUBLIC_URL": ""}
+    assert found(deploy=True) == {"a2a.W006", "a2a.W007", "a2a.W014"}
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     assert found(deploy=True) == {"a2a.W006", "a2a.W007"}
+    settings.SECURE_PROXY_SSL_HEADER = None
     settings.A2A = {
         **settings.A2A,
         "ANONYMOUS": "refuse",

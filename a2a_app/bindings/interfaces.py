@@ -1,5 +1,7 @@
 """The interfaces of agents: their URLs, and the credentials that callers need (section 4.4.6)."""
 
+import logging
+
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -8,9 +10,14 @@ from a2a_app.agents import Agent
 from a2a_app.agents.cards import ServedAt
 from a2a_app.bindings.security import declared_security
 
+logger = logging.getLogger(__name__)
+
 
 def served_to(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
     """Return how an agent, or a tenant at its URL, is served to the client of a request."""
+    claimed = request.headers.get("X-Forwarded-Proto", "").strip().lower()
+    if claimed == "https" and request.scheme == "http" and not conf.current().public_url:
+        _warn_of_http()
     return served_at(base_url(request), agent, tenant)
 
 
@@ -45,3 +52,12 @@ def _interfaces(base: str, agent: Agent, tenant: str) -> list[protocol.AgentInte
 def base_url(request: HttpRequest) -> str:
     """Return the scheme and host that clients use: PUBLIC_URL if it is set, else the request's."""
     return (conf.current().public_url or request.build_absolute_uri("/")).rstrip("/")
+
+
+@conf.cached()
+def _warn_of_http() -> None:
+    # Cached, since anybody may send that header with each request.
+    logger.warning(
+        "A card has http URLs, though its request came over https, says X-Forwarded-Proto, which "
+        "nothing trusts. Set A2A['PUBLIC_URL'] or SECURE_PROXY_SSL_HEADER."
+    )

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from a2a_app.agents import (
     Agent,
@@ -71,6 +72,28 @@ async def test_the_public_url_comes_before_the_host(
     a2a(PUBLIC_URL=public)
     card = body_of(await rpc.http.get(LOAD))
     assert card["supportedInterfaces"][0]["url"] == "https://agents.example.com/a2a/load/"
+
+
+async def test_a_card_that_says_http_behind_a_proxy_with_tls_is_logged_once_with_the_remedy(
+    a2a: ChangeSettings,
+    rpc: JsonRpcClient,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    a2a(PUBLIC_URL="")
+    await rpc.http.get(LOAD)
+    assert not caplog.records
+    for _ in range(2):
+        await rpc.http.get(LOAD, headers={"X-Forwarded-Proto": "https"})
+    [warning] = caplog.records
+    assert "SECURE_PROXY_SSL_HEADER" in warning.getMessage()
+    a2a(PUBLIC_URL="https://agents.example.com")
+    await rpc.http.get(LOAD, headers={"X-Forwarded-Proto": "https"})
+    a2a(PUBLIC_URL="")
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    card = body_of(await rpc.http.get(LOAD, headers={"X-Forwarded-Proto": "https"}))
+    assert card["supportedInterfaces"][0]["url"].startswith("https://testserver/")
+    assert len(caplog.records) == 1
 
 
 async def test_without_a_public_url_the_card_leads_to_the_host_that_was_asked(
