@@ -18,6 +18,8 @@ from a2a_app.protocol import (
     SecurityScheme,
 )
 
+# The most attempts that an agent may declare: a turn may be what ends each process that begins it.
+MAX_ATTEMPTS = 10
 STREAM_RESUMPTION = AgentExtension(
     uri="urn:a2a-app:stream-resumption:v1",
     description="A stream that broke off goes on after the event that Last-Event-ID names.",
@@ -79,7 +81,7 @@ class Agent:
     """Whether a message that names its context but no task goes to the task there that has asked
     for input, if there is exactly one (section 3.4.3)."""
     attempts: int = 1
-    """How often a turn is begun in all if the process that works on it dies."""
+    """How often a turn is begun in all if the process that works on it dies: 1 to MAX_ATTEMPTS."""
 
     time_limit: float | None = None
     """Seconds that one turn may take. After that its task fails. None: no limit."""
@@ -194,8 +196,10 @@ class Agent:
                 "single hyphens, 100 at the most."
             )
         self._check_modes()
-        if self.attempts < 1:
-            raise ValueError(f"attempts of agent {self.name!r} is {self.attempts}; 1 is the least.")
+        if not 1 <= self.attempts <= MAX_ATTEMPTS:
+            raise ValueError(
+                f"attempts of agent {self.name!r} is {self.attempts}; use 1 to {MAX_ATTEMPTS}."
+            )
         for limit in ("time_limit", "silence_limit"):
             seconds = getattr(self, limit)
             if seconds is not None and seconds <= 0:

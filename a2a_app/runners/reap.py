@@ -4,12 +4,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from django.utils import timezone
 
-from a2a_app import database
+from a2a_app import conf, database
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
@@ -26,6 +27,8 @@ LIMIT = 200
 # A newer process may have an agent that this one lacks. For so many leases, lost runs of such an
 # agent are left to newer processes. After that they fail.
 ORPHANED_AFTER_LEASES = 10
+# The longest pause before a turn that is lost again and again begins once more.
+LONGEST_PAUSE_SECONDS = 300.0
 
 
 class Decision(StrEnum):
@@ -53,7 +56,7 @@ class Reaped:
     counts: "Counter[Decision]" = field(default_factory=Counter)
     """How many runs were dealt with in which way."""
     retried: list[UUID] = field(default_factory=list)
-    """The tasks whose turn is to begin again."""
+    """The tasks whose turn is to begin again at once."""
 
 
 async def reap(lost: Iterable[LostRun], enqueue: Callable[[UUID], None]) -> Reaped:
@@ -69,7 +72,7 @@ async def reap(lost: Iterable[LostRun], enqueue: Callable[[UUID], None]) -> Reap
         decision = decide(run)
         if await _carry_out(decision, run, enqueue):
             reaped.counts[decision] += 1
-            if decision is Decision.RETRY:
+            if decision is Decision.RETRY and not pause_after(run):
                 reaped.retried.append(run.task_id)
     return reaped
 
@@ -85,12 +88,26 @@ async def _carry_out(decision: Decision, run: LostRun, enqueue: Callable[[UUID],
             return True
 
 
+def pause_after(run: LostRun) -> timedelta:
+    """Return how long a lost run's turn is left alone before it begins again.
+
+    The first time it is not, since a deploy or a crash of something else is likely. A turn that is
+    lost again may be what ends its processes.
+    """
+    if run.attempt == 1:
+        return timedelta(0)
+    seconds = conf.current().sweep_seconds * 2 ** (run.attempt - 2)
+    return timedelta(seconds=min(LONGEST_PAUSE_SECONDS, seconds))
+
+
 async def _retry(run: LostRun, enqueue: Callable[[UUID], None]) -> bool:
-    if not await database.run(runs.retry, run, enqueue):
+    pause = pause_after(run)
+    if not await database.run(runs.retry, run, enqueue, pause=pause):
         return False
     logger.warning(
-        "Run %s of task %s is lost; attempt %d begins.", run.id, run.task_id, run.attempt + 1
-    )
+        "Run %s of task %s is lost; attempt %d begins in %.1f s.",
+        run.id, run.task_id, run.attempt + 1, pause.total_seconds(),
+    )  # fmt: skip  # the values in one line
     return True
 
 

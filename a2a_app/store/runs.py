@@ -186,10 +186,18 @@ def lost(*, limit: int, held: Collection[UUID] = ()) -> list[LostRun]:
     ]
 
 
-def retry(run: LostRun, enqueue: Callable[[UUID], None] = enqueue_nothing) -> bool:
+def retry(
+    run: LostRun,
+    enqueue: Callable[[UUID], None] = enqueue_nothing,
+    *,
+    pause: timedelta = timedelta(0),
+) -> bool:
     """Make a new attempt at a lost run's turn; return False where another process was quicker.
 
-    `enqueue` is called with the task's id in the same transaction.
+    Args:
+        run: The lost run.
+        enqueue: Called with the task's id in the same transaction, unless there is a pause.
+        pause: How long the sweeps leave the turn alone.
     """
     with atomic():
         if not _lose(run):
@@ -197,9 +205,10 @@ def retry(run: LostRun, enqueue: Callable[[UUID], None] = enqueue_nothing) -> bo
         attempt = models.Run.objects.get(pk=run.id)
         attempt.pk, attempt.attempt, attempt.worker = new_key(), run.attempt + 1, ""
         attempt.outcome, attempt.started_at, attempt.ended_at = "", None, None
-        attempt.lease_until = timezone.now()
+        attempt.lease_until = timezone.now() + pause
         attempt.save(force_insert=True)
-        enqueue(run.task_id)
+        if not pause:
+            enqueue(run.task_id)
         return True
 
 

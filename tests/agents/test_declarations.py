@@ -46,9 +46,15 @@ def test_a_slug_that_does_not_fit_into_a_url_is_refused(slug: str) -> None:
 
 @pytest.mark.parametrize(
     ("attribute", "value"),
-    [("attempts", 0), ("time_limit", 0), ("time_limit", -1.5), ("silence_limit", 0)],
+    [
+        ("attempts", 0),
+        ("attempts", 11),
+        ("time_limit", 0),
+        ("time_limit", -1.5),
+        ("silence_limit", 0),
+    ],
 )
-def test_a_number_that_is_too_small_is_refused(attribute: str, value: float) -> None:
+def test_a_number_that_is_out_of_bounds_is_refused(attribute: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{attribute} of agent 'run'"):
         make_agent(run, **{attribute: value})
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from contextlib import suppress
 from hashlib import sha256
 
@@ -57,7 +58,7 @@ def stubborn(turn: Turn) -> None:
 
 @agent(name="Steps")
 @agent(name="Steps, three times at most", slug="steps-thrice", attempts=3)
-@agent(name="Steps, as often as it takes", slug="steps-for-ever", attempts=1000)
+@agent(name="Steps, as often as it takes", slug="steps-for-ever", attempts=10)
 async def steps(turn: Turn) -> None:
     """Take so many steps, and name at each the attempt and the step."""
     told = json.loads(turn.text)
@@ -81,3 +82,9 @@ async def courier(turn: Turn) -> None:
             seen = {"size": len(content), "sha256": sha256(content).hexdigest()}
             await turn.artifact(seen, name="seen")
             await turn.artifact(part, name="passed on")
+
+
+@agent(name="Fatal", attempts=3)
+async def fatal(turn: Turn) -> None:
+    """End the process, as a fault in a library does."""
+    os._exit(9)

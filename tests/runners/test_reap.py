@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from a2a_app import models
+from a2a_app import conf, models
 from a2a_app.models.owners import Scope
 from a2a_app.store import runs
 from a2a_app.store.claims import WorkerSlot
@@ -55,3 +55,22 @@ def test_a_lost_run_of_an_unknown_agent_is_left_to_others_for_a_while() -> None:
     new, orphan = lost("of-a-newer-release"), lost("removed-long-ago", hours=1)
     assert reap() == "1 failed, 1 left to others\n"
     assert (state(new), state(orphan)) == ("SUBMITTED", "FAILED")
+
+
+def test_a_turn_that_is_lost_again_is_left_alone_for_a_while() -> None:
+    task = lost("load-retry")
+    assert reap() == "1 begun again\n"
+    slot = WorkerSlot("gone too", LEASE)
+    assert runs.claim(task.pk, slot, agents=["load-retry"]) is not None
+    before = timezone.now()
+    models.Run.objects.filter(task=task, ended_at=None).update(
+        lease_until=before - timedelta(seconds=1)
+    )
+    assert reap() == "1 begun again\n"
+    third = models.Run.objects.get(task=task, ended_at=None)
+    assert third.attempt == 3 and third.lease_until is not None
+    pause = timedelta(seconds=conf.current().sweep_seconds)
+    assert before + pause <= third.lease_until <= timezone.now() + pause
+    assert runs.waiting(agents=["load-retry"], limit=10) == []
+    models.Run.objects.filter(pk=third.pk).update(lease_until=before)
+    assert runs.waiting(agents=["load-retry"], limit=10) == [task.pk]
