@@ -1,19 +1,20 @@
-"""Values: times on the database's clock and on ours, texts that every database stores, and keys.
+"""Values: times on the database's clock and ours, keys, and texts and JSON that databases keep.
 
 A lease is measured on the database's clock. What clients see is on the clock of the process.
 """
 
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import ExpressionWrapper
-from django.db.models.expressions import Combinable
+from django.db.models import ExpressionWrapper, JSONField
+from django.db.models.expressions import BaseExpression, Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 from django.db.models.sql import Query
 from django.utils import timezone
+from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from a2a_app.database.bridge import connection
@@ -59,3 +60,31 @@ def escape_unstorable(text: str) -> str:
 def new_key() -> UUID:
     """Return a UUID (version 7). Later ones are greater, so that an index grows only at its end."""
     return uuid7()
+
+
+class VerbatimJSONField(JSONField):
+    """A JSON object or array that is read as it was stored, in the text that the log has for it.
+
+    PostgreSQL's `jsonb`, which Django takes, keeps numbers as decimals: `1e308` comes back as a
+    number of 309 digits, `-0.0` as `0.0`, `1e22` as an integer, and keys in another order. Its
+    `json` keeps the text. Conditions may look into it, as on `jsonb`; it has no equality.
+    """
+
+    def db_type(self, connection: Any) -> str | None:
+        """Return the column's type: one that keeps the text."""
+        return "json" if connection.vendor == "postgresql" else super().db_type(connection)
+
+    def get_db_prep_value(
+        self, value: Any, connection: Any, prepared: bool = False
+    ) -> Any:  # as Django declares it
+        """Return the text of a value, as pydantic writes it in events too."""
+        if value is None or isinstance(value, BaseExpression):
+            return value
+        return to_json(value).decode()
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return the value of what the database gave: its text, or what its driver made of it.
+
+        A driver may have made the value already. An object or an array is then no text.
+        """
+        return from_json(value) if isinstance(value, str) else value

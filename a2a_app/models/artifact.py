@@ -2,9 +2,8 @@
 
 from django.db import models
 
-from a2a_app.database.values import new_key
+from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.task import Task
-from a2a_app.models.verbatim_json import VerbatimJSONField
 
 
 class Artifact(models.Model):

@@ -2,8 +2,7 @@
 
 from django.db import models
 
-from a2a_app.database.values import new_key
-from a2a_app.models.verbatim_json import VerbatimJSONField
+from a2a_app.database.values import VerbatimJSONField, new_key
 
 
 class Context(models.Model):

@@ -2,10 +2,9 @@
 
 from django.db import models
 
-from a2a_app.database.values import new_key
+from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.context import Context
 from a2a_app.models.task import Task
-from a2a_app.models.verbatim_json import VerbatimJSONField
 from a2a_app.protocol import Role
 
 

@@ -3,9 +3,8 @@
 from django.conf import settings
 from django.db import models
 
-from a2a_app.database.values import new_key
+from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.context import Context
-from a2a_app.models.verbatim_json import VerbatimJSONField
 from a2a_app.protocol import TaskState
 
 
