@@ -130,7 +130,7 @@ class Follower:
         if self._behind:
             try:
                 events = await self._topic.read_after(seq)
-            except database.AWAY:
+            except database.AwayError:
                 # It may be back soon, and it has all events that this stream still has to show.
                 await asyncio.sleep(conf.current().poll_seconds)
                 return []
@@ -269,7 +269,7 @@ class Topic:
                 if not events:
                     break
                 self._deliver(events)
-        except database.AWAY:
+        except database.AwayError:
             pass  # The next poll tries again.
         except Exception:  # the next poll tries again after this too
             logger.warning("Could not read the log of task %s.", self.task_id, exc_info=True)
@@ -319,7 +319,7 @@ class Feed:
         """Look for events of tasks for which no message came; raises nothing."""
         try:
             await self._note_positions(keys)
-        except database.AWAY:
+        except database.AwayError:
             pass  # The next poll tries again.
         except Exception:  # the poll must go on
             logger.warning("Could not look for events.", exc_info=True)

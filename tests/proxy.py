@@ -1,11 +1,14 @@
-"""A proxy before PostgreSQL whose connections can be frozen: they stay open, and pass nothing."""
+"""A proxy before PostgreSQL that does to connections what networks, balancers and failovers do."""
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
+
+SECONDS = 20
 
 
 class Proxy:
@@ -17,10 +20,9 @@ class Proxy:
         folder = Path(unquote(parts.netloc.rpartition("@")[2]))
         self._target = str(folder / ".s.PGSQL.5432")
         self._server = socket.create_server(("127.0.0.1", 0))
-        self._sockets = [self._server]
+        self._links: list[_Link] = []
         self._open = threading.Event()
         self._open.set()
-        self._closed = False
         port = self._server.getsockname()[1]
         self.url = f"postgresql://postgres@127.0.0.1:{port}{parts.path}"
         """The DATABASE_URL for those who are to go through it."""
@@ -35,11 +37,21 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closed = True
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for link in self._links:
+            link.cut()
+
+    @property
+    def opened(self) -> int:
+        """How many connections there have been."""
+        return len(self._links)
+
+    @property
+    def heard(self) -> int:
+        """How often those who go through it have said something."""
+        return sum(link.heard for link in self._links)
 
     def freeze(self, *, new_ones_too: bool = False) -> None:
         """Freeze all connections that are open, and all that come if `new_ones_too`."""
@@ -48,24 +60,68 @@ class Proxy:
             self._open = threading.Event()
             self._open.set()
 
+    def forget(self) -> None:
+        """Forget all connections: each is cut off once somebody says something over it."""
+        for link in self._links:
+            link.is_forgotten = True
+
+    def keep_answers(self) -> None:
+        """Cut off all connections once PostgreSQL has done what it is asked next, unheard."""
+        for link in self._links:
+            link.keeps_answers = True
+
+    def wait_until_cut(self) -> None:
+        """Return once no connection is open."""
+        for link in self._links:
+            assert link.is_cut.wait(SECONDS)
+
     def _accept(self) -> None:
         with suppress(OSError):
-            while not self._closed:
+            while True:
                 near, _ = self._server.accept()
                 far = socket.socket(socket.AF_UNIX)
                 far.connect(self._target)
-                self._sockets += [near, far]
-                _start(_pass_on, near, far, self._open)
-                _start(_pass_on, far, near, self._open)
+                link = _Link(near, far, self._open)
+                self._links.append(link)
+                _start(link.ask)
+                _start(link.answer)
 
 
-def _pass_on(source: socket.socket, sink: socket.socket, is_open: threading.Event) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            is_open.wait()
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+class _Link:
+    """One connection, with a socket on either side."""
+
+    def __init__(self, near: socket.socket, far: socket.socket, is_open: threading.Event) -> None:
+        self._near, self._far, self._open = near, far, is_open
+        self.heard = 0
+        self.is_forgotten = self.keeps_answers = False
+        self.is_cut = threading.Event()
+
+    def ask(self) -> None:
+        with suppress(OSError):
+            while data := self._near.recv(65536):
+                self.heard += 1
+                self._open.wait()
+                if self.is_forgotten:
+                    break
+                self._far.sendall(data)
+        self.cut()
+
+    def answer(self) -> None:
+        with suppress(OSError):
+            while data := self._far.recv(65536):
+                self._open.wait()
+                if self.keeps_answers:
+                    break
+                self._near.sendall(data)
+        self.cut()
+
+    def cut(self) -> None:
+        for each in (self._near, self._far):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.is_cut.set()
 
 
-def _start(work: object, *args: object) -> None:
-    threading.Thread(target=work, args=args, daemon=True).start()  # type: ignore[arg-type]  # each is called with its own arguments
+def _start(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()

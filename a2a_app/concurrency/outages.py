@@ -5,6 +5,8 @@ is only busy is not away: `SharedTimeout` tells the two apart.
 """
 
 import logging
+import threading
+import time
 
 
 class Outage:
@@ -14,18 +16,35 @@ class Outage:
         """Watch a service, whose name begins a sentence: `The database`."""
         self._logger = logger
         self._service = service
+        self._lock = threading.Lock()
+        self._began_at = self._failed_at = 0.0
         self.is_on = False
         """Whether the service is away."""
 
+    @property
+    def seconds(self) -> float:
+        """For how long the service has been away; 0 while it answers."""
+        return time.monotonic() - self._began_at if self.is_on else 0.0
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long ago the service last failed."""
+        return time.monotonic() - self._failed_at
+
     def begin(self, error: BaseException) -> None:
-        """Note that the service has failed; log it if it answered before."""
-        if not self.is_on:
-            self.is_on = True
-            reason = str(error).strip() or type(error).__name__
-            self._logger.warning("%s does not answer: %s", self._service, reason)
+        """Note that the service has failed; log it if it answered before. Any thread may call."""
+        with self._lock:
+            self._failed_at = time.monotonic()
+            if self.is_on:
+                return
+            self._began_at, self.is_on = self._failed_at, True
+        reason = str(error).strip() or type(error).__name__
+        self._logger.warning("%s does not answer: %s", self._service, reason)
 
     def end(self) -> None:
-        """Note that the service has answered; log it if it was away."""
-        if self.is_on:
+        """Note that the service has answered; log it if it was away. Any thread may call."""
+        with self._lock:
+            if not self.is_on:
+                return
             self.is_on = False
-            self._logger.warning("%s answers again.", self._service)
+        self._logger.warning("%s answers again.", self._service)

@@ -1,29 +1,29 @@
 """Django's tables, fast, and from asynchronous code: it knows no model of ours."""
 
+from a2a_app.database.away import AwayError, note_away, outage
 from a2a_app.database.bridge import (
-    AWAY,
     alias,
     atomic,
     close,
     close_connection,
     connection,
     idle_limit,
-    outage,
     run,
+    run_here,
     run_until_answered,
-    watched,
 )
 
 __all__ = [
-    "AWAY",
+    "AwayError",
     "alias",
     "atomic",
     "close",
     "close_connection",
     "connection",
     "idle_limit",
+    "note_away",
     "outage",
     "run",
+    "run_here",
     "run_until_answered",
-    "watched",
 ]

@@ -6,41 +6,37 @@ lasts for hours. Here a unit of work borrows a thread for milliseconds.
 
 import asyncio
 import atexit
-import logging
-import math
 import os
-import socket
 import threading
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.apps import apps
-from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from a2a_app import conf
-from a2a_app.concurrency.outages import Outage
 from a2a_app.concurrency.threads import Pool, Watch
-
-logger = logging.getLogger(__name__)
+from a2a_app.database import sockets
+from a2a_app.database.away import (
+    AwayError,
+    Cause,
+    cause_of,
+    end_outage,
+    is_unbegun,
+    note_away,
+    outage,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AWAY = (OperationalError, InterfaceError)
-"""The errors that say the database does not answer, or has broken off a connection."""
-
-outage = Outage(logger, "The database")
-"""The outage of the database, logged once, in place of a line for each piece of work that fails."""
-
 APP = "a2a_app"
 THREAD_NAME = "a2a-database"
-
-# libpq's PQTRANS_ACTIVE: a command is under way.
-_ACTIVE = 1
 
 # How long to wait before the database is tried again, once it did not answer.
 RETRY_SECONDS = 0.5
@@ -48,10 +44,16 @@ RETRY_SECONDS = 0.5
 # How long a process that ends waits for units of work.
 CLOSE_SECONDS = 2.0
 
-# How many connections of ours have broken off, and how many were silent. Each thread remembers of
-# how many it has heard.
-_breaks = 0
-_silences = 0
+# After how long a connection is looked at before it is used again: firewalls, balancers and servers
+# close one that is idle, and not all of them say so. One that says so is looked at much sooner.
+IDLE_SECONDS = 2.0
+PAUSE_SECONDS = 0.5
+
+# How statements begin that change nothing. Each of ours that begins otherwise does.
+READS = ("SELECT", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
+
+# How many connections of ours were of no use. Each thread remembers of how many it has heard.
+_failures = 0
 _thread = threading.local()
 _pool: Pool | None = None
 _pool_lock = threading.Lock()
@@ -95,17 +97,39 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     know the outcome shields this call.
 
     Raises:
-        AWAY: The database does not answer. Besides that, whatever the work raises.
+        AwayError: The database cannot serve for now. Besides that, whatever the work raises.
     """
-    call = partial(_with_connection, work, *args, **kwargs)
-    try:
-        result = await _threads().run(call)
-    except AWAY as error:
-        outage.begin(error)
-        raise
-    if outage.is_on:
-        outage.end()
-    return result
+    return await _threads().run(partial(run_here, partial(work, *args, **kwargs)))
+
+
+def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
+    """Do a unit of work in the thread that calls, as `run` does on one of ours.
+
+    Where a connection that was kept turns out to be of no use before anything of the work may have
+    happened, the work is done again on a new one, once. PostgreSQL's is closed where it stays open
+    and passes nothing, as after a failover; other databases have limits of their own.
+
+    Args:
+        work: The work.
+        seconds: How long it may take until its connection counts as silent. None, or more than
+            DATABASE_SECONDS: so long.
+
+    Raises:
+        AwayError: The database cannot serve for now. Besides that, whatever the work raises.
+    """
+    ours, limit = _own_connection(), conf.current().database_seconds
+    with _watch.over(ours, min(seconds or limit, limit)):
+        is_kept = _close_stale(ours)
+        try:
+            try:
+                return _attempt(work, ours)
+            except AwayError:
+                if not (is_kept and _note_failure()):
+                    raise
+            return _attempt(work, ours)
+        except AwayError as error:
+            note_away(error)
+            raise
 
 
 async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bool]) -> T:
@@ -117,14 +141,14 @@ async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bo
         give_up: Called before each retry. True ends them: the work has become pointless.
 
     Raises:
-        AWAY: The database has not answered for a lease. Besides that, whatever the work raises.
+        AwayError: The database was away for a lease. Besides that, whatever the work raises.
     """
     loop = asyncio.get_running_loop()
     until, is_retry = loop.time() + conf.current().lease_seconds, False
     while True:
         try:
             return await run(work, is_retry=is_retry)
-        except AWAY:
+        except AwayError:
             if give_up() or loop.time() >= until:
                 raise
             is_retry = True
@@ -166,46 +190,12 @@ def _thread_count() -> int:
     return configured or (1 if connections[alias()].vendor == "sqlite" else 8)
 
 
-def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    ours = _own_connection()
-    with watched():
-        _replace_broken()
-        _thread.connection = ours
-        try:
-            return work(*args, **kwargs)
-        finally:
-            _thread.connection = None
-            _tidy()
-
-
-def watched(seconds: float | None = None) -> AbstractContextManager[None]:
-    """Watch over work that the calling thread does with its connection to our database.
-
-    A connection that stays open and passes nothing, as after a failover, would hold the thread for
-    hours. PostgreSQL's is closed once the work has taken so long, and the work raises one of AWAY.
-    Other databases have limits of their own.
-
-    Args:
-        seconds: How long the work may take. None: DATABASE_SECONDS.
-    """
-    limit = conf.current().database_seconds
-    return _watch.over(connections[alias()], min(seconds or limit, limit))
-
-
 def _interrupt(connection: Any) -> None:
-    """Close the socket of another thread's connection, if the thread is waiting for an answer."""
-    global _silences
-    # While a connection is being opened there is none yet; `connect_timeout` is its limit.
-    driver = connection.connection
-    if connection.vendor != "postgresql" or driver is None:
-        return
-    with suppress(OSError, connection.Database.Error):  # it is closed meanwhile
-        if driver.pgconn.transaction_status != _ACTIVE:
-            return
-        with socket.socket(fileno=os.dup(driver.pgconn.socket)) as silent:
-            silent.shutdown(socket.SHUT_RDWR)
-        _silences += 1
-        outage.begin(TimeoutError("a connection has passed nothing for DATABASE_SECONDS"))
+    global _failures
+    if sockets.interrupt(connection):
+        _failures += 1
+        silence = TimeoutError("a connection has passed nothing for DATABASE_SECONDS")
+        note_away(AwayError(silence, Cause.BROKEN))
 
 
 _watch = Watch(_interrupt, name="a2a-database-watch")
@@ -214,42 +204,115 @@ _watch = Watch(_interrupt, name="a2a-database-watch")
 def _own_connection() -> BaseDatabaseWrapper:
     """Return this thread's connection; one to PostgreSQL has limits where the project has none."""
     ours: BaseDatabaseWrapper = connections[alias()]
-    if getattr(_thread, "limited", None) is not ours:
-        _thread.limited = ours
+    if getattr(_thread, "ours", None) is not ours:
+        _thread.ours, _thread.statements = ours, _Statements(ours)
         if ours.vendor == "postgresql" and not _is_pooled(ours):
-            options = {**_limits(), **ours.settings_dict["OPTIONS"]}
+            options = {**sockets.limits(), **ours.settings_dict["OPTIONS"]}
             # A copy: other threads' connections have the project's own.
             ours.settings_dict = {**ours.settings_dict, "OPTIONS": options}
     return ours
 
 
-def _limits() -> dict[str, int]:
-    """Return libpq's parameters by which a silent network becomes an error within seconds."""
-    seconds = math.ceil(conf.current().database_seconds)
-    return {
-        "connect_timeout": max(2, seconds),  # libpq knows none below
-        "tcp_user_timeout": seconds * 1000,
-        "keepalives_idle": max(2, seconds),
-        "keepalives_interval": max(1, seconds // 3),
-        "keepalives_count": 3,
-    }
+class _Statements:
+    """Watches the statements of a unit of work, as Django lets us wrap their execution."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        connection.execute_wrappers.append(self)
+
+    def begin(self) -> None:
+        """Begin a unit of work."""
+        self._session = self._connection.connection
+        self._have_begun = self._failed_in_vain = self.have_written = False
+
+    def __call__(self, execute: Callable[..., T], sql: str, *args: Any) -> T:
+        is_read, self._have_begun = str(sql).startswith(READS), True
+        is_in_transaction = self._connection.in_atomic_block
+        try:
+            result = execute(sql, *args)
+        except Exception as error:
+            # Outside a transaction, what writes may be committed though its answer was lost.
+            self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)
+            raise
+        self.have_written = self.have_written or not is_read
+        return result
+
+    @property
+    def are_of_a_lost_session(self) -> bool:
+        """Whether the connection that the work began with is closed."""
+        # Django may have opened another one already, to leave the transaction.
+        return self._connection.connection is not self._session
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether the work failed by its connection before anything may have happened."""
+        in_vain = self._failed_in_vain and not self.have_written
+        is_by_connection = self.are_of_a_lost_session or _is_pooled(self._connection)
+        return is_by_connection and (in_vain or not self._have_begun)
 
 
-def _replace_broken() -> None:
-    """Replace this thread's connection if it broke off, once another thread's has.
+def _attempt(work: Callable[[], T], ours: BaseDatabaseWrapper) -> T:
+    _thread.connection = ours
+    statements: _Statements = _thread.statements
+    statements.begin()
+    try:
+        result = work()
+    except Exception as error:
+        cause = cause_of(error)
+        if cause is None:
+            raise
+        if cause is Cause.READ_ONLY:
+            _give_up(ours)
+        raise AwayError(error, cause) from error
+    finally:
+        _thread.connection = None
+        _tidy()
+        _thread.used_at = time.monotonic()
+    if outage.is_on:
+        end_outage(has_written=statements.have_written)
+    return result
 
-    A database that was restarted has broken off all of them, and each would fail a unit of work.
-    Where one was silent the others are closed unasked, since they would not answer either.
+
+def _note_failure() -> bool:
+    """Note the failure of a kept connection, if it was one; tell whether to do the work again."""
+    global _failures
+    statements: _Statements = _thread.statements
+    if statements.are_of_a_lost_session:
+        _failures += 1
+        _thread.failures = _failures  # this thread's connection is closed already
+    return statements.can_be_repeated
+
+
+def _give_up(connection: BaseDatabaseWrapper) -> None:
+    """Close a connection, so that the next one goes where the settings lead now."""
+    if _is_pooled(connection) and connection.connection is not None:
+        connection.connection.close()  # the pool would hand it out again
+    connection.close()
+
+
+def _close_stale(ours: BaseDatabaseWrapper) -> bool:
+    """Close connections of this thread that must not, or cannot, be used any more.
+
+    These are those that are older than CONN_MAX_AGE, those that ended while they were idle, and all
+    once one has failed: a database that was restarted or demoted has ended or spoilt every one, and
+    each would fail a unit of work.
+
+    Returns:
+        Whether our connection is one that was used before, as one from a pool may be.
     """
-    heard, _thread.silences = getattr(_thread, "silences", _silences), _silences
-    if heard != _silences:
-        close_connection()
-    known, _thread.breaks = getattr(_thread, "breaks", _breaks), _breaks
-    if known == _breaks:
-        return
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is not None and not connection.is_usable():
-            connection.close()
+    known, _thread.failures = getattr(_thread, "failures", _failures), _failures
+    now = time.monotonic()
+    idle = now - getattr(_thread, "used_at", now)
+    for each in connections.all(initialized_only=True):
+        if each.connection is None:
+            continue
+        # Django's default, 0, is the age of a request, and there are no requests here.
+        age_limit = each.close_at if each.settings_dict["CONN_MAX_AGE"] else None
+        is_old = known != _failures or (age_limit is not None and now >= age_limit)
+        is_doubtful = idle >= PAUSE_SECONDS and (idle >= IDLE_SECONDS or sockets.has_heard(each))
+        if is_old or (is_doubtful and not each.is_usable()):
+            each.close()
+    return ours.connection is not None or _is_pooled(ours)
 
 
 def _limit_idle_transactions(connection: Any, **_: object) -> None:
@@ -269,12 +332,10 @@ def _is_pooled(connection: Any) -> bool:
 
 def _tidy() -> None:
     """Leave a good connection open for the next unit of work, and close a broken or pooled one."""
-    global _breaks
     for connection in connections.all(initialized_only=True):
         broken = connection.errors_occurred and not connection.is_usable()
         if (broken or _is_pooled(connection)) and not connection.in_atomic_block:
             connection.close()
-        _breaks += broken
         connection.errors_occurred = connection.errors_occurred and broken
 
 

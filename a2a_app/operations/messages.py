@@ -273,7 +273,7 @@ async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appende
     with runner.reserve_slot() as worker_slot:
         try:
             appended = await write(head, received, enqueue=runner.enqueue, worker_slot=worker_slot)
-        except database.AWAY:
+        except database.AwayError:
             if worker_slot is not None:
                 # The connection may have broken after the commit. In that case the turn is ours.
                 runner.recover(head.task_id, worker_slot)

@@ -78,7 +78,7 @@ class Deliverer:
                     self._start(delivery)
                 if not claimed:
                     return
-        except database.AWAY:
+        except database.AwayError:
             pass  # The next search may find it back.
         except Exception:  # the deliverer must go on
             logger.warning("Could not look for notifications that are due.", exc_info=True)
@@ -102,7 +102,7 @@ class Deliverer:
                 await self._send_all(delivery, sender)
         except NotDeliveredError as failure:
             await self._postpone(delivery, str(failure))
-        except database.AWAY:
+        except database.AwayError:
             pass  # The lease runs out, and another process tries.
         except Exception as error:  # the other deliveries must go on
             logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)

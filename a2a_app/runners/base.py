@@ -30,7 +30,7 @@ async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
         try:
             await sweep()
         except Exception as error:  # the sweep must go on
-            if not isinstance(error, database.AWAY):
+            if not isinstance(error, database.AwayError):
                 logger.warning("Could not look for runs that nobody works on.", exc_info=True)
             # After an outage of the database all leases are over. The workers must have time to
             # renew them before the next sweep.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -241,7 +242,7 @@ class Worker:
 
         try:
             return await database.run_until_answered(claim, give_up=lambda: self.is_closing)
-        except database.AWAY:  # which is logged
+        except database.AwayError:  # which is logged
             return None
 
     async def _listen(self) -> None:
@@ -288,16 +289,12 @@ class Worker:
             database.close_connection()
             return True
         try:
-            with database.watched(lease_time().total_seconds() / 3):
-                lost = runs.renew(self.name, run_ids, lease=lease_time())
-        except Exception as error:  # the thread must go on
-            if isinstance(error, database.AWAY):
-                database.outage.begin(error)
-            else:
-                logger.warning(
-                    "Could not renew the leases of %d runs.", len(run_ids), exc_info=True
-                )
-            database.close_connection()
+            renew = partial(runs.renew, self.name, run_ids, lease=lease_time())
+            lost = database.run_here(renew, seconds=lease_time().total_seconds() / 3)
+        except database.AwayError:  # which is logged
+            return False
+        except Exception:  # the thread must go on
+            logger.warning("Could not renew the leases of %d runs.", len(run_ids), exc_info=True)
             return False
         # On a loop that is closed there are no runs to stop.
         with suppress(RuntimeError):

@@ -17,7 +17,7 @@ async def test_an_outage_is_logged_once_and_costs_each_process_one_unit_of_work(
     await database.run(lose_patience)
     with away():
         for _ in range(3):
-            with pytest.raises(database.AWAY):
+            with pytest.raises(database.AwayError):
                 await database.run(write_nothing)
     await asyncio.gather(*[database.run(write_nothing) for _ in range(50)])
     [begun, ended] = [record.getMessage() for record in caplog.records]

@@ -112,6 +112,6 @@ async def test_a_database_that_stays_away_for_longer_than_a_lease_ends_the_run(
     settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.1}
     writer = await new_writer()
     await database.run(lose_patience)
-    with away(), pytest.raises(database.AWAY):
+    with away(), pytest.raises(database.AwayError):
         await writer.put(status(TaskState.COMPLETED))
     assert await numbers() == [1]
