@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import DisallowedHost
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path, reverse
 from ninja import NinjaAPI
@@ -24,7 +24,12 @@ from ninja.utils import contribute_operation_args
 
 from a2a_app import conf
 from a2a_app.bindings.openapi import schemas
-from a2a_app.bindings.unserved import nothing_here, refuse, with_all_verbs
+from a2a_app.bindings.unserved import (
+    nothing_here,
+    refuse,
+    refuse_while_away,
+    with_all_verbs,
+)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -40,6 +45,8 @@ class Api(NinjaAPI):
         super().__init__(docs_decorator=_if_switched_on, **options)
         for error in (Http404, DisallowedHost):
             self.add_exception_handler(error, refuse)
+        for away in (OperationalError, InterfaceError):
+            self.add_exception_handler(away, refuse_while_away)
 
     def add_route(
         self, verb: str, path: str, view: Callable[..., Any], fields: list[str], **options: Any

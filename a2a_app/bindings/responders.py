@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from a2a_app import protocol
+from a2a_app import database, protocol
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
@@ -57,7 +57,9 @@ class Responder(ABC):
         except DisallowedHost:  # an answer has a URL in it, which repeats the host
             host = "The Host of the request is not allowed here."
             return self.refuse(protocol.InvalidRequestError(host))
-        except Exception:  # the client must get neither a page of HTML nor any details
+        except Exception as error:  # the client must get neither a page of HTML nor any details
+            if database.note_away(error):
+                return self.refuse(protocol.UnavailableError())
             reference = uuid4()
             logger.exception("A request failed; reference %s.", reference)
             return self.refuse(protocol.InternalError(f"Internal error. Reference: {reference}"))
@@ -104,6 +106,8 @@ class Responder(ABC):
         response = self._response(body, status=status)
         if response.status_code == 401:
             response["WWW-Authenticate"] = declared_security().challenge
+        elif isinstance(error, protocol.UnavailableError):
+            response["Retry-After"] = str(error.retry_seconds)
         return response
 
     def _response(self, body: str, *, status: int = 200) -> HttpResponse:

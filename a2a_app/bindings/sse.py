@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from a2a_app import protocol
+from a2a_app import database, protocol
 from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.operations.streams import Stream, StreamItem
 
@@ -66,11 +66,18 @@ async def _frames(
             await hand_thread_back()
             async for items in stream:
                 yield _batch(items, wrap)
-        except Exception:  # the status has been sent, so that only an event can report it
-            logger.exception("A stream broke off.")
-            failure = wrap_error(protocol.InternalError("The stream broke off."))
+        except Exception as error:  # the status has been sent: only an event can report it
+            failure = wrap_error(_reported(error))
             event_type = f"event: {error_event}\n" if error_event else ""
             yield f"{event_type}data: {failure}\n\n".encode()
+
+
+def _reported(error: Exception) -> protocol.A2AError:
+    """Return what the client is told of a failure; log one that is a fault."""
+    if database.note_away(error):
+        return protocol.UnavailableError("The stream broke off. Subscribe to the task again.")
+    logger.error("A stream broke off.", exc_info=error)
+    return protocol.InternalError("The stream broke off.")
 
 
 def _batch(items: list[StreamItem], wrap: Callable[[str], str]) -> bytes:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from a2a_app import protocol
+from a2a_app import database, protocol
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.bindings.dialects import CURRENT
 from a2a_app.bindings.responders import View, with_refusals
@@ -48,6 +48,16 @@ def refuse(request: HttpRequest, error: Exception | type[Exception]) -> HttpResp
         error = NoSuchUrlError(str(error) or None)
     is_of_03 = _PATH_OF_03.search(request.path_info) is not None
     return RestResponder(request, _DIALECT_03 if is_of_03 else CURRENT).refuse(error)
+
+
+def refuse_while_away(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+    """Answer that the database is away; raise the error again if it does not say so.
+
+    A page needs the database only where a hook of the project asks it, such as who the caller is.
+    """
+    if isinstance(error, Exception) and database.note_away(error):
+        return refuse(request, protocol.UnavailableError())
+    raise error
 
 
 def with_all_verbs(view: View) -> View:

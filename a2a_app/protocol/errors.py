@@ -141,6 +141,13 @@ class UnavailableError(A2AError):
 
     code, reason = -32052, "UNAVAILABLE"  # chosen as for UnauthenticatedError
     http_status, grpc_status = 503, "UNAVAILABLE"
+    retry_seconds: ClassVar[int] = 1
+    """After how long to try again."""
+
+    def details(self) -> list[dict[str, Any]]:
+        """Return the reason, and as a google.rpc.RetryInfo when to try again."""
+        delay = {"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{self.retry_seconds}s"}
+        return [*super().details(), delay]
 
 
 class JSONParseError(A2AError):

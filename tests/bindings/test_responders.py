@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.http import StreamingHttpResponse
 from django.test import RequestFactory
 
@@ -13,6 +14,7 @@ from a2a_app.bindings.jsonrpc import JsonRpcResponder
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.v03 import PLAIN_METHODS
+from a2a_app.database.away import AwayError, Cause
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.call import Caller
 from a2a_app.operations.streams import Stream, StreamItem
@@ -21,16 +23,20 @@ from a2a_app.protocol import Params
 FIRST = StreamItem(1, json.dumps({"task": {"id": "1", "status": {"state": "TASK_STATE_WORKING"}}}))
 
 
-async def breaks_off(call: Call, params: Params) -> Stream:
-    return _broken_stream()
+FAULT = RuntimeError("the password is hunter2")
 
 
-async def _broken_stream() -> Stream:
+async def _broken_stream(error: Exception) -> Stream:
     yield [FIRST]
-    raise RuntimeError("the password is hunter2")
+    raise error
 
 
-async def last_frame(responder: Responder, caplog: pytest.LogCaptureFixture) -> list[str]:
+async def last_frame(
+    responder: Responder, caplog: pytest.LogCaptureFixture, error: Exception = FAULT
+) -> list[str]:
+    async def breaks_off(call: Call, params: Params) -> Stream:
+        return _broken_stream(error)
+
     call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
     operation = Operation("Broken", Params, streaming=breaks_off)
     response = await responder.perform(operation, call, Params())
@@ -58,6 +64,18 @@ async def test_in_http_json_it_is_an_event_of_the_type_error(
     event, data = await last_frame(plain(), caplog)
     assert event == "event: error"
     assert json.loads(data.removeprefix("data: "))["error"]["code"] == 500
+
+
+async def test_where_the_database_is_away_it_says_that_the_client_may_come_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away = AwayError(OperationalError("no route to hunter2"), Cause.BROKEN)
+    [data] = await last_frame(JsonRpcResponder(), caplog, away)
+    assert json.loads(data.removeprefix("data: "))["error"]["code"] == -32052
+    _, data = await last_frame(plain(), caplog, away)
+    error = json.loads(data.removeprefix("data: "))["error"]
+    assert (error["code"], error["status"]) == (503, "UNAVAILABLE")
+    assert error["message"] == "The stream broke off. Subscribe to the task again."
 
 
 async def test_in_0_3_it_has_the_code_of_json_rpc(caplog: pytest.LogCaptureFixture) -> None:

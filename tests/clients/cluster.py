@@ -12,7 +12,7 @@ from tests.clients.sockets import SocketClient
 from tests.wire import message, state
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "REJECTED"}
-INTERNAL_ERROR = -32603
+UNAVAILABLE = -32052
 
 Seen = list[tuple[int, dict[str, Any]]]
 
@@ -55,7 +55,7 @@ class ClusterClient:
                 await self._pause()
                 continue
             if "error" in answer:
-                assert answer["error"]["code"] == INTERNAL_ERROR, answer
+                assert answer["error"]["code"] == UNAVAILABLE, answer
                 await self._pause()
                 continue
             task_id = self.sent[sent["messageId"]] = str(answer["result"]["task"]["id"])

@@ -57,11 +57,16 @@ def test_an_error_of_json_rpc_has_its_code_and_its_message(
 
 def test_there_is_no_error_beyond_the_tables_but_those_of_http_and_grpc() -> None:
     tables = {row[0] for row in (*SECTION_5_4, *SECTION_9_5)}
-    ours = {"UnauthenticatedError", "PermissionDeniedError", "UnavailableError"}
-    assert CLASSES.keys() - tables == ours
-    error = protocol.UnauthenticatedError
-    assert (error.http_status, error.grpc_status) == (401, "UNAUTHENTICATED")
-    assert -32099 <= error.code <= -32001
+    ours = {
+        "UnauthenticatedError": (401, "UNAUTHENTICATED"),
+        "PermissionDeniedError": (403, "PERMISSION_DENIED"),
+        "UnavailableError": (503, "UNAVAILABLE"),
+    }
+    assert CLASSES.keys() - tables == ours.keys()
+    for name, statuses in ours.items():
+        error = CLASSES[name]
+        assert (error.http_status, error.grpc_status) == statuses
+        assert -32099 <= error.code <= -32001
 
 
 def test_no_two_errors_share_a_code_or_a_reason() -> None:
@@ -90,14 +95,20 @@ def test_an_error_says_one_line_of_its_own_or_what_it_is_told(name: str) -> None
 @pytest.mark.parametrize("name", EVERY)
 def test_the_details_of_an_error_are_objects_of_google_rpc(name: str) -> None:
     error = CLASSES[name]()
-    (detail,) = json.loads(json.dumps(error.details()))
+    detail, *more = json.loads(json.dumps(error.details()))
     read = official.parse_detail(detail)
+    assert bool(more) == isinstance(error, protocol.UnavailableError)
     if isinstance(error, InvalidParamsError):
         assert isinstance(read, official.DETAILS.BadRequest)
     else:
         assert isinstance(read, official.DETAILS.ErrorInfo)
         assert (read.reason, read.domain) == (error.reason, "a2a-protocol.org")
         assert "metadata" not in detail
+
+
+def test_an_error_of_the_moment_says_when_to_try_again() -> None:
+    _, retry = protocol.UnavailableError().details()
+    assert official.parse_detail(retry).retry_delay.seconds == 1
 
 
 def test_the_subject_of_an_error_is_metadata_in_camel_case() -> None:
