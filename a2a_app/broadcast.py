@@ -77,6 +77,11 @@ async def leave(group: str, listener: Listener) -> None:
     await _hubs.get().leave(group, listener)
 
 
+def seconds_away() -> float:
+    """Return for how long the channel layer has not answered some event loop; 0 if it does."""
+    return max((hub.seconds_away for hub in _hubs.all()), default=0.0)
+
+
 class Hub:
     """One event loop's channel, and the listeners to each group on this loop.
 
@@ -97,6 +102,11 @@ class Hub:
         self._opening: asyncio.Task[str] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+
+    @property
+    def seconds_away(self) -> float:
+        """For how long the layer has not answered; 0 while it does."""
+        return self._outage.seconds
 
     async def send(self, group: str, message: Message) -> None:
         """Call the listeners here, and send the message to all others unless the layer is away."""

@@ -41,6 +41,7 @@ def only_tests_that_are_marked_start_servers(
 @pytest.fixture
 async def runtime(transactional_db: None) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
+    store_database.outage.is_on = False  # as in a new process
     yield
     await runners.current().close()
     store_database.close()

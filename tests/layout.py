@@ -64,6 +64,7 @@ SHORT_FILES = {
     "bindings/v03/push.py": "registers what webhooks get, and nothing else does so",
     "concurrency/hooks.py": "one function, of a kind that nothing else here is",
     "concurrency/outages.py": "one class, which every package that uses a service refers to",
+    "health.py": "one question, which pages and probes of all kinds ask",
     "management/commands": "a command is its arguments and a call",
     "models": "one table a file",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",

@@ -70,6 +70,10 @@ class PerLoop(Generic[T]):
         """Remove the running event loop's object and return it; None if there is none."""
         return self._objects.pop(asyncio.get_running_loop(), None)
 
+    def all(self) -> list[T]:
+        """Return the objects of all event loops that are not closed."""
+        return [each for loop, each in list(self._objects.items()) if not loop.is_closed()]
+
     def _forget_closed_loops(self) -> None:
         # Weak references to loops would not do: most objects refer to their loop, through a task.
         for loop in [each for each in list(self._objects) if each.is_closed()]:

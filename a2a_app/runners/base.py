@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from a2a_app import conf, database
+from a2a_app.agents import registry
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
@@ -67,6 +70,7 @@ class Runner(ABC):
         self._workers = PerLoop(Worker)
         self._clocks = PerLoop(DatabaseClock)
         self._background = PerLoop(self._begin_background)
+        self._neglected_since: float | None = None
 
     def enqueue(self, task_id: UUID) -> None:
         """Add the task's next turn to a queue that is in our database.
@@ -143,6 +147,21 @@ class Runner(ABC):
                 await self.start(task_id)
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)
+        await self._look_for_workers()
+
+    async def _look_for_workers(self) -> None:
+        patience = timedelta(seconds=conf.current().sweep_seconds)
+        slugs = registry.slugs()
+        if not await database.run(runs.are_neglected, agents=slugs, patience=patience):
+            self._neglected_since = None
+        elif self._neglected_since is None:
+            self._neglected_since = time.monotonic()
+
+    @property
+    def seconds_neglected(self) -> float:
+        """For how long sweeps have found turns that wait, and nobody at work on any; else 0."""
+        since = self._neglected_since
+        return 0.0 if since is None else time.monotonic() - since
 
     @abstractmethod
     async def serve(self, stop: asyncio.Event) -> None:

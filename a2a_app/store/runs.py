@@ -127,6 +127,19 @@ def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
     return list(runs.order_by("lease_until").values_list("task", flat=True)[:limit])
 
 
+def are_neglected(*, agents: Collection[str], patience: timedelta) -> bool:
+    """Tell whether a turn of these agents has waited for so long, and nobody works on any turn."""
+    unbegun = models.Run.objects.filter(
+        worker="",
+        lease_until__isnull=False,
+        created_at__lt=from_now(-patience),
+        task__run=None,
+        task__agent__in=agents,
+    )
+    held = models.Run.objects.filter(lease_until__gt=Now()).exclude(worker="")
+    return unbegun.exists() and not held.exists()
+
+
 def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list[UUID]:
     """Return these agents' tasks with a turn that its queue has not brought to a worker in time.
 

@@ -47,7 +47,7 @@ class Operator:
         self._until(f"SELECT 1 FROM pg_settings WHERE name = '{name}' AND reset_val = '{value}'")
 
     def keep_for_new_sessions(self, name: str, value: str) -> None:
-        """Give sessions that begin from now on a value of their own."""
+        """Have sessions that begin from now on keep to a value, whatever the server's is."""
         self._connection.execute(f"ALTER DATABASE postgres SET {name} = '{value}'")
 
     def reset(self) -> None:

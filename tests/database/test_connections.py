@@ -48,7 +48,6 @@ def site(runtime: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with fresh_database("postgresql") as url, Proxy(url) as proxy:
         made = Site(proxy, url, monkeypatch)
         made.use()
-        database.outage.is_on = False  # as in a new process
         yield made
         database.close()
 
