@@ -9,15 +9,14 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.apps import apps
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 
 from a2a_app import conf
 from a2a_app.concurrency.threads import Pool, Watch
@@ -71,23 +70,45 @@ def connection() -> BaseDatabaseWrapper:
     return ours or connections[alias()]
 
 
-def atomic() -> AbstractContextManager[None]:
+@contextmanager
+def atomic() -> Iterator[None]:
     """Open a transaction on our database.
+
+    PostgreSQL ends it where it is left idle for a lease. Then its process is frozen or cut off, and
+    the processes that take over its work wait for the rows it holds.
 
     Each must begin with a write. One that has read first cannot become a writer on SQLite once
     another has written in between, however long it is told to wait.
     """
-    return transaction.atomic(using=alias())
+    ours = connections[alias()]
+    is_outermost = not ours.in_atomic_block
+    with transaction.atomic(using=ours.alias):
+        if is_outermost and ours.vendor == "postgresql":
+            _begin_with_limit(ours)
+        yield
 
 
-def idle_limit() -> str:
-    """Return the statement that makes PostgreSQL end a connection that leaves a transaction idle.
+def idle_limit() -> int:
+    """Return after how many milliseconds PostgreSQL ends a transaction that is left idle."""
+    return max(1, int(conf.current().lease_seconds * 1000))
 
-    Our transactions take milliseconds. One that has been idle for a lease belongs to a process that
-    is frozen or cut off, and the processes that take over its work wait for the rows it holds.
+
+def _begin_with_limit(connection: Any) -> None:
+    """Begin the transaction on PostgreSQL, with a limit that ends with it.
+
+    A pooler may give the next transaction of the same session to somebody else. The driver would
+    begin at the first statement. It finds that done: to do both in one saves a round trip.
     """
-    milliseconds = max(1, int(conf.current().lease_seconds * 1000))
-    return f"SET idle_in_transaction_session_timeout = {milliseconds}"
+    driver, psycopg = connection.connection, connection.Database
+    level = driver.isolation_level
+    begin = f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else "BEGIN"
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
+    with connection.wrap_database_errors:
+        result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
+        if driver.closed:
+            raise psycopg.OperationalError(driver.pgconn.error_message.decode())
+        if result.error_message:
+            raise psycopg.errors.error_from_result(result)
 
 
 async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -313,17 +334,6 @@ def _close_stale(ours: BaseDatabaseWrapper) -> bool:
         if is_old or (is_doubtful and not each.is_usable()):
             each.close()
     return ours.connection is not None or _is_pooled(ours)
-
-
-def _limit_idle_transactions(connection: Any, **_: object) -> None:
-    # A pooled connection is the project's too, and so are its settings.
-    ours = threading.current_thread().name.startswith(THREAD_NAME) and not _is_pooled(connection)
-    if ours and connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(idle_limit())
-
-
-connection_created.connect(_limit_idle_transactions)
 
 
 def _is_pooled(connection: Any) -> bool:

@@ -66,7 +66,8 @@ def insert_files(rows: Sequence[models.File]) -> list[UUID]:
 
     It may be called again with the same rows, where the answer of the database was lost.
     """
-    models.File.objects.bulk_create(rows, ignore_conflicts=True)
+    with database.atomic():
+        models.File.objects.bulk_create(rows, ignore_conflicts=True)
     old = models.File.objects.filter(context=None, created_at__lt=timezone.now() - ABANDONED_AFTER)
     return list(old.order_by("created_at").values_list("pk", flat=True)[:PRUNE_LIMIT])
 

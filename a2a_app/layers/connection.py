@@ -7,16 +7,17 @@ that the lost one listened to. Notifications that were sent in between are lost.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any, TypeAlias
 
 import psycopg
 
+from a2a_app.layers.session import Connect, SharedSessionError, require_own_session
+
 logger = logging.getLogger(__name__)
 
-Connect: TypeAlias = Callable[[], Awaitable["psycopg.AsyncConnection[Any]"]]
 # Each with the future of the caller that waits for it, if one does.
 Statements: TypeAlias = list[tuple[bytes, "asyncio.Future[None] | None"]]
 
@@ -24,8 +25,13 @@ Statements: TypeAlias = list[tuple[bytes, "asyncio.Future[None] | None"]]
 EXCHANGE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
 LAST_PAUSE_SECONDS = 5.0
+# How long nothing is tried after a pooler was found in the way.
+REFUSE_SECONDS = 60.0
 # Errors after which another connection may work. A timeout is an OSError.
 FAILURES = (psycopg.Error, OSError)
+# Nothing that is sent here is worth waiting for a disk: PostgreSQL lets only one transaction with a
+# NOTIFY commit at a time.
+WITHOUT_THE_DISK = b"SET LOCAL synchronous_commit TO off;"
 
 
 @asynccontextmanager
@@ -112,6 +118,9 @@ class NotifyConnection:
             while True:
                 try:
                     connection = await self._open()
+                except SharedSessionError as error:
+                    logger.error("The channel layer does not work: %s", error)
+                    await self._refuse(error)
                 except FAILURES as error:
                     if not pause:
                         logger.warning("The channel layer has no connection: %s", error)
@@ -132,14 +141,13 @@ class NotifyConnection:
         async with _time_limit():
             connection = await self._connect()
             try:
+                await require_own_session(connection, self._connect)
                 connection.add_notify_handler(
                     lambda notice: self._receive(notice.channel, notice.payload)
                 )
-                # Nothing that is sent here is worth waiting for a disk: PostgreSQL lets only one
-                # transaction with a NOTIFY commit at a time.
-                statements = [b"SET synchronous_commit TO off"]
-                statements += (b'LISTEN "%s"' % name.encode() for name in self._names())
-                await connection.execute(b";".join(statements))
+                names = [b'LISTEN "%s"' % name.encode() for name in self._names()]
+                if names:
+                    await connection.execute(b";".join(names))
             except BaseException:
                 await connection.close()
                 raise
@@ -175,7 +183,8 @@ class NotifyConnection:
         batch = self._take_waiting()
         try:
             async with _time_limit():
-                await connection.execute(b";".join(statement for statement, _ in batch))
+                statements = b";".join(statement for statement, _ in batch)
+                await connection.execute(WITHOUT_THE_DISK + statements)
         except FAILURES as error:
             self._fail(batch, error)
             if connection.closed or isinstance(error, OSError):
@@ -201,6 +210,15 @@ class NotifyConnection:
             found = True
             self._receive(notice.relname.decode(), notice.extra.decode())
         return found
+
+    async def _refuse(self, error: SharedSessionError) -> None:
+        """Fail all statements for some time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFUSE_SECONDS):
+                while True:
+                    self._fail(self._take_waiting(), error)
+                    self._wake.clear()
+                    await self._wake.wait()
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt, but only until a statement needs the connection."""

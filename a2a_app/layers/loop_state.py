@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from channels.exceptions import ChannelFull
 
-from a2a_app.layers.connection import Connect, NotifyConnection
+from a2a_app.layers.connection import NotifyConnection
 from a2a_app.layers.payloads import Assembly, cut, unpack
 from a2a_app.layers.queues import ChannelQueues
+from a2a_app.layers.session import Connect
 
 logger = logging.getLogger(__name__)
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 from channels.layers import BaseChannelLayer
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -14,9 +14,7 @@ from django.db import connections
 from a2a_app.layers.connection import FAILURES
 from a2a_app.layers.loop_state import LoopState
 from a2a_app.layers.payloads import Message, pack
-
-# They detect a connection that neither side has closed, such as one that a firewall forgot.
-KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+from a2a_app.layers.session import check_session, connect
 
 
 class PostgreSQLChannelLayer(BaseChannelLayer):
@@ -24,14 +22,15 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
 
     A message is delivered at most once, as by every channel layer. Messages that are sent while a
     connection is lost do not reach it. While the database is away, sending and joining a group
-    raise, and receiving waits.
+    raise, and receiving waits. So it is where the connection leads to a pooler in transaction mode,
+    and the log says so.
 
     A channel without "!" in its name is refused with NotImplementedError. Only one of its readers,
     in whichever process, may get each message, but a notification reaches everyone who listens.
 
     Args:
-        database: The alias in DATABASES to connect to. LISTEN does not work through a pooler such
-            as pgbouncer in transaction mode, so name a direct connection here.
+        database: The alias in DATABASES to connect to. A pooler in transaction mode is refused,
+            since LISTEN hears nothing through it, so name a direct connection here.
         prefix: Separates layers that share a database.
         expiry: Seconds after which an unread message is dropped.
         group_expiry: Seconds without another `group_add` after which a channel leaves a group.
@@ -127,6 +126,15 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         """Forget this event loop's messages and groups, and close its connection."""
         await self._state().flush()
 
+    async def check(self) -> None:
+        """Connect as the layer does, and return if that connection hears what it listens to.
+
+        Raises:
+            SharedSessionError: It leads to a pooler that shares sessions between transactions.
+            psycopg.Error, OSError: The database is away.
+        """
+        await check_session(self.database)
+
     def _state(self) -> LoopState:
         """Return the state of the running event loop."""
         loop = asyncio.get_running_loop()
@@ -136,7 +144,7 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
             for closed in [each for each in list(self._states) if each.is_closed()]:
                 self._states.pop(closed, None)
             state = self._states[loop] = LoopState(
-                self._connect,
+                partial(connect, self.database),
                 lambda client: self._name("client", client),
                 self.get_capacity,
                 expiry=self.expiry,
@@ -168,13 +176,3 @@ class PostgreSQLChannelLayer(BaseChannelLayer):
         """Return the name of a PostgreSQL channel; it may have at most 63 bytes."""
         digest = blake2b(f"{self.prefix} {kind} {name}".encode(), digest_size=20)
         return f"channels_{digest.hexdigest()}"
-
-    async def _connect(self) -> "psycopg.AsyncConnection[Any]":
-        """Open a connection of our own, with Django's parameters."""
-        params = connections[self.database].get_connection_params()
-        # These are for Django's cursors, which are synchronous.
-        for name in ("cursor_factory", "context"):
-            params.pop(name, None)
-        # Several statements are sent as one, and such a one cannot be prepared.
-        params["prepare_threshold"] = None
-        return await psycopg.AsyncConnection.connect(**{**KEEPALIVES, **params}, autocommit=True)

@@ -31,6 +31,15 @@ RETRY_SECONDS = 1.0
 # How often a worker with free slots looks for jobs. It is notified of new ones, but not of those
 # that come after its first look and before it listens.
 POLL_SECONDS = 1.0
+# A worker that freezes while it takes a job blocks others that store one for the same task. And
+# PostgreSQL plans the statement that takes a job while the queue is empty, and keeps the plan.
+# Sorting seems as good as the index then. Later it would sort thousands of jobs for each one that
+# is taken.
+_CONFIGURE = """
+    SELECT set_config('idle_in_transaction_session_timeout', %s, false),
+        set_config('enable_sort', 'off', false)
+    WHERE pg_backend_pid() = %s
+"""
 
 
 class ProcrastinateRunner(QueuedRunner):
@@ -123,13 +132,9 @@ def connector_of_worker() -> PsycopgConnector:
 
 
 async def _configure(connection: AsyncConnection) -> None:
-    async with connection.transaction():
-        # A worker that freezes while it takes a job blocks others that store one for the same task.
-        await connection.execute(database.idle_limit())
-        # PostgreSQL plans the statement that takes a job while the queue is empty, and keeps the
-        # plan. Sorting seems as good as the index then. Later it would sort thousands of jobs for
-        # each one that is taken.
-        await connection.execute("SET enable_sort = off")
+    # In a session of our own only, and not in one that a pooler has lent.
+    await connection.execute(_CONFIGURE, [str(database.idle_limit()), connection.info.backend_pid])
+    await connection.commit()
 
 
 async def _delete_stalled_jobs(queue: App) -> None:

@@ -1,6 +1,7 @@
 """A PostgreSQL database of its own for each test, and layers on it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import dj_database_url
 import pytest
@@ -22,20 +23,26 @@ def database_url() -> Iterator[str]:
 @pytest.fixture
 async def make(database_url: str) -> AsyncIterator[Make]:
     """Make layers as CONFIG does; each is a side of its own, as it would be in another process."""
-    parsed = {"default": dict(dj_database_url.parse(database_url))}
+    async with layers_on(database_url) as make_one:
+        yield make_one
+
+
+@asynccontextmanager
+async def layers_on(url: str) -> AsyncIterator[Make]:
+    """Yield what makes layers on the database of a DATABASE_URL, and close them at the end."""
+    parsed = {"default": dict(dj_database_url.parse(url))}
     # A name of its own, because Django's connections, by name, outlive the test.
-    alias = str(parsed["default"]["NAME"])
-    connections.settings[alias] = connections.configure_settings(parsed)["default"]
+    connections.settings[url] = connections.configure_settings(parsed)["default"]
     made: list[PostgreSQLChannelLayer] = []
 
     def layer(**config: object) -> PostgreSQLChannelLayer:
-        made.append(PostgreSQLChannelLayer(alias, **config))  # type: ignore[arg-type]  # as CONFIG
+        made.append(PostgreSQLChannelLayer(url, **config))  # type: ignore[arg-type]  # as CONFIG
         return made[-1]
 
     yield layer
     for each in made:
         await each.flush()
-    del connections.settings[alias]
+    del connections.settings[url]
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Contexts: the beginning of conversations, and messages in them that belong to no task."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.utils import timezone
 
 from a2a_app import models, protocol
@@ -21,11 +23,12 @@ def open_context(scope: Scope, context_id: str) -> UUID:
     """Return the key of the owner's conversation of a contextId, old or new (section 3.4.1)."""
     named: dict[str, Any] = {"agent": scope.agent, "owner": scope.owner, "context_id": context_id}
     known = selects.select_values(models.Context, ("pk",), **named)
-    if known:
-        key: UUID = known[0][0]
-        return key
-    context, _ = models.Context.objects.get_or_create(**named)
-    return context.pk
+    if not known:
+        with suppress(IntegrityError), atomic():  # another request may be quicker
+            return models.Context.objects.create(**named).pk
+        known = selects.select_values(models.Context, ("pk",), **named)
+    key: UUID = known[0][0]
+    return key
 
 
 def record(
