@@ -77,7 +77,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     # PostgreSQL plans a statement that is repeated once for each connection, and not each time. Do
-    # not set this with a pool that does not support prepared statements, as some of PgBouncer.
+    # not set this behind a pooler in transaction mode, unless it knows prepared statements.
     _prepared = {"server_side_binding": True, "prepare_threshold": 5}
     _database["OPTIONS"] = {**_prepared, **_database.get("OPTIONS", {})}
 DATABASES = {"default": _database}

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
+from django.core import checks
+from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -193,3 +195,33 @@ async def test_a_worker_configures_only_sessions_of_its_own(
         use(pooler.url)
         assert await configured() == [("0",), ("on",)]
         assert set(pooler.changes()) == {""}
+
+
+async def test_a_worker_refuses_a_pooler_that_shares_its_session(use: Use, postgresql: str) -> None:
+    with Pooler(postgresql, "transaction") as pooler:
+        use(pooler.url)
+        with pytest.raises(CommandError, match=r"direct connection: .* PgBouncer in transaction"):
+            await sync_to_async(call_command)("a2a_worker", skip_checks=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_fit", "findings"),
+    [
+        ("transaction", False, {"a2a.E010", "a2a.W015", "a2a.W016"}),
+        ("transaction", True, {"a2a.E010"}),
+        ("session", False, set()),
+        ("", False, set()),
+    ],
+)
+async def test_what_a_pooler_cannot_do_is_found_by_checks(
+    use: Use, postgresql: str, settings: Settings, mode: Any, is_fit: bool, findings: set[str]
+) -> None:
+    with Pooler(postgresql, mode) as pooler:
+        options = {} if is_fit else {"prepare_threshold": 5}
+        alias = use(pooler.url if mode else postgresql, **options)
+        connections.settings[alias]["DISABLE_SERVER_SIDE_CURSORS"] = is_fit
+        layer = {"BACKEND": LAYER, "CONFIG": {"database": alias}}
+        settings.CHANNEL_LAYERS = {"default": layer}
+        found = await sync_to_async(checks.run_checks)(tags=["a2a"], databases=[alias])
+        assert {finding.id for finding in found} == findings
+        await leave()

@@ -1,4 +1,4 @@
-"""System checks: faults that `manage.py check` finds before a request does."""
+"""System checks of the settings, the agents and what they name."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,8 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
-from django.db import connections
 
-from a2a_app import conf, database, runners
+from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.cards import ServedAt, agent_card, card_faults
 from a2a_app.bindings import callers, tenants
@@ -253,37 +252,6 @@ def check_channel_layer(**_: Any) -> list[Finding]:
             )
         ]
     return []
-
-
-@checks.register(TAG, checks.Tags.database)
-def check_sqlite(databases: Any = None, **_: Any) -> list[Finding]:
-    """Find SQLite without IMMEDIATE transactions (a2a.W004) or a write-ahead log (a2a.W005)."""
-    if database.alias() not in (databases or ()):
-        return []
-    connection = connections[database.alias()]
-    if connection.vendor != "sqlite":
-        return []
-    options = connection.settings_dict.get("OPTIONS", {})
-    findings: list[Finding] = []
-    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
-        findings.append(
-            checks.Warning(
-                "SQLite transactions may fail at once with 'database is locked'.",
-                hint="Set OPTIONS['transaction_mode'] to 'IMMEDIATE'.",
-                id="a2a.W004",
-            )
-        )
-    with connection.cursor() as cursor:
-        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
-    if mode not in ("wal", "memory"):
-        findings.append(
-            checks.Warning(
-                f"SQLite's journal mode is {mode!r}: readers and writers wait for each other.",
-                hint="Set OPTIONS['init_command'] to 'PRAGMA journal_mode=WAL;'.",
-                id="a2a.W005",
-            )
-        )
-    return findings
 
 
 @checks.register(TAG, deploy=True)

@@ -1,0 +1,5 @@
+"""System checks: faults that `manage.py check` finds before a request does."""
+
+from a2a_app.checks import databases, project
+
+__all__ = ["databases", "project"]
