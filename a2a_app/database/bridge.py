@@ -9,13 +9,12 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.apps import apps
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from a2a_app import conf
@@ -48,6 +47,9 @@ CLOSE_SECONDS = 2.0
 IDLE_SECONDS = 2.0
 PAUSE_SECONDS = 0.5
 
+# As psycopg and Django number it.
+_READ_COMMITTED = 2
+
 # How statements begin that change nothing. Each of ours that begins otherwise does.
 READS = ("SELECT", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
@@ -68,47 +70,6 @@ def connection() -> BaseDatabaseWrapper:
     # Django takes as long to find it as we for a small statement, and a unit of work asks often.
     ours: BaseDatabaseWrapper | None = getattr(_thread, "connection", None)
     return ours or connections[alias()]
-
-
-@contextmanager
-def atomic() -> Iterator[None]:
-    """Open a transaction on our database.
-
-    PostgreSQL ends it where it is left idle for a lease. Then its process is frozen or cut off, and
-    the processes that take over its work wait for the rows it holds.
-
-    Each must begin with a write. One that has read first cannot become a writer on SQLite once
-    another has written in between, however long it is told to wait.
-    """
-    ours = connections[alias()]
-    is_outermost = not ours.in_atomic_block
-    with transaction.atomic(using=ours.alias):
-        if is_outermost and ours.vendor == "postgresql":
-            _begin_with_limit(ours)
-        yield
-
-
-def idle_limit() -> int:
-    """Return after how many milliseconds PostgreSQL ends a transaction that is left idle."""
-    return max(1, int(conf.current().lease_seconds * 1000))
-
-
-def _begin_with_limit(connection: Any) -> None:
-    """Begin the transaction on PostgreSQL, with a limit that ends with it.
-
-    A pooler may give the next transaction of the same session to somebody else. The driver would
-    begin at the first statement. It finds that done: to do both in one saves a round trip.
-    """
-    driver, psycopg = connection.connection, connection.Database
-    level = driver.isolation_level
-    begin = f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else "BEGIN"
-    limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
-    with connection.wrap_database_errors:
-        result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
-        if driver.closed:
-            raise psycopg.OperationalError(driver.pgconn.error_message.decode())
-        if result.error_message:
-            raise psycopg.errors.error_from_result(result)
 
 
 async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -229,6 +190,9 @@ def _own_connection() -> BaseDatabaseWrapper:
         _thread.ours, _thread.statements = ours, _Statements(ours)
         if ours.vendor == "postgresql" and not _is_pooled(ours):
             options = {**sockets.limits(), **ours.settings_dict["OPTIONS"]}
+            # Every change of ours is on a condition, which READ COMMITTED looks at again where
+            # another transaction came first. A higher level would refuse the change.
+            options["isolation_level"] = _READ_COMMITTED
             # A copy: other threads' connections have the project's own.
             ours.settings_dict = {**ours.settings_dict, "OPTIONS": options}
     return ours
