@@ -80,6 +80,9 @@ class Agent:
     continues_waiting_task: bool = False
     """Whether a message that names its context but no task goes to the task there that has asked
     for input, if there is exactly one (section 3.4.3)."""
+    repeats_artifacts: bool = True
+    """Whether an artifact that comes in chunks, and that the agent's code has not closed, ends with
+    a last chunk that repeats and replaces it whole (section 4.2.2)."""
     attempts: int = 1
     """How often a turn is begun in all if the process that works on it dies: 1 to MAX_ATTEMPTS."""
 

@@ -79,13 +79,16 @@ class Turn:
     that ends the task or asks the client returns once that is committed.
     """
 
-    def __init__(self, claim: Claim, writer: Writer) -> None:
+    def __init__(self, claim: Claim, writer: Writer, *, repeats_artifacts: bool = True) -> None:
         """Make the turn of a claimed run. Call it on the event loop that the writer uses."""
         self._claim = claim
         self._writer = writer
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._artifacts = 0
+        self._repeats_artifacts = repeats_artifacts
+        self._open: list[ArtifactWriter] = []
+        self._said: ArtifactWriter | None = None
         self._canceled = False
         self._has_reported = False
         self._agent = claim.head.agent
@@ -207,10 +210,8 @@ class Turn:
         metadata: Mapping[str, Any] | None = None,
     ) -> Awaitable[None]:
         """Add a whole artifact (section 4.1.7), with one part for each content."""
-        writer = self.open_artifact(
-            name=name, description=description, artifact_id=artifact_id, metadata=metadata
-        )
-        return writer.write(*content, last=True)
+        about = {"name": name, "description": description, "metadata": dict(metadata or {})}
+        return self._new_artifact(artifact_id, about).write(*content, last=True)
 
     def open_artifact(
         self,
@@ -225,13 +226,10 @@ class Turn:
         Without an id the artifact gets one from its place in the turn. A second attempt then writes
         the same artifact again and does not add another.
         """
-        self._artifacts += 1
-        return ArtifactWriter(
-            self.put,
-            artifact_id or f"{self.number}-{self._artifacts}",
-            {"name": name, "description": description, "metadata": dict(metadata or {})},
-            self.report,
-        )
+        about = {"name": name, "description": description, "metadata": dict(metadata or {})}
+        writer = self._new_artifact(artifact_id, about)
+        self._open.append(writer)
+        return writer
 
     def complete(
         self, text: Content = "", *, metadata: Mapping[str, Any] | None = None
@@ -263,6 +261,18 @@ class Turn:
 
     # For the runner and for ArtifactWriter.
 
+    def say(self, piece: Content) -> Awaitable[None]:
+        """Append what a generator yielded to its artifact."""
+        if self._said is None:
+            self._said = self.open_artifact()
+        return self._said.write(piece)
+
+    def last_chunks(self) -> list[Update]:
+        """Return the updates that close the artifacts still open, for the end of the task."""
+        if not self._repeats_artifacts:
+            return []
+        return [update for writer in self._open for update in writer.last_chunk()]
+
     def put(self, *updates: Update) -> Awaitable[None]:
         """Append updates: on the event loop when awaited, in other threads before it returns."""
         if threading.get_ident() == self._thread:
@@ -279,6 +289,11 @@ class Turn:
         if not self._has_reported:
             self._has_reported = True
             report_replaced(f"turn {self.number} of task {self.task_id}, agent {self._agent}")
+
+    def _new_artifact(self, artifact_id: str, about: dict[str, Any]) -> ArtifactWriter:
+        self._artifacts += 1
+        artifact_id = artifact_id or f"{self.number}-{self._artifacts}"
+        return ArtifactWriter(self.put, artifact_id, about, self.report)
 
     @property
     def _scope(self) -> Scope:
@@ -298,9 +313,17 @@ class Turn:
         ids = {"context_id": self.context.id, "task_id": self.task_id}
         message = agent_message(content, **ids, report=self.report) if content else None
         status = StatusUpdate(state, message, clean(dict(metadata or {}), self.report))
-        if state.is_terminal or state.is_interrupted:
-            return self.put(*self.context.unsaved(self.report), status)
-        return self.put(status)
+        if not (state.is_terminal or state.is_interrupted):
+            return self.put(status)
+        closing: list[Update] = []
+        if state is TaskState.COMPLETED:
+            closing = self.last_chunks()
+        elif state.is_interrupted and self._said is not None:
+            # What is yielded after a question is another artifact. One that the agent has opened
+            # itself stays open, since it may go on after it is authorized.
+            closing = [*self._said.last_chunk()] if self._repeats_artifacts else []
+            self._said = None
+        return self.put(*closing, *self.context.unsaved(self.report), status)
 
 
 class _Done:

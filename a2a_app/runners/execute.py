@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from a2a_app.agents import Agent, registry
-from a2a_app.agents.content import ArtifactWriter, agent_message
+from a2a_app.agents.content import agent_message
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.concurrency.threads import run_in_own_thread
@@ -37,7 +37,8 @@ class Execution:
         self.claim = claim
         self._agent = registry.get(claim.head.agent)
         self._writer = Writer(claim.head, claim.run, on_loss=self.stop)
-        self._turn = Turn(claim, self._writer)
+        repeats = self._agent.repeats_artifacts
+        self._turn = Turn(claim, self._writer, repeats_artifacts=repeats)
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()
         self._thread_ended.set()
@@ -94,8 +95,11 @@ class Execution:
 
     async def _answer(self) -> None:
         await drive(self._agent, self._turn, self._thread_ended)
-        if self._writer.ends_task:
+        state = self._writer.state
+        if state.is_terminal:
             return
+        if not state.is_interrupted:
+            self._writer.accept(*self._turn.last_chunks())
         unsaved = self._turn.context.unsaved(self._turn.report)
         if unsaved:
             # First, since a state that cannot be saved must not take the earlier updates with it.
@@ -201,15 +205,15 @@ async def drive(agent: Agent, turn: Turn, thread_ended: asyncio.Event) -> None:
 async def _drive(agent: Agent, turn: Turn) -> None:
     result = agent.run(turn)
     if inspect.isasyncgen(result):
-        await _stream(result, turn.open_artifact())
+        await _stream(result, turn)
     else:
         await _add_artifact(await result, turn)
 
 
-async def _stream(pieces: AsyncGenerator[Any, Any], artifact: ArtifactWriter) -> None:
+async def _stream(pieces: AsyncGenerator[Any, Any], turn: Turn) -> None:
     async with aclosing(pieces):
         async for piece in pieces:
-            await artifact.write(piece)
+            await turn.say(piece)
 
 
 async def _add_artifact(result: Any, turn: Turn) -> None:
@@ -221,12 +225,12 @@ def _drive_synchronous(agent: Agent, turn: Turn) -> None:
     # A verb that is called in this thread has done its work when it returns.
     result = agent.run(turn)
     if inspect.isgenerator(result):
-        _stream_synchronous(result, turn.open_artifact())
+        _stream_synchronous(result, turn)
     elif result is not None:
         turn.artifact(result)
 
 
-def _stream_synchronous(pieces: Generator[Any, Any, Any], artifact: ArtifactWriter) -> None:
+def _stream_synchronous(pieces: Generator[Any, Any, Any], turn: Turn) -> None:
     with closing(pieces):
         for piece in pieces:
-            artifact.write(piece)
+            turn.say(piece)

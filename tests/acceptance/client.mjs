@@ -69,6 +69,16 @@ async function streamed(client) {
   return seen;
 }
 
+// As the specification has it: what is not appended replaces what came before.
+async function yielded(client) {
+  let text = "";
+  for await (const event of client.sendMessageStream(speeches.said("Lisbon is lovely"))) {
+    const { artifact, append } = speeches.opened(event);
+    if (artifact) text = (append ? text : "") + artifact.parts.map(speeches.chunk).join("");
+  }
+  return text;
+}
+
 async function resubscribed(client) {
   const asked = speeches.said(JSON.stringify({ end: "hang" }));
   Object.assign(asked.configuration, speeches.at_once);
@@ -107,6 +117,7 @@ stdout.write(
     spoken: client.transport?.constructor.name,
     sent: await sent(client),
     streamed: await streamed(client),
+    yielded: await yielded(await connected("echo")),
     resubscribed: await resubscribed(client),
     conversed: await conversed(await connected("travel-desk")),
     refused: await refused(client),

@@ -61,6 +61,7 @@ class Report:
             "card": await self.card(),
             "sent": await self.sent(),
             "streamed": await self.streamed(),
+            "yielded": await self.yielded(),
             "conversation": await self.conversation(),
             "resubscribed and canceled": await self.resubscribed(),
             "errors": await self.errors(),
@@ -83,6 +84,12 @@ class Report:
         """Send a message and stream its task."""
         client = await self.client("load", streaming=True)
         return [shown(update or task) async for task, update in client.send_message(told(chunks=3))]
+
+    async def yielded(self) -> list[dict[str, Any]]:
+        """Stream from a generator, and return the artifacts that the SDK puts together."""
+        client = await self.client("echo", streaming=True)
+        tasks = [task async for task, _ in client.send_message(said("Lisbon is lovely"))]
+        return [shown(artifact) for artifact in tasks[-1].artifacts]
 
     async def conversation(self) -> list[str]:
         """Answer what the agent asks."""

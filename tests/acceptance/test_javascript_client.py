@@ -53,6 +53,10 @@ def test_it_streams_every_event_once_and_in_order(report: Report) -> None:
     assert report["streamed"] == {"states": states, "chunks": [0, 1, 2]}
 
 
+def test_it_has_the_text_of_a_generator_once(report: Report) -> None:
+    assert report["yielded"] == "Lisbon is lovely "
+
+
 def test_it_comes_back_to_a_stream_and_cancels_the_task(report: Report) -> None:
     assert report["resubscribed"] == "CANCELED"
 

@@ -64,6 +64,11 @@ def test_it_streams_every_event_once_and_in_order(report: Report) -> None:
     assert (last["status"]["state"], last["final"]) == ("completed", True)
 
 
+def test_it_has_the_text_of_a_generator_once(report: Report) -> None:
+    [artifact] = report["yielded"]
+    assert [part["text"] for part in artifact["parts"]] == ["Lisbon is lovely "]
+
+
 def test_it_answers_what_the_agent_asks(report: Report) -> None:
     assert report["conversation"] == ["input-required", "input-required", "completed"]
 

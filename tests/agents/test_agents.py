@@ -57,7 +57,7 @@ async def test_every_form_of_agent_gives_the_same(form: Any) -> None:
         task = await client.send("one two three")
         read = await client.get(task.id)
     assert task.status.state is TaskState.COMPLETED
-    assert texts(task) == [["one", "two", "three"]]
+    assert texts(task) == [["onetwothree"]]
     assert task.to_dict() == read.to_dict()
 
 

@@ -57,7 +57,7 @@ def asker(turn: Turn) -> None:
 
 @pytest.fixture
 def client() -> Iterator[OperationsClient]:
-    with client_of(worker) as made:
+    with client_of(worker, repeats_artifacts=False) as made:
         yield made
 
 

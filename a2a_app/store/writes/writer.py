@@ -8,6 +8,7 @@ from uuid import UUID
 
 from a2a_app import database
 from a2a_app.database.values import current_time
+from a2a_app.protocol import TaskState
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.events import Appended
 from a2a_app.store.notify import notify
@@ -77,9 +78,9 @@ class Writer:
             self._flushing = asyncio.create_task(self._flush())
 
     @property
-    def ends_task(self) -> bool:
-        """Whether the updates accepted so far end the task."""
-        return self._checked.state.is_terminal
+    def state(self) -> TaskState:
+        """The state of the task after the updates accepted so far."""
+        return self._checked.state
 
     @property
     def is_writing(self) -> bool:
