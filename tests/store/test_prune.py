@@ -1,5 +1,6 @@
 """Pruning: tasks that have ended and are old go with all that belongs to them, and nothing else."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -8,10 +9,11 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Model
+from django.db.models.signals import post_delete
 from django.utils import timezone
 
 from a2a_app import models
-from a2a_app.management.commands import a2a_prune
+from a2a_app.management import batches
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.prune import Age, forget_contexts, forget_tasks
@@ -75,11 +77,11 @@ def test_a_task_that_ended_long_ago_goes_with_all_that_belongs_to_it(state: str)
 
 
 def test_more_tasks_than_one_batch_all_go() -> None:
-    for _ in range(a2a_prune.BATCH + 1):
+    for _ in range(batches.BATCH + 1):
         begin()
     long_ago = timezone.now() - timedelta(days=2)
     models.Task.objects.update(state=TaskState.FAILED, status_at=long_ago)
-    assert prune("--days", "1") == f"Deleted: {a2a_prune.BATCH + 1} tasks, 0 conversations.\n"
+    assert prune("--days", "1") == f"Deleted: {batches.BATCH + 1} tasks, 0 conversations.\n"
     assert left() == set()
 
 
@@ -104,7 +106,7 @@ def test_a_task_that_its_client_answers_meanwhile_stays() -> None:
     keys = list(old.tasks().values_list("pk", flat=True))
     append(read_task_head(waiting), [MessageReceived(new_message("late"))])
     assert keys == [waiting]
-    assert forget_tasks(old, keys) == 0
+    assert forget_tasks(old, keys) == []
     assert left() == {waiting}
 
 
@@ -135,6 +137,89 @@ def test_a_dry_run_counts_and_deletes_nothing() -> None:
     assert prune("--days", "30", "--dry-run") == "Would delete: 2 tasks, 1 conversations.\n"
     assert left() == before
     assert prune("--days", "30") == "Deleted: 2 tasks, 1 conversations.\n"
+
+
+class Hearer:
+    """A project's receiver of signals. It may raise when it has heard of so many tasks."""
+
+    def __init__(self, ends_at: int = 0) -> None:
+        self.heard: list[UUID] = []
+        self.ends_at = ends_at
+
+    def __call__(self, instance: models.Task, **_: object) -> None:
+        self.heard.append(instance.pk)
+        if len(self.heard) == self.ends_at:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def hearer() -> Iterator[Hearer]:
+    hears = Hearer()
+    post_delete.connect(hears, sender=models.Task)
+    yield hears
+    post_delete.disconnect(hears, sender=models.Task)
+
+
+def test_a_project_that_hears_of_deletions_hears_of_each(hearer: Hearer) -> None:
+    old = {task(days=9), task(days=9)}
+    assert prune("--days", "8") == "Deleted: 2 tasks, 2 conversations.\n"
+    assert set(hearer.heard) == old
+    assert not models.Event.objects.exists()
+
+
+def test_one_that_was_stopped_by_ctrl_c_goes_on_when_it_is_run_again(
+    hearer: Hearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH", 2)
+    for _ in range(5):
+        task(days=9)
+    hearer.ends_at = 4
+    with pytest.raises(CommandError, match="Run it again to go on") as stopped:
+        prune("--days", "8", "--connections", "1")
+    assert stopped.value.returncode == 130
+    assert len(left()) == 3
+    assert prune("--days", "8") == "Deleted: 3 tasks, 3 conversations.\n"
+
+
+def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(batches, "REPORT_SECONDS", 0)
+    task(days=9)
+    out = Terminal()
+    call_command("a2a_prune", "--days", "8", stdout=out)
+    assert "\r1 tasks, 1 conversations in 0 s" in out.getvalue()
+    assert out.getvalue().endswith("\rDeleted: 1 tasks, 1 conversations.\n")
+
+
+def test_tasks_of_one_conversation_go_over_several_connections_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "BATCH", 1)
+    for number in range(12):
+        task(days=9, context_id=f"shared {number % 2}")
+    assert prune("--days", "8", "--connections", "4") == "Deleted: 12 tasks, 2 conversations.\n"
+    assert not models.Context.objects.exists()
+
+
+def test_no_row_is_left_out_where_the_table_is_looked_through_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "WINDOW", 2)
+    stays = {task() for _ in range(2)}
+    for _ in range(3):
+        task(days=9)
+    stays |= {task() for _ in range(2)}
+    assert prune("--days", "8") == "Deleted: 3 tasks, 3 conversations.\n"
+    assert left() == stays
+
+
+@pytest.mark.parametrize("connections", ["0", "17", "many"])
+def test_a_number_of_connections_that_is_none_is_refused(connections: str) -> None:
+    with pytest.raises(CommandError, match="a whole number from 1 to 16"):
+        prune("--days", "1", "--connections", connections)
 
 
 def test_a_conversation_stays_for_as_long_as_anything_of_it_is_young() -> None:

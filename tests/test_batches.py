@@ -1,0 +1,57 @@
+"""Batches: of a size that locks nothing for long, over several threads, and with every error."""
+
+from collections import Counter
+from collections.abc import Sequence
+from threading import Event
+from uuid import UUID, uuid4
+
+import pytest
+
+from a2a_app.management.batches import BATCH, BATCH_WEIGHT, Batches, WeighedKey
+
+WAIT_SECONDS = 10
+
+
+def keys(*weights: int) -> list[WeighedKey]:
+    return [(uuid4(), weight) for weight in weights]
+
+
+def sizes(weighed: list[WeighedKey]) -> list[int]:
+    found: list[int] = []
+
+    def work(batch: Sequence[UUID]) -> dict[str, int]:
+        found.append(len(batch))
+        return {"rows": len(batch)}
+
+    done: Counter[str] = Counter()
+    Batches(iter(weighed), work, lambda seconds: None, done).run(1)
+    assert done["rows"] == len(weighed)
+    return found
+
+
+def test_a_batch_has_so_many_rows_at_most() -> None:
+    assert sizes(keys(*[1] * (2 * BATCH + 1))) == [BATCH, BATCH, 1]
+
+
+def test_tasks_with_long_logs_go_a_few_at_a_time() -> None:
+    assert sizes(keys(BATCH_WEIGHT, 3, BATCH_WEIGHT, BATCH_WEIGHT // 2, 1)) == [1, 2, 2]
+
+
+def test_what_is_raised_in_another_thread_is_raised_here_and_ends_the_work() -> None:
+    raised = Event()
+
+    def work(batch: Sequence[UUID]) -> dict[str, int]:
+        # The first thread waits for the second one, which fails.
+        if not begun:
+            begun.append(batch)
+            assert raised.wait(WAIT_SECONDS)
+            return {"rows": len(batch)}
+        raised.set()
+        raise LookupError("no such row")
+
+    begun: list[Sequence[UUID]] = []
+    done: Counter[str] = Counter()
+    work_left = iter(keys(*[BATCH_WEIGHT] * 1000))
+    with pytest.raises(LookupError, match="no such row"):
+        Batches(work_left, work, lambda seconds: None, done).run(2)
+    assert next(work_left, None) is not None
