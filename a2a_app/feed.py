@@ -135,6 +135,9 @@ class Follower:
                 await asyncio.sleep(conf.current().poll_seconds)
                 return []
             newest = events[-1].seq if events else seq
+            if not events and newest < self._topic.seq:
+                # They were committed: the log, or the task, was taken away meanwhile.
+                self._topic.end()
             # Events that came during the read were not buffered: read on until none is missing.
             self._behind = newest < self._topic.seq
             return events
@@ -239,7 +242,7 @@ class Topic:
             self._reading = asyncio.create_task(self._catch_up())
 
     def end(self) -> None:
-        """Note that the task was deleted, and end its streams."""
+        """Note that the task or its log was deleted, and end its streams."""
         self.is_deleted = True
         self._wake_all()
 

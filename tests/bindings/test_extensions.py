@@ -1,15 +1,18 @@
 """Extensions (section 4.6): what is declared, what is required, and what is activated."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
+from a2a_app import models
 from a2a_app.agents import AgentExtension, Turn, registry
 from a2a_app.agents.base import STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
 from tests.clients.http_json import HttpJsonClient, json_of
-from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
+from tests.clients.json_rpc import JsonRpcClient, bad_fields, body_of, error_of, events_of
 from tests.clients.ways import WAYS, Way, answers_of, code_of
 from tests.servers import ROOT
 from tests.wire import UNKNOWN_TASK, envelope, message, strict_json
@@ -141,3 +144,18 @@ async def test_a_resumed_stream_may_name_the_extension_and_finds_it_in_the_answe
     resumed = envelope("SubscribeToTask", {"id": task["id"]})
     rest = await events_of(await rpc.post(resumed, A2A_Version="1.0", Last_Event_ID="2"))
     assert rest == whole[2:] and rest
+
+
+@pytest.mark.parametrize("seen", ["0", "1"])
+async def test_a_stream_of_an_ended_task_whose_log_is_gone_is_refused_as_one_of_an_ended_task(
+    rpc: JsonRpcClient, seen: str
+) -> None:
+    task = await rpc.task(end="completed")
+    await sync_to_async(models.Event.objects.filter(task=task["id"]).delete)()
+    async with asyncio.timeout(10):
+        answer = await rpc.call("SubscribeToTask", {"id": task["id"]}, Last_Event_ID=seen)
+        assert answer["error"]["code"] == -32004
+        assert "The task has ended: completed" in answer["error"]["message"]
+        late = await rpc.call("SubscribeToTask", {"id": task["id"]}, Last_Event_ID="9")
+        assert bad_fields(late) == ["Last-Event-ID"]
+    assert (await rpc.call("GetTask", {"id": task["id"]}))["result"] == task

@@ -216,6 +216,18 @@ async def test_a_stream_does_not_outlive_its_task(settings: Settings) -> None:
     assert [event.seq async for event in stream] == []
 
 
+async def test_a_stream_whose_log_is_taken_away_ends(settings: Settings) -> None:
+    settings.A2A = {**settings.A2A, "STREAM_BUFFER": 1}
+    head = (await database.run(begin)).head
+    stream = events(head.task_id, after=1)
+    head = await write(head, chunk("0", append=False))
+    assert (await anext(stream)).seq == 2
+    # Too many for its buffer: it has to read the log, which is gone.
+    await write(head, chunk("1"), chunk("2"), status(TaskState.COMPLETED))
+    await database.run(models.Event.objects.all().delete)
+    assert [event.seq async for event in stream] == []
+
+
 async def test_a_silent_stream_says_so_and_can_be_kept_open(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
     head = (await database.run(begin)).head

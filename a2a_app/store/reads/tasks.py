@@ -127,19 +127,30 @@ def _row_at(row: TaskRow, seq: int) -> TaskRow:
 def position_at(scope: Scope, task_id: str, seq: int) -> Position:
     """Return the position after one number of a task's log, from which a stream goes on.
 
+    Where the task has ended and its log is not kept any more, it is the position at the end.
+
     Raises TaskNotFoundError, and ValueError where the log has no such number.
     """
     found = columns.tasks(pk=_key(task_id), **scope.tasks())
     if not found:
         raise _not_found(task_id)
     [row] = found
+    state = protocol.TaskState(row.state)
+    if state.is_terminal and seq <= row.seq and not _logged(row.pk, row.seq):
+        return Position(row.pk, row.seq, row.turn, state, row.seq, row.answered)
     if seq == 0:
         return Position(row.pk, 0, 0, protocol.TaskState.SUBMITTED, row.seq, row.answered)
-    event = models.Event.objects.filter(task=row.pk, seq=seq).values_list("turn", "state").first()
+    event = _logged(row.pk, seq)
     if event is None:
         raise ValueError(f"The log of task {row.pk} has no event {seq}.")
-    turn, state = event
-    return Position(row.pk, seq, turn, protocol.TaskState(state), row.seq, row.answered)
+    turn, then = event
+    return Position(row.pk, seq, turn, protocol.TaskState(then), row.seq, row.answered)
+
+
+def _logged(task_id: UUID, seq: int) -> tuple[int, str] | None:
+    """Return the turn and the state of an event; None where the log does not have it."""
+    events = models.Event.objects.filter(task=task_id, seq=seq)
+    return events.values_list("turn", "state").first()
 
 
 def _position(row: TaskRow, newest: int) -> Position:
