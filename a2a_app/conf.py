@@ -100,6 +100,10 @@ class Settings(BaseModel):
     """How long one unit of work with the database may take. Then its connection to PostgreSQL is
     closed, and the database counts as away. Also the limits of libpq where OPTIONS has none."""
 
+    total_size_limit: int | None = Field(10_000, ge=1)
+    """How far ListTasks counts. A list with more tasks has this number as its `totalSize`. None: it
+    counts all of them, which takes longer the more there are."""
+
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not apply here."""
 

@@ -7,6 +7,7 @@ change. The SQL is the same that a queryset sends, on every database.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -52,6 +53,25 @@ class Placeholder(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Return a placeholder of the database's, with this object as its parameter."""
         return "%s", [self]
+
+
+class Literal(Expression):
+    """A value that stands in the statement's text, for a column of which some values are rare.
+
+    The plan of a prepared statement is for any value. Where most rows have the same one, PostgreSQL
+    would take it for that one, and read them all to find that none has the other.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Make a literal of a word; raise ValueError for a text that is anything else."""
+        super().__init__(output_field=models.CharField())
+        if not re.fullmatch(r"\w+", text, re.ASCII):
+            raise ValueError(f"{text!r} is no word.")
+        self.text = text
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Return the word in quotation marks."""
+        return f"'{self.text}'", []
 
 
 class Parameters:
@@ -166,6 +186,9 @@ def placeholders(model: Model, where: Mapping[str, Any]) -> dict[str, Any]:
     numbers = itertools.count()
     conditions: dict[str, Any] = {}
     for name, value in where.items():
+        if isinstance(value, Literal):
+            conditions[name] = value
+            continue
         field = _condition_field(model, name)
         places = [Placeholder(next(numbers), field, saved=False) for _ in _as_list(value)]
         conditions[name] = (
@@ -176,16 +199,20 @@ def placeholders(model: Model, where: Mapping[str, Any]) -> dict[str, Any]:
 
 def values_of(where: Mapping[str, Any]) -> list[Any]:
     """Return the values of conditions, in the order of their placeholders."""
-    return [each for value in where.values() for each in _as_list(value)]
+    given = [value for value in where.values() if not isinstance(value, Literal)]
+    return [each for value in given for each in _as_list(value)]
 
 
 def shape_of(where: Mapping[str, Any]) -> list[Hashable]:
     """Return what of conditions is part of a statement's text."""
+    return [(name, _shape_of_value(value)) for name, value in where.items()]
+
+
+def _shape_of_value(value: Any) -> Hashable:
     # To compare with NULL is other SQL, and so are more values or fewer after IN.
-    return [
-        (name, len(value) if isinstance(value, list) else value is None)
-        for name, value in where.items()
-    ]
+    if isinstance(value, Literal):
+        return value.text
+    return len(value) if isinstance(value, list) else value is None
 
 
 def target_field(field: Any) -> Any:

@@ -14,7 +14,9 @@ class Artifact(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="artifacts")
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="artifacts", db_index=False
+    )
     artifact_id = models.CharField(max_length=255)
     name = models.TextField(blank=True)
     description = models.TextField(blank=True)

@@ -18,8 +18,9 @@ class Context(models.Model):
 
     class Meta:
         constraints = [
+            # The contextId first: with it alone the admin searches.
             models.UniqueConstraint(
-                fields=["agent", "owner", "context_id"], name="a2a_context_of_owner"
+                fields=["context_id", "agent", "owner"], name="a2a_context_of_owner"
             ),
         ]
 

@@ -15,9 +15,16 @@ class Message(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    context = models.ForeignKey(Context, on_delete=models.CASCADE, related_name="messages")
+    context = models.ForeignKey(
+        Context, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
     task = models.ForeignKey(
-        Task, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
+        Task,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="messages",
+        db_index=False,
     )
     seq = models.PositiveBigIntegerField(default=0, help_text="The task's event that it came with.")
     message_id = models.CharField(

@@ -14,7 +14,9 @@ class PushNotificationConfig(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="push_configs")
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="push_configs", db_index=False
+    )
     config_id = models.CharField(
         max_length=255, help_text="The id that the client or this server gave it."
     )
@@ -51,6 +53,7 @@ class PushNotificationConfig(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        indexes = [models.Index(fields=["host", "id"], name="a2a_push_config_of_host")]
         constraints = [
             models.UniqueConstraint(fields=["task", "config_id"], name="a2a_push_config_of_task"),
         ]

@@ -12,7 +12,9 @@ class Task(models.Model):
     """The present state of a task (section 4.1.1), which only `store.writes.append` changes."""
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    context = models.ForeignKey(Context, on_delete=models.CASCADE, related_name="tasks")
+    context = models.ForeignKey(
+        Context, on_delete=models.CASCADE, related_name="tasks", db_index=False
+    )
     agent = models.CharField(max_length=100)
     owner = models.CharField(max_length=255, blank=True, help_text="The caller that may see it.")
     user = models.ForeignKey(
@@ -40,15 +42,19 @@ class Task(models.Model):
 
     class Meta:
         indexes = [
+            # One for each choice of ListTasks. Each has the list's order, so that a page is read
+            # from one place of it, however many tasks there are. The times need none of their own.
             models.Index(fields=["agent", "owner", "-status_at", "-id"], name="a2a_task_page"),
-            models.Index(fields=["context", "-status_at", "-id"], name="a2a_task_of_context"),
-            models.Index(fields=["-status_at", "-id"], name="a2a_task_newest"),
-            # Of the few tasks that wait, for `find_waiting_task`: a conversation may be long.
             models.Index(
-                fields=["context"],
-                name="a2a_task_waiting",
-                condition=models.Q(state=TaskState.INPUT_REQUIRED.value),
+                fields=["agent", "owner", "state", "-status_at", "-id"],
+                name="a2a_task_page_of_state",
             ),
+            models.Index(fields=["context", "-status_at", "-id"], name="a2a_task_of_context"),
+            models.Index(
+                fields=["context", "state", "-status_at", "-id"], name="a2a_task_of_context_state"
+            ),
+            # For the admin.
+            models.Index(fields=["state", "id"], name="a2a_task_of_state"),
         ]
 
     def __str__(self) -> str:

@@ -8,12 +8,13 @@ from django.db import connection
 from django.db.models import CharField
 from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.database import selects, statements
 from a2a_app.database.inserts import insert
-from a2a_app.database.statements import Placeholder
+from a2a_app.database.statements import Literal, Placeholder
 from tests.tasks import begin, columns
 
 pytestmark = pytest.mark.django_db
@@ -147,6 +148,31 @@ def test_a_field_of_another_type_prepares_its_values_itself() -> None:
     )
     assert own.prepare is not None and own.prepare("abc", connection) == "cba"
     assert plain.prepare is None or plain.prepare("abc", connection) == "abc"
+
+
+def test_a_literal_stands_in_the_statement_beside_the_other_values() -> None:
+    key = begin().head.task_id
+    for state, found in (("TASK_STATE_SUBMITTED", 1), ("TASK_STATE_FAILED", 0)):
+        where: dict[str, Any] = {"agent": "load", "state": Literal(state), "pk": key}
+        with CaptureQueriesContext(connection) as captured:
+            assert selects.count(models.Task, **where) == found
+        prepared = selects.prepare_select(models.Task, ("pk",), **where)
+        assert f"'{state}'" in prepared.statement.sql
+        assert prepared.values == ["load", key]
+        assert len(captured) == 1
+
+
+@pytest.mark.parametrize("text", ["", "it's", "a b", "%s", "a;", "é"])
+def test_a_literal_is_a_word_and_nothing_else(text: str) -> None:
+    with pytest.raises(ValueError, match="is no word"):
+        Literal(text)
+
+
+@pytest.mark.parametrize(("limit", "counted"), [(None, 3), (2, 2), (9, 3)])
+def test_rows_are_counted_to_a_limit(limit: int | None, counted: int) -> None:
+    for _ in range(3):
+        begin()
+    assert selects.count(models.Task, order_by=("pk",), limit=limit, agent="load") == counted
 
 
 def test_a_row_that_is_there_is_overwritten_where_that_is_asked_for() -> None:

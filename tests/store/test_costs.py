@@ -126,12 +126,36 @@ def test_some_of_a_tasks_messages_are_read_on_their_own(
 
 
 @pytest.mark.parametrize("tasks", [1, 30])
-def test_a_page_is_three_statements_however_many_tasks_it_has(
+def test_a_page_that_has_all_tasks_is_two_statements_however_many_there_are(
     tasks: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(tasks):
         claim = begin_and_claim()
         append(claim.head, [chunk("x", append=False, last=True), Returned()], run=claim.run)
+    with django_assert_num_queries(2):
+        # The tasks, their messages.
+        pages.task_page(SCOPE, ListTasksRequest())
+
+
+def test_only_the_first_of_several_pages_counts(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for _ in range(5):
+        begin()
     with django_assert_num_queries(3):
         # The tasks, their messages, how many there are in all.
-        pages.task_page(SCOPE, ListTasksRequest())
+        first = pages.task_page(SCOPE, ListTasksRequest(page_size=2))
+    with django_assert_num_queries(2):
+        second = pages.task_page(
+            SCOPE, ListTasksRequest(page_size=2, page_token=first.next_page_token)
+        )
+    assert second.next_page_token
+
+
+def test_a_list_of_one_conversation_is_one_statement_more(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    begin(context_id="one")
+    with django_assert_num_queries(3):
+        # The conversation; the tasks, their messages.
+        pages.task_page(SCOPE, ListTasksRequest(context_id="one"))

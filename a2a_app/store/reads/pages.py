@@ -10,37 +10,43 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from a2a_app import models, protocol
+from a2a_app import conf, models, protocol
 from a2a_app.database import selects
+from a2a_app.database.statements import Literal
 from a2a_app.models.owners import Scope
 from a2a_app.store.reads import columns
 from a2a_app.store.reads.columns import TASK_FIELDS, TaskRow, task_row
 from a2a_app.store.reads.tasks import with_details
 
 DEFAULT_PAGE_SIZE = 50
+# The order of a list. The table has an index with this order for each choice of filters.
+_NEWEST_FIRST = ("-status_at", "-id")
+_MAX_TOTAL = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last task of a page. The next page begins after it."""
+    """The last task of a page, after which the next one begins, and how many tasks there are."""
 
     status_at: datetime
     task_id: UUID
+    total: int
+    """The `totalSize` of the first page. The next ones do not count again."""
 
     def __str__(self) -> str:
-        text = f"{self.status_at.astimezone(UTC).isoformat()} {self.task_id.hex}"
-        return base64.urlsafe_b64encode(text.encode()).decode()
+        at = self.status_at.astimezone(UTC).isoformat()
+        return base64.urlsafe_b64encode(f"{at} {self.task_id.hex} {self.total}".encode()).decode()
 
     @classmethod
     def parse(cls, token: str) -> Self:
         """Read a page token; raise InvalidParamsError where it is not one of ours."""
         try:
-            at, key = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
-            cursor = cls(datetime.fromisoformat(at), UUID(key))
+            at, key, total = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
+            cursor = cls(datetime.fromisoformat(at), UUID(key), int(total))
         except (ValueError, binascii.Error):
             cursor = None
         # Ours are in UTC: a time in another zone may have none in the years 1 to 9999.
-        if cursor is None or cursor.status_at.tzinfo != UTC:
+        if cursor is None or cursor.status_at.tzinfo != UTC or not 0 <= cursor.total <= _MAX_TOTAL:
             violation = protocol.FieldViolation("pageToken", "is not a token that this server gave")
             raise protocol.InvalidParamsError(violations=[violation])
         return cursor
@@ -49,45 +55,62 @@ class Cursor:
 def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
     """Return one page of the caller's tasks, newest status first (section 3.1.4).
 
-    The number of queries is the same whatever the page holds.
+    The number of queries is the same whatever the page holds, and so is what each of them reads,
+    however many tasks there are.
     """
-    matching = _matching(scope, params)
+    cursor = Cursor.parse(params.page_token) if params.page_token else None
     size = params.page_size or DEFAULT_PAGE_SIZE
+    matching = _matching(scope, params)
     # One more than asked for tells whether there is another page.
-    found = _newest_first(matching, params.page_token, limit=size + 1)
-    columns = found[:size]
+    found = _after(cursor, matching, limit=size + 1) if matching is not None else []
+    shown = found[:size]
     more = len(found) > size
     tasks = with_details(
-        columns,
+        shown,
         history_length=params.history_length,
         include_artifacts=bool(params.include_artifacts),
     )
+    if cursor is not None:
+        total = cursor.total
+    else:
+        total = _count(matching) if more and matching is not None else len(found)
+    next_cursor = Cursor(shown[-1].status_at, shown[-1].pk, total) if more else ""
     return protocol.ListTasksResponse(
-        tasks=tasks,
-        next_page_token=str(Cursor(columns[-1].status_at, columns[-1].pk)) if more else "",
-        page_size=size,
-        total_size=selects.count(models.Task, **matching),
+        tasks=tasks, next_page_token=str(next_cursor), page_size=size, total_size=total
     )
 
 
-def _matching(scope: Scope, params: protocol.ListTasksRequest) -> dict[str, Any]:
+def _matching(scope: Scope, params: protocol.ListTasksRequest) -> dict[str, Any] | None:
+    """Return the conditions on tasks; None where no task can meet them."""
     where: dict[str, Any] = dict(scope.tasks())
     if params.context_id:
-        where["context__context_id"] = params.context_id
+        named = selects.select_values(
+            models.Context, ("pk",), context_id=params.context_id, **scope.tasks()
+        )
+        if not named:
+            return None
+        # Its tasks are the owner's, as it is. With the owner as a condition too, or with a join,
+        # PostgreSQL might read all of the owner's tasks.
+        where = {"context": named[0][0]}
     if params.status is not protocol.TaskState.UNSPECIFIED:
-        where["state"] = params.status.value
+        where["state"] = Literal(params.status.value)
     if params.status_timestamp_after is not None:
         where["status_at__gte"] = params.status_timestamp_after
     return where
 
 
-def _newest_first(where: Mapping[str, Any], token: str, *, limit: int) -> list[TaskRow]:
-    order = ("-status_at", "-id")
-    if not token:
-        return columns.tasks(order_by=order, limit=limit, **where)
-    last = Cursor.parse(token)
-    same_time = Q(status_at=last.status_at, id__lt=last.task_id)
+def _count(where: Mapping[str, Any]) -> int:
+    limit = conf.current().total_size_limit
+    order = _NEWEST_FIRST if limit else ()
+    return selects.count(models.Task, order_by=order, limit=limit, **where)
+
+
+def _after(cursor: Cursor | None, where: Mapping[str, Any], *, limit: int) -> list[TaskRow]:
+    if cursor is None:
+        return columns.tasks(order_by=_NEWEST_FIRST, limit=limit, **where)
+    same_time = Q(status_at=cursor.status_at, id__lt=cursor.task_id)
     # The second condition follows from the first. It is there for the index.
-    older = Q(status_at__lt=last.status_at) | same_time
-    tasks = models.Task.objects.filter(older, status_at__lte=last.status_at, **where)
-    return [task_row(row) for row in tasks.order_by(*order).values_list(*TASK_FIELDS)[:limit]]
+    older = Q(status_at__lt=cursor.status_at) | same_time
+    tasks = models.Task.objects.filter(older, status_at__lte=cursor.status_at, **where)
+    rows = tasks.order_by(*_NEWEST_FIRST).values_list(*TASK_FIELDS)
+    return [task_row(row) for row in rows[:limit]]

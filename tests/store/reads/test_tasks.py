@@ -1,5 +1,6 @@
 """Reads: scopes, history, pages (R9, R10, R11)."""
 
+import base64
 import re
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from a2a_app.protocol import (
 from a2a_app.store.reads import pages
 from a2a_app.store.reads.tasks import find_waiting_task, owned_task_head, read_snapshot
 from a2a_app.store.writes.append import append
+from tests.conftest import ChangeSettings
 from tests.tasks import SCOPE, begin, chunk, status
 
 pytestmark = pytest.mark.django_db
@@ -91,7 +93,7 @@ def test_the_task_that_waits_is_found_by_an_index_however_long_its_conversation_
         explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
         cursor.execute(f"{explain} {sql}", params)
         plan = str(cursor.fetchall())
-    assert "a2a_task_waiting" in plan
+    assert "a2a_task_of_context_state" in plan
     assert "Seq Scan" not in plan and "SCAN" not in plan
 
 
@@ -137,6 +139,49 @@ def test_a_page_says_how_many_tasks_there_are_in_all() -> None:
     assert (page.page_size, page.total_size, len(page.tasks)) == (2, 3, 2)
 
 
+@pytest.mark.parametrize(("limit", "total"), [(2, 2), (3, 3), (10, 4), (None, 4)])
+def test_tasks_are_counted_to_the_limit_of_the_settings(
+    limit: int | None, total: int, a2a: ChangeSettings
+) -> None:
+    a2a(TOTAL_SIZE_LIMIT=limit)
+    for _ in range(4):
+        begin()
+    page = pages.task_page(SCOPE, ListTasksRequest(page_size=1))
+    assert page.total_size == total
+    # All tasks are listed all the same.
+    assert len(everything(page_size=1)) == 4
+
+
+def test_every_page_says_what_the_first_one_has_counted() -> None:
+    for _ in range(3):
+        begin()
+    page = pages.task_page(SCOPE, ListTasksRequest(page_size=1))
+    begin()
+    for _ in range(2):
+        token = page.next_page_token
+        page = pages.task_page(SCOPE, ListTasksRequest(page_size=1, page_token=token))
+        assert page.total_size == 3
+    assert page.next_page_token == ""
+
+
+def test_a_list_counts_only_what_its_filters_choose() -> None:
+    for _ in range(3):
+        begin(context_id="one")
+    append(begin(context_id="one").head, [status(TaskState.WORKING)])
+    begin(context_id="two")
+    waiting = {"status": TaskState.SUBMITTED, "page_size": 1}
+    of_one = pages.task_page(SCOPE, ListTasksRequest(context_id="one", **waiting))
+    of_all = pages.task_page(SCOPE, ListTasksRequest(**waiting))
+    assert (of_one.total_size, of_all.total_size) == (3, 4)
+
+
+@pytest.mark.parametrize("scope", [Scope("load", "somebody"), Scope("echo", "")])
+def test_a_conversation_of_another_owner_or_agent_has_no_tasks(scope: Scope) -> None:
+    begin(context_id="one")
+    page = pages.task_page(scope, ListTasksRequest(context_id="one"))
+    assert (page.tasks, page.total_size, page.next_page_token) == ([], 0, "")
+
+
 def test_filters_choose_by_context_state_and_time() -> None:
     first = begin(context_id="one").head
     second = append(begin(context_id="two").head, [status(TaskState.WORKING)]).head
@@ -156,7 +201,24 @@ def test_artifacts_are_listed_when_asked_for_also_those_that_are_open() -> None:
     assert [part.text for part in artifact.parts] == ["0", "1"]
 
 
-@pytest.mark.parametrize("token", ["x", "!!!", "aGVsbG8=", "MjAyNi0wMS0wMSAwMA=="])
+def _token(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "!!!",
+        _token("hello"),
+        _token("2026-01-01 00"),
+        _token(f"2026-01-01T00:00:00+00:00 {'0' * 32}"),
+        _token(f"2026-01-01T00:00:00+02:00 {'0' * 32} 5"),
+        _token(f"2026-01-01T00:00:00+00:00 {'0' * 32} -1"),
+        _token(f"2026-01-01T00:00:00+00:00 {'0' * 32} {2**31}"),
+        _token(f"2026-01-01T00:00:00+00:00 {'0' * 32} many"),
+    ],
+)
 def test_a_page_token_that_is_none_of_ours_is_refused_by_name(token: str) -> None:
     with pytest.raises(InvalidParamsError) as caught:
         pages.task_page(SCOPE, ListTasksRequest(page_token=token))
@@ -170,6 +232,6 @@ def test_a_page_takes_the_same_statements_whatever_it_holds(
     for _ in range(tasks):
         head = append(begin().head, [status(TaskState.WORKING, "x")]).head
         append(head, [chunk("0", append=False, last=True), chunk("x", key="b", append=False)])
-    # The tasks, their history, their artifacts, the chunks of those that are open, and the total.
-    with django_assert_num_queries(5):
+    # The tasks, their history, their artifacts, the chunks of those that are open.
+    with django_assert_num_queries(4):
         pages.task_page(SCOPE, ListTasksRequest(include_artifacts=True))
