@@ -12,7 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from a2a_app import models
-from a2a_app.admin.tasks import FILE_URL, ReadOnlyAdmin
+from a2a_app.admin.lists import ReadOnlyAdmin
+from a2a_app.admin.tasks import FILE_URL
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.files.rows import open_row
 
@@ -23,7 +24,6 @@ class FileAdmin(ReadOnlyAdmin):
 
     list_display = ("__str__", "task", "media_type", "size", "created_at")
     list_select_related = ("task",)
-    ordering = ("-id",)
     fields = (
         "download", "filename", "media_type", "size", "task", "context", "storage", "name",
         "created_at",

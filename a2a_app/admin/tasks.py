@@ -1,33 +1,28 @@
 """Tasks in the admin, with all that led to their state. Only operations change them."""
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Left, Length
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from a2a_app import models, protocol
+from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.database.statements import Literal
 from a2a_app.files.links import SCHEME
+from a2a_app.models.run import Outcome
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
 from a2a_app.protocol import TaskState
-
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
-    AnyPaginator = Paginator[Any]
-else:
-    ModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
 
 FILE_URL = "a2a_app_file_content"
 """The name of the URL at which the admin serves a file's bytes."""
@@ -36,54 +31,8 @@ FILE_URL = "a2a_app_file_content"
 # page opens for any task.
 SHOWN = 200
 SHOWN_CHARACTERS = 2000
-# Rows beyond so many are not counted, which would read the whole table for each page of the list.
-COUNTED = 10_000
-
-
-class CappedPaginator(AnyPaginator):
-    """Paginates a table of any size. It counts to COUNTED, where its last page is."""
-
-    @cached_property
-    def count(self) -> int:
-        """How many rows the pages show."""
-        rows = cast("QuerySet[Any]", self.object_list)
-        return rows.order_by()[:COUNTED].count()
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """The base of admins that only show rows."""
-
-    actions_on_bottom = False
-    list_per_page = 50
-    paginator = CappedPaginator
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
-        """Refuse, since tasks come from clients."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse, since only the store changes a task (R1)."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse, since a task that is worked on must not vanish."""
-        return False
-
-
-class AgentFilter(admin.SimpleListFilter):
-    """Filters by the project's agents. To find the agents in the table would read every row."""
-
-    title = "agent"
-    parameter_name = "agent"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the agents' slugs and names."""
-        return sorted((agent.slug, agent.name) for agent in registry)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen agent."""
-        return queryset.filter(agent=self.value()) if self.value() else queryset
+# How many conversations a search for a contextId finds, which clients may choose alike.
+SHOWN_CONVERSATIONS = 20
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -98,17 +47,33 @@ class StateFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the tasks in the chosen state."""
-        return queryset.filter(state=self.value()) if self.value() else queryset
+        chosen = [state.value for state in TaskState if state.value == self.value()]
+        return queryset.filter(state=Literal(chosen[0])) if chosen else queryset
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """Filters the newest runs by how they ended."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
+        """Return the outcomes."""
+        return list(Outcome.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return those of the newest runs that ended as chosen."""
+        return newest(queryset).filter(outcome=self.value()) if self.value() else queryset
 
 
 @admin.register(models.Task)
 class TaskAdmin(ReadOnlyAdmin):
-    """Tasks by the time of their status, newest first, and all that happened to each."""
+    """Tasks, newest first, and all that happened to each."""
 
     list_display = ("short_id", "agent", "state_words", "owner", "status_at", "conversation")
-    list_filter = (AgentFilter, StateFilter)
+    # By state first, which has an index: the other one looks through what it has found.
+    list_filter = (StateFilter, AgentFilter)
     list_select_related = ("context",)
-    ordering = ("-status_at", "-id")
     search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = "A task's id or a contextId, in full."
     actions = ("cancel_tasks",)
@@ -136,16 +101,16 @@ class TaskAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        matches = Q(context__in=models.Context.objects.filter(context_id=term))
+        keys = [pk for context in _contexts(term) for pk in _newest_tasks_of(context)]
         key = _uuid_or_none(term)
-        return queryset.filter(matches | Q(pk=key) if key else matches), False
+        return queryset.filter(pk__in=[*keys, key] if key else keys), False
 
     @admin.display(description="id")
     def short_id(self, task: models.Task) -> SafeString:
         """Return the end of the id. Its beginning is the time, which neighbours share."""
         return format_html('<span title="{}">…{}</span>', task.pk, task.pk.hex[-12:])
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description="state")
     def state_words(self, task: models.Task) -> str:
         """Return the state in words."""
         return _words(task.state)
@@ -233,8 +198,8 @@ class ContextAdmin(ReadOnlyAdmin):
 
     list_display = ("context_id", "agent", "owner", "created_at")
     list_filter = (AgentFilter,)
-    ordering = ("-id",)
-    search_fields = ("=context_id",)
+    search_fields = ("context_id__exact",)
+    search_help_text = "A contextId, in full."
     fields = ("context_id", "agent", "owner", "created_at", "version", "state")
 
 
@@ -243,8 +208,7 @@ class RunAdmin(ReadOnlyAdmin):
     """Runs, newest first."""
 
     list_display = ("__str__", "worker", "started_at", "ended_at", "lease_until", "outcome")
-    list_filter = ("outcome",)
-    ordering = ("-id",)
+    list_filter = (OutcomeFilter,)
     fields = (
         "task", "message", "turn", "attempt", "worker", "created_at", "started_at", "lease_until",
         "ended_at", "outcome", "traceback", "metadata", "accepted_output_modes", "extensions",
@@ -255,6 +219,18 @@ class RunAdmin(ReadOnlyAdmin):
     def traceback(self, run: models.Run) -> SafeString:
         """Show the traceback of the error that the agent raised."""
         return format_html("<pre>{}</pre>", run.error or "-")
+
+
+def _contexts(context_id: str) -> "QuerySet[models.Context]":
+    """Return conversations of a contextId, each of another owner or agent."""
+    found = models.Context.objects.filter(context_id=context_id)
+    return found.order_by("agent", "owner")[:SHOWN_CONVERSATIONS]
+
+
+def _newest_tasks_of(context: models.Context) -> "QuerySet[models.Task, UUID]":
+    """Return the ids of the newest tasks of a conversation."""
+    tasks = models.Task.objects.filter(context=context).order_by("-status_at", "-pk")
+    return tasks.values_list("pk", flat=True)[:SHOWN]
 
 
 async def _cancel(task: models.Task) -> None:

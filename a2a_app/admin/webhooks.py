@@ -5,8 +5,22 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from a2a_app import models
-from a2a_app.admin.tasks import ReadOnlyAdmin
+from a2a_app.admin.lists import EmptyFilter, ReadOnlyAdmin
 from a2a_app.store import webhooks
+
+
+class GivenUpFilter(EmptyFilter):
+    """Filters by whether a webhook was given up."""
+
+    title = "given up"
+    parameter_name = "dead_at"
+
+
+class FailingFilter(EmptyFilter):
+    """Filters by whether the last attempt failed."""
+
+    title = "failing"
+    parameter_name = "failing_since"
 
 
 @admin.register(models.PushNotificationConfig)
@@ -14,12 +28,10 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
     """Webhooks, with the progress of each. Their secrets are not shown."""
 
     list_display = ("__str__", "task", "host", "progress", "failures", "due_at", "dead_at")
-    list_filter = (
-        ("dead_at", admin.EmptyFieldListFilter),
-        ("failing_since", admin.EmptyFieldListFilter),
-    )
-    ordering = ("-id",)
-    search_fields = ("=host",)
+    list_filter = (GivenUpFilter, FailingFilter)
+    list_select_related = ("task",)
+    search_fields = ("host__exact",)
+    search_help_text = "A host, in full."
     exclude = ("secrets",)
     actions = ("send_again",)
 

@@ -13,8 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from a2a_app import models
+from a2a_app.admin import lists
 from a2a_app.admin import tasks as admin
 from a2a_app.agents import Turn
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import TaskState
 from a2a_app.store.writes.append import append
 from tests.clients.operations import client_of
@@ -23,6 +25,7 @@ from tests.tasks import SCOPE, begin, begin_and_claim, chunk, new_message, statu
 SECONDS = 20
 TASKS = reverse("admin:a2a_app_task_changelist")
 HOSTILE = "<script>alert('a2a')</script>"
+ECHO = Scope("echo", "")
 ESCAPED = "&lt;script&gt;alert(&#x27;a2a&#x27;)&lt;/script&gt;"
 
 
@@ -133,10 +136,57 @@ def _reads_of_the_page(queries: CaptureQueriesContext) -> int:
 
 @pytest.mark.django_db
 def test_the_list_counts_no_further_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin, "COUNTED", 3)
+    monkeypatch.setattr(lists, "COUNTED", 3)
     for _ in range(5):
         begin()
     assert "3 tasks" in text_of(TASKS)(browser())
+
+
+@pytest.mark.django_db
+def test_a_state_is_looked_for_everywhere_and_an_agent_among_the_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lists, "COUNTED", 2)
+    canceled = [begin(scope=scope).head for scope in (SCOPE, ECHO, SCOPE)]
+    for head in canceled:
+        append(head, [status(TaskState.CANCELED)])
+    for _ in range(2):
+        begin()
+    someone = browser()
+
+    def found(**query: str) -> str:
+        page = text_of(TASKS, **query)(someone)
+        return "".join("yes" if page_of(head.task_id) in page else "no" for head in canceled)
+
+    assert found(state=TaskState.CANCELED.value) == "yesyesyes"
+    assert found(state=TaskState.CANCELED.value, agent="echo") == "noyesno"
+    assert found(agent="echo") == "nonono"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        ("task", {"owner": "x"}),
+        ("task", {"owner__contains": "x"}),
+        ("run", {"worker": "x"}),
+        ("context", {"owner__gt": ""}),
+        ("file", {"filename": "x"}),
+        ("pushnotificationconfig", {"error__contains": "x"}),
+    ],
+)
+def test_a_url_may_not_filter_by_what_has_no_index(model: str, query: dict[str, str]) -> None:
+    listed = reverse(f"admin:a2a_app_{model}_changelist")
+    assert browser().get(listed, query).status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_list_stays_in_the_order_of_the_key_whatever_its_url_says() -> None:
+    first, second = begin().head.task_id, begin().head.task_id
+    someone = browser()
+    for order in ("", "1", "4", "-5.2"):
+        page = text_of(TASKS, o=order)(someone)
+        assert page.index(page_of(second)) < page.index(page_of(first))
 
 
 @pytest.mark.django_db

@@ -1,0 +1,121 @@
+"""Lists of rows in the admin. What a page of them costs does not depend on how many rows there are.
+
+Each is in the order of the key, newest first, which is the one order that every table has an index
+for. It is counted, and looked through by filters that have no index, to its newest COUNTED rows.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from a2a_app.agents import registry
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    AnyPaginator = Paginator[Any]
+else:
+    ModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
+
+COUNTED = 10_000
+
+
+def newest(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the newest COUNTED of some rows, to which conditions without an index may be added.
+
+    Args:
+        rows: Rows whose conditions have an index that is in the order of the key.
+    """
+    keys = rows.order_by("-pk").values_list("pk", flat=True)
+    oldest = keys[COUNTED - 1 : COUNTED].first()
+    return rows.filter(pk__gte=oldest) if oldest is not None else rows
+
+
+class CappedPaginator(AnyPaginator):
+    """Paginates a table of any size. It counts to COUNTED, where its last page is."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows the pages show."""
+        rows = cast("QuerySet[Any]", self.object_list)
+        # In their order, which has an index. Without it, PostgreSQL might look for them anywhere.
+        return rows[:COUNTED].count()
+
+
+class KeyOrderedChangeList(ChangeList):
+    """A list that stays in the order of the key, whatever its URL says."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return the order of the key, newest first."""
+        return ["-pk"]
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """The base of admins that only show rows."""
+
+    actions_on_bottom = False
+    list_per_page = 50
+    ordering = ("-pk",)
+    paginator = CappedPaginator
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ()
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return KeyOrderedChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Refuse conditions that a URL adds to those of the filters, since they have no index."""
+        filters = cast("Sequence[Any]", self.get_list_filter(request))
+        return lookup in {each.parameter_name for each in filters}
+
+    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
+        """Refuse, since tasks come from clients."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse, since only the store changes a task (R1)."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse, since a task that is worked on must not vanish."""
+        return False
+
+
+class AgentFilter(admin.SimpleListFilter):
+    """Filters the newest rows by the project's agents.
+
+    To find the agents in the table would read every row.
+    """
+
+    title = "agent"
+    parameter_name = "agent"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the agents' slugs and names."""
+        return sorted((agent.slug, agent.name) for agent in registry)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return those of the newest rows that are of the chosen agent."""
+        return newest(queryset).filter(agent=self.value()) if self.value() else queryset
+
+
+class EmptyFilter(admin.SimpleListFilter):
+    """Filters the newest rows by whether a field is empty."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the two choices."""
+        return [("no", "Yes"), ("yes", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return those of the newest rows whose field is as chosen."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        empty = {f"{self.parameter_name}__isnull": self.value() == "yes"}
+        return newest(queryset).filter(**empty)
