@@ -24,11 +24,19 @@ TABLES: dict[Product, dict[str, set[str]]] = {
         "a2a_app_artifact": {"id", "task_id"},
         "a2a_app_event": {"task_id"},
         "a2a_app_run": {"id", "task_id", "message_id"},
+        "a2a_app_pushnotificationconfig": {"id", "task_id"},
+        "a2a_app_file": {"id", "context_id", "task_id"},
+        "a2a_app_idempotencykey": {"id", "task_id", "message_id", "key"},
     },
     "SDK": {"tasks": {"id"}},
 }
+# A copy's status is older than that of the copy before: not two of a site's tasks have one time.
+EARLIER = {
+    "postgresql": "\"status_at\" - n * interval '1 second'",
+    "sqlite": "datetime(\"status_at\", '-' || n || ' seconds')",
+}
 COPIED = """
-CREATE FUNCTION copied(anyelement, int) RETURNS uuid IMMUTABLE STRICT LANGUAGE sql
+CREATE OR REPLACE FUNCTION copied(anyelement, int) RETURNS uuid IMMUTABLE STRICT LANGUAGE sql
 AS 'SELECT md5($1::text || $2)::uuid'
 """
 
@@ -42,7 +50,7 @@ async def fill(peer: Peer, tasks: int) -> None:
         return
     if tasks and peer.product != "FastA2A":
         await asyncio.gather(*[peer.send() for _ in range(min(tasks, SEED))])
-        await _copy(peer, tasks // SEED - 1)
+        await copy(peer, tasks // SEED - 1)
     peer.small, peer.large = [await _task(peer, size) for size in (32, MEGABYTE)]
 
 
@@ -52,7 +60,8 @@ async def _task(peer: Peer, size: int) -> str:
     return made
 
 
-async def _copy(peer: Peer, times: int) -> None:
+async def copy(peer: Peer, times: int) -> None:
+    """Copy all tasks of a server so many times."""
     if times < 1:
         return
     if not peer.database_url:
@@ -72,7 +81,7 @@ def _in_sqlite(peer: Peer, times: int) -> None:
     with connection:
         for table, own in TABLES[peer.product].items():
             columns = [each[0] for each in _described(connection, table)]
-            connection.execute(_statement(table, columns, own), (times,))
+            connection.execute(_statement(table, columns, own, EARLIER["sqlite"]), (times,))
     connection.execute("ANALYZE")
     connection.close()
 
@@ -88,7 +97,7 @@ def _in_postgresql(peer: Peer, times: int) -> None:
         connection.execute("SET session_replication_role = replica")
         for table, own in TABLES[peer.product].items():
             columns = [each[0] for each in _described(connection, table)]
-            statement = _statement(table, columns, own).replace("?", "%s")
+            statement = _statement(table, columns, own, EARLIER["postgresql"]).replace("?", "%s")
             connection.execute(statement, (times,))
         # Otherwise autovacuum would do so a minute later, on the core of the load.
         connection.execute("VACUUM ANALYZE")
@@ -99,9 +108,10 @@ def _described(connection: Any, table: str) -> Any:
     return connection.execute(f"SELECT * FROM {table} LIMIT 0").description
 
 
-def _statement(table: str, columns: list[str], own: set[str]) -> str:
+def _statement(table: str, columns: list[str], own: set[str], earlier: str) -> str:
     names = ", ".join(f'"{column}"' for column in columns)
-    values = ", ".join(f'copied("{c}", n)' if c in own else f'"{c}"' for c in columns)
+    changed = {"status_at": earlier, **{column: f'copied("{column}", n)' for column in own}}
+    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
     return (
         "WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < ?) "
         f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}, copies"

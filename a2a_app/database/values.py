@@ -3,7 +3,7 @@
 A lease is measured on the database's clock. What clients see is on the clock of the process.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -18,6 +18,9 @@ from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from a2a_app.database.bridge import connection
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before any time of ours. A time after it is not null, and so is found in an index on SQLite."""
 
 
 @lru_cache(maxsize=64)

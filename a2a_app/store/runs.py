@@ -18,7 +18,7 @@ from a2a_app import models
 from a2a_app.database import atomic, selects, statements
 from a2a_app.database.batch import run_if
 from a2a_app.database.selects import Select, fetch_with_children
-from a2a_app.database.values import from_now, new_key
+from a2a_app.database.values import EPOCH, from_now, new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import Claim, WorkerSlot, user_of
 from a2a_app.store.events import Appended
@@ -116,7 +116,9 @@ def renew(worker: str, run_ids: Collection[UUID], *, lease: timedelta) -> set[UU
 
 def give_back(worker: str) -> int:
     """End the leases of all runs of a worker, so that others take over at once; return how many."""
-    return models.Run.objects.filter(worker=worker, ended_at=None).update(lease_until=Now())
+    # Only a run that is not over has a lease. Leases have an index, and workers have none.
+    held = models.Run.objects.filter(worker=worker, ended_at=None, lease_until__gt=EPOCH)
+    return held.update(lease_until=Now())
 
 
 def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
@@ -169,7 +171,9 @@ def bring_near(lease: timedelta) -> None:
     that seems to come from the future, may be begun at once.
     """
     far = models.Run.objects.filter(lease_until__gt=from_now(2 * lease))
-    if far.exists():  # a look first: on SQLite a change waits for the writers
+    # A look first: on SQLite a change waits for the writers. In the order of the index, so that
+    # PostgreSQL does not look for any such row in the whole table.
+    if far.order_by("lease_until").values_list("pk").first():
         far.exclude(worker="").update(lease_until=from_now(lease))
         far.filter(worker="", created_at__gt=from_now(lease)).update(lease_until=Now())
 

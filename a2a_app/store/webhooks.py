@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from a2a_app import conf, models, protocol
 from a2a_app.database import atomic
-from a2a_app.database.values import escape_unstorable, from_now, new_key
+from a2a_app.database.values import EPOCH, escape_unstorable, from_now, new_key
 from a2a_app.models.owners import Scope
 from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.secrets import seal
@@ -175,13 +175,16 @@ def settle(delivery: Delivery, seq: int) -> bool:
 
 def release(worker: str) -> None:
     """Release all configurations of a worker, so that others go on at once."""
-    Row.objects.filter(worker=worker).update(worker="", due_at=Now())
+    # What a worker delivers is due. That has an index, and workers have none.
+    Row.objects.filter(worker=worker, due_at__gt=EPOCH).update(worker="", due_at=Now())
 
 
 def bring_near(longest: timedelta) -> None:
     """Make due now what would be due later than it can be: a clock was wrong as that was set."""
     far = Row.objects.filter(due_at__gt=from_now(longest))
-    if far.exists():  # a look first: on SQLite a change waits for the writers
+    # A look first: on SQLite a change waits for the writers. In the order of the index, so that
+    # PostgreSQL does not look for any such row in the whole table.
+    if far.order_by("due_at").values_list("pk").first():
         far.update(due_at=Now())
 
 

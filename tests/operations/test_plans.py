@@ -1,0 +1,258 @@
+"""Every statement of the operations, of the background's work and of the admin has its index (R15).
+
+The statements are not listed here: they are those that the running code sends.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection, connections
+from django.test import Client as Browser
+from django.test import RequestFactory
+from django.urls import reverse
+from django.utils import timezone
+
+from a2a_app import database, models, runners
+from a2a_app.admin import lists
+from a2a_app.agents import Turn
+from a2a_app.operations import push
+from a2a_app.operations.tasks import get_task, list_tasks
+from a2a_app.protocol import (
+    A2AError,
+    DeleteTaskPushNotificationConfigRequest,
+    GetTaskPushNotificationConfigRequest,
+    GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
+    ListTasksRequest,
+    Part,
+    TaskPushNotificationConfig,
+    TaskState,
+)
+from a2a_app.store import runs, webhooks
+from a2a_app.store.reads.tasks import position_at, read_messages, read_positions
+from benchmarks.fill import copy
+from benchmarks.peer import Peer
+from tests.clients.operations import OperationsClient, client_of
+from tests.conftest import ChangeSettings
+from tests.plans import faults, recorded
+from tests.tasks import new_message
+from tests.wire import state
+
+# So many tasks are sent, and each is copied so often. SQLite chooses its plans without a look at
+# the rows.
+SEEDS, COPIES = 50, 400 if connection.vendor == "postgresql" else 2
+# How far lists count, and how many rows a statement may read, in place of the tens of thousands of
+# a site that is as much larger.
+COUNTED, MAY_READ = 500, 1200
+# In the list of a model: the key of its first row.
+_KEY = re.compile(r'href="[^"]*/([0-9a-f-]{36})/change/')
+NOBODYS = "http://127.0.0.1:9/"
+SHARED = "shared"
+
+
+async def agent(turn: Turn) -> None:
+    """Do what the message says."""
+    match turn.text:
+        case "ask":
+            await turn.input_required("Which one?")
+        case "fail":
+            raise ValueError("broken")
+        case "wait":
+            await turn.working("Soon.")
+            await turn.input_required("Which one?")
+        case _:
+            artifact = turn.open_artifact()
+            for _ in range(2):
+                await artifact.write("x")
+            await turn.complete("Here you are.")
+
+
+@pytest.fixture
+def client(a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OperationsClient]:
+    a2a(
+        TOTAL_SIZE_LIMIT=COUNTED,
+        PUSH_HOSTS=["127.0.0.1"],
+        PUSH_ALLOW_HTTP=True,
+        RAW_LIMIT=1000,
+        ANONYMOUS="share",
+    )
+    monkeypatch.setattr(lists, "COUNTED", COUNTED)
+    with client_of(agent, slug="planned", idempotent=True) as made:
+        yield made
+
+
+async def fill(client: OperationsClient) -> None:
+    """Store tens of thousands of tasks of all kinds, and let the database look at them."""
+    for number in range(SEEDS):
+        context_id = SHARED if number % 2 else ""
+        hook = TaskPushNotificationConfig(id="hook", url=NOBODYS) if number % 2 else None
+        parts = [Part(text="work"), *([Part(raw=b"x" * 2000)] if number % 2 else [])]
+        message = new_message(context_id=context_id).model_copy(update={"parts": parts})
+        await client.send(message, task_push_notification_config=hook)
+    await copy(Peer("a2a_app", _url(), ()), COPIES)
+    for rare in ("ask", "fail"):
+        await client.send(new_message(rare, context_id=SHARED))
+    await database.run(_share)
+
+
+def _url() -> str:
+    name = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name['NAME']}"
+    return f"postgresql://{name['USER']}@/{name['NAME']}?host={name['HOST']}"
+
+
+def _share() -> None:
+    """Put half of the tasks into one conversation, end most deliveries, and count anew."""
+    [shared] = models.Context.objects.filter(context_id=SHARED).values_list("pk", flat=True)
+    half = models.Task.objects.filter(pk__gte=UUID(int=1 << 127))
+    half.update(context=shared)
+    models.PushNotificationConfig.objects.filter(pk__gte=UUID(int=1 << 124)).update(due_at=None)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+async def test_no_statement_reads_a_table_that_grows(
+    runtime: None, client: OperationsClient
+) -> None:
+    await fill(client)
+    database.close()
+    with recorded() as statements:
+        task_id = await operations(client)
+        await lists_of_tasks(client)
+        await background()
+        await sync_to_async(admin_pages)(task_id)
+    database.close()
+    assert len(statements.seen) > 100
+    assert await sync_to_async(_faults)(statements) == []
+
+
+def _faults(statements: Any) -> list[str]:
+    with closing(connection):
+        return faults(statements, rows=MAY_READ)
+
+
+async def operations(client: OperationsClient) -> str:
+    """Call every operation but ListTasks, and return the id of a task that waits."""
+    await client.stream("work")
+    await client.send(new_message("fail"))
+    waiting = await client.send("wait")
+    await client.send(new_message("wait", task_id=waiting.id))
+    message = new_message("work", context_id=SHARED)
+    for _ in range(2):
+        await client.send(message)
+    await client.send(
+        new_message("wait", context_id=SHARED).model_copy(
+            update={"parts": [Part(raw=b"x" * 2000, filename="large")]}
+        )
+    )
+    for length in (None, 0, 1):
+        await get_task(client.call, GetTaskRequest(id=waiting.id, history_length=length))
+    with suppress(A2AError):
+        await client.get(SHARED)
+    await webhooks_of(client, waiting.id)
+    await database.run(position_at, client.call.scope, waiting.id, 2)
+    await database.run(read_messages, client.call.scope, SHARED, limit=20)
+    other = await client.send("wait")
+    stream = client.subscribe(other.id)
+    await anext(stream)
+    await client.cancel(other.id)
+    assert [state(event) async for event in stream] == ["CANCELED"]
+    return waiting.id
+
+
+async def webhooks_of(client: OperationsClient, task_id: str) -> None:
+    """Call the operations on push notification configurations."""
+    hook = TaskPushNotificationConfig(id="x", task_id=task_id, url=NOBODYS)
+    named = {"id": "x", "task_id": task_id}
+    await push.create_push_config(client.call, hook)
+    await push.get_push_config(client.call, GetTaskPushNotificationConfigRequest(**named))
+    listed = ListTaskPushNotificationConfigsRequest(task_id=task_id, page_size=1)
+    await push.list_push_configs(client.call, listed)
+    await push.delete_push_config(client.call, DeleteTaskPushNotificationConfigRequest(**named))
+
+
+async def lists_of_tasks(client: OperationsClient) -> None:
+    """List tasks with each combination of filters, first pages and next ones."""
+    states = [TaskState.UNSPECIFIED, TaskState.COMPLETED, TaskState.FAILED, TaskState.REJECTED]
+    times = [None, timezone.now() - timedelta(days=1), timezone.now()]
+    for context_id, wanted, after in itertools.product(["", SHARED, "none"], states, times):
+        asked = {
+            "context_id": context_id,
+            "status": wanted,
+            "status_timestamp_after": after,
+            "include_artifacts": wanted is not TaskState.FAILED,
+            "history_length": None if after else 1,
+        }
+        page = await list_tasks(client.call, ListTasksRequest(page_size=2, **asked))
+        if page.next_page_token:
+            asked["page_token"] = page.next_page_token
+            await list_tasks(client.call, ListTasksRequest(page_size=2, **asked))
+
+
+async def background() -> None:
+    """Do once what every process does again and again."""
+    worker = runners.current()
+    await worker.sweep()
+    await database.run(runs.overdue, agents=["planned"], patience=timedelta(0), limit=10)
+    keys = [uuid4(), uuid4()]
+    await database.run(runs.renew, "one", keys, lease=timedelta(seconds=9))
+    await database.run(runs.give_back, "one")
+    await database.run(read_positions, keys)
+    claimed = await database.run(
+        webhooks.claim_due, "one", limit=5, lease=timedelta(seconds=9), busy=["example.com"]
+    )
+    for delivery in claimed:
+        await database.run(webhooks.settle, delivery, delivery.delivered)
+        second = timedelta(seconds=1)
+        await database.run(webhooks.postpone, delivery, "It failed.", pause=second, patience=second)
+    await database.run(webhooks.release, "one")
+
+
+def admin_pages(task_id: str) -> None:
+    """Visit every page of the admin that shows our rows, in every way that its URL can ask for."""
+    user = User.objects.create(username="someone", is_staff=True, is_superuser=True)
+    models.ApiKey.objects.create(user=user, name="one")
+    someone = Browser()
+    someone.force_login(user)
+    with closing(connections["default"]):
+        for model, shown in admin.site._registry.items():
+            if model._meta.app_label == "a2a_app":
+                _visit(someone.get, model, shown, task_id)
+        cancel = {"action": "cancel_tasks", "_selected_action": [task_id]}
+        assert someone.post(reverse("admin:a2a_app_task_changelist"), cancel).status_code == 302
+
+
+def _visit(get: Callable[..., Any], model: Any, shown: Any, task_id: str) -> None:
+    name = f"admin:a2a_app_{model._meta.model_name}"
+    request = RequestFactory().get("/")
+    choices = []
+    for each in shown.get_list_filter(request):
+        [first, *_, last] = [value for value, _ in each.lookups(None, request, shown)]
+        choices.append([{}, {each.parameter_name: first}, {each.parameter_name: last}])
+    chosen = [
+        dict(itertools.chain(*(c.items() for c in each))) for each in itertools.product(*choices)
+    ]
+    columns = range(1, len(shown.get_list_display(request)) + 1)
+    queries: list[dict[str, Any]] = [
+        *chosen,
+        {"p": 2},
+        {"_facets": "True"},
+        *({"o": column} for column in columns),
+        *({"q": text} for text in (task_id, SHARED, "127.0.0.1", "nothing")),
+    ]
+    for query in queries:
+        assert get(reverse(f"{name}_changelist"), query).status_code == 200, (name, query)
+    found = _KEY.search(get(reverse(f"{name}_changelist")).content.decode())
+    assert found is not None
+    for page in ("change", "history"):
+        assert get(reverse(f"{name}_{page}", args=[found[1]])).status_code == 200

@@ -1,0 +1,122 @@
+"""Plans: what a database reads to answer each statement that the running code has sent it."""
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.backends.signals import connection_created
+
+# Tables that do not grow with the number of tasks.
+SMALL = {"a2a_app_apikey"}
+# A statement that was prepared may get a plan for any values after so many times.
+_EXECUTED = 6
+# For the values of how many times it is looked at.
+_TIMES = 8
+_OURS = re.compile(r"\ba2a_app_(?!apikey)\w+")
+_SQLITE_SCAN = re.compile(r"SCAN (\w+)(?! USING)\b")
+
+
+class Statements:
+    """The statements that were sent over any connection, each with the values of some times."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[Any]] = {}
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+    ) -> Any:
+        if _OURS.search(sql) and sql.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            times = self.seen.setdefault(sql, [])
+            if len(times) < _TIMES:
+                times.append(params)
+        return execute(sql, params, many, context)
+
+
+@contextmanager
+def recorded() -> Iterator[Statements]:
+    """Record the statements of all threads. Those of other threads must connect anew for it."""
+    statements = Statements()
+
+    def watch(*, connection: Any, **_: Any) -> None:
+        connection.execute_wrappers.append(statements)
+
+    connection_created.connect(watch)
+    try:
+        with connection.execute_wrapper(statements):
+            yield statements
+    finally:
+        connection_created.disconnect(watch)
+
+
+def faults(statements: Statements, *, rows: int) -> list[str]:
+    """List the statements that read a table without an index, or more rows than they may.
+
+    Args:
+        statements: What was recorded.
+        rows: How many rows of a table a statement may read. Known on PostgreSQL only, and there
+            for statements that change nothing.
+    """
+    find = _on_postgresql if connection.vendor == "postgresql" else _on_sqlite
+    return [
+        f"{fault}: {sql}"
+        for sql, times in statements.seen.items()
+        for fault in find(sql, times, rows)
+    ]
+
+
+def _on_sqlite(sql: str, times: list[Any], rows: int) -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", times[0])
+        steps = [step for *_, step in cursor.fetchall()]
+    for step in steps:
+        scanned = _SQLITE_SCAN.match(step)
+        if scanned and scanned[1].startswith("a2a_app_") and scanned[1] not in SMALL:
+            yield step
+
+
+def _on_postgresql(sql: str, times: list[Any], rows: int) -> Iterator[str]:
+    """Look at the plans that PostgreSQL makes once it knows a prepared statement for a while.
+
+    For a while it looks at the values. Then it may have one plan for all of them, which is a bad
+    one for those that it does not expect.
+    """
+    numbers = itertools.count(1)
+    numbered = re.sub("%s", lambda _: f"${next(numbers)}", sql).replace("%%", "%")
+    values = ", ".join(["%s"] * len(times[0]))
+    execute = f"EXECUTE planned({values})" if values else "EXECUTE planned"
+    analyze = sql.lstrip().startswith("SELECT")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"PREPARE planned AS {numbered}")
+        for params, _ in zip(itertools.cycle(times), range(_EXECUTED), strict=False):
+            cursor.execute(f"EXPLAIN {execute}", params)
+        plans = []
+        for params in times:
+            cursor.execute(f"EXPLAIN (ANALYZE {analyze}, FORMAT JSON) {execute}", params)
+            plans += cursor.fetchall()
+        cursor.execute("DEALLOCATE planned")
+    for (plan,) in plans:
+        [top] = json.loads(plan) if isinstance(plan, str) else plan
+        yield from _in_plan(top["Plan"], rows)
+
+
+def _in_plan(plan: dict[str, Any], rows: int) -> Iterator[str]:
+    for node in _nodes(plan):
+        table = node.get("Relation Name", "")
+        if not table.startswith("a2a_app_") or table in SMALL:
+            continue
+        if node["Node Type"] == "Seq Scan" and node.get("Actual Loops", 1):
+            yield f"reads all of {table}"
+        removed = sum(count for name, count in node.items() if name.startswith("Rows Removed by"))
+        read = (node.get("Actual Rows", 0) + removed) * node.get("Actual Loops", 1)
+        if read > rows:
+            yield f"reads {read:.0f} rows of {table}"
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
