@@ -108,6 +108,29 @@ def check_channel_layer_hears(databases: Any = None, **_: Any) -> list[Finding]:
     ]
 
 
+@checks.register(TAG, deploy=True)
+def check_limits_of_connections(**_: Any) -> list[Finding]:
+    """Find connections to PostgreSQL that wait for a silent network for hours (a2a.W017).
+
+    The app's own have limits in any case. Those of the project's code, such as an authenticator's,
+    have what OPTIONS says.
+    """
+    connection = connections[database.alias()]
+    options = connection.settings_dict.get("OPTIONS", {})
+    missing = [name for name in ("connect_timeout", "tcp_user_timeout") if name not in options]
+    if connection.vendor != "postgresql" or not missing:
+        return []
+    return [
+        checks.Warning(
+            "Where the network to PostgreSQL falls silent, the project's own queries wait for "
+            "hours.",
+            hint=f"Set {' and '.join(missing)} in OPTIONS, such as 5 seconds and 10_000 "
+            "milliseconds.",
+            id="a2a.W017",
+        )
+    ]
+
+
 def _finds_shared(check: Callable[[], Any]) -> bool:
     from a2a_app.layers.session import SharedSessionError  # loaded here: it needs psycopg
 

@@ -229,3 +229,14 @@ async def test_what_a_pooler_cannot_do_is_found_by_checks(
         found = await sync_to_async(checks.run_checks)(tags=["a2a"], databases=[alias])
         assert {finding.id for finding in found} == findings
         await leave()
+
+
+@pytest.mark.parametrize("limits", [{}, {"connect_timeout": 5, "tcp_user_timeout": 10_000}])
+async def test_connections_of_the_project_without_limits_are_found_by_the_deployment_checks(
+    use: Use, postgresql: str, limits: dict[str, int]
+) -> None:
+    alias = use(postgresql, **limits)
+    found = await sync_to_async(checks.run_checks)(
+        tags=["a2a"], include_deployment_checks=True, databases=[alias]
+    )
+    assert ("a2a.W017" in {finding.id for finding in found}) is not bool(limits)
