@@ -27,6 +27,16 @@ def make_ready() -> None:
     server.ensure_postgres_running()
 
 
+def prepare_for_filling() -> None:
+    """Make it write what fills a table once, and not again after each of many checkpoints."""
+    _set("SET fsync = off", "SET max_wal_size = '16GB'", "SET checkpoint_timeout = '1h'")
+
+
+def wait_for_disk() -> None:
+    """Make it wait for its disk, once its tables are filled."""
+    _set("SET fsync = on", "RESET max_wal_size", "RESET checkpoint_timeout")
+
+
 def commits() -> float:
     """Return how many transactions of one inserted row one connection commits per second."""
     with psycopg.connect(postgresql().get_uri(), autocommit=True) as connection:

@@ -26,3 +26,17 @@ async def answer(
         yield reader
     finally:
         writer.close()
+
+
+async def page(server: Process, path: str, **cookies: str) -> bytes:
+    """Get a page on a connection of its own, and return the whole answer."""
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        writer.write(f"{head}Cookie: {cookie}\r\n\r\n".encode())
+        said = await reader.read()
+    finally:
+        writer.close()
+    assert said.startswith(b"HTTP/1.1 200"), said[:500].decode(errors="replace")
+    return said

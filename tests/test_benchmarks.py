@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import expectations, pages, plots
+from benchmarks import expectations, growth, pages, plots
 from benchmarks.figures import Cell, Figure, ratio, table
 from benchmarks.fill import fill
 from benchmarks.one_message import Tracer
@@ -49,6 +49,8 @@ PLACES = [
     *((pages.BOOK, section) for section in NAMES),
     (pages.PAGE, "conditions"),
     (pages.PAGE, expectations.SECTION),
+    (pages.BOOK, growth.SECTION),
+    (pages.PAGE, growth.SECTION),
 ]
 
 
@@ -226,6 +228,21 @@ def test_every_colour_of_a_plot_has_another_for_dark_pages(section: str, drawn: 
     colours = set(re.findall(r"(?:fill|stroke): (#\w+)", picture))
     assert plots.TEXT in colours
     assert colours <= set(plots.DARK)
+
+
+def test_the_table_of_growth_compares_what_one_round_has_measured() -> None:
+    found = {"GetTask": {10: [2.0, 4.0, 8.0], 1000: [2.2, 4.4, 80.0]}}
+    assert growth.table(found).splitlines() == [
+        "| operation | 10 tasks, ms | 1,000 |",
+        "| --- | ---: | ---: |",
+        "| GetTask | 4.00 | 1.10 |",
+    ]
+
+
+def test_both_pages_have_the_same_table_of_growth() -> None:
+    page = pages.read(pages.PAGE, growth.SECTION)
+    assert "SendMessage" in page
+    assert pages.read(pages.BOOK, growth.SECTION).startswith(page)
 
 
 def test_a_coroutine_that_is_resumed_counts_as_one_call() -> None:
