@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from django.db import connections, transaction
 
 from a2a_app import conf
-from a2a_app.database.bridge import alias, connection
+from a2a_app.database.bridge import alias, connection, note_commit
 from a2a_app.database.inserts import Row, prepare_inserts
 from a2a_app.database.statements import Fields, Model, Write, prepare_update
 
@@ -148,6 +148,8 @@ def atomic() -> Iterator[None]:
         if is_outermost and ours.vendor == "postgresql":
             _begin_with_limit(ours)
         yield
+    if is_outermost:
+        note_commit()
 
 
 def idle_limit() -> int:

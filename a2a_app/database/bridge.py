@@ -42,6 +42,9 @@ RETRY_SECONDS = 0.5
 # How long a process that ends waits for units of work.
 CLOSE_SECONDS = 2.0
 
+# How often work is done in all whose transaction has to give way to another one.
+TRIES = 5
+
 # After how long a connection is looked at before it is used again: firewalls, balancers and servers
 # close one that is idle, and not all of them say so. One that says so is looked at much sooner.
 IDLE_SECONDS = 2.0
@@ -88,8 +91,10 @@ def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
     """Do a unit of work in the thread that calls, as `run` does on one of ours.
 
     Where a connection that was kept turns out to be of no use before anything of the work may have
-    happened, the work is done again on a new one, once. PostgreSQL's is closed where it stays open
-    and passes nothing, as after a failover; other databases have limits of their own.
+    happened, the work is done again on a new one, once. Where another transaction came first, it is
+    done again too, up to TRIES times in all, if nothing of it is committed. PostgreSQL's connection
+    is closed where it stays open and passes nothing, as after a failover; other databases have
+    limits of their own.
 
     Args:
         work: The work.
@@ -102,16 +107,16 @@ def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
     ours, limit = _own_connection(), conf.current().database_seconds
     with _watch.over(ours, min(seconds or limit, limit)):
         is_kept = _close_stale(ours)
-        try:
+        tries = 0
+        while True:
+            tries += 1
             try:
                 return _attempt(work, ours)
-            except AwayError:
-                if not (is_kept and _note_failure()):
+            except AwayError as error:
+                if tries == TRIES or not _may_repeat(error, is_kept=is_kept):
+                    note_away(error)
                     raise
-            return _attempt(work, ours)
-        except AwayError as error:
-            note_away(error)
-            raise
+                is_kept = is_kept and error.cause is Cause.CONFLICT
 
 
 async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bool]) -> T:
@@ -208,7 +213,7 @@ class _Statements:
     def begin(self) -> None:
         """Begin a unit of work."""
         self._session = self._connection.connection
-        self._have_begun = self._failed_in_vain = self.have_written = False
+        self._have_begun = self._failed_in_vain = self.have_written = self.have_committed = False
 
     def __call__(self, execute: Callable[..., T], sql: str, *args: Any) -> T:
         is_read, self._have_begun = str(sql).startswith(READS), True
@@ -220,6 +225,7 @@ class _Statements:
             self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)
             raise
         self.have_written = self.have_written or not is_read
+        self.have_committed = self.have_committed or not (is_read or is_in_transaction)
         return result
 
     @property
@@ -256,6 +262,20 @@ def _attempt(work: Callable[[], T], ours: BaseDatabaseWrapper) -> T:
     if outage.is_on:
         end_outage(has_written=statements.have_written)
     return result
+
+
+def note_commit() -> None:
+    """Note that the unit of work under way in this thread, if there is one, has committed."""
+    statements: _Statements | None = getattr(_thread, "statements", None)
+    if statements is not None:
+        statements.have_committed = True
+
+
+def _may_repeat(error: AwayError, *, is_kept: bool) -> bool:
+    if error.cause is Cause.CONFLICT:
+        statements: _Statements = _thread.statements
+        return not statements.have_committed
+    return is_kept and _note_failure()
 
 
 def _note_failure() -> bool:

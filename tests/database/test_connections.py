@@ -1,8 +1,12 @@
 """Connections that died, or that lead to the wrong server: what a unit of work notices of them."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
+from threading import Barrier
 from typing import Any
+from uuid import UUID
 
 import dj_database_url
 import psycopg
@@ -11,6 +15,7 @@ from django.db import connections
 
 from a2a_app import database, models
 from a2a_app.database import bridge
+from a2a_app.database.away import Cause
 from tests.proxy import Proxy
 from tests.servers import fresh_database
 from tests.tasks import begin
@@ -57,6 +62,10 @@ def trusted_while_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no connection count as idle, so that only what a test is about finds it dead."""
     monkeypatch.setattr(bridge, "IDLE_SECONDS", 1000.0)
     monkeypatch.setattr(bridge, "PAUSE_SECONDS", 0.0)
+
+
+def two_tasks() -> list[UUID]:
+    return [begin().head.task_id for _ in range(2)]
 
 
 def session() -> int:
@@ -224,3 +233,39 @@ async def test_an_outage_of_writes_ends_with_a_write_and_not_with_a_read(
     [begun, ended] = caplog.messages
     assert begun.startswith("The database does not answer: cannot execute ")
     assert ended == "The database answers again."
+
+
+async def test_of_two_that_wait_for_each_other_one_gives_way_and_is_done_again(site: Site) -> None:
+    both = await database.run(two_tasks)
+    tries: list[list[UUID]] = []
+    have_begun = Barrier(2)
+
+    def change(tasks: list[UUID]) -> None:
+        tries.append(tasks)
+        with database.atomic():
+            for number, task in enumerate(tasks):
+                models.Task.objects.filter(pk=task).update(pushed=True)
+                if not number and len(tries) <= 2:
+                    have_begun.wait(10)
+
+    await asyncio.gather(*[database.run(change, tasks) for tasks in (both, both[::-1])])
+    assert len(tries) == 3
+
+
+@pytest.mark.parametrize("is_transaction", [False, True])
+async def test_work_that_has_committed_is_not_done_again_after_a_conflict(
+    site: Site, is_transaction: bool
+) -> None:
+    tries: list[int] = []
+
+    def work() -> None:
+        tries.append(1)
+        with database.atomic() if is_transaction else nullcontext():
+            write_nothing()
+        with database.atomic(), database.connection().cursor() as cursor:
+            cursor.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+
+    with pytest.raises(database.AwayError) as raised:
+        await database.run(work)
+    assert raised.value.cause is Cause.CONFLICT
+    assert len(tries) == 1
