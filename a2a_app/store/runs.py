@@ -133,13 +133,16 @@ def are_neglected(*, agents: Collection[str], patience: timedelta) -> bool:
     """Tell whether a turn of these agents has waited for so long, and nobody works on any turn."""
     unbegun = models.Run.objects.filter(
         worker="",
-        lease_until__isnull=False,
+        lease_until__gt=EPOCH,  # as above: so is found what is not over
         created_at__lt=from_now(-patience),
         task__run=None,
         task__agent__in=agents,
     )
     held = models.Run.objects.filter(lease_until__gt=Now()).exclude(worker="")
-    return unbegun.exists() and not held.exists()
+    # In the order of the index: neither looks for any such row in the whole table.
+    both = (rows.order_by("lease_until").values_list("pk") for rows in (unbegun, held))
+    waiting, working = (rows.first() for rows in both)
+    return waiting is not None and working is None
 
 
 def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list[UUID]:

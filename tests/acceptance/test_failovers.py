@@ -121,7 +121,8 @@ async def test_runs_wait_for_a_database_that_is_read_only_for_a_while(
             operator.reset()
             for task in await asyncio.gather(*sending):
                 assert state({"task": task}) == "COMPLETED"
-    assert (server.output().count(AWAY), server.output().count(BACK)) == (1, 1)
+    # A write that had begun before may be over only then, as if all were well for a moment.
+    assert 1 <= server.output().count(AWAY) == server.output().count(BACK) <= 2
     assert f"{AWAY}: cannot execute " in server.output()
     for record in records(url).values():
         record.check()
