@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 # together.
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 PARALLEL := --numprocesses 3 --dist loadfile
-# Tests that start no server, and that do not try many random inputs. They wait for nothing, so each
-# core has one process; and the folder whose tests need servers is not even loaded.
-FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance -m 'not servers and not hypothesis'
+# Tests that start no server, and that do not try many inputs or fill tables. They wait for nothing, so
+# each core has one process; and the folder whose tests need servers is not even loaded.
+FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance --ignore tests/operations/test_plans.py \
+  --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations push runners store test_authentication.py)
 # What meets PostgreSQL, Redis and the queues.

@@ -31,6 +31,10 @@ IDEMPOTENT_SENDING = AgentExtension(
 )
 # For agents that recognise a message by its `messageId` too.
 _BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
+APPEND_ONLY = AgentExtension(
+    uri="urn:a2a-app:append-only:v1",
+    description="No last chunk repeats an artifact, for clients that join all chunks they get.",
+)
 
 
 class Agent:
@@ -156,7 +160,8 @@ class Agent:
         """The extensions on its card: its own, and those that the server adds (section 4.6)."""
         sending = _BY_MESSAGE_ID if self.idempotent else IDEMPOTENT_SENDING
         resumption = [STREAM_RESUMPTION] if self.streaming else []
-        return [*self.extensions, *resumption, sending]
+        append_only = [APPEND_ONLY] if self.streaming and self.repeats_artifacts else []
+        return [*self.extensions, *resumption, *append_only, sending]
 
     @property
     def has_card_for_caller(self) -> bool:

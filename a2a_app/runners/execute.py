@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from a2a_app.agents import Agent, registry
+from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import agent_message
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import Contained, shield
@@ -37,7 +38,7 @@ class Execution:
         self.claim = claim
         self._agent = registry.get(claim.head.agent)
         self._writer = Writer(claim.head, claim.run, on_loss=self.stop)
-        repeats = self._agent.repeats_artifacts
+        repeats = self._agent.repeats_artifacts and APPEND_ONLY.uri not in claim.extensions
         self._turn = Turn(claim, self._writer, repeats_artifacts=repeats)
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()

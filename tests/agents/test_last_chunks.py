@@ -1,16 +1,20 @@
 """How an artifact that comes in chunks ends, so that clients keep it (section 4.2.2)."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from a2a_app import database, models
 from a2a_app.agents import Part, Turn
+from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import MAX_REPEATED
 from tests.clients.operations import client_of
+from tests.servers import ROOT
 from tests.tasks import new_message
-from tests.wire import state
+from tests.wire import state, strict_json
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -146,3 +150,18 @@ async def test_a_question_ends_what_was_yielded_before_it() -> None:
             [part.text for part in each.parts] for each in (await client.get(task_id)).artifacts
         ]
     assert texts == [["Turn 1, begun. "], ["Turn 2, begun. "], ["I may."]]
+
+
+@pytest.mark.parametrize("agent", [async_words, words, opened])
+async def test_a_client_that_names_the_extension_gets_nothing_twice(agent: Any) -> None:
+    with client_of(agent) as client:
+        client.call = replace(client.call, extensions=(APPEND_ONLY.uri,))
+        events = await client.stream()
+    assert [text for text, _, _ in chunks(events)] == ["Lisbon ", "is ", "lovely."]
+    assert state(events[-1]) == "COMPLETED"
+
+
+def test_the_page_of_the_extension_says_what_the_card_does() -> None:
+    page = (ROOT / "docs" / "extensions" / "append-only.md").read_text()
+    [declared] = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert strict_json(declared) == APPEND_ONLY.to_dict()

@@ -16,7 +16,7 @@ from a2a_app.agents import (
     Turn,
     registry,
 )
-from a2a_app.agents.base import IDEMPOTENT_SENDING, STREAM_RESUMPTION
+from a2a_app.agents.base import APPEND_ONLY, IDEMPOTENT_SENDING, STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
@@ -61,7 +61,9 @@ async def test_the_card_lists_exactly_what_is_served(rpc: JsonRpcClient) -> None
         "streaming": True,
         "pushNotifications": True,
         "extendedAgentCard": False,
-        "extensions": [STREAM_RESUMPTION.to_dict(), IDEMPOTENT_SENDING.to_dict()],
+        "extensions": [
+            each.to_dict() for each in (STREAM_RESUMPTION, APPEND_ONLY, IDEMPOTENT_SENDING)
+        ],
     }
 
 
@@ -176,6 +178,7 @@ async def test_the_card_says_all_that_the_agent_declares(rpc: JsonRpcClient) -> 
             "extensions": [
                 {"uri": "https://example.com/ext", "description": "More."},
                 STREAM_RESUMPTION.to_dict(),
+                APPEND_ONLY.to_dict(),
                 IDEMPOTENT_SENDING.to_dict(),
             ],
         },
