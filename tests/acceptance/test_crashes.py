@@ -23,9 +23,9 @@ SECONDS = 100
 QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
 LAYERS: list[Layer] = ["redis", "postgresql"]
 
-TASKS = 200
-AT_ONCE = 60
-KILLS = 3
+TASKS = 120
+AT_ONCE = 40
+KILLS = 2
 STEPS = json.dumps({"steps": 8, "delay": 0.15})
 AGENTS = ["steps-for-ever", "steps-for-ever", "steps-thrice", "steps"]
 

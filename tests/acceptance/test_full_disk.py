@@ -35,7 +35,7 @@ async def test_clients_are_told_to_try_again_and_runs_go_on_when_there_is_room(
     serve: Serve,
 ) -> None:
     with fresh_database("sqlite") as url:
-        server = serve(database_url=url, LEASE_SECONDS=15)
+        server = serve(database_url=url, LEASE_SECONDS=10)
         log = Path(f"{url.removeprefix('sqlite:///')}-wal")
         async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
             message = load_message(chunks=30, delay=0.05)
@@ -59,7 +59,8 @@ async def test_clients_are_told_to_try_again_and_runs_go_on_when_there_is_room(
             await client.send(load_message())
             await server.says(BACK)
             assert (await client.result("ListTasks"))["totalSize"] == 7
-        assert (server.output().count(AWAY), server.output().count(BACK)) == (1, 1)
+        # A write that had begun before may be over only then, as if all were well for a moment.
+        assert 1 <= server.output().count(AWAY) == server.output().count(BACK) <= 2
         server.kill()
 
 
