@@ -70,7 +70,8 @@ class VerbatimJSONField(JSONField):
 
     PostgreSQL's `jsonb`, which Django takes, keeps numbers as decimals: `1e308` comes back as a
     number of 309 digits, `-0.0` as `0.0`, `1e22` as an integer, and keys in another order. Its
-    `json` keeps the text. Conditions may look into it, as on `jsonb`; it has no equality.
+    `json` keeps the text, and has no equality. A condition that looks into it needs a cast:
+    `annotate(said=Cast("metadata", JSONField())).filter(said__key=1)`.
     """
 
     def db_type(self, connection: Any) -> str | None:

@@ -1,5 +1,6 @@
 """How an artifact that comes in chunks ends, so that clients keep it (section 4.2.2)."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -130,6 +131,8 @@ async def test_an_artifact_that_was_broken_off_has_no_last_chunk() -> None:
 
 
 async def test_a_question_ends_what_was_yielded_before_it() -> None:
+    may_end = asyncio.Event()
+
     async def asks(turn: Turn) -> AsyncIterator[str]:
         yield f"Turn {turn.number}, "
         yield "begun. "
@@ -137,6 +140,7 @@ async def test_a_question_ends_what_was_yielded_before_it() -> None:
             await turn.input_required("Where to?")
         else:
             await turn.auth_required("May I?")
+            await may_end.wait()
             yield "I may."
 
     with client_of(asks) as client:
@@ -145,7 +149,13 @@ async def test_a_question_ends_what_was_yielded_before_it() -> None:
         assert state(events[-1]) == "INPUT_REQUIRED"
         task_id = events[0]["task"]["id"]
         answer = new_message("Lisbon", task_id=task_id)
-        await client.send(answer)
+        await client.send(answer, return_immediately=True)
+        following = client.subscribe(task_id)
+        await anext(following)
+        may_end.set()
+        async for event in following:
+            if chunks([event]) == [("I may.", False, False)]:
+                break
         texts = [
             [part.text for part in each.parts] for each in (await client.get(task_id)).artifacts
         ]
