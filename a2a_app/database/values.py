@@ -78,9 +78,7 @@ class VerbatimJSONField(JSONField):
         """Return the column's type: one that keeps the text."""
         return "json" if connection.vendor == "postgresql" else super().db_type(connection)
 
-    def get_db_prep_value(
-        self, value: Any, connection: Any, prepared: bool = False
-    ) -> Any:  # as Django declares it
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         """Return the text of a value, as pydantic writes it in events too."""
         if value is None or isinstance(value, BaseExpression):
             return value
