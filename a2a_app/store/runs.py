@@ -133,6 +133,7 @@ def are_neglected(*, agents: Collection[str], patience: timedelta) -> bool:
     """Tell whether a turn of these agents has waited for so long, and nobody works on any turn."""
     unbegun = models.Run.objects.filter(
         worker="",
+        attempt=1,  # a turn that was lost may be left alone for a while, on purpose
         lease_until__gt=EPOCH,  # as above: so is found what is not over
         created_at__lt=from_now(-patience),
         task__run=None,

@@ -255,3 +255,14 @@ def test_the_task_of_a_lost_run_can_be_failed_with_a_reason() -> None:
     assert appended is not None and appended.head.state is TaskState.FAILED
     assert models.Run.objects.get().outcome == Outcome.LOST
     assert runs.lost(limit=10) == []
+
+
+def test_a_turn_that_is_left_alone_after_it_was_lost_is_not_neglected() -> None:
+    task_id = begin_and_claim().head.task_id
+    models.Run.objects.filter(task=task_id).update(lease_until=from_now(-LEASE))
+    [lost] = runs.lost(limit=10)
+    assert runs.retry(lost, pause=LEASE)
+    is_neglected = partial(runs.are_neglected, agents=[SCOPE.agent], patience=-LEASE)
+    assert not is_neglected()
+    begin()
+    assert is_neglected()
