@@ -20,6 +20,7 @@ from a2a_app.runners.reap import LIMIT, reap
 from a2a_app.runners.worker import Worker, lease_time
 from a2a_app.store import runs, webhooks
 from a2a_app.store.claims import Claim, WorkerSlot
+from a2a_app.store.runs import LostRun
 from a2a_app.store.writes.append import enqueue_nothing
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,14 @@ async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(pause)
 
 
-def _bring_near() -> None:
-    """Correct times that lie further ahead than they can: the clock was wrong, and is put right."""
+def _find_lost(held: list[UUID]) -> list[LostRun]:
+    """Return the runs that are lost, once times that lie further ahead than they can are corrected.
+
+    They lie so where a clock was wrong, and is put right.
+    """
     runs.bring_near(lease_time())
     webhooks.bring_near(LONGEST_PAUSE + delivery_lease())
+    return runs.lost(limit=LIMIT, held=held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,7 @@ class Runner(ABC):
 
     async def sweep(self) -> None:
         """Retry or fail lost runs, and start turns that nobody has begun (R6, R7)."""
-        await database.run(_bring_near)
-        lost = await database.run(runs.lost, limit=LIMIT, held=self.worker.run_ids)
+        lost = await database.run(_find_lost, self.worker.run_ids)
         # Asked after the reading, so that no jump can come between.
         if await self._clocks.get().is_steady():
             reaped = await reap(lost, self.enqueue)
