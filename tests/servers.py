@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import psycopg
 
 from project import services
 from project.services import free_port as free_port  # for all that import it from here
+from tests.folder import folder as folder  # as above
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
@@ -29,14 +29,6 @@ START_SECONDS = 30.0
 Database = Literal["sqlite", "postgresql"]
 # As the reference project's CHANNEL_LAYER names them.
 Layer = Literal["memory", "redis", "redis-core", "postgresql"]
-
-
-@cache
-def folder() -> Path:
-    """Return a folder that is gone with this process. Its path is short, for sockets in it."""
-    made = Path(tempfile.mkdtemp(prefix="a2a-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
 
 
 @cache

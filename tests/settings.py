@@ -4,9 +4,13 @@ import os
 
 from django.conf import global_settings
 
-from tests.servers import folder, postgresql_url
+from tests.folder import folder
 
 if os.environ.get("A2A_TEST_DATABASE") == "postgresql":
+    # Loaded here: the servers that tests start have no use for it, and each would take as long to
+    # load it as the app.
+    from tests.servers import postgresql_url
+
     # Django's own default, where the servers that tests start have the project's options.
     os.environ["DATABASE_URL"] = f"{postgresql_url()}?server_side_binding=false"
 

@@ -28,7 +28,9 @@ async def stored(rpc: JsonRpcClient) -> Stored:
     params = {"message": load_message(chunks=2, end="input-required")}
     request = envelope("SendStreamingMessage", params)
     first, *_ = await events_of(await rpc.post(request, path="/a2a/load-retry/"))
-    return Stored(ended["id"], first["result"]["task"]["id"])
+    stored = Stored(ended["id"], first["result"]["task"]["id"])
+    await stored.look()
+    return stored
 
 
 @pytest.fixture

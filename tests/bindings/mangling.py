@@ -176,6 +176,7 @@ class Stored:
 
     def __init__(self, ended: str, anothers: str) -> None:
         self.names = {ENDED: ended, ANOTHERS: anothers}
+        self._last: tuple[list[Any], int] = ([], 0)
 
     def fill_in(self, body: bytes) -> bytes:
         """Put the tasks' ids where the request names them."""
@@ -183,13 +184,13 @@ class Stored:
             body = body.replace(name.encode(), task_id.encode())
         return body
 
-    async def rows(self) -> list[Any]:
-        """Read every row of the two tasks."""
-        return await database.run(self._rows)
+    async def look(self) -> tuple[bool, bool]:
+        """Tell whether the two tasks, and the number of all, are as they were at the last look."""
+        before, self._last = self._last, await database.run(self._now)
+        return before[0] == self._last[0], before[1] == self._last[1]
 
-    async def count(self) -> int:
-        """Count all tasks there are."""
-        return await database.run(models.Task.objects.count)
+    def _now(self) -> tuple[list[Any], int]:
+        return self._rows(), models.Task.objects.count()
 
     def _rows(self) -> list[Any]:
         keys = [UUID(task_id) for task_id in self.names.values()]

@@ -18,7 +18,17 @@ class Command(flush.Command):
 
     def handle(self, **options: Any) -> None:
         connection = connections[options["database"]]
-        tables = connection.introspection.django_table_names(only_existing=True)
+        tables = connection.introspection.django_table_names()
         emptied = [table for table in tables if table not in UNCHANGED]
-        statements = connection.ops.sql_flush(no_style(), emptied, reset_sequences=False)
+        if connection.vendor == "postgresql":
+            statements = _deletions(connection, emptied)
+        else:
+            statements = connection.ops.sql_flush(no_style(), emptied, reset_sequences=False)
         connection.ops.execute_sql_flush(statements)
+
+
+def _deletions(connection: Any, tables: list[str]) -> list[str]:
+    # TRUNCATE makes new files for each table and each index, and takes ten times as long as to
+    # delete the few rows of a test. No foreign key is looked at, as all rows go.
+    deletions = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+    return ["; ".join(["SET LOCAL session_replication_role = replica", *deletions])]
