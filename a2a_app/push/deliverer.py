@@ -137,9 +137,12 @@ class Deliverer:
         # Random, so that a receiver that is back does not get all deliveries at the same moment.
         pause = timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311  # no secret
         patience = timedelta(seconds=current.push_patience_seconds)
-        given_up = await database.run(
-            webhooks.postpone, delivery, error, pause=pause, patience=patience
-        )
+        try:
+            given_up = await database.run(
+                webhooks.postpone, delivery, error, pause=pause, patience=patience
+            )
+        except database.AwayError:
+            return  # As in `_deliver`.
         after = "is given up" if given_up else f"is tried again in {pause.total_seconds():.1f} s"
         logger.warning("Webhook %s of task %s %s: %s", delivery.id, delivery.task_id, after, error)
         if not given_up:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -19,9 +20,11 @@ from a2a_app.protocol import (
     TaskPushNotificationConfig,
 )
 from a2a_app.push import sender
+from a2a_app.push.deliverer import Deliverer
 from a2a_app.store import webhooks
 from a2a_app.store.secrets import seal
 from tests.clients.operations import OperationsClient, client_of
+from tests.outages import away, lose_patience
 from tests.receiver import Receiver, receiving
 from tests.tasks import new_message
 from tests.wire import state, text
@@ -308,3 +311,24 @@ async def test_a_delivery_that_fails_for_an_unknown_reason_counts_and_is_given_u
     assert row.dead_at is not None
     assert (row.failures, row.error) == (1, "The request cannot be sent: LocalProtocolError.")
     assert "secret-with-a-blank" not in caplog.text
+
+
+async def test_a_failure_that_cannot_be_recorded_is_left_to_the_lease(
+    client: OperationsClient, reconnecting: None
+) -> None:
+    deliverer = Deliverer("one")
+    with ExitStack() as outage:
+
+        def fail(_: int) -> int:
+            outage.enter_context(away())
+            return 500
+
+        async with receiving(fail) as receiver:
+            await client.send("one", task_push_notification_config=config(receiver))
+            await database.run(lose_patience)
+            await deliverer._start_due()
+            [delivery] = deliverer._deliveries.values()
+            async with asyncio.timeout(SECONDS):
+                await delivery
+    row = await database.run(models.PushNotificationConfig.objects.get)
+    assert (row.failures, row.worker) == (0, "one")
