@@ -10,6 +10,7 @@ from uuid import uuid4
 from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from ninja.errors import HttpError
 
 from a2a_app import database, protocol
 from a2a_app.bindings.dialects import CURRENT, Dialect
@@ -19,6 +20,9 @@ from a2a_app.operations import Call, Operation
 from a2a_app.operations.streams import with_file_links
 
 logger = logging.getLogger(__name__)
+
+# With these a hook of the project says that what it has to ask does not answer.
+_UNAVAILABLE = (502, 503, 504)
 
 View: TypeAlias = Callable[..., Awaitable[HttpResponseBase]]
 
@@ -52,17 +56,8 @@ class Responder(ABC):
             return await work
         except protocol.A2AError as error:
             return self.refuse(error)
-        except PermissionDenied as error:  # raised by a hook of the project
-            return self.refuse(protocol.PermissionDeniedError(str(error) or None))
-        except DisallowedHost:  # an answer has a URL in it, which repeats the host
-            host = "The Host of the request is not allowed here."
-            return self.refuse(protocol.InvalidRequestError(host))
         except Exception as error:  # the client must get neither a page of HTML nor any details
-            if database.note_away(error):
-                return self.refuse(protocol.UnavailableError())
-            reference = uuid4()
-            logger.exception("A request failed; reference %s.", reference)
-            return self.refuse(protocol.InternalError(f"Internal error. Reference: {reference}"))
+            return self.refuse(_refusal(error))
 
     async def perform(
         self, operation: Operation, call: Call, params: protocol.Model
@@ -112,6 +107,22 @@ class Responder(ABC):
 
     def _response(self, body: str, *, status: int = 200) -> HttpResponse:
         return HttpResponse(body.encode(), content_type=self.media_type, status=status)
+
+
+def _refusal(error: Exception) -> protocol.A2AError:
+    """Return what a client is told of an error that is none of the protocol; log a fault."""
+    match error:
+        case PermissionDenied():  # raised by a hook of the project, as is HttpError
+            return protocol.PermissionDeniedError(str(error) or None)
+        case HttpError(status_code=status) if status in _UNAVAILABLE:
+            return protocol.UnavailableError(str(error) or None)
+        case DisallowedHost():  # an answer has a URL in it, which repeats the host
+            return protocol.InvalidRequestError("The Host of the request is not allowed here.")
+    if database.note_away(error):
+        return protocol.UnavailableError()
+    reference = uuid4()
+    logger.exception("A request failed; reference %s.", reference)
+    return protocol.InternalError(f"Internal error. Reference: {reference}")
 
 
 def with_refusals(view: View, answer_refused: View) -> View:

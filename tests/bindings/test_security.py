@@ -12,7 +12,7 @@ from a2a_app.agents import AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators
 from tests.bindings.authenticators import TOKEN
-from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.clients.json_rpc import JsonRpcClient, body_of
 from tests.conftest import ChangeSettings
 from tests.wire import HEADERS, envelope
 
@@ -182,4 +182,5 @@ async def test_an_authenticator_that_fails_lets_nobody_in_and_calls_nobody_unkno
     a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
     a2a(ANONYMOUS="share", AUTHENTICATION=[f"{OURS}.Broken", path_of("Bearer")])
-    assert error_of(await rpc.call("ListTasks", {})) == (-32603, "INTERNAL")
+    error = (await rpc.call("ListTasks", {}))["error"]
+    assert (error["code"], error["message"]) == (-32052, "The directory is away.")
