@@ -94,7 +94,8 @@ class Settings(BaseModel):
 
     database_threads: int | None = Field(None, ge=1)
     """How many threads, each with its own connection, do the database work of one process.
-    None: 1 on SQLite, which has one writer, and 8 elsewhere."""
+    None: 1 on SQLite, which has one writer, and 8 elsewhere. SQLite has as many more that only
+    read."""
 
     database_seconds: float = Field(10.0, gt=0)
     """How long one unit of work with the database may take. Then its connection to PostgreSQL is

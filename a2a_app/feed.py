@@ -255,7 +255,7 @@ class Topic:
 
     async def read_after(self, seq: int) -> list[Event]:
         """Read the next events after a number from the log."""
-        return await database.run(events_after, self.task_id, seq, limit=READ_LIMIT)
+        return await database.read(events_after, self.task_id, seq, limit=READ_LIMIT)
 
     def _receive(self, message: dict[str, Any]) -> None:
         change = TaskChanged.parse(message)
@@ -331,7 +331,7 @@ class Feed:
         topics = {key: topic for key in keys if (topic := self._topics.get(key)) is not None}
         # Asked before the read: a task that is stored meanwhile is not found, but is not deleted.
         stored = {key for key, topic in topics.items() if topic.seq}
-        positions = await database.run(read_positions, keys)
+        positions = await database.read(read_positions, keys)
         for key, seq, answered in positions:
             if key in topics:
                 topics[key].note(seq, answered)

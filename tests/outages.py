@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 
 import psycopg
 from django.db import connections
+from django.db.models import Model
 
-from a2a_app import database
+from a2a_app import database, models
 from tests.servers import postgresql_url
 
 
@@ -38,6 +39,20 @@ def away() -> Iterator[None]:
             yield
         finally:
             other_database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def nobody_else_writes(model: type[Model] = models.Task) -> Iterator[None]:
+    """Hold the lock that writers of a table need, as another process does that writes for long."""
+    name = str(connections[database.alias()].settings_dict["NAME"])
+    if connections[database.alias()].vendor == "sqlite":
+        with closing(sqlite3.connect(name, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    with psycopg.connect(postgresql_url(name)) as other_session:
+        other_session.execute(f"LOCK TABLE {model._meta.db_table} IN EXCLUSIVE MODE")
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """API keys: which of them let their user in, and what it costs to use one."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +15,12 @@ from a2a_app import authentication
 from a2a_app.models import ApiKey
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
 from tests.conftest import ChangeSettings
+from tests.outages import nobody_else_writes
 from tests.wire import load_message
 
 PATHS = ["a2a_app.authentication.ApiKeyAuth", "tests.bindings.authenticators.Bearer"]
+# Less than a writer waits for another one.
+SECONDS = 5
 UNKNOWN = (-32050, "UNAUTHENTICATED")
 
 
@@ -84,6 +88,16 @@ async def test_a_header_without_a_valid_key_is_refused(keys_only: None, rpc: Jso
     bad = ("", key, f"Basic {key}", "Bearer", "Bearer \u00e9", f"Bearer {other}", f"Bearer {key}x")
     for header in bad:
         assert error_of(await ask(rpc, header)) == UNKNOWN, header
+
+
+async def test_a_key_whose_use_cannot_be_recorded_lets_its_user_read(
+    keys_only: None, rpc: JsonRpcClient
+) -> None:
+    key = await sync_to_async(issue)()
+    with nobody_else_writes(ApiKey):
+        async with asyncio.timeout(SECONDS):
+            assert "result" in await ask(rpc, f"Bearer {key}")
+        assert (await ApiKey.objects.aget()).last_used_at is None
 
 
 async def test_a_bearer_that_is_no_key_is_left_to_the_next_authenticator(

@@ -40,7 +40,7 @@ class ContextState:
 
     async def messages(self, limit: int = 100) -> list[Message]:
         """Read the newest messages of the whole conversation, over all its tasks, oldest first."""
-        return await database.run(read_messages, self._scope, self.id, limit=limit)
+        return await database.read(read_messages, self._scope, self.id, limit=limit)
 
     def unsaved(self, report: Callable[[], None]) -> list[Update]:
         """Return the updates that save the state, which counts as saved then; none if unchanged.
@@ -170,7 +170,7 @@ class Turn:
         tasks = []
         for task_id in self.message.reference_task_ids:
             try:
-                snapshot = await database.run(read_snapshot, self._scope, task_id)
+                snapshot = await database.read(read_snapshot, self._scope, task_id)
             except protocol.TaskNotFoundError:
                 continue
             tasks.append(snapshot.task)
@@ -302,7 +302,7 @@ class Turn:
     async def _snapshot(self, history_length: int | None) -> protocol.Task:
         # A read must see what this turn has written before.
         await self._writer.flushed()
-        snapshot = await database.run(
+        snapshot = await database.read(
             read_snapshot, self._scope, self.task_id, history_length=history_length
         )
         return snapshot.task

@@ -67,15 +67,24 @@ class Pool:
     busy is done later, in order.
     """
 
-    def __init__(self, size: int, *, name: str, at_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        name: str,
+        at_end: Callable[[], None],
+        at_start: Callable[[], None] | None = None,
+    ) -> None:
         """Make a pool that has no threads yet.
 
         Args:
             size: The greatest number of threads.
             name: The name of the threads, to which each adds its number.
             at_end: Called in each thread as it ends.
+            at_start: Called in each thread as it starts.
         """
-        self._size, self._name, self._at_end = size, name, at_end
+        self._size, self._name = size, name
+        self._at_start, self._at_end = at_start, at_end
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._free: list[SimpleQueue[Job[object] | None]] = []
@@ -122,6 +131,8 @@ class Pool:
         return inbox
 
     def _do_jobs(self, inbox: "SimpleQueue[Job[object] | None]") -> None:
+        if self._at_start is not None:
+            self._at_start()
         job = inbox.get()
         while job is not None:
             outcome = job.do()

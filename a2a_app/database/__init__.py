@@ -1,16 +1,15 @@
 """Django's tables, fast, and from asynchronous code: it knows no model of ours."""
 
 from a2a_app.database.away import AwayError, note_away, outage
-from a2a_app.database.batch import atomic, idle_limit
 from a2a_app.database.bridge import (
-    alias,
     close,
     close_connection,
-    connection,
+    read,
     run,
     run_here,
     run_until_answered,
 )
+from a2a_app.database.transactions import alias, atomic, connection, idle_limit
 
 __all__ = [
     "AwayError",
@@ -22,6 +21,7 @@ __all__ = [
     "idle_limit",
     "note_away",
     "outage",
+    "read",
     "run",
     "run_here",
     "run_until_answered",

@@ -5,16 +5,12 @@ waits again for its turn to compute. PostgreSQL runs many statements as parts of
 see the rows as they were before, so none may change what another one has inserted or changed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from django.db import connections, transaction
-
-from a2a_app import conf
-from a2a_app.database.bridge import alias, connection, note_commit
 from a2a_app.database.inserts import Row, prepare_inserts
 from a2a_app.database.statements import Fields, Model, Write, prepare_update
+from a2a_app.database.transactions import atomic, connection
 
 # A statement, and the error to raise where it changes no row; None: it need not change any.
 Guarded: TypeAlias = tuple[Write, Exception | None]
@@ -130,46 +126,3 @@ def _as_one(writes: Sequence[Guarded]) -> list[Guarded]:
 def _with(parts: Sequence[tuple[str, Sequence[Any]]], last: str) -> Write:
     named = ", ".join([f"s{number} AS ({text})" for number, (text, _) in enumerate(parts)])
     return Write(f"WITH {named} {last}", [param for _, params in parts for param in params])
-
-
-@contextmanager
-def atomic() -> Iterator[None]:
-    """Open a transaction on our database.
-
-    PostgreSQL ends it where it is left idle for a lease. Then its process is frozen or cut off, and
-    the processes that take over its work wait for the rows it holds.
-
-    Each must begin with a write. One that has read first cannot become a writer on SQLite once
-    another has written in between, however long it is told to wait.
-    """
-    ours = connections[alias()]
-    is_outermost = not ours.in_atomic_block
-    with transaction.atomic(using=ours.alias):
-        if is_outermost and ours.vendor == "postgresql":
-            _begin_with_limit(ours)
-        yield
-    if is_outermost:
-        note_commit()
-
-
-def idle_limit() -> int:
-    """Return after how many milliseconds PostgreSQL ends a transaction that is left idle."""
-    return max(1, int(conf.current().lease_seconds * 1000))
-
-
-def _begin_with_limit(connection: Any) -> None:
-    """Begin the transaction on PostgreSQL, with a limit that ends with it.
-
-    A pooler may give the next transaction of the same session to somebody else. The driver would
-    begin at the first statement. It finds that done: to do both in one saves a round trip.
-    """
-    driver, psycopg = connection.connection, connection.Database
-    level = driver.isolation_level
-    begin = f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else "BEGIN"
-    limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
-    with connection.wrap_database_errors:
-        result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
-        if driver.closed:
-            raise psycopg.OperationalError(driver.pgconn.error_message.decode())
-        if result.error_message:
-            raise psycopg.errors.error_from_result(result)

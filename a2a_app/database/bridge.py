@@ -11,29 +11,20 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from django.apps import apps
-from django.db import connections, router
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from a2a_app import conf
 from a2a_app.concurrency.threads import Pool, Watch
 from a2a_app.database import sockets
-from a2a_app.database.away import (
-    AwayError,
-    Cause,
-    cause_of,
-    end_outage,
-    is_unbegun,
-    note_away,
-    outage,
-)
+from a2a_app.database.away import AwayError, Cause, cause_of, end_outage, note_away, outage
+from a2a_app.database.transactions import Statements, alias, is_pooled, this_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-APP = "a2a_app"
 THREAD_NAME = "a2a-database"
 
 # How long to wait before the database is tried again, once it did not answer.
@@ -53,26 +44,19 @@ PAUSE_SECONDS = 0.5
 # As psycopg and Django number it.
 _READ_COMMITTED = 2
 
-# How statements begin that change nothing. Each of ours that begins otherwise does.
-READS = ("SELECT", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
+
+class _Pools(NamedTuple):
+    """The threads of this process, by what they do."""
+
+    reading: Pool
+    writing: Pool
+    """The same, unless one that reads would wait there for one that writes."""
+
 
 # How many connections of ours were of no use. Each thread remembers of how many it has heard.
 _failures = 0
-_thread = threading.local()
-_pool: Pool | None = None
-_pool_lock = threading.Lock()
-
-
-def alias() -> str:
-    """Return the alias of the database that the project's routers choose for all of our models."""
-    return router.db_for_write(next(apps.get_app_config(APP).get_models()))
-
-
-def connection() -> BaseDatabaseWrapper:
-    """Return this thread's connection to our database."""
-    # Django takes as long to find it as we for a small statement, and a unit of work asks often.
-    ours: BaseDatabaseWrapper | None = getattr(_thread, "connection", None)
-    return ours or connections[alias()]
+_pools: _Pools | None = None
+_pools_lock = threading.Lock()
 
 
 async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -84,7 +68,16 @@ async def run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     Raises:
         AwayError: The database cannot serve for now. Besides that, whatever the work raises.
     """
-    return await _threads().run(partial(run_here, partial(work, *args, **kwargs)))
+    return await _threads().writing.run(partial(run_here, partial(work, *args, **kwargs)))
+
+
+async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do a unit of work that changes nothing, as `run` does.
+
+    SQLite has one writer, which may wait for that of another process for seconds. With a
+    write-ahead log no reader has to wait for either, and so readers have a thread of their own.
+    """
+    return await _threads().reading.run(partial(run_here, partial(work, *args, **kwargs)))
 
 
 def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
@@ -104,16 +97,17 @@ def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
     Raises:
         AwayError: The database cannot serve for now. Besides that, whatever the work raises.
     """
-    ours, limit = _own_connection(), conf.current().database_seconds
+    statements, limit = _own_statements(), conf.current().database_seconds
+    ours = statements.connection
     with _watch.over(ours, min(seconds or limit, limit)):
         is_kept = _close_stale(ours)
         tries = 0
         while True:
             tries += 1
             try:
-                return _attempt(work, ours)
+                return _attempt(work, statements)
             except AwayError as error:
-                if tries == TRIES or not _may_repeat(error, is_kept=is_kept):
+                if tries == TRIES or not _may_repeat(error, statements, is_kept=is_kept):
                     note_away(error)
                     raise
                 is_kept = is_kept and error.cause is Cause.CONFLICT
@@ -147,11 +141,12 @@ def close() -> None:
 
     Work that goes on for longer than CLOSE_SECONDS is not waited for.
     """
-    global _pool
-    with _pool_lock:
-        pool, _pool = _pool, None
-    if pool is not None:
-        pool.close(CLOSE_SECONDS)
+    global _pools
+    with _pools_lock:
+        pools, _pools = _pools, None
+    until = time.monotonic() + CLOSE_SECONDS
+    for pool in dict.fromkeys(pools or ()):
+        pool.close(max(0.0, until - time.monotonic()))
 
 
 # Work that is under way as a process ends is brought to its end.
@@ -163,18 +158,28 @@ def close_connection() -> None:
     connections.close_all()
 
 
-def _threads() -> Pool:
-    global _pool
-    if _pool is None:
-        with _pool_lock:
-            if _pool is None:
-                _pool = Pool(_thread_count(), name=THREAD_NAME, at_end=connections.close_all)
-    return _pool
+def _threads() -> _Pools:
+    global _pools
+    if _pools is None:
+        with _pools_lock:
+            if _pools is None:
+                _pools = _make_pools(connections[alias()])
+    return _pools
 
 
-def _thread_count() -> int:
-    configured = conf.current().database_threads
-    return configured or (1 if connections[alias()].vendor == "sqlite" else 8)
+def _make_pools(ours: Any) -> _Pools:
+    is_sqlite = ours.vendor == "sqlite"
+    count = conf.current().database_threads or (1 if is_sqlite else 8)
+    pool = Pool(count, name=THREAD_NAME, at_end=connections.close_all)
+    # In memory there is no write-ahead log, and others cannot even wait for what one writes.
+    if not is_sqlite or ours.is_in_memory_db():
+        return _Pools(pool, pool)
+    name = f"{THREAD_NAME}-reader"
+    return _Pools(Pool(count, name=name, at_start=_only_read, at_end=connections.close_all), pool)
+
+
+def _only_read() -> None:
+    this_thread.only_reads = True
 
 
 def _interrupt(connection: Any) -> None:
@@ -188,63 +193,32 @@ def _interrupt(connection: Any) -> None:
 _watch = Watch(_interrupt, name="a2a-database-watch")
 
 
-def _own_connection() -> BaseDatabaseWrapper:
-    """Return this thread's connection; one to PostgreSQL has limits where the project has none."""
+def _own_statements() -> Statements:
+    """Return what watches this thread's connection, whose options are made ours before its use."""
     ours: BaseDatabaseWrapper = connections[alias()]
-    if getattr(_thread, "ours", None) is not ours:
-        _thread.ours, _thread.statements = ours, _Statements(ours)
-        if ours.vendor == "postgresql" and not _is_pooled(ours):
-            options = {**sockets.limits(), **ours.settings_dict["OPTIONS"]}
-            # Every change of ours is on a condition, which READ COMMITTED looks at again where
-            # another transaction came first. A higher level would refuse the change.
-            options["isolation_level"] = _READ_COMMITTED
-            # A copy: other threads' connections have the project's own.
-            ours.settings_dict = {**ours.settings_dict, "OPTIONS": options}
-    return ours
+    statements = this_thread.statements
+    if statements is None or statements.connection is not ours:
+        statements = this_thread.statements = Statements(ours)
+        # A copy: other threads' connections have the project's own.
+        ours.settings_dict = {**ours.settings_dict, "OPTIONS": _options(ours)}
+    return statements
 
 
-class _Statements:
-    """Watches the statements of a unit of work, as Django lets us wrap their execution."""
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._connection = connection
-        connection.execute_wrappers.append(self)
-
-    def begin(self) -> None:
-        """Begin a unit of work."""
-        self._session = self._connection.connection
-        self._have_begun = self._failed_in_vain = self.have_written = self.have_committed = False
-
-    def __call__(self, execute: Callable[..., T], sql: str, *args: Any) -> T:
-        is_read, self._have_begun = str(sql).startswith(READS), True
-        is_in_transaction = self._connection.in_atomic_block
-        try:
-            result = execute(sql, *args)
-        except Exception as error:
-            # Outside a transaction, what writes may be committed though its answer was lost.
-            self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)
-            raise
-        self.have_written = self.have_written or not is_read
-        self.have_committed = self.have_committed or not (is_read or is_in_transaction)
-        return result
-
-    @property
-    def are_of_a_lost_session(self) -> bool:
-        """Whether the connection that the work began with is closed."""
-        # Django may have opened another one already, to leave the transaction.
-        return self._connection.connection is not self._session
-
-    @property
-    def can_be_repeated(self) -> bool:
-        """Whether the work failed by its connection before anything may have happened."""
-        in_vain = self._failed_in_vain and not self.have_written
-        is_by_connection = self.are_of_a_lost_session or _is_pooled(self._connection)
-        return is_by_connection and (in_vain or not self._have_begun)
+def _options(ours: BaseDatabaseWrapper) -> dict[str, Any]:
+    """Return the project's options of a connection, with what ours has besides."""
+    given: dict[str, Any] = ours.settings_dict["OPTIONS"]
+    if this_thread.only_reads:
+        # SQLite refuses a write then. It would wait here for other writers, and readers behind it.
+        return {**given, "init_command": f"{given.get('init_command', '')}; PRAGMA query_only = ON"}
+    if ours.vendor != "postgresql" or is_pooled(ours):
+        return given
+    # Limits where the project has none. And every change of ours is on a condition, which READ
+    # COMMITTED looks at again where another transaction came first; a higher level would refuse it.
+    return {**sockets.limits(), **given, "isolation_level": _READ_COMMITTED}
 
 
-def _attempt(work: Callable[[], T], ours: BaseDatabaseWrapper) -> T:
-    _thread.connection = ours
-    statements: _Statements = _thread.statements
+def _attempt(work: Callable[[], T], statements: Statements) -> T:
+    ours = this_thread.connection = statements.connection
     statements.begin()
     try:
         result = work()
@@ -256,41 +230,32 @@ def _attempt(work: Callable[[], T], ours: BaseDatabaseWrapper) -> T:
             _give_up(ours)
         raise AwayError(error, cause) from error
     finally:
-        _thread.connection = None
+        this_thread.connection = None
         _tidy()
-        _thread.used_at = time.monotonic()
+        this_thread.used_at = time.monotonic()
     if outage.is_on:
         end_outage(has_written=statements.have_written)
     return result
 
 
-def note_commit() -> None:
-    """Note that the unit of work under way in this thread, if there is one, has committed."""
-    statements: _Statements | None = getattr(_thread, "statements", None)
-    if statements is not None:
-        statements.have_committed = True
-
-
-def _may_repeat(error: AwayError, *, is_kept: bool) -> bool:
+def _may_repeat(error: AwayError, statements: Statements, *, is_kept: bool) -> bool:
     if error.cause is Cause.CONFLICT:
-        statements: _Statements = _thread.statements
         return not statements.have_committed
-    return is_kept and _note_failure()
+    return is_kept and _note_failure(statements)
 
 
-def _note_failure() -> bool:
+def _note_failure(statements: Statements) -> bool:
     """Note the failure of a kept connection, if it was one; tell whether to do the work again."""
     global _failures
-    statements: _Statements = _thread.statements
     if statements.are_of_a_lost_session:
         _failures += 1
-        _thread.failures = _failures  # this thread's connection is closed already
+        this_thread.failures = _failures  # this thread's connection is closed already
     return statements.can_be_repeated
 
 
 def _give_up(connection: BaseDatabaseWrapper) -> None:
     """Close a connection, so that the next one goes where the settings lead now."""
-    if _is_pooled(connection) and connection.connection is not None:
+    if is_pooled(connection) and connection.connection is not None:
         connection.connection.close()  # the pool would hand it out again
     connection.close()
 
@@ -305,9 +270,10 @@ def _close_stale(ours: BaseDatabaseWrapper) -> bool:
     Returns:
         Whether our connection is one that was used before, as one from a pool may be.
     """
-    known, _thread.failures = getattr(_thread, "failures", _failures), _failures
+    known = _failures if this_thread.failures is None else this_thread.failures
+    this_thread.failures = _failures
     now = time.monotonic()
-    idle = now - getattr(_thread, "used_at", now)
+    idle = 0.0 if this_thread.used_at is None else now - this_thread.used_at
     for each in connections.all(initialized_only=True):
         if each.connection is None:
             continue
@@ -317,25 +283,21 @@ def _close_stale(ours: BaseDatabaseWrapper) -> bool:
         is_doubtful = idle >= PAUSE_SECONDS and (idle >= IDLE_SECONDS or sockets.has_heard(each))
         if is_old or (is_doubtful and not each.is_usable()):
             each.close()
-    return ours.connection is not None or _is_pooled(ours)
-
-
-def _is_pooled(connection: Any) -> bool:
-    return bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
+    return ours.connection is not None or is_pooled(ours)
 
 
 def _tidy() -> None:
     """Leave a good connection open for the next unit of work, and close a broken or pooled one."""
     for connection in connections.all(initialized_only=True):
         broken = connection.errors_occurred and not connection.is_usable()
-        if (broken or _is_pooled(connection)) and not connection.in_atomic_block:
+        if (broken or is_pooled(connection)) and not connection.in_atomic_block:
             connection.close()
         connection.errors_occurred = connection.errors_occurred and broken
 
 
 def _forget_threads() -> None:
-    global _pool, _pool_lock, _watch
-    _pool, _pool_lock = None, threading.Lock()
+    global _pools, _pools_lock, _watch
+    _pools, _pools_lock = None, threading.Lock()
     _watch = Watch(_interrupt, name="a2a-database-watch")
 
 

@@ -11,8 +11,8 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 from django.db.models.signals import ModelSignal, post_delete, pre_delete
 
-from a2a_app.database.bridge import alias, connection
 from a2a_app.database.statements import Model
+from a2a_app.database.transactions import alias, connection
 
 _SIGNALS: tuple[ModelSignal, ...] = (pre_delete, post_delete)
 

@@ -14,8 +14,8 @@ from django.db.models.expressions import BaseExpression
 from django.db.models.sql import InsertQuery
 from pydantic_core import to_json
 
-from a2a_app.database.bridge import connection
 from a2a_app.database.statements import Fields, Model, Parameters, Placeholder, Write, compiled
+from a2a_app.database.transactions import connection
 
 Row: TypeAlias = Mapping[str, Any]
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from django.db import models
 from pydantic_core import from_json
 
-from a2a_app.database.bridge import alias, connection
 from a2a_app.database.statements import (
     Fields,
     Model,
@@ -19,6 +18,7 @@ from a2a_app.database.statements import (
     target_field,
     values_of,
 )
+from a2a_app.database.transactions import alias, connection
 
 M = TypeVar("M", bound=models.Model)
 

@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models.expressions import BaseExpression, Expression
 from django.db.models.sql import UpdateQuery
 
-from a2a_app.database.bridge import connection
+from a2a_app.database.transactions import connection
 
 Model: TypeAlias = type[models.Model]
 Fields: TypeAlias = tuple[str, ...]

@@ -17,7 +17,7 @@ from django.utils import timezone
 from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
-from a2a_app.database.bridge import connection
+from a2a_app.database.transactions import connection
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Before any time of ours. A time after it is not null, and so is found in an index on SQLite."""

@@ -124,13 +124,13 @@ def find_files(owner: str, keys: Collection[str]) -> dict[str, models.File]:
 
 async def open_file(owner: str, key: str) -> OpenedFile:
     """Open a file of an owner; raises LookupError if the owner has none with that id."""
-    return await storage.run_in_thread(open_row, await database.run(_find, owner, key))
+    return await storage.run_in_thread(open_row, await database.read(_find, owner, key))
 
 
 async def read_file(owner: str, url: str) -> bytes:
     """Read a whole file by the URL of a part; raises LookupError if the owner has no such file."""
     key = links.file_id_in_url(url, owner) or ""
-    return await storage.run_in_thread(_read_row, await database.run(_find, owner, key))
+    return await storage.run_in_thread(_read_row, await database.read(_find, owner, key))
 
 
 def open_row(row: models.File) -> OpenedFile:

@@ -72,11 +72,13 @@ async def _wait_for_earlier(
     awaited = None
     if not configuration.return_immediately:
         async with Follower(earlier.task_id) as follower:
-            position = await database.run(_position_to_wait_from, call.scope, task_id, earlier.turn)
+            position = await database.read(
+                _position_to_wait_from, call.scope, task_id, earlier.turn
+            )
             until = Until(earlier.turn, turn_over=False)
             async for events in follower.follow(position, until):
                 awaited = events[-1].seq if events else awaited
-    snapshot = await database.run(
+    snapshot = await database.read(
         read_snapshot, call.scope, task_id, history_length=length, at=awaited
     )
     return SendMessageResponse(task=snapshot.task)
@@ -101,7 +103,7 @@ async def _stream_earlier(call: Call, params: SendMessageRequest, earlier: Earli
 
 async def _read_start(call: Call, params: SendMessageRequest, earlier: EarlierSend) -> StreamStart:
     length = params.configuration.history_length if params.configuration else None
-    snapshot = await database.run(
+    snapshot = await database.read(
         read_snapshot, call.scope, str(earlier.task_id), history_length=length
     )
     is_over = snapshot.position.answered >= earlier.turn

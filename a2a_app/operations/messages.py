@@ -88,7 +88,7 @@ async def _send(
         awaited = await _accept_and_wait(head, received, length)
     if isinstance(awaited, protocol.Task):
         return SendMessageResponse.of(task=awaited)
-    snapshot = await database.run(
+    snapshot = await database.read(
         read_snapshot, call.scope, str(head.task_id), history_length=length, at=awaited
     )
     return SendMessageResponse.of(task=snapshot.task)
@@ -137,7 +137,7 @@ async def _deliver(
     """
     message = _checked(call, params)
     if call.agent.continues_waiting_task and params.message.context_id and not message.task_id:
-        waiting = await database.run(find_waiting_task, call.scope, message.context_id)
+        waiting = await database.read(find_waiting_task, call.scope, message.context_id)
         if waiting is not None:
             # It may end before the message is stored. The client did not ask for that very task.
             with suppress(TaskEndedError, TaskGoneError):
@@ -168,7 +168,7 @@ async def _accept_and_start(
         task = Replay(appended).task(history_length=history_length)
         snapshot = Snapshot(task, appended.position)
     else:
-        snapshot = await database.run(
+        snapshot = await database.read(
             read_snapshot, call.scope, str(head.task_id), history_length=history_length
         )
     return start_with_task(snapshot, Until(appended.head.turn))
@@ -285,7 +285,7 @@ async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appende
 async def _head(call: Call, message: Message, *, begins_context: bool) -> TaskHead:
     """Return the head of the task that a message names, or that of a new task."""
     if message.task_id:
-        return await database.run(_head_of_existing, call, message)
+        return await database.read(_head_of_existing, call, message)
     context_key = None
     if not begins_context:
         context_key = await database.run(open_context, call.scope, message.context_id)

@@ -33,7 +33,7 @@ async def get_push_config(
     call: Call, params: protocol.GetTaskPushNotificationConfigRequest
 ) -> TaskPushNotificationConfig:
     """Return a configuration, without its secrets."""
-    config = await database.run(webhooks.get, call.scope, params.task_id, params.id)
+    config = await database.read(webhooks.get, call.scope, params.task_id, params.id)
     return _with_tenant(call, config)
 
 
@@ -41,7 +41,7 @@ async def list_push_configs(
     call: Call, params: protocol.ListTaskPushNotificationConfigsRequest
 ) -> protocol.ListTaskPushNotificationConfigsResponse:
     """Return a page of a task's configurations, without their secrets."""
-    page = await database.run(webhooks.page, call.scope, params)
+    page = await database.read(webhooks.page, call.scope, params)
     return page.model_copy(
         update={"configs": [_with_tenant(call, config) for config in page.configs]}
     )

@@ -23,7 +23,7 @@ MAX_EVENT_ID_DIGITS = 18
 
 async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task:
     """Return a task as it is now."""
-    snapshot = await database.run(
+    snapshot = await database.read(
         read_snapshot, call.scope, params.id, history_length=params.history_length
     )
     return snapshot.task
@@ -31,7 +31,7 @@ async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task
 
 async def list_tasks(call: Call, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
     """Return a page of the caller's tasks with this agent, newest status first."""
-    return await database.run(pages.task_page, call.scope, params)
+    return await database.read(pages.task_page, call.scope, params)
 
 
 async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protocol.Task:
@@ -44,7 +44,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         TaskNotCancelableError: The task has ended already, or its agent cannot be stopped.
         TaskNotFoundError: The caller has no such task.
     """
-    head = await database.run(_head, call, params.id)
+    head = await database.read(_head, call, params.id)
     if not call.agent.cancelable:
         raise protocol.TaskNotCancelableError(
             "The agent cannot be stopped.", task_id=str(head.task_id)
@@ -58,7 +58,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
-    snapshot = await database.run(read_snapshot, call.scope, params.id)
+    snapshot = await database.read(read_snapshot, call.scope, params.id)
     return snapshot.task
 
 
@@ -72,17 +72,17 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
     nothing more to say. If it waits already, the stream has the task and nothing else, also with a
     last event id.
     """
-    task_id = (await database.run(_head, call, params.id)).task_id
+    task_id = (await database.read(_head, call, params.id)).task_id
     return await open_stream(Follower(task_id), _read_start(call, task_id))
 
 
 async def _read_start(call: Call, task_id: UUID) -> StreamStart:
     if call.last_event_id:
-        position = await database.run(_resume, call, str(task_id))
+        position = await database.read(_resume, call, str(task_id))
         if call.stays_while_waiting or not _waits(position):
             # Empty, so that a client which comes back learns at once that the stream is open.
             return StreamStart([], position, _until(call, position))
-    snapshot = await database.run(read_snapshot, call.scope, str(task_id))
+    snapshot = await database.read(read_snapshot, call.scope, str(task_id))
     if call.last_event_id and snapshot.position.seq != position.seq:
         # The task has gone on since: there are events that the client has not seen.
         return StreamStart([], position, _until(call, position))

@@ -37,7 +37,7 @@ PayloadMaker: TypeAlias = Callable[[Delivery, int], Awaitable[NotificationBatch]
 
 async def events(delivery: Delivery, after: int) -> NotificationBatch:
     """Make a notification of each event, as streams show it; of chunks only with PUSH_CHUNKS."""
-    later = await database.run(events_after, delivery.task_id, after, limit=READ_LIMIT)
+    later = await database.read(events_after, delivery.task_id, after, limit=READ_LIMIT)
     chunks, links = conf.current().push_chunks, _links(delivery)
     wanted = [event for event in later if chunks or not event.artifact_id]
     return NotificationBatch(
@@ -59,10 +59,10 @@ def whole_tasks(write: Callable[[dict[str, Any]], str], *, media_type: str) -> P
     """
 
     async def tasks(delivery: Delivery, after: int) -> NotificationBatch:
-        later = await database.run(events_after, delivery.task_id, after, limit=READ_LIMIT)
+        later = await database.read(events_after, delivery.task_id, after, limit=READ_LIMIT)
         if all(event.artifact_id for event in later):
             return NotificationBatch(later[-1].seq if later else after)
-        snapshot = await database.run(read_snapshot, delivery.scope, str(delivery.task_id))
+        snapshot = await database.read(read_snapshot, delivery.scope, str(delivery.task_id))
         task = _links(delivery).replace_in_values(snapshot.task.to_dict())
         seq, body = snapshot.position.seq, write(task)
         return NotificationBatch(seq, (Notification(seq, body, media_type),))

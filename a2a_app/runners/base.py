@@ -156,7 +156,7 @@ class Runner(ABC):
     async def _look_for_workers(self) -> None:
         patience = timedelta(seconds=conf.current().sweep_seconds)
         slugs = registry.slugs()
-        if not await database.run(runs.are_neglected, agents=slugs, patience=patience):
+        if not await database.read(runs.are_neglected, agents=slugs, patience=patience):
             self._neglected_since = None
         elif self._neglected_since is None:
             self._neglected_since = time.monotonic()

@@ -29,7 +29,7 @@ class DatabaseClock:
         The first answer is yes, since there is nothing to compare it with.
         """
         asked = time.monotonic()
-        now = (await database.run(read_time)).timestamp()
+        now = (await database.read(read_time)).timestamp()
         answered = time.monotonic()
         ahead, before = now - answered, self._ahead
         self._ahead = ahead

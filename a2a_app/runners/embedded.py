@@ -31,7 +31,7 @@ class EmbeddedRunner(Runner):
         free = self.worker.free_slots
         if free <= 0:
             return []
-        return await database.run(runs.waiting, agents=registry.slugs(), limit=free)
+        return await database.read(runs.waiting, agents=registry.slugs(), limit=free)
 
     async def serve(self, stop: object) -> None:
         """Raise NotImplementedError, since the serving processes do the work."""

@@ -75,7 +75,7 @@ class ProcrastinateRunner(QueuedRunner):
         Raises:
             ImproperlyConfigured: The database has no queue.
         """
-        if not await database.run(_has_queue):
+        if not await database.read(_has_queue):
             raise ImproperlyConfigured("The database has no queue yet: run `manage.py migrate`.")
         await self.begin()
         stopping = asyncio.create_task(stop.wait())

@@ -243,25 +243,25 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
     settings.A2A = {**settings.A2A, "POLL_SECONDS": 0.01}
     stored = asyncio.Event()
     answered = asyncio.Event()
-    run = database.run
+    read = database.read
 
     async def slow(work: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the poll's answer late, as a busy machine may, when it is no longer true."""
-        answer = await run(work, *args, **kwargs)
+        answer = await read(work, *args, **kwargs)
         if work is read_positions and not stored.is_set():
             answered.set()
             await stored.wait()
         return answer
 
-    appended = await run(begin)
+    appended = await database.run(begin)
     head = appended.head
-    await run(models.Task.objects.all().delete)
-    monkeypatch.setattr(database, "run", slow)
+    await database.run(models.Task.objects.all().delete)
+    monkeypatch.setattr(database, "read", slow)
     async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
         # The poll has found no such task. Now it is stored and followed, and the poll goes on.
         await answered.wait()
         new = replace(head, seq=0, turn=0)
-        appended = await run(append, new, [MessageReceived(new_message())])
+        appended = await database.run(append, new, [MessageReceived(new_message())])
         batches = follower.follow(appended.position, TO_THE_END)
         following = asyncio.ensure_future(anext(batches))
         await asyncio.sleep(0)

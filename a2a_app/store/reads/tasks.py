@@ -15,8 +15,8 @@ from a2a_app.database import selects
 from a2a_app.models.owners import Scope
 from a2a_app.store.events import Event, Position
 from a2a_app.store.reads import columns
-from a2a_app.store.reads.chunks import assemble, chunk_of, to_artifact
 from a2a_app.store.reads.columns import ArtifactRow, MessageRow, TaskRow
+from a2a_app.store.reads.replay import assemble, chunk_of, to_artifact
 from a2a_app.store.task_head import TaskHead, find_task_head
 
 

@@ -13,7 +13,7 @@ from a2a_app.database.inserts import Row
 from a2a_app.database.values import escape_unstorable, from_now, new_key
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import WorkerSlot
-from a2a_app.store.reads.chunks import assemble, logged_chunks
+from a2a_app.store.reads.replay import assemble, logged_chunks
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.writes.projection import Change
 

@@ -1,0 +1,147 @@
+"""Transactions on our database, in the connection of the thread that calls, and what they commit.
+
+Whoever does a unit of work again has to know whether something of it may be committed.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from a2a_app import conf
+from a2a_app.database.away import is_unbegun
+
+T = TypeVar("T")
+
+APP = "a2a_app"
+
+# How statements begin that change nothing. Each of ours that begins otherwise does.
+READS = ("SELECT", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
+
+
+class ThisThread(threading.local):
+    """What each thread has of its own."""
+
+    connection: BaseDatabaseWrapper | None = None
+    """Our connection, while a unit of work is under way."""
+    statements: "Statements | None" = None
+    """What watches the statements of our connection, once there has been a unit of work."""
+    used_at: float | None = None
+    """When our connection was last used, on the monotonic clock."""
+    failures: int | None = None
+    """Of how many connections the thread has heard that they were of no use."""
+    only_reads = False
+    """Whether the thread does only work that changes nothing."""
+
+
+this_thread = ThisThread()
+
+
+def alias() -> str:
+    """Return the alias of the database that the project's routers choose for all of our models."""
+    return router.db_for_write(next(apps.get_app_config(APP).get_models()))
+
+
+def connection() -> BaseDatabaseWrapper:
+    """Return this thread's connection to our database."""
+    # Django takes as long to find it as we for a small statement, and a unit of work asks often.
+    return this_thread.connection or connections[alias()]
+
+
+@contextmanager
+def atomic() -> Iterator[None]:
+    """Open a transaction on our database.
+
+    PostgreSQL ends it where it is left idle for a lease. Then its process is frozen or cut off, and
+    the processes that take over its work wait for the rows it holds.
+
+    Each must begin with a write. One that has read first cannot become a writer on SQLite once
+    another has written in between, however long it is told to wait.
+    """
+    ours = connections[alias()]
+    is_outermost = not ours.in_atomic_block
+    with transaction.atomic(using=ours.alias):
+        if is_outermost and ours.vendor == "postgresql":
+            _begin_with_limit(ours)
+        yield
+    if is_outermost:
+        note_commit()
+
+
+def idle_limit() -> int:
+    """Return after how many milliseconds PostgreSQL ends a transaction that is left idle."""
+    return max(1, int(conf.current().lease_seconds * 1000))
+
+
+def _begin_with_limit(connection: Any) -> None:
+    """Begin the transaction on PostgreSQL, with a limit that ends with it.
+
+    A pooler may give the next transaction of the same session to somebody else. The driver would
+    begin at the first statement. It finds that done: to do both in one saves a round trip.
+    """
+    driver, psycopg = connection.connection, connection.Database
+    level = driver.isolation_level
+    begin = f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else "BEGIN"
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
+    with connection.wrap_database_errors:
+        result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
+        if driver.closed:
+            raise psycopg.OperationalError(driver.pgconn.error_message.decode())
+        if result.error_message:
+            raise psycopg.errors.error_from_result(result)
+
+
+def note_commit() -> None:
+    """Note that the unit of work under way in this thread, if there is one, has committed."""
+    if this_thread.statements is not None:
+        this_thread.statements.have_committed = True
+
+
+def is_pooled(connection: Any) -> bool:
+    """Tell whether a connection goes back to Django's pool after each use."""
+    return bool(connection.settings_dict.get("OPTIONS", {}).get("pool"))
+
+
+class Statements:
+    """Watches the statements of a unit of work, as Django lets us wrap their execution."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        """Watch the statements of a connection, for as long as there is the connection."""
+        self.connection = connection
+        connection.execute_wrappers.append(self)
+
+    def begin(self) -> None:
+        """Begin a unit of work."""
+        self._session = self.connection.connection
+        self._have_begun = self._failed_in_vain = self.have_written = self.have_committed = False
+
+    def __call__(self, execute: Callable[..., T], sql: str, *args: Any) -> T:
+        """Execute a statement, and note what it may have changed."""
+        is_read, self._have_begun = str(sql).startswith(READS), True
+        is_in_transaction = self.connection.in_atomic_block
+        try:
+            result = execute(sql, *args)
+        except Exception as error:
+            # Outside a transaction, what writes may be committed though its answer was lost.
+            self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)
+            raise
+        self.have_written = self.have_written or not is_read
+        self.have_committed = self.have_committed or not (is_read or is_in_transaction)
+        return result
+
+    @property
+    def are_of_a_lost_session(self) -> bool:
+        """Whether the connection that the work began with is closed."""
+        # Django may have opened another one already, to leave the transaction.
+        return self.connection.connection is not self._session
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether the work failed by its connection before anything may have happened."""
+        in_vain = self._failed_in_vain and not self.have_written
+        is_by_connection = self.are_of_a_lost_session or is_pooled(self.connection)
+        return is_by_connection and (in_vain or not self._have_begun)
