@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -59,7 +60,8 @@ class Deliverer:
             task.cancel()
         await asyncio.gather(*deliveries, return_exceptions=True)
         if deliveries:
-            await database.run(webhooks.release, self._worker)
+            with suppress(database.AwayError):  # The leases run out.
+                await database.run(webhooks.release, self._worker)
 
     def _receive(self, _: dict[str, Any]) -> None:
         self._wake.set()

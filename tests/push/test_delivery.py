@@ -332,3 +332,18 @@ async def test_a_failure_that_cannot_be_recorded_is_left_to_the_lease(
                 await delivery
     row = await database.run(models.PushNotificationConfig.objects.get)
     assert (row.failures, row.worker) == (0, "one")
+
+
+async def test_a_deliverer_that_ends_without_a_database_leaves_its_webhooks_to_their_leases(
+    client: OperationsClient, reconnecting: None
+) -> None:
+    deliverer = Deliverer("one")
+    async with receiving(lambda number: 0) as hanging:
+        await client.send("one", task_push_notification_config=config(hanging))
+        await deliverer._start_due()
+        await hanging.gets(1)
+        await database.run(lose_patience)
+        with away():
+            await deliverer.close()
+    row = await database.run(models.PushNotificationConfig.objects.get)
+    assert (row.failures, row.worker) == (0, "one")
