@@ -13,9 +13,6 @@ from django.core import asgi
 
 logger = logging.getLogger(__name__)
 
-# How long the runner may take, beyond SHUTDOWN_SECONDS, to give up what is not finished.
-END_SECONDS = 5.0
-
 _beginnings: set["asyncio.Task[None]"] = set()
 
 
@@ -83,14 +80,9 @@ async def _begin() -> None:
 
 async def _end() -> None:
     # Loaded here: as above.
-    from a2a_app import conf, runners
+    from a2a_app import runners
 
-    try:
-        # A database that is silent must not keep the process from ending.
-        async with asyncio.timeout(conf.current().shutdown_seconds + END_SECONDS):
-            await runners.current().close()
-    except Exception:
-        logger.exception("Turns under way were not given up; their leases will run out.")
+    await runners.current().end()
 
 
 async def _refuse_websocket(receive: Any, send: Any) -> None:

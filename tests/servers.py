@@ -175,10 +175,11 @@ class Process:
         """Wait until it has printed a text; raise TimeoutError if it does not."""
         async with asyncio.timeout(seconds):
             while text not in self.output():
-                await asyncio.to_thread(self._look_again)
+                await asyncio.to_thread(self.look_again)
 
-    def _look_again(self) -> None:
-        # A process does not tell that it has written to a file. Until it ends, look now and then.
+    def look_again(self) -> None:
+        """Wait for a moment in which it may say something; raise RuntimeError if it ends."""
+        # A process does not tell that it has written to a file.
         try:
             assert self._process is not None
             self._process.wait(timeout=0.05)

@@ -48,9 +48,19 @@ def interrupt(connection: Any) -> bool:
     driver = connection.connection
     if connection.vendor != "postgresql" or driver is None:
         return False
-    with suppress(OSError, connection.Database.Error):  # it is closed meanwhile
+    with suppress(connection.Database.Error):  # it is closed meanwhile
         if driver.pgconn.transaction_status == _ACTIVE:
-            with socket.socket(fileno=os.dup(driver.pgconn.socket)) as silent:
-                silent.shutdown(socket.SHUT_RDWR)
-            return True
+            return cut(driver)
+    return False
+
+
+def cut(driver: Any) -> bool:
+    """Close the socket below a connection of psycopg, so that whoever waits for it gets an error.
+
+    Returns:
+        Whether it was open.
+    """
+    with suppress(OSError), socket.socket(fileno=os.dup(driver.pgconn.socket)) as silent:
+        silent.shutdown(socket.SHUT_RDWR)
+        return True
     return False

@@ -25,6 +25,9 @@ from a2a_app.store.writes.append import enqueue_nothing
 
 logger = logging.getLogger(__name__)
 
+# How long a process that ends may take, beyond SHUTDOWN_SECONDS, to give up what is not finished.
+END_SECONDS = 5.0
+
 
 async def sweep_for_ever(sweep: Callable[[], Awaitable[None]]) -> None:
     """Sweep at once, and then every SWEEP_SECONDS. Any number of processes may sweep."""
@@ -140,6 +143,14 @@ class Runner(ABC):
             await background.deliverer.close()
         # The closed worker is not removed, so that it refuses turns that come after this.
         await self.worker.close()
+
+    async def end(self) -> None:
+        """End as by `close`, and soon after SHUTDOWN_SECONDS, whatever hangs. Raise nothing."""
+        try:
+            async with asyncio.timeout(conf.current().shutdown_seconds + END_SECONDS):
+                await self.close()
+        except Exception:
+            logger.exception("Turns under way were not given up; their leases will run out.")
 
     async def sweep(self) -> None:
         """Retry or fail lost runs, and start turns that nobody has begun (R6, R7)."""

@@ -32,7 +32,7 @@ dummy: Any = import_module(f"{FRAMEWORK}.backends.dummy")
 )
 def answer(task_id: str) -> None:
     """Work on a task's turns, in any worker of the backend."""
-    run_in_background(work(task_id), runners.current().close)
+    run_in_background(work(task_id), runners.current().end)
 
 
 class TasksRunner(QueuedRunner):

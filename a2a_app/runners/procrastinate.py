@@ -11,15 +11,14 @@ from uuid import UUID
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
-from procrastinate import App, Blueprint, PsycopgConnector
+from procrastinate import App, Blueprint
 from procrastinate.contrib.django import app as project_app
-from procrastinate.contrib.django import connector_params
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import DeleteJobCondition, Status
-from psycopg import AsyncConnection
 
 from a2a_app import conf, database
+from a2a_app.runners.connector import WorkerConnector
 from a2a_app.runners.queued import QueuedRunner, work
 
 logger = logging.getLogger(__name__)
@@ -28,18 +27,11 @@ QUEUE = "a2a"
 JOB = "a2a_app.answer"
 # The pause before a worker connects again to a database that was away.
 RETRY_SECONDS = 1.0
+# How long a worker that ends waits for its queue.
+LEAVE_SECONDS = 2.0
 # How often a worker with free slots looks for jobs. It is notified of new ones, but not of those
 # that come after its first look and before it listens.
 POLL_SECONDS = 1.0
-# A worker that freezes while it takes a job blocks others that store one for the same task. And
-# PostgreSQL plans the statement that takes a job while the queue is empty, and keeps the plan.
-# Sorting seems as good as the index then. Later it would sort thousands of jobs for each one that
-# is taken.
-_CONFIGURE = """
-    SELECT set_config('idle_in_transaction_session_timeout', %s, false),
-        set_config('enable_sort', 'off', false)
-    WHERE pg_backend_pid() = %s
-"""
 
 
 class ProcrastinateRunner(QueuedRunner):
@@ -80,18 +72,20 @@ class ProcrastinateRunner(QueuedRunner):
         await self.begin()
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            working = asyncio.create_task(self._run_worker())
+            connector = WorkerConnector()
+            working = asyncio.create_task(self._run_worker(connector))
             await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-            working.cancel()
-            [failure] = await asyncio.gather(working, return_exceptions=True)
-            if not stop.is_set():
+            if stop.is_set():
+                await _leave_queue(working, connector)
+            else:
+                [failure] = await asyncio.gather(working, return_exceptions=True)
                 logger.warning("The queue does not answer; it is tried again.", exc_info=failure)
                 await asyncio.wait([stopping], timeout=RETRY_SECONDS)
-        await self.close()
+        await self.end()
 
-    async def _run_worker(self) -> None:
+    async def _run_worker(self, connector: WorkerConnector) -> None:
         """Take jobs until cancelled or the database is away. Turns under way go on after that."""
-        queue = App(connector=connector_of_worker())
+        queue = App(connector=connector)
         queue.add_tasks_from(_blueprint(), namespace="")
         async with queue.open_async():
             await _delete_stalled_jobs(queue)
@@ -126,15 +120,14 @@ def _has_queue() -> bool:
     return "procrastinate_jobs" in connections[database.alias()].introspection.table_names()
 
 
-def connector_of_worker() -> PsycopgConnector:
-    """Return a connector of a worker to the queue."""
-    return PsycopgConnector(kwargs=connector_params(database.alias()), configure=_configure)
-
-
-async def _configure(connection: AsyncConnection) -> None:
-    # In a session of our own only, and not in one that a pooler has lent.
-    await connection.execute(_CONFIGURE, [str(database.idle_limit()), connection.info.backend_pid])
-    await connection.commit()
+async def _leave_queue(working: "asyncio.Task[None]", connector: WorkerConnector) -> None:
+    """End the queue's own worker, and do not wait for one whose connections are silent."""
+    working.cancel()
+    await asyncio.wait([working], timeout=LEAVE_SECONDS)
+    if not working.done():
+        connector.cut()
+    # What it raises now is of no interest any more.
+    working.add_done_callback(lambda left: left.cancelled() or left.exception())
 
 
 async def _delete_stalled_jobs(queue: App) -> None:

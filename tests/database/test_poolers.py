@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from pytest_django import DjangoDbBlocker, Settings
 
 from a2a_app import database, runners
-from a2a_app.runners.procrastinate import connector_of_worker
+from a2a_app.runners.connector import WorkerConnector
 from tests.clients.json_rpc import JsonRpcClient
 from tests.layers.sessions import cut_off
 from tests.pooler import Mode, Pooler
@@ -185,7 +185,7 @@ async def test_a_worker_configures_only_sessions_of_its_own(
     use: Use, postgresql: str, mode: Mode
 ) -> None:
     async def configured() -> list[Any]:
-        connector = connector_of_worker()
+        connector = WorkerConnector()
         await connector.open_async()
         async with connector.pool.connection() as connection:
             answers = [await connection.execute(each) for each in (LIMIT, SORTS)]

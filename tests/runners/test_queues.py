@@ -16,9 +16,10 @@ from pytest_django import Settings
 from a2a_app import runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
+from a2a_app.runners.connector import WorkerConnector
 from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.runners.loops import run_in_background
-from a2a_app.runners.procrastinate import QUEUE, connector_of_worker
+from a2a_app.runners.procrastinate import QUEUE
 from tests.clients.operations import client_of
 from tests.tasks import begin
 
@@ -115,7 +116,7 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
 
     async def test_a_worker_that_knew_an_empty_queue_takes_a_job_without_comparing_all() -> None:
         waiting = 500
-        connector = connector_of_worker()
+        connector = WorkerConnector()
         await connector.open_async()
         async with connector.pool.connection() as worker:
             await worker.set_autocommit(True)
