@@ -13,11 +13,14 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from a2a_app import conf
-from a2a_app.database.away import is_unbegun
+from a2a_app.database.away import Cause, cause_of, is_unbegun
 
 T = TypeVar("T")
 
 APP = "a2a_app"
+
+# How often work is done in all whose transaction has to give way to another one.
+TRIES = 5
 
 # How statements begin that change nothing. Each of ours that begins otherwise does.
 READS = ("SELECT", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -84,8 +87,9 @@ def _begin_with_limit(connection: Any) -> None:
     begin at the first statement. It finds that done: to do both in one saves a round trip.
     """
     driver, psycopg = connection.connection, connection.Database
-    level = driver.isolation_level
-    begin = f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" if level else "BEGIN"
+    # Every change of ours is on a condition, which READ COMMITTED looks at again where another
+    # transaction came first. A higher level would refuse the change.
+    begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
     limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
     with connection.wrap_database_errors:
         result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
@@ -123,12 +127,18 @@ class Statements:
         """Execute a statement, and note what it may have changed."""
         is_read, self._have_begun = str(sql).startswith(READS), True
         is_in_transaction = self.connection.in_atomic_block
-        try:
-            result = execute(sql, *args)
-        except Exception as error:
-            # Outside a transaction, what writes may be committed though its answer was lost.
-            self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)
-            raise
+        for left in reversed(range(TRIES)):
+            try:
+                result = execute(sql, *args)
+                break
+            except Exception as error:
+                # What came before it is committed: this statement is done again by itself.
+                is_alone = self.have_committed and not is_in_transaction
+                if left and is_alone and cause_of(error) is Cause.CONFLICT:
+                    continue
+                # Outside a transaction, what writes may be committed though its answer was lost.
+                self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)
+                raise
         self.have_written = self.have_written or not is_read
         self.have_committed = self.have_committed or not (is_read or is_in_transaction)
         return result

@@ -24,6 +24,10 @@ TERMINATE = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+WAITING = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+SECONDS = 20
 READ_ONLY = "SET default_transaction_read_only = on"
 
 
@@ -32,7 +36,7 @@ class Site:
 
     def __init__(self, proxy: Proxy, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.proxy = proxy
-        self._url = url
+        self.url = url
         self._monkeypatch = monkeypatch
 
     def use(self, **options: Any) -> None:
@@ -44,8 +48,21 @@ class Site:
 
     def execute(self, statement: str) -> None:
         """Run a statement as somebody else does."""
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)
+
+    def set_default(self, name: str, value: str) -> None:
+        """Set the database's default of a setting, for sessions that begin from now on."""
+        self.execute(f"ALTER DATABASE {self.url.rpartition('/')[2]} SET {name} = '{value}'")
+
+    def wait_for_a_lock(self) -> None:
+        """Return once a statement waits for a row that another transaction has changed."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for _ in range(SECONDS * 100):
+                if connection.execute(WAITING).fetchall():
+                    return
+                connection.execute("SELECT pg_sleep(0.01)")
+        raise TimeoutError
 
 
 @pytest.fixture
@@ -222,8 +239,8 @@ async def test_an_outage_of_writes_ends_with_a_write_and_not_with_a_read(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "a2a_app")
-    name = site.proxy.url.rpartition("/")[2]
-    site.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    name = site.url.rpartition("/")[2]
+    site.set_default("default_transaction_read_only", "on")
     for _ in range(3):
         with pytest.raises(database.AwayError):
             await database.run(begin)
@@ -250,6 +267,26 @@ async def test_of_two_that_wait_for_each_other_one_gives_way_and_is_done_again(s
 
     await asyncio.gather(*[database.run(change, tasks) for tasks in (both, both[::-1])])
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize("have_committed", [False, True])
+async def test_a_statement_that_has_to_give_way_on_its_own_is_done_again(
+    site: Site, have_committed: bool
+) -> None:
+    site.set_default("default_transaction_isolation", "repeatable read")
+    site.use()
+    [task, _] = await database.run(two_tasks)
+    change = models.Task.objects.filter(pk=task).update
+    work = Work(*[write_nothing] * have_committed, lambda: change(pushed=True))
+    with psycopg.connect(site.url) as other:
+        other.execute("UPDATE a2a_app_task SET pushed = false WHERE id = %s", [task])
+        doing = asyncio.create_task(database.run(work))
+        await asyncio.to_thread(site.wait_for_a_lock)
+        other.commit()
+        await doing
+    assert (await database.run(models.Task.objects.get, pk=task)).pushed
+    # What is committed is not done again.
+    assert work.times == (1 if have_committed else 2)
 
 
 @pytest.mark.parametrize("is_transaction", [False, True])

@@ -27,6 +27,12 @@ LAYER = "a2a_app.layers.PostgreSQLChannelLayer"
 LIMIT = "SELECT current_setting('idle_in_transaction_session_timeout')"
 SORTS = "SELECT current_setting('enable_sort')"
 LEVEL = "SELECT current_setting('transaction_isolation')"
+# As the project sets it, and as the server's default would be.
+LEVELS = [
+    ("repeatable read", {"isolation_level": psycopg.IsolationLevel.REPEATABLE_READ}),
+    ("serializable", {"isolation_level": psycopg.IsolationLevel.SERIALIZABLE}),
+    ("serializable", {"options": "-c default_transaction_isolation=serializable"}),
+]
 
 
 class Router:
@@ -112,11 +118,12 @@ async def test_a_transaction_of_the_project_keeps_its_own_limit(use: Use, postgr
     assert await database.run(ask_within_the_projects) == ["0"]
 
 
-@pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
-async def test_a_transaction_of_the_app_sees_what_others_commit_whatever_the_project_has_set(
-    use: Use, postgresql: str, level: str
+@pytest.mark.parametrize("pool", [False, {"min_size": 1, "max_size": 2}])
+@pytest.mark.parametrize(("level", "options"), LEVELS)
+async def test_a_transaction_of_the_app_sees_what_others_commit_whatever_the_level_is(
+    use: Use, postgresql: str, level: str, options: dict[str, Any], pool: Any
 ) -> None:
-    alias = use(postgresql, isolation_level=psycopg.IsolationLevel[level])
+    alias = use(postgresql, pool=pool, **options)
 
     def ask_as_the_project() -> list[str]:
         with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
@@ -124,7 +131,9 @@ async def test_a_transaction_of_the_app_sees_what_others_commit_whatever_the_pro
             return list(cursor.fetchone())
 
     assert await database.run(ask_in_a_transaction, LIMIT, LEVEL) == ["15s", "read committed"]
-    assert await sync_to_async(ask_as_the_project)() == [level.replace("_", " ").lower()]
+    assert await sync_to_async(ask_as_the_project)() == [level]
+    # As in the admin, whose thread is Django's own.
+    assert await sync_to_async(ask_in_a_transaction)(LEVEL) == ["read committed"]
 
 
 async def test_a_connection_that_broke_off_is_replaced_where_a_transaction_begins(
