@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 
 from project import services
-from tests.servers import folder
+from tests.folder import folder
 
 SECONDS = 30
 
@@ -107,8 +107,13 @@ def _copy(server: Any, to: Path) -> None:
     command = [str(server.bin_path / "pg_basebackup"), "--write-recovery-conf"]
     options = ["--checkpoint=fast", "--no-sync", "-U", "postgres", "-h", str(server.pgdata)]
     subprocess.run(
-        [*command, *options, "-D", str(to)], check=True, timeout=SECONDS, user=server.system_user
+        [*command, *options, "-D", str(to)],
+        check=True,
+        timeout=SECONDS,
+        user=server.system_user,
+        capture_output=True,  # it warns of the socket, which it does not copy
     )
+    (to / ".s.PGSQL.5432.lock").unlink()  # the socket's, which says that the other has it
 
 
 def _execute(server: Any, *statements: str, until: str = "") -> None:

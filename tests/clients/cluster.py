@@ -61,9 +61,35 @@ class ClusterClient:
             task_id = self.sent[sent["messageId"]] = str(answer["result"]["task"]["id"])
             return task_id
 
-    async def follow(self, task_id: str) -> Seen:
-        """Stream a task from its first event to its last, over as many streams as that takes."""
+    async def stream(self, text: str, key: str) -> Seen:
+        """Send one message under an idempotency key until there is a stream, and return all of it.
+
+        It is the task's from its first event to its last, over as many streams as that takes.
+        """
         seen: Seen = []
+        sent = message(text)
+        while not seen:
+            client = next(self._next).under_key(key)
+            try:
+                async with client.open("SendStreamingMessage", message=sent) as events:
+                    async for event in events:
+                        seen.append(event)
+            except (httpx.TransportError, SSEError):
+                self.resumed += 1
+                await self._pause()
+        number, item = seen[0]
+        task_id = self.sent[sent["messageId"]] = str(item["task"]["id"])
+        # Where an answer was lost, the task may have gone on before this stream of it began.
+        return await self.follow(task_id, seen[1:] if number == 1 else [])
+
+    async def follow(self, task_id: str, seen: Seen | None = None) -> Seen:
+        """Stream a task from its first event to its last, over as many streams as that takes.
+
+        Args:
+            task_id: The task.
+            seen: What was seen of it already, from the event after the first on.
+        """
+        seen = seen or []
         while not _has_ended(seen):
             last = str(seen[-1][0]) if seen else "1"
             try:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any
 
 import httpx
@@ -27,6 +28,12 @@ class SocketClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.http.aclose()
+
+    def under_key(self, key: str) -> "SocketClient":
+        """Return a client that sends with an idempotency key, over the same connections."""
+        other = copy(self)
+        other.headers = {**self.headers, "Idempotency-Key": key}
+        return other
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Return the whole answer, result or error."""
