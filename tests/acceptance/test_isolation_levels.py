@@ -21,7 +21,7 @@ from tests.servers import fresh_database, web_server
 from tests.wire import load_message, message, state, text
 
 SECONDS = 60
-RACES, AT_ONCE = 20, 8
+RACES, AT_ONCE = 10, 5
 SETTINGS: dict[str, Any] = {
     "PUSH_HOSTS": ["127.0.0.1"],
     "PUSH_ALLOW_HTTP": True,
@@ -29,13 +29,13 @@ SETTINGS: dict[str, Any] = {
     "POLL_SECONDS": 0.5,
     "SWEEP_SECONDS": 0.5,
 }
-# The level in OPTIONS as psycopg numbers it, and the server's default.
+# What the DATABASE_URLs of the servers add, with levels as psycopg numbers them; and the default.
+BY_SERVER, BY_OPTIONS = ("", ""), ("?isolation_level=3", "?isolation_level=4")
 LEVELS = {
-    "read committed": ("", "read committed"),
-    "repeatable read by the server": ("", "repeatable read"),
-    "serializable by the server": ("", "serializable"),
-    "repeatable read by options": ("?isolation_level=3", "read committed"),
-    "serializable by options": ("?isolation_level=4", "read committed"),
+    "read committed": (BY_SERVER, "read committed"),
+    "repeatable read by default": (BY_SERVER, "repeatable read"),
+    "serializable by default": (BY_SERVER, "serializable"),
+    "repeatable read and serializable by options": (BY_OPTIONS, "read committed"),
 }
 SET_DEFAULT = "ALTER ROLE CURRENT_USER IN DATABASE {} SET default_transaction_isolation = '{}'"
 # Sessions keep the default with which they began.
@@ -52,15 +52,18 @@ FAULTS = ("Traceback", " ERROR ", " CRITICAL ", "does not answer")
 
 Race = Callable[[SocketClient, SocketClient, int], Awaitable[Any]]
 Log = list[tuple[int, dict[str, Any]]]
+Options = tuple[str, str]
 
 
 class Pair:
     """Two servers of one site, and its database."""
 
-    def __init__(self, url: str, options: str) -> None:
+    def __init__(self, url: str, options: Options) -> None:
         self.url = url
-        described = {"database_url": url + options, "layer": "postgresql", **SETTINGS}
-        self.servers = [web_server("daphne", **described) for _ in range(2)]
+        self.servers = [
+            web_server("daphne", database_url=url + each, layer="postgresql", **SETTINGS)
+            for each in options
+        ]
         self._default = "read committed"
 
     def set_default(self, level: str) -> None:
@@ -103,12 +106,12 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def start() -> Iterator[Callable[[str], Pair]]:
+def start() -> Iterator[Callable[[Options], Pair]]:
     """Start a pair of servers for each OPTIONS, once."""
     with ExitStack() as stack:
 
         @cache
-        def started(options: str) -> Pair:
+        def started(options: Options) -> Pair:
             pair = Pair(stack.enter_context(fresh_database("postgresql")), options)
             for server in pair.servers:
                 stack.callback(server.kill)
@@ -118,8 +121,8 @@ def start() -> Iterator[Callable[[str], Pair]]:
         yield started
 
 
-@pytest.fixture(scope="module", params=LEVELS.values(), ids=LEVELS)
-def level(start: Callable[[str], Pair], request: pytest.FixtureRequest) -> Pair:
+@pytest.fixture(scope="module", params=list(LEVELS.values()), ids=list(LEVELS))
+def level(start: Callable[[Options], Pair], request: pytest.FixtureRequest) -> Pair:
     options, default = request.param
     pair = start(options)
     pair.set_default(default)
@@ -143,10 +146,14 @@ async def test_of_an_end_and_two_cancels_one_wins_for_everybody(pair: Pair) -> N
 
 
 async def _cancels_and_an_end(here: SocketClient, there: SocketClient, number: int) -> str:
-    said = message(json.dumps({"steps": 2, "delay": number * 0.01}))
+    # Half of them are canceled at the first word, and half at the last, when the end is near.
+    words = 1 + number // 2 % 2
+    said = message(json.dumps({"steps": 2, "delay": 0.01 if words == 2 else 0.1}))
     async with here.open("SendStreamingMessage", message=said) as events:
         seen = [await anext(events)]
         task_id = seen[0][1]["task"]["id"]
+        while sum(bool(text(item)) for _, item in seen) < words:
+            seen.append(await anext(events))
         answers = await asyncio.gather(*[_cancel(each, task_id) for each in (here, there)])
         seen += [event async for event in events]
     _check_numbers(seen, first=1)
@@ -281,7 +288,7 @@ async def _webhooks_and_an_end(
 ) -> Webhooks:
     """Create, replace and delete webhooks of a task about when it ends."""
     kept = {"id": "kept", "url": receiver.url, "token": f"{number} kept"}
-    said = message(json.dumps({"steps": 3, "delay": number * 0.003}))
+    said = message(json.dumps({"steps": 3, "delay": number * 0.006}))
     configured = {"taskPushNotificationConfig": kept}
     sending = here.open("SendStreamingMessage", message=said, configuration=configured)
     async with sending as events:
