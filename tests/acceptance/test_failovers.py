@@ -1,6 +1,7 @@
 """What becomes of PostgreSQL's sessions in production: closed while idle, or read-only."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -144,6 +145,8 @@ async def test_sessions_of_a_server_that_was_demoted_are_given_up(serve: Serve, 
                     assert state({"task": task}) == "COMPLETED"
             assert len(before) > 3
             assert not before & operator.sessions()
+            await asyncio.to_thread(server.stop)  # it kills after ten seconds
+    assert server.exit_code in (0, -signal.SIGTERM)
     assert AWAY not in server.output()
     for record in records(url).values():
         record.check()
