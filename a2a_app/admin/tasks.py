@@ -6,26 +6,32 @@ from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.functions import Left, Length
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from a2a_app import models, protocol
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.database.statements import Literal
 from a2a_app.files.links import SCHEME
 from a2a_app.models.run import Outcome
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
 from a2a_app.protocol import TaskState
+from a2a_app.store.archives import open_log
 
 FILE_URL = "a2a_app_file_content"
 """The name of the URL at which the admin serves a file's bytes."""
+LOG_URL = "a2a_app_task_log"
+"""The name of the URL at which the admin serves a log that is in an archive."""
 
 # How many rows of each kind a task's page shows, and how many characters of one text, so that the
 # page opens for any task.
@@ -155,7 +161,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
     @admin.display(description="events")
     def timeline(self, task: models.Task) -> SafeString:
-        """Show the first events of the log, and how many more there are."""
+        """Show the first events of the log, and how many more there are, or where they are."""
         events = models.Event.objects.filter(task=task.pk).order_by("seq")
         shortened = events.annotate(beginning=Left("body", SHOWN_CHARACTERS), length=Length("body"))
         lines = [
@@ -168,7 +174,25 @@ class TaskAdmin(ReadOnlyAdmin):
                 "seq", "turn", "state", "created_at", "beginning", "length"
             )[:SHOWN]
         ]
+        logs = models.ArchivedLog.objects.select_related("archive").filter(pk=task.pk)
+        if not lines and (log := logs.first()):
+            url = reverse(f"admin:{LOG_URL}", args=[task.pk])
+            return _section("archived_log", log=log, url=url)
         return _section("timeline", lines=lines, more=max(0, task.seq - SHOWN))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the URL at which staff who may see a task may download its archived log."""
+        log = self.admin_site.admin_view(self.log)
+        return [path("<uuid:key>/log/", log, name=LOG_URL), *super().get_urls()]
+
+    def log(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
+        """Answer with a task's log, compressed as its archive has it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            return OpenedFileResponse(open_log(key))
+        except LookupError as error:
+            raise Http404(*error.args) from None
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Allow it to users with the permission to change tasks."""

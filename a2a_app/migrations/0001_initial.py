@@ -34,6 +34,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Archive',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('storage', models.CharField(blank=True, help_text='Its alias in STORAGES. Empty: the default folder.', max_length=100)),
+                ('name', models.CharField(help_text='Its name in the storage.', max_length=255)),
+                ('size', models.PositiveBigIntegerField(help_text='How many bytes.')),
+                ('tasks', models.PositiveIntegerField(blank=True, help_text='How many tasks it has logs of, deleted ones too. Empty: it is being stored.', null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Context',
             fields=[
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
@@ -106,6 +117,15 @@ class Migration(migrations.Migration):
             model_name='run',
             name='task',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='a2a_app.task'),
+        ),
+        migrations.CreateModel(
+            name='ArchivedLog',
+            fields=[
+                ('task', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='archived_log', serialize=False, to='a2a_app.task')),
+                ('start', models.PositiveBigIntegerField(help_text='Its first byte in the file.')),
+                ('size', models.PositiveBigIntegerField(help_text='How many bytes, compressed.')),
+                ('archive', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='logs', to='a2a_app.archive')),
+            ],
         ),
         migrations.CreateModel(
             name='PushNotificationConfig',

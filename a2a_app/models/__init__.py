@@ -1,6 +1,8 @@
 """The tables, in the words of the specification, and who owns a row."""
 
 from a2a_app.models.api_key import ApiKey
+from a2a_app.models.archive import Archive
+from a2a_app.models.archived_log import ArchivedLog
 from a2a_app.models.artifact import Artifact
 from a2a_app.models.context import Context
 from a2a_app.models.event import Event
@@ -13,6 +15,8 @@ from a2a_app.models.task import Task
 
 __all__ = [
     "ApiKey",
+    "Archive",
+    "ArchivedLog",
     "Artifact",
     "Context",
     "Event",
