@@ -28,7 +28,15 @@ def delete_rows(model: Model, field: str, keys: Sequence[UUID]) -> None:
         keys: The keys.
     """
     ours = connection()
-    if ours.vendor == "postgresql" and "__" not in field:
+    field, _, far = field.partition("__")
+    if far:
+        # In one statement, PostgreSQL may read all rows of the model to join them.
+        related: Any = model._meta.get_field(field).related_model
+        near = related._base_manager.filter(**{f"{far}__in": keys})
+        keys = list(near.values_list("pk", flat=True))
+    if not keys:
+        return
+    if ours.vendor == "postgresql":
         # Django would make a parameter of each key, and take longer for it than PostgreSQL.
         options: Any = model._meta
         quote = ours.ops.quote_name

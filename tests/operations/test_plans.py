@@ -1,4 +1,4 @@
-"""Every statement of the operations, of the background's work and of the admin has its index (R15).
+"""Every statement of operations, background work, commands and admin has its index (R15).
 
 The statements are not listed here: they are those that the running code sends.
 """
@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +16,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection, connections
+from django.db.models import CharField
+from django.db.models.functions import Cast
 from django.test import Client as Browser
 from django.test import RequestFactory
 from django.urls import reverse
@@ -24,6 +28,7 @@ from django.utils import timezone
 from a2a_app import database, models, runners
 from a2a_app.admin import lists
 from a2a_app.agents import Turn
+from a2a_app.management import batches
 from a2a_app.operations import push
 from a2a_app.operations.tasks import get_task, list_tasks
 from a2a_app.protocol import (
@@ -53,6 +58,11 @@ SEEDS, COPIES = 50, 400 if connection.vendor == "postgresql" else 2
 # How far lists count, and how many rows a statement may read, in place of the tens of thousands of
 # a site that is as much larger.
 COUNTED, MAY_READ = 500, 1200
+# So many tasks have been archived before, and so many share a file.
+ARCHIVED, PER_ARCHIVE = 8000, 8
+# So many others are old enough for the commands, and for how many days they have been. A statement
+# for most rows of a table may read all of them.
+OLD, DAYS = 60 if connection.vendor == "postgresql" else 6, 50
 # In the list of a model: the key of its first row.
 _KEY = re.compile(r'href="[^"]*/([0-9a-f-]{36})/change/')
 NOBODYS = "http://127.0.0.1:9/"
@@ -86,6 +96,7 @@ def client(a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ope
         ANONYMOUS="share",
     )
     monkeypatch.setattr(lists, "COUNTED", COUNTED)
+    monkeypatch.setattr(batches, "WINDOW", COUNTED)
     with client_of(agent, slug="planned", idempotent=True) as made:
         yield made
 
@@ -95,7 +106,7 @@ async def fill(client: OperationsClient) -> None:
     for number in range(SEEDS):
         context_id = SHARED if number % 2 else ""
         hook = TaskPushNotificationConfig(id="hook", url=NOBODYS) if number % 2 else None
-        parts = [Part(text="work"), *([Part(raw=b"x" * 2000)] if number % 2 else [])]
+        parts = [Part(text="work"), *([Part(raw=b"x" * 2000)] if number % 3 else [])]
         message = new_message(context_id=context_id).model_copy(update={"parts": parts})
         await client.send(message, task_push_notification_config=hook)
     await copy(Peer("a2a_app", _url(), ()), COPIES)
@@ -112,13 +123,48 @@ def _url() -> str:
 
 
 def _share() -> None:
-    """Put half of the tasks into one conversation, end most deliveries, and count anew."""
+    """Put half of the tasks into one conversation, end most deliveries, and count anew.
+
+    A few tasks are old. In most of their conversations nothing else is left.
+    """
     [shared] = models.Context.objects.filter(context_id=SHARED).values_list("pk", flat=True)
     half = models.Task.objects.filter(pk__gte=UUID(int=1 << 127))
     half.update(context=shared)
     models.PushNotificationConfig.objects.filter(pk__gte=UUID(int=1 << 124)).update(due_at=None)
+    long_ago = timezone.now() - timedelta(days=2 * DAYS)
+    oldest = models.Task.objects.order_by("pk").values_list("pk", flat=True)[:OLD]
+    old = models.Task.objects.filter(pk__in=list(oldest))
+    models.Context.objects.filter(tasks__in=old).update(created_at=long_ago)
+    models.Message.objects.filter(task__in=old).update(created_at=long_ago)
+    old.update(status_at=long_ago)
+    # Copies have the names of what they are copies of.
+    models.File.objects.update(name=Cast("pk", CharField()))
+    _remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+
+
+def _remember_and_archive(tasks: list[models.Task]) -> None:
+    """Store keys of the tasks' messages, and rows of archives from which nothing has to go."""
+    models.IdempotencyKey.objects.bulk_create(
+        models.IdempotencyKey(
+            agent=task.agent,
+            owner=task.owner,
+            key=str(task.pk),
+            task=task,
+            message_id=task.status_message_id,
+            expires_at=task.status_at,
+        )
+        for task in tasks
+    )
+    archives = [
+        models.Archive(name="none", size=1, tasks=PER_ARCHIVE) for _ in tasks[::PER_ARCHIVE]
+    ]
+    models.Archive.objects.bulk_create(archives)
+    models.ArchivedLog.objects.bulk_create(
+        models.ArchivedLog(task=task, archive=archives[number // PER_ARCHIVE], start=0, size=1)
+        for number, task in enumerate(tasks)
+    )
 
 
 async def test_no_statement_reads_a_table_that_grows(
@@ -131,6 +177,7 @@ async def test_no_statement_reads_a_table_that_grows(
         await lists_of_tasks(client)
         await background()
         await sync_to_async(admin_pages)(task_id)
+        await sync_to_async(commands)()
     database.close()
     assert len(statements.seen) > 100
     assert await sync_to_async(_faults)(statements) == []
@@ -230,6 +277,24 @@ def admin_pages(task_id: str) -> None:
                 _visit(someone.get, model, shown, task_id)
         cancel = {"action": "cancel_tasks", "_selected_action": [task_id]}
         assert someone.post(reverse("admin:a2a_app_task_changelist"), cancel).status_code == 302
+
+
+def commands() -> None:
+    """Archive the logs of old tasks, read one, and delete some of the tasks, and then all."""
+    with closing(connections["default"]):
+        called("a2a_archive", "--days", DAYS, "--storage", "memory")
+        oldest = models.ArchivedLog.objects.order_by("pk").values_list("pk", flat=True)
+        [kept, gone] = oldest[:2]
+        called("a2a_archive", "--read", kept)
+        models.Task.objects.filter(pk=gone).delete()
+        called("a2a_archive", "--days", DAYS, "--storage", "memory")
+        called("a2a_prune", "--days", DAYS, "--waiting-days", DAYS)
+        assert not models.ArchivedLog.objects.filter(pk=kept).exists()
+
+
+def called(name: str, *options: object) -> None:
+    """Call a command."""
+    call_command(name, *map(str, options), stdout=StringIO())
 
 
 def _visit(get: Callable[..., Any], model: Any, shown: Any, task_id: str) -> None:
