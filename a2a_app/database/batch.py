@@ -24,6 +24,7 @@ class Batch:
 
     def __init__(self) -> None:
         self._writes: list[Guarded] = []
+        self._call: Write | None = None
 
     def insert(
         self, model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
@@ -51,6 +52,13 @@ class Batch:
         """
         self._writes.append((prepare_update(model, values, **where), or_raise))
 
+    def call(self, select: Write) -> None:
+        """Set the SELECT that calls a function which writes. It comes last, and there is one only.
+
+        PostgreSQL does not run a SELECT within a statement whose rows nobody wants.
+        """
+        self._call = select
+
     @property
     def is_atomic(self) -> bool:
         """Whether all of it happens or nothing, without a transaction around it."""
@@ -60,8 +68,11 @@ class Batch:
     def run(self) -> None:
         """Run what was collected, and forget it; raise what `or_raise` says."""
         writes, self._writes = self._writes, []
+        call, self._call = self._call, None
         if _runs_as_one():
-            writes = _as_one(writes)
+            writes = _as_one(writes, call)
+        elif call is not None:
+            writes.append((call, None))
         with connection().cursor() as cursor:
             for write, error in writes:
                 cursor.execute(write.sql, write.params)
@@ -103,7 +114,7 @@ def _runs_as_one() -> bool:
     return connection().vendor == "postgresql"
 
 
-def _as_one(writes: Sequence[Guarded]) -> list[Guarded]:
+def _as_one(writes: Sequence[Guarded], call: Write | None) -> list[Guarded]:
     """Make one statement of all that may run as one.
 
     Of the statements that must find a row, each but the last runs first and on its own. The last
@@ -111,18 +122,23 @@ def _as_one(writes: Sequence[Guarded]) -> list[Guarded]:
     """
     guards = [guarded for guarded in writes if guarded[1] is not None]
     others = [write for write, error in writes if error is None]
-    if not others:
+    if not others and call is None:
         return guards
+    last = call or Write("SELECT 1", ())
     if not guards:
-        return [(_with([(write.sql, write.params) for write in others], "SELECT 1"), None)]
+        return [(_with([(each.sql, each.params) for each in others], last.sql, last.params), None)]
     *first, (guard, error) = guards
     parts = [
         (f"{guard.sql} RETURNING 1", guard.params),
         *[(write.sql_if(FOUND), write.params) for write in others],
     ]
-    return [*first, (_with(parts, "SELECT 1 FROM s0"), error)]
+    return [*first, (_with(parts, last.sql_if(FOUND), last.params), error)]
 
 
-def _with(parts: Sequence[tuple[str, Sequence[Any]]], last: str) -> Write:
+def _with(
+    parts: Sequence[tuple[str, Sequence[Any]]], last: str, params: Sequence[Any] = ()
+) -> Write:
     named = ", ".join([f"s{number} AS ({text})" for number, (text, _) in enumerate(parts)])
-    return Write(f"WITH {named} {last}", [param for _, params in parts for param in params])
+    return Write(
+        f"WITH {named} {last}", [param for _, given in parts for param in given] + [*params]
+    )

@@ -101,7 +101,7 @@ class Parameters:
 
 
 class Write(NamedTuple):
-    """An INSERT or an UPDATE with its values, before it is run."""
+    """A statement that writes, with its values, before it is run."""
 
     text: str
     params: Sequence[Any]

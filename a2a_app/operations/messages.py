@@ -272,7 +272,13 @@ async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appende
     runner = runners.current()
     with runner.reserve_slot() as worker_slot:
         try:
-            appended = await write(head, received, enqueue=runner.enqueue, worker_slot=worker_slot)
+            appended = await write(
+                head,
+                received,
+                enqueue=runner.enqueue,
+                first_job=runner.first_job(head.task_id),
+                worker_slot=worker_slot,
+            )
         except database.AwayError:
             if worker_slot is not None:
                 # The connection may have broken after the commit. In that case the turn is ours.

@@ -14,6 +14,7 @@ from uuid import UUID
 from a2a_app import conf, database
 from a2a_app.agents import registry
 from a2a_app.concurrency.event_loop import PerLoop
+from a2a_app.database.statements import Write
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, reap
@@ -87,6 +88,14 @@ class Runner(ABC):
         both are stored or neither.
         """
         enqueue_nothing(task_id)
+
+    def first_job(self, task_id: UUID) -> Write | None:
+        """Return a SELECT that enqueues the first turn of a task; None: `enqueue` does it.
+
+        It becomes a part of the statement that stores the task, which saves the round trips of a
+        transaction. It is not used for a task that is there already.
+        """
+        return None
 
     def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
         """Reserve a slot for a turn that is about to be stored, if turns run on this event loop.

@@ -15,9 +15,13 @@ from procrastinate import App, Blueprint
 from procrastinate.contrib.django import app as project_app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import DeleteJobCondition, Status
+from procrastinate.jobs import DEFAULT_PRIORITY, DeleteJobCondition, Status
+from procrastinate.sql import queries
+from procrastinate.types import JobToDefer
+from psycopg.types.json import Jsonb
 
 from a2a_app import conf, database
+from a2a_app.database.statements import Write
 from a2a_app.runners.connector import WorkerConnector
 from a2a_app.runners.queued import QueuedRunner, work
 
@@ -32,6 +36,8 @@ LEAVE_SECONDS = 2.0
 # How often a worker with free slots looks for jobs. It is notified of new ones, but not of those
 # that come after its first look and before it listens.
 POLL_SECONDS = 1.0
+# What Procrastinate sends to store jobs, as a part of another statement.
+_STORE_JOBS = queries["defer_jobs"].rstrip(";") % {"jobs": "%s"}
 
 
 class ProcrastinateRunner(QueuedRunner):
@@ -53,6 +59,19 @@ class ProcrastinateRunner(QueuedRunner):
                 job.defer(task_id=str(task_id))
         except AlreadyEnqueued:
             pass
+
+    def first_job(self, task_id: UUID) -> Write:
+        """Return the statement that stores a job for a new task, which cannot have one yet."""
+        job = JobToDefer(
+            queue_name=QUEUE,
+            task_name=JOB,
+            priority=DEFAULT_PRIORITY,
+            lock=None,
+            queueing_lock=task_id.hex,
+            args=Jsonb({"task_id": str(task_id)}),  # type: ignore[arg-type]  # as connectors do
+            scheduled_at=None,
+        )
+        return Write(_STORE_JOBS, [[job]])
 
     async def start(self, task_id: UUID, claim: object = None) -> None:
         """Do nothing, since the job that was stored with the turn wakes a worker."""

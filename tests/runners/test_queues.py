@@ -11,17 +11,22 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from procrastinate import sql
 from psycopg import AsyncConnection
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from a2a_app import runners
 from a2a_app.agents import Turn
+from a2a_app.database.values import new_key
 from a2a_app.protocol import TaskState
 from a2a_app.runners.connector import WorkerConnector
 from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.runners.loops import run_in_background
 from a2a_app.runners.procrastinate import QUEUE
+from a2a_app.store.refusals import AlreadySentError
+from a2a_app.store.task_head import TaskHead, new_task_head
+from a2a_app.store.updates import MessageKey, MessageReceived
+from a2a_app.store.writes.append import append
 from tests.clients.operations import client_of
-from tests.tasks import begin
+from tests.tasks import SCOPE, begin, new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -29,6 +34,8 @@ pytestmark = pytest.mark.usefixtures("runtime")
 BACKENDS = "django.tasks.backends" if find_spec("django.tasks") else "django_tasks.backends"
 IMMEDIATE = {"default": {"BACKEND": f"{BACKENDS}.immediate.ImmediateBackend"}}
 ON_POSTGRESQL = connection.vendor == "postgresql"
+# What Procrastinate takes a job with.
+TAKE: dict[str, Any] = {"queues": [QUEUE], "worker_id": None}
 
 
 def use(settings: Settings, runner: str) -> runners.Runner:
@@ -48,9 +55,18 @@ def jobs(*task_ids: UUID) -> int:
 
 async def taken(worker: AsyncConnection) -> Any:
     """Have Procrastinate take a job, and return its id if there is one."""
-    given = {"queues": [QUEUE], "worker_id": None}
-    [key, *_] = await one_row(worker, sql.queries["fetch_job"], given)
+    [key, *_] = await one_row(worker, sql.queries["fetch_job"], TAKE)
     return key
+
+
+def new_head() -> TaskHead:
+    """Return the head of a task that is not stored yet, and begins its context."""
+    return new_task_head(agent=SCOPE.agent, owner=SCOPE.owner, context_id=str(new_key()))
+
+
+def queue_of(runner: runners.Runner, head: TaskHead) -> dict[str, Any]:
+    """Return what has a runner enqueue the turn that is about to be stored."""
+    return {"enqueue": runner.enqueue, "first_job": runner.first_job(head.task_id)}
 
 
 async def rows_read(worker: AsyncConnection) -> int:
@@ -113,6 +129,32 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
             runner.enqueue(task_id)
             runner.enqueue(other)
         assert (jobs(task_id), jobs(other)) == (1, 1)
+
+    def test_the_job_of_a_new_task_is_stored_by_the_statement_that_stores_the_task(
+        settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        runner = use(settings, "procrastinate")
+        head = new_head()
+        with django_assert_num_queries(1):
+            append(head, [MessageReceived(new_message())], **queue_of(runner, head))
+        assert jobs(head.task_id) == 1
+
+    def test_a_new_task_that_is_not_stored_leaves_no_job(settings: Settings) -> None:
+        runner = use(settings, "procrastinate")
+        received = MessageReceived(new_message(), key=MessageKey("a key", "a digest"))
+        first, second = new_head(), new_head()
+        append(first, [received], **queue_of(runner, first))
+        with pytest.raises(AlreadySentError):
+            append(second, [received], **queue_of(runner, second))
+        assert (jobs(first.task_id), jobs(second.task_id)) == (1, 0)
+
+    def test_a_later_turn_of_a_task_whose_job_still_waits_is_stored(settings: Settings) -> None:
+        runner = use(settings, "procrastinate")
+        head = new_head()
+        for turn in (1, 2):
+            received = MessageReceived(new_message())
+            head = append(head, [received], **queue_of(runner, head)).head
+            assert (head.turn, jobs(head.task_id)) == (turn, 1)
 
     async def test_a_worker_that_knew_an_empty_queue_takes_a_job_without_comparing_all() -> None:
         waiting = 500

@@ -13,6 +13,7 @@ from a2a_app import models, protocol
 from a2a_app.database import atomic, connection
 from a2a_app.database.batch import Batch
 from a2a_app.database.inserts import Row
+from a2a_app.database.statements import Write
 from a2a_app.database.values import current_time
 from a2a_app.files.rows import attach_files
 from a2a_app.models.owners import Scope
@@ -49,6 +50,7 @@ def append(
     *,
     run: RunKey | None = None,
     enqueue: Callable[[UUID], None] = enqueue_nothing,
+    first_job: Write | None = None,
     worker_slot: WorkerSlot | None = None,
     now: datetime | None = None,
     is_retry: bool = False,
@@ -60,8 +62,8 @@ def append(
         updates: What happened, in order.
         run: The run that writes. It is refused once it no longer holds the task.
         enqueue: Called with the task's id in the same transaction, where there is a turn to do.
-        worker_slot: The slot that takes the turn from the start, if the turn may begin at once.
-            Such a turn is not enqueued.
+        first_job: A part of the statement that enqueues a new task's turn in place of `enqueue`.
+        worker_slot: The slot that takes a turn which may begin at once. It is not enqueued.
         now: When it happened, from `current_time`; None: now.
         is_retry: Whether the same call, with the same `now`, was made before and the connection
             broke before the answer came. What was committed then is not committed twice.
@@ -78,7 +80,7 @@ def append(
         change.head = rows.head_after(change)
         return _appended(change)
     with suppress(_MovedError):
-        return _write(change, enqueue, worker_slot)
+        return _write(change, enqueue, worker_slot, first_job)
     with atomic():
         change = _projected(_held_head(head.task_id), updates, run, now)
         return _write(change, enqueue, worker_slot)
@@ -111,7 +113,10 @@ def _is_committed(change: Change) -> bool:
 
 
 def _write(
-    change: Change, enqueue: Callable[[UUID], None], worker_slot: WorkerSlot | None
+    change: Change,
+    enqueue: Callable[[UUID], None],
+    worker_slot: WorkerSlot | None,
+    first_job: Write | None = None,
 ) -> Appended:
     run = _started_run(change, worker_slot)
     batch = Batch()
@@ -124,7 +129,11 @@ def _write(
     # Read before anything is stored: a turn that begins at once must not fail once it is there.
     claim = None if run is None else _claim_of(change, run)
     stopped: list[tuple[UUID, str]] = []
-    following = _following_steps(change, enqueue if run is None else None, stopped)
+    job = first_job if run is None and change.before.seq == 0 else None
+    if job is not None:
+        batch.call(job)
+    is_enqueued = run is not None or job is not None
+    following = _following_steps(change, None if is_enqueued else enqueue, stopped)
     if batch.is_atomic and not following:
         batch.run()
     else:

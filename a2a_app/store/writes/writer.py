@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from a2a_app import database
+from a2a_app.database.statements import Write
 from a2a_app.database.values import current_time
 from a2a_app.protocol import TaskState
 from a2a_app.store.claims import WorkerSlot
@@ -156,6 +157,7 @@ async def write(
     *,
     run: RunKey | None = None,
     enqueue: Callable[[UUID], None] = enqueue_nothing,
+    first_job: Write | None = None,
     worker_slot: WorkerSlot | None = None,
 ) -> Appended:
     """Append one update outside any writer, such as a client's message, and notify others of it.
@@ -166,7 +168,13 @@ async def write(
     async with StoredAttachments([update], owner=head.owner, task_id=head.task_id) as stored:
         updates = with_attachments(stored)
         appended = await database.run(
-            append, head, updates, run=run, enqueue=enqueue, worker_slot=worker_slot
+            append,
+            head,
+            updates,
+            run=run,
+            enqueue=enqueue,
+            first_job=first_job,
+            worker_slot=worker_slot,
         )
     await notify(appended)
     return appended
