@@ -20,7 +20,13 @@ from a2a_app import conf
 from a2a_app.concurrency.threads import Pool, Watch
 from a2a_app.database import sockets
 from a2a_app.database.away import AwayError, Cause, cause_of, end_outage, note_away, outage
-from a2a_app.database.transactions import Statements, alias, is_pooled, this_thread
+from a2a_app.database.transactions import (
+    TRIES,
+    Statements,
+    alias,
+    is_pooled,
+    this_thread,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,9 +38,6 @@ RETRY_SECONDS = 0.5
 
 # How long a process that ends waits for units of work.
 CLOSE_SECONDS = 2.0
-
-# How often work is done in all whose transaction has to give way to another one.
-TRIES = 5
 
 # After how long a connection is looked at before it is used again: firewalls, balancers and servers
 # close one that is idle, and not all of them say so. One that says so is looked at much sooner.

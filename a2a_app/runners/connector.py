@@ -5,6 +5,7 @@ ending, for hours.
 """
 
 import asyncio
+import selectors
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,17 +14,18 @@ from weakref import WeakSet
 from procrastinate import PsycopgConnector
 from procrastinate.contrib.django import connector_params
 from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from a2a_app import conf, database
 from a2a_app.database import sockets
 
-# A worker that freezes while it takes a job blocks others that store one for the same task. And
 # PostgreSQL plans the statement that takes a job while the queue is empty, and keeps the plan.
 # Sorting seems as good as the index then. Later it would sort thousands of jobs for each one that
-# is taken.
+# is taken. And nobody need wait for the disk: a crash that forgets that a job was taken, or done,
+# brings back a job whose turn is not claimed twice.
 _CONFIGURE = """
-    SELECT set_config('idle_in_transaction_session_timeout', %s, false),
-        set_config('enable_sort', 'off', false)
+    SELECT set_config('enable_sort', 'off', false),
+        set_config('synchronous_commit', 'off', false)
     WHERE pg_backend_pid() = %s
 """
 
@@ -37,6 +39,7 @@ class WorkerConnector(PsycopgConnector):
         super().__init__(
             kwargs={**sockets.limits(), **connector_params(database.alias())},
             configure=self._configure,
+            pool_factory=_make_pool,
             timeout=conf.current().database_seconds,
         )
 
@@ -75,7 +78,25 @@ class WorkerConnector(PsycopgConnector):
 
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
         self._connections.add(connection)
+        # To take a job is one statement, and so is to end it. A transaction around each would be two
+        # more round trips, and a worker that freezes in it would keep what it has locked.
+        await connection.set_autocommit(True)
         # In a session of our own only, and not in one that a pooler has lent.
-        limit, session = str(database.idle_limit()), connection.info.backend_pid
-        await connection.execute(_CONFIGURE, [limit, session])
-        await connection.commit()
+        await connection.execute(_CONFIGURE, [connection.info.backend_pid])
+
+
+def _make_pool(**options: Any) -> AsyncConnectionPool:
+    return AsyncConnectionPool(**{**options, "check": _check})
+
+
+async def _check(connection: AsyncConnection) -> None:
+    """Raise an error of psycopg's if a connection of the pool is of no use any more.
+
+    Nothing comes on an idle connection that is well. Only where something has come, such as its
+    end, the database is asked, which Procrastinate would do before each of its statements.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        has_come = selector.select(0)
+    if has_come:
+        await AsyncConnectionPool.check_connection(connection)

@@ -26,6 +26,7 @@ Use = Callable[..., str]
 LAYER = "a2a_app.layers.PostgreSQLChannelLayer"
 LIMIT = "SELECT current_setting('idle_in_transaction_session_timeout')"
 SORTS = "SELECT current_setting('enable_sort')"
+WAITS = "SELECT current_setting('synchronous_commit')"
 LEVEL = "SELECT current_setting('transaction_isolation')"
 # As the project sets it, and as the server's default would be.
 LEVELS = [
@@ -197,16 +198,16 @@ async def test_a_worker_configures_only_sessions_of_its_own(
         connector = WorkerConnector()
         await connector.open_async()
         async with connector.pool.connection() as connection:
-            answers = [await connection.execute(each) for each in (LIMIT, SORTS)]
+            answers = [await connection.execute(each) for each in (SORTS, WAITS)]
             found = [await answer.fetchone() for answer in answers]
         await connector.close_async()
         return found
 
     use(postgresql)
-    assert await configured() == [("15s",), ("off",)]
+    assert await configured() == [("off",), ("off",)]
     with Pooler(postgresql, mode, reset="UNLISTEN *") as pooler:
         use(pooler.url)
-        assert await configured() == [("0",), ("on",)]
+        assert await configured() == [("on",), ("on",)]
         assert set(pooler.changes()) == {""}
 
 

@@ -1,6 +1,8 @@
 """Queues that bring turns to workers: what is put into them, and what a set-up lacks."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from typing import Any
 from uuid import UUID
@@ -9,7 +11,8 @@ import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from procrastinate import sql
+from procrastinate import PsycopgConnector, sql
+from procrastinate.contrib.django import connector_params
 from psycopg import AsyncConnection
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -36,6 +39,10 @@ IMMEDIATE = {"default": {"BACKEND": f"{BACKENDS}.immediate.ImmediateBackend"}}
 ON_POSTGRESQL = connection.vendor == "postgresql"
 # What Procrastinate takes a job with.
 TAKE: dict[str, Any] = {"queues": [QUEUE], "worker_id": None}
+LAST_STATEMENTS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle' AND query LIKE %s
+"""
 
 
 def use(settings: Settings, runner: str) -> runners.Runner:
@@ -57,6 +64,25 @@ async def taken(worker: AsyncConnection) -> Any:
     """Have Procrastinate take a job, and return its id if there is one."""
     [key, *_] = await one_row(worker, sql.queries["fetch_job"], TAKE)
     return key
+
+
+@asynccontextmanager
+async def worker_connector() -> AsyncIterator[PsycopgConnector]:
+    """Open the connections of a worker to its queue."""
+    connector = WorkerConnector()
+    await connector.open_async()
+    try:
+        yield connector
+    finally:
+        await connector.close_async()
+
+
+async def idle_connections(connector: PsycopgConnector) -> list[int]:
+    """Return the processes of PostgreSQL that serve all connections of a worker's pool."""
+    async with AsyncExitStack() as stack:
+        pool = connector.pool
+        each = [await stack.enter_async_context(pool.connection()) for _ in range(pool.min_size)]
+        return [connection.info.backend_pid for connection in each]
 
 
 def new_head() -> TaskHead:
@@ -156,12 +182,26 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
             head = append(head, [received], **queue_of(runner, head)).head
             assert (head.turn, jobs(head.task_id)) == (turn, 1)
 
+    async def test_a_worker_takes_a_job_in_one_round_trip() -> None:
+        async with worker_connector() as connector:
+            await connector.execute_query_one_async(sql.queries["fetch_job"], **TAKE)
+            async with connector.pool.connection() as worker:
+                # PostgreSQL knows each connection's last statement. It would be a COMMIT.
+                assert await one_row(worker, LAST_STATEMENTS, ["%fetch_job%"]) == (1,)
+
+    async def test_a_worker_replaces_a_connection_that_has_died_while_it_was_idle() -> None:
+        async with worker_connector() as connector:
+            dead, *others = await idle_connections(connector)
+            async with await AsyncConnection.connect(**connector_params()) as other:
+                terminate = "SELECT pg_terminate_backend(%s, 5000)"
+                assert await one_row(other, terminate, [dead]) == (True,)
+            for _ in (dead, *others):  # the pool lends them in turn
+                await connector.execute_query_one_async(sql.queries["fetch_job"], **TAKE)
+            assert dead not in await idle_connections(connector)
+
     async def test_a_worker_that_knew_an_empty_queue_takes_a_job_without_comparing_all() -> None:
         waiting = 500
-        connector = WorkerConnector()
-        await connector.open_async()
-        async with connector.pool.connection() as worker:
-            await worker.set_autocommit(True)
+        async with worker_connector() as connector, connector.pool.connection() as worker:
             await worker.execute("TRUNCATE procrastinate_jobs CASCADE")
             await worker.execute("VACUUM ANALYZE procrastinate_jobs")
             # As often as PostgreSQL makes a new plan before it keeps one.
@@ -175,7 +215,6 @@ if ON_POSTGRESQL:  # Procrastinate has no tables elsewhere
             assert await taken(worker) is not None
             after = await rows_read(worker)
             await worker.execute("TRUNCATE procrastinate_jobs CASCADE")
-        await connector.close_async()
         assert after - before < 10 * waiting
 
 
