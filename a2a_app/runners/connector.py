@@ -78,8 +78,8 @@ class WorkerConnector(PsycopgConnector):
 
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
         self._connections.add(connection)
-        # To take a job is one statement, and so is to end it. A transaction around each would be two
-        # more round trips, and a worker that freezes in it would keep what it has locked.
+        # To take a job is one statement, and so is to end it. A transaction around each would be
+        # two more round trips, and a worker that freezes in it would keep what it has locked.
         await connection.set_autocommit(True)
         # In a session of our own only, and not in one that a pooler has lent.
         await connection.execute(_CONFIGURE, [connection.info.backend_pid])
