@@ -126,6 +126,10 @@ class Settings(BaseModel):
     """Hosts that webhooks may have; `.example.com` stands for all hosts below it. A host that is
     named here may have any address. Empty: every host whose address is public."""
 
+    push_ports: tuple[int, ...] = (80, 443, 8443)
+    """Ports that webhooks may have. A host that is named in PUSH_HOSTS may have any. Empty: any
+    port."""
+
     push_allow_http: bool = False
     """Whether webhooks may have plain http URLs. Anybody on the way can read what is sent there."""
 
@@ -139,8 +143,13 @@ class Settings(BaseModel):
     push_configs_per_task: int = Field(10, ge=1)
     """How many push notification configurations a task may have."""
 
+    push_backlog_per_owner: int = Field(10_000, ge=0)
+    """How many webhooks of one owner may wait for events that they have not got yet. An owner with
+    so many can configure no more until some have got theirs. 0: no limit."""
+
     push_concurrency: int = Field(50, ge=1)
-    """How many webhooks one process sends to at once."""
+    """How many webhooks one process sends to at once. One owner has at most four fifths of them,
+    and less while others have some too."""
 
     push_timeout_seconds: float = Field(15.0, gt=0)
     """How long a webhook may take to answer."""

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from a2a_app import models
 from a2a_app.admin.lists import EmptyFilter, ReadOnlyAdmin
-from a2a_app.store import webhooks
+from a2a_app.store import deliveries
 
 
 class GivenUpFilter(EmptyFilter):
@@ -49,5 +49,5 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[models.PushNotificationConfig]
     ) -> None:
         """Deliver to webhooks that fail or were given up, from where the delivery had stopped."""
-        count = webhooks.resend(queryset)
+        count = deliveries.resend(queryset)
         self.message_user(request, f"Sending again: {count}.", messages.SUCCESS)

@@ -134,6 +134,7 @@ class Migration(migrations.Migration):
                 ('config_id', models.CharField(help_text='The id that the client or this server gave it.', max_length=255)),
                 ('url', models.TextField()),
                 ('host', models.CharField(help_text="The URL's host.", max_length=255)),
+                ('queue', models.BigIntegerField(help_text='Where it waits: one number for each owner and host.')),
                 ('scheme', models.CharField(blank=True, help_text='How to authenticate to the webhook.', max_length=255)),
                 ('secrets', models.TextField(blank=True, help_text='Token and credentials, encrypted.')),
                 ('payload', models.CharField(blank=True, help_text='The kind of payload. Empty: events.', max_length=32)),
@@ -239,6 +240,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='pushnotificationconfig',
             index=models.Index(fields=['host', 'id'], name='a2a_push_config_of_host'),
+        ),
+        migrations.AddIndex(
+            model_name='pushnotificationconfig',
+            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['queue', 'due_at'], name='a2a_push_config_waiting'),
         ),
         migrations.AddConstraint(
             model_name='pushnotificationconfig',

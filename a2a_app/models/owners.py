@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+
 MAX_OWNER = 255
 
 # No caller's name begins so, since each begins with one of the kinds in `bindings/callers.py`.
@@ -44,3 +48,22 @@ def owner_in(tenant: str, caller: str) -> str:
 def tenant_of(owner: str) -> str:
     """Return the key of the tenant to which an owner belongs; empty if there is none."""
     return owner.removeprefix(_TENANT).partition("/")[0] if owner.startswith(_TENANT) else ""
+
+
+def is_active(owner: str) -> bool:
+    """Tell whether an owner is still there, by the row that it stands for.
+
+    It is not once that row, such as a user, is deleted or has an `is_active` that is false. An
+    owner that is a name and no row is active for ever. Ask on a thread of the database.
+    """
+    caller = owner.partition("/")[2] if owner.startswith(_TENANT) else owner
+    kind, _, key = caller.partition(":")
+    if kind != "user" and "." not in kind:
+        return True
+    try:
+        model = get_user_model() if kind == "user" else apps.get_model(kind)
+        value = model._meta.pk.to_python(key)
+    except (LookupError, ValidationError):
+        return True  # of an app that is installed no more: nobody can tell
+    row = model._base_manager.filter(pk=value).first()
+    return row is not None and bool(getattr(row, "is_active", True))

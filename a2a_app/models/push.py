@@ -22,6 +22,7 @@ class PushNotificationConfig(models.Model):
     )
     url = models.TextField()
     host = models.CharField(max_length=255, help_text="The URL's host.")
+    queue = models.BigIntegerField(help_text="Where it waits: one number for each owner and host.")
     scheme = models.CharField(
         max_length=255, blank=True, help_text="How to authenticate to the webhook."
     )
@@ -53,7 +54,16 @@ class PushNotificationConfig(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        indexes = [models.Index(fields=["host", "id"], name="a2a_push_config_of_host")]
+        indexes = [
+            models.Index(fields=["host", "id"], name="a2a_push_config_of_host"),
+            # With what waits and nothing else, so that the next queue that has something is found
+            # without a look at those that have nothing.
+            models.Index(
+                fields=["queue", "due_at"],
+                condition=models.Q(due_at__isnull=False),
+                name="a2a_push_config_waiting",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["task", "config_id"], name="a2a_push_config_of_task"),
         ]

@@ -13,7 +13,7 @@ from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
-from a2a_app.operations.push import checked_webhook
+from a2a_app.operations.push import check_target, checked_webhook
 from a2a_app.operations.streams import (
     Stream,
     StreamStart,
@@ -233,9 +233,15 @@ async def _prepare(
     A new task is not stored yet.
     """
     configuration = params.configuration or protocol.SendMessageConfiguration()
-    webhook = await _webhook(call, configuration.task_push_notification_config)
-    begins_context = not params.message.context_id
-    head = waiting or await _head(call, message, begins_context=begins_context)
+    webhook = _webhook(call, configuration.task_push_notification_config)
+    head = waiting
+    if head is None and message.task_id:
+        head = await database.read(_head_of_existing, call, message)
+    if webhook is not None:
+        # Now that the task is known to be the caller's, and before anything is stored.
+        await check_target(call, webhook, path=WEBHOOK_PATH)
+    if head is None:
+        head = await _new_head(call, message, begins_context=not params.message.context_id)
     received = MessageReceived(
         message=message,
         metadata=params.metadata,
@@ -247,15 +253,13 @@ async def _prepare(
     return head, received
 
 
-async def _webhook(
-    call: Call, config: protocol.TaskPushNotificationConfig | None
-) -> Webhook | None:
+def _webhook(call: Call, config: protocol.TaskPushNotificationConfig | None) -> Webhook | None:
     """Check the push notification configuration of a message (section 3.2.2)."""
     if config is None:
         return None
     if not call.agent.push_notifications:
         raise protocol.PushNotificationNotSupportedError
-    return await checked_webhook(call, config, path=WEBHOOK_PATH)
+    return checked_webhook(call, config, path=WEBHOOK_PATH)
 
 
 async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
@@ -288,10 +292,8 @@ async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appende
     return appended
 
 
-async def _head(call: Call, message: Message, *, begins_context: bool) -> TaskHead:
-    """Return the head of the task that a message names, or that of a new task."""
-    if message.task_id:
-        return await database.read(_head_of_existing, call, message)
+async def _new_head(call: Call, message: Message, *, begins_context: bool) -> TaskHead:
+    """Return the head of a new task for a message."""
     context_key = None
     if not begins_context:
         context_key = await database.run(open_context, call.scope, message.context_id)

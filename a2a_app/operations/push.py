@@ -1,16 +1,36 @@
 """The operations on push notification configurations (sections 3.1.7 to 3.1.10)."""
 
+import logging
 import re
-from urllib.parse import SplitResult
+from urllib.parse import urlsplit
 
 from a2a_app import conf, database, protocol
 from a2a_app.operations.call import Call
 from a2a_app.protocol import InvalidParamsError, TaskPushNotificationConfig
-from a2a_app.push.targets import TargetError, UnresolvedError, check_url, resolve
+from a2a_app.push.targets import (
+    FORBIDDEN,
+    ForbiddenTargetError,
+    TargetError,
+    UnresolvedError,
+    check_url,
+    resolve,
+)
 from a2a_app.store import webhooks
+from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.updates import Webhook
 
-MAX_CHARACTERS = 255
+logger = logging.getLogger(__name__)
+
+# How long each field may be. The secrets become headers, and servers in common use accept none that
+# are longer.
+MOST_CHARACTERS = {
+    "id": 255,
+    "token": 8_000,
+    "authentication.scheme": 255,
+    "authentication.credentials": 8_000,
+}
+# What a header can name as its scheme (RFC 9110, section 11.1).
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # An id is a segment of a URL in HTTP+JSON: it can have no slash there, and servers and proxies
 # resolve dots and refuse control characters.
 _NO_SEGMENT = re.compile(r"\.{1,2}|.*[/\x00-\x1f\x7f-\x9f].*", re.DOTALL)
@@ -25,7 +45,10 @@ async def create_push_config(
     """
     if not params.task_id:
         raise InvalidParamsError.of("taskId", "is required")
-    webhook = await checked_webhook(call, params)
+    webhook = checked_webhook(call, params)
+    # Before the name is looked up, which costs more than to see that the task is somebody else's.
+    await database.run(owned_task_head, call.scope, params.task_id)
+    await check_target(call, webhook)
     return _with_tenant(call, await database.run(webhooks.create, call.scope, webhook))
 
 
@@ -60,10 +83,8 @@ def _with_tenant(call: Call, config: TaskPushNotificationConfig) -> TaskPushNoti
     return config.model_copy(update={"tenant": call.tenant})
 
 
-async def checked_webhook(
-    call: Call, config: TaskPushNotificationConfig, *, path: str = ""
-) -> Webhook:
-    """Check a configuration and the host of its URL, and return it ready to be stored.
+def checked_webhook(call: Call, config: TaskPushNotificationConfig, *, path: str = "") -> Webhook:
+    """Check a configuration as far as that costs nothing, and return it ready to be stored.
 
     Args:
         call: The call that asks for it.
@@ -72,15 +93,13 @@ async def checked_webhook(
             fields by it.
 
     Raises:
-        InvalidParamsError: A field is wrong, or requests to the host are not allowed.
-        UnavailableError: No resolver answered for the host, and PUSH_ALLOW_UNRESOLVED is off.
+        InvalidParamsError: A field is wrong, or the settings do not allow the host or the port.
     """
     _check_fields(config, path)
     try:
         parts = check_url(config.url)
-        await _resolve(parts, f"{path}url")
     except TargetError as error:
-        raise InvalidParamsError.of(f"{path}url", str(error)) from None
+        raise _refusal(error, config.url, path) from None
     return Webhook(
         config,
         host=parts.hostname or "",
@@ -89,13 +108,36 @@ async def checked_webhook(
     )
 
 
-async def _resolve(parts: SplitResult, field: str) -> None:
-    """Check the host's addresses. Each delivery does so again, and may do it alone."""
+async def check_target(call: Call, webhook: Webhook, *, path: str = "") -> None:
+    """Check the addresses of a webhook's host. Each delivery does so again, and may do it alone.
+
+    Args:
+        call: The call that asks for it, by a caller who may configure the webhook.
+        webhook: The webhook.
+        path: As that of `checked_webhook`.
+
+    Raises:
+        InvalidParamsError: The host is none to which requests are sent.
+        UnavailableError: No resolver answered for the host, and PUSH_ALLOW_UNRESOLVED is off.
+    """
+    url = webhook.config.url
     try:
-        await resolve(parts)
+        await resolve(check_url(url), owner=call.scope.owner)
     except UnresolvedError as error:
         if not conf.current().push_allow_unresolved:
-            raise protocol.UnavailableError(f"{field} {error}. Try again later.") from None
+            raise protocol.UnavailableError(f"{path}url {error}. Try again later.") from None
+    except TargetError as error:
+        raise _refusal(error, url, path) from None
+
+
+def _refusal(error: TargetError, url: str, path: str) -> InvalidParamsError:
+    """Return the error for the client: one for all places to which this server does not send."""
+    said = str(error)
+    if isinstance(error, ForbiddenTargetError):
+        # Without its path, which often is a secret.
+        logger.info("A webhook to %s was refused: its URL %s.", urlsplit(url).hostname, error)
+        said = FORBIDDEN
+    return InvalidParamsError.of(f"{path}url", said)
 
 
 def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:
@@ -107,16 +149,22 @@ def _check_fields(config: TaskPushNotificationConfig, path: str) -> None:
         "authentication.credentials": authentication.credentials,
     }
     for name, value in values.items():
-        # These become headers, and a line break would add further headers.
-        if name != "id" and not (value.isascii() and value.isprintable()):
-            raise InvalidParamsError.of(f"{path}{name}", "must be printable ASCII")
-        if name != "id" and value != value.strip():
-            raise InvalidParamsError.of(f"{path}{name}", "must not begin or end with a space")
-    if _NO_SEGMENT.fullmatch(config.id):
-        problem = "must fit into a URL: no slash, no control characters, and more than dots"
-        raise InvalidParamsError.of(f"{path}id", problem)
-    for name in ("id", "authentication.scheme"):
-        if len(values[name]) > MAX_CHARACTERS:
-            raise InvalidParamsError.of(
-                f"{path}{name}", f"must not be longer than {MAX_CHARACTERS}"
-            )
+        if problem := _problem(name, value):
+            raise InvalidParamsError.of(f"{path}{name}", problem)
+
+
+def _problem(name: str, value: str) -> str:
+    """Return what is wrong with a field; empty if nothing is."""
+    if len(value) > MOST_CHARACTERS[name]:
+        return f"must not be longer than {MOST_CHARACTERS[name]} characters"
+    if name == "id":
+        no_segment = "must fit into a URL: no slash, no control characters, and more than dots"
+        return no_segment if _NO_SEGMENT.fullmatch(value) else ""
+    # These become headers, and a line break would add further headers.
+    if not (value.isascii() and value.isprintable()):
+        return "must be printable ASCII"
+    if value != value.strip():
+        return "must not begin or end with a space"
+    if name == "authentication.scheme" and value and not _SCHEME.fullmatch(value):
+        return "must be one word, as it stands in the header Authorization"
+    return ""

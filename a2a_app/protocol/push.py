@@ -10,7 +10,7 @@ class AuthenticationInfo(Model):
     """How to authenticate to a webhook (section 4.3.2)."""
 
     scheme: Name
-    credentials: Text = ""
+    credentials: Text = Field("", repr=False)
 
 
 class TaskPushNotificationConfig(Params):
@@ -19,7 +19,7 @@ class TaskPushNotificationConfig(Params):
     id: Text = ""
     task_id: Text = ""
     url: Name
-    token: Text = ""
+    token: Text = Field("", repr=False)
     authentication: AuthenticationInfo | None = None
 
 

@@ -3,28 +3,34 @@
 import asyncio
 import logging
 import random
-from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from a2a_app import broadcast, conf, database
+from a2a_app.concurrency.shares import Shares
+from a2a_app.models import owners
 from a2a_app.push.payloads import PAYLOADS
 from a2a_app.push.sender import NotDeliveredError, Sender
-from a2a_app.store import webhooks
-from a2a_app.store.webhooks import Delivery
+from a2a_app.store import deliveries
+from a2a_app.store.deliveries import HOST_LIMIT, Delivery, Room
 
 logger = logging.getLogger(__name__)
 
-# The most deliveries under way to one host, so that a slow host leaves room for the others.
-HOST_LIMIT = 10
 # The least pause between two searches for due events, however many messages come.
 PAUSE_SECONDS = 0.05
 # The longest pause after a failure.
 LONGEST_PAUSE = timedelta(minutes=5)
 # A worker's lease on a configuration is longer by this than the time that one request may take.
 LEASE_MARGIN = timedelta(seconds=15)
+# How often a delivery of many events asks whether their owner is still there.
+OWNER_SECONDS = 1.0
+GONE = "Its owner is not active any more."
+
+
+class OwnerGoneError(Exception):
+    """The owner of a webhook is not active any more, and gets nothing."""
 
 
 class Deliverer:
@@ -35,7 +41,9 @@ class Deliverer:
         self._worker = worker
         self._wake = asyncio.Event()
         self._deliveries: dict[UUID, asyncio.Task[None]] = {}
-        self._hosts: Counter[str] = Counter()
+        self._room = Room(Shares(conf.current().push_concurrency))
+        # The queue after which the next search in turn begins.
+        self._after = -1
 
     async def deliver_for_ever(self) -> None:
         """Look for events that are due when a message says so, and every SWEEP_SECONDS."""
@@ -55,30 +63,34 @@ class Deliverer:
 
     async def close(self) -> None:
         """Stop, and let other processes at once deliver what is left."""
-        deliveries = list(self._deliveries.values())
-        for task in deliveries:
+        under_way = list(self._deliveries.values())
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*deliveries, return_exceptions=True)
-        if deliveries:
+        await asyncio.gather(*under_way, return_exceptions=True)
+        if under_way:
             with suppress(database.AwayError):  # The leases run out.
-                await database.run(webhooks.release, self._worker)
+                await database.run(deliveries.release, self._worker)
 
     def _receive(self, _: dict[str, Any]) -> None:
         self._wake.set()
 
     async def _start_due(self) -> None:
         try:
-            while (free := conf.current().push_concurrency - len(self._deliveries)) > 0:
+            while (free := self._room.resize(conf.current().push_concurrency)) > 0:
                 claimed = await database.run(
-                    webhooks.claim_due,
+                    deliveries.claim_due,
                     self._worker,
                     limit=min(free, HOST_LIMIT),
                     lease=delivery_lease(),
-                    busy=[host for host, count in self._hosts.items() if count >= HOST_LIMIT],
+                    room=self._room.copy(),
+                    after=self._after,
                 )
-                for delivery in claimed:
+                self._after = claimed.after
+                for delivery in claimed.deliveries:
                     self._start(delivery)
-                if not claimed:
+                if not claimed.deliveries:
+                    if claimed.has_more_to_see:
+                        self._wake.set()
                     return
         except database.AwayError:
             pass  # The next search may find it back.
@@ -86,27 +98,38 @@ class Deliverer:
             logger.warning("Could not look for notifications that are due.", exc_info=True)
 
     def _start(self, delivery: Delivery) -> None:
-        self._hosts[delivery.host] += 1
+        self._room.take(delivery.queue, delivery.host)
         task = asyncio.create_task(self._deliver(delivery))
         self._deliveries[delivery.id] = task
         task.add_done_callback(lambda _: self._finished(delivery))
 
     def _finished(self, delivery: Delivery) -> None:
         self._deliveries.pop(delivery.id, None)
-        self._hosts[delivery.host] -= 1
-        if not self._hosts[delivery.host]:
-            del self._hosts[delivery.host]
+        self._room.give_back(delivery.queue, delivery.host)
         self._wake.set()
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
+            await self._try(delivery)
+        except database.AwayError:
+            pass  # The lease runs out, and another process tries.
+        except Exception:  # the other deliveries must go on
+            logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)
+
+    async def _try(self, delivery: Delivery) -> None:
+        """Send all that is due, and record a failure."""
+        try:
+            await _check_owner(delivery)
             async with Sender(delivery) as sender:
                 await self._send_all(delivery, sender)
         except NotDeliveredError as failure:
             await self._postpone(delivery, str(failure))
+        except OwnerGoneError:
+            await database.run(deliveries.give_up, delivery, GONE)
+            _log_failure(delivery, "is given up", GONE)
         except database.AwayError:
-            pass  # The lease runs out, and another process tries.
-        except Exception as error:  # the other deliveries must go on
+            raise
+        except Exception as error:
             logger.exception("Webhook %s of task %s failed.", delivery.id, delivery.task_id)
             # As any failure it counts, so that it is given up one day.
             await self._postpone(delivery, f"Internal error: {type(error).__name__}.")
@@ -114,21 +137,26 @@ class Deliverer:
     async def _send_all(self, delivery: Delivery, sender: Sender) -> None:
         """Send all events after the last delivered one, in order, until there are none."""
         seq = delivery.delivered
+        now = asyncio.get_running_loop().time
+        asked = now()
         while True:
             batch = await PAYLOADS[delivery.payload](delivery, seq)
             for notification in batch.notifications:
+                if now() >= asked + OWNER_SECONDS:
+                    await _check_owner(delivery)
+                    asked = now()
                 await sender.send(notification)
                 # Recorded one by one, so that after a crash at most one is sent a second time.
                 if not await self._advance(delivery, notification.seq):
                     return
             if batch.seq > seq:
                 seq = batch.seq
-            elif await database.run(webhooks.settle, delivery, seq):
+            elif await database.run(deliveries.settle, delivery, seq):
                 return
 
     @staticmethod
     async def _advance(delivery: Delivery, seq: int) -> bool:
-        return await database.run(webhooks.advance, delivery, seq, lease=delivery_lease())
+        return await database.run(deliveries.advance, delivery, seq, lease=delivery_lease())
 
     async def _postpone(self, delivery: Delivery, error: str) -> None:
         current = conf.current()
@@ -141,14 +169,24 @@ class Deliverer:
         patience = timedelta(seconds=current.push_patience_seconds)
         try:
             given_up = await database.run(
-                webhooks.postpone, delivery, error, pause=pause, patience=patience
+                deliveries.postpone, delivery, error, pause=pause, patience=patience
             )
         except database.AwayError:
             return  # As in `_deliver`.
         after = "is given up" if given_up else f"is tried again in {pause.total_seconds():.1f} s"
-        logger.warning("Webhook %s of task %s %s: %s", delivery.id, delivery.task_id, after, error)
+        _log_failure(delivery, after, error)
         if not given_up:
             asyncio.get_running_loop().call_later(pause.total_seconds(), self._wake.set)
+
+
+def _log_failure(delivery: Delivery, after: str, error: str) -> None:
+    logger.warning("Webhook %s of task %s %s: %s", delivery.id, delivery.task_id, after, error)
+
+
+async def _check_owner(delivery: Delivery) -> None:
+    """Raise OwnerGoneError unless the owner of a webhook is still active."""
+    if not await database.run(owners.is_active, delivery.scope.owner):
+        raise OwnerGoneError
 
 
 def delivery_lease() -> timedelta:

@@ -1,7 +1,6 @@
 """The sender: requests to one webhook, at an address that was checked (section 13.2)."""
 
 import asyncio
-import ipaddress
 import ssl
 from contextlib import suppress
 from functools import cache
@@ -9,12 +8,14 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf
+from a2a_app.push.addresses import is_address
 from a2a_app.push.payloads import Notification
-from a2a_app.push.targets import PORTS, TargetError, check_url, resolve
+from a2a_app.push.targets import TargetError, check_url, port_of, resolve
+from a2a_app.store.deliveries import Delivery
 from a2a_app.store.secrets import UnreadableError, unseal
-from a2a_app.store.webhooks import Delivery
 
 TOKEN_HEADER = "X-A2A-Notification-Token"  # noqa: S105  # the name of a header
 # How much of a response is read, so that its connection can be used again.
@@ -32,14 +33,10 @@ class Sender:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        # Each sender has its own client, since two hosts at one address must not share connections.
-        # Proxies and credentials of the environment are not used.
-        self._client = httpx.AsyncClient(
-            verify=_tls(),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=conf.current().push_timeout_seconds,
-        )
+        # Each sender has its own, since two hosts at one address must not share connections. A
+        # transport and no client: it follows no redirect, uses no proxy of the environment, and
+        # logs no URL, which may be a secret.
+        self._transport = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
         self._request: dict[str, Any] = {}
 
     async def __aenter__(self) -> "Sender":
@@ -58,7 +55,7 @@ class Sender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def send(self, notification: Notification) -> None:
         """Send one notification; raises NotDeliveredError unless the status is 2xx."""
@@ -71,26 +68,33 @@ class Sender:
             # Without the text of the error, which may quote a header that is secret.
             name = type(error).__name__
             raise NotDeliveredError(f"The request cannot be sent: {name}.") from None
-        except (httpx.HTTPError, ssl.SSLError) as error:
+        except (httpx.ConnectError, ssl.SSLError) as error:
             raise NotDeliveredError(f"{type(error).__name__}: {error}") from None
+        except httpx.HTTPError as error:
+            # The text may quote what came back, and so what was sent.
+            raise NotDeliveredError(f"The connection broke: {type(error).__name__}.") from None
         if not 200 <= status < 300:
             raise NotDeliveredError(f"The answer was {status}.")
 
+    @sensitive_variables()
     async def _post(self, notification: Notification) -> int:
-        request = self._request
-        headers = {**request["headers"], "Content-Type": notification.media_type}
-        async with self._client.stream(
+        wanted = self._request
+        request = httpx.Request(
             "POST",
-            request["url"],
-            headers=headers,
-            extensions=request["extensions"],
+            wanted["url"],
+            headers={**wanted["headers"], "Content-Type": notification.media_type},
+            extensions=wanted["extensions"],
             content=notification.body.encode(),
-        ) as response:
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
             # The status decides. A receiver that never ends its body has the notification too.
             with suppress(TimeoutError, httpx.HTTPError):
                 async with asyncio.timeout(READ_SECONDS):
                     await _read(response)
             return response.status_code
+        finally:
+            await response.aclose()
 
 
 async def _read(response: httpx.Response) -> None:
@@ -102,14 +106,15 @@ async def _read(response: httpx.Response) -> None:
             return
 
 
+@sensitive_variables()
 async def _request_to(delivery: Delivery) -> dict[str, Any]:
     """Return what all requests to a webhook share: the address in the URL, the host in a header."""
     parts = check_url(delivery.url)
-    address = await resolve(parts)
-    port = parts.port or PORTS[parts.scheme]
+    address = await resolve(parts, owner=delivery.scope.owner)
+    port = port_of(parts)
     netloc = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     headers = {"Host": parts.netloc, "User-Agent": "a2a_app", **_credentials(delivery)}
-    has_name = not _is_address(parts.hostname or "")
+    has_name = not is_address(parts.hostname or "")
     return {
         "url": parts._replace(netloc=netloc).geturl(),
         "headers": headers,
@@ -118,6 +123,7 @@ async def _request_to(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+@sensitive_variables()
 def _credentials(delivery: Delivery) -> dict[str, str]:
     secrets = unseal(delivery.secrets)
     headers = {}
@@ -126,14 +132,6 @@ def _credentials(delivery: Delivery) -> dict[str, str]:
     if "token" in secrets:
         headers[TOKEN_HEADER] = secrets["token"]
     return headers
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @cache

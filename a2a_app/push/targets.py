@@ -5,43 +5,52 @@ again at each delivery, with the address that is then used, since a name may hav
 """
 
 import asyncio
-import ipaddress
 import socket
-from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from a2a_app import conf
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from a2a_app.push.addresses import is_public, lookups
 
 PORTS = {"https": 443, "http": 80}
 # Longer than any URL that servers in common use accept.
 MAX_URL_CHARACTERS = 8_000
+MAX_HOST_CHARACTERS = 253
 # What a resolver answers of a name that has no address; not every system has each of them. Whatever
 # else goes wrong is no answer.
 NO_ADDRESS = {
     getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
 } - {None}
-# IPv6 addresses that a gateway translates to IPv4 addresses.
-TRANSLATED = [ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48")]
 
 
 class TargetError(Exception):
     """This server does not send to the URL. The text says why, and is fit for clients."""
 
 
+class ForbiddenTargetError(TargetError):
+    """The URL is one, and leads to where this server does not send.
+
+    The text is for those who operate the server. Whoever else reads it learns which names there are
+    in its network: `FORBIDDEN` is for them.
+    """
+
+
 class UnresolvedError(TargetError):
     """The host's address could not be looked up. The next time it may be."""
+
+
+FORBIDDEN = "has a host or a port that this server does not send to"
+"""All that a client hears of a ForbiddenTargetError, whatever the reason is."""
 
 
 def check_url(url: str) -> SplitResult:
     """Check a URL as far as that is possible without looking up its address.
 
     Returns:
-        The parts of the URL, whose scheme and host may be used.
+        The parts of the URL, whose scheme, host and port may be used.
 
     Raises:
-        TargetError: The URL must not be used.
+        TargetError: It cannot be the URL of a webhook.
+        ForbiddenTargetError: The settings do not allow its host or its port.
     """
     parts = _parse(url)
     if parts.scheme == "http" and not conf.current().push_allow_http:
@@ -53,55 +62,68 @@ def check_url(url: str) -> SplitResult:
     host = parts.hostname or ""
     if not host.isascii():
         raise TargetError("must have its host in ASCII: `xn--…` for a name in another alphabet")
-    if len(host) > 253 or not _is_allowed(host):
-        raise TargetError("has a host that this server does not send to")
+    if len(host) > MAX_HOST_CHARACTERS:
+        raise TargetError(f"must not have a host of more than {MAX_HOST_CHARACTERS} characters")
+    _check_allowed(host, port_of(parts))
     return parts
 
 
 def _parse(url: str) -> SplitResult:
+    # First, so that nothing else is done with a URL of megabytes.
+    if len(url) > MAX_URL_CHARACTERS:
+        raise TargetError(f"must not be longer than {MAX_URL_CHARACTERS} characters")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise TargetError("must not contain white space or control characters")
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is not a number
     except ValueError:
         raise TargetError("is no URL") from None
-    if any(character.isspace() or not character.isprintable() for character in url):
-        raise TargetError("must not contain white space or control characters")
-    if len(url) > MAX_URL_CHARACTERS:
-        raise TargetError(f"must not be longer than {MAX_URL_CHARACTERS} characters")
     if parts.scheme not in PORTS or not parts.hostname:
         raise TargetError("must be an absolute https URL")
     return parts
 
 
-async def resolve(parts: SplitResult) -> str:
+def port_of(parts: SplitResult) -> int:
+    """Return the port of a URL."""
+    return PORTS[parts.scheme] if parts.port is None else parts.port
+
+
+async def resolve(parts: SplitResult, *, owner: str) -> str:
     """Look up the host of a URL, and return an address that may be used.
 
+    Args:
+        parts: The parts of the URL.
+        owner: Who has configured it. Each owner may look up some names at once.
+
     Raises:
-        TargetError: The host has no address, or one of its addresses must not be used. The owner of
-            the name could choose that one for the next connection.
+        ForbiddenTargetError: The host has no address, or one of its addresses must not be used. The
+            owner of the name could choose that one for the next connection.
         UnresolvedError: No resolver has answered, within PUSH_TIMEOUT_SECONDS.
     """
-    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    loop = asyncio.get_running_loop()
+    host = parts.hostname or ""
     try:
         async with asyncio.timeout(conf.current().push_timeout_seconds):
-            results = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await lookups.get().addresses_of(host, port_of(parts), owner=owner)
     except UnicodeError:
-        raise TargetError("has a host whose address is not known") from None
+        raise ForbiddenTargetError("has a host whose address is not known") from None
     except OSError as error:  # a TimeoutError is one
         if error.errno in NO_ADDRESS:
-            raise TargetError("has a host whose address is not known") from None
+            raise ForbiddenTargetError("has a host whose address is not known") from None
         raise UnresolvedError("has a host whose address could not be looked up") from None
-    addresses = [str(sockaddr[0]) for *_, sockaddr in results]
-    if not _is_trusted(host):
-        for address in addresses:
-            if not _is_public(ipaddress.ip_address(address.partition("%")[0])):
-                raise TargetError("has a host whose address is not public")
+    if not _is_trusted(host) and not all(is_public(address) for address in addresses):
+        raise ForbiddenTargetError("has a host whose address is not public")
     return addresses[0]
 
 
-def _is_allowed(host: str) -> bool:
-    return _is_trusted(host) or not conf.current().push_hosts
+def _check_allowed(host: str, port: int) -> None:
+    current = conf.current()
+    if _is_trusted(host):
+        return
+    if current.push_hosts:
+        raise ForbiddenTargetError("has a host that PUSH_HOSTS does not name")
+    if current.push_ports and port not in current.push_ports:
+        raise ForbiddenTargetError("has a port that PUSH_PORTS does not name")
 
 
 def _is_trusted(host: str) -> bool:
@@ -110,13 +132,3 @@ def _is_trusted(host: str) -> bool:
         host == name.lower() or (name.startswith(".") and host.endswith(name.lower()))
         for name in conf.current().push_hosts
     )
-
-
-def _is_public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None:
-            return _is_public(inner)
-        if address.teredo is not None or any(address in network for network in TRANSLATED):
-            return False
-    return address.is_global and not address.is_multicast

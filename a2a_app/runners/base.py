@@ -19,7 +19,7 @@ from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, reap
 from a2a_app.runners.worker import Worker, lease_time
-from a2a_app.store import runs, webhooks
+from a2a_app.store import deliveries, runs
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.runs import LostRun
 from a2a_app.store.writes.append import enqueue_nothing
@@ -52,7 +52,7 @@ def _find_lost(held: list[UUID]) -> list[LostRun]:
     They lie so where a clock was wrong, and is put right.
     """
     runs.bring_near(lease_time())
-    webhooks.bring_near(LONGEST_PAUSE + delivery_lease())
+    deliveries.bring_near(LONGEST_PAUSE + delivery_lease())
     return runs.lost(limit=LIMIT, held=held)
 
 

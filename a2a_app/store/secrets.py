@@ -7,6 +7,7 @@ from hashlib import sha256
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.encoding import force_bytes
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf
 
@@ -17,11 +18,13 @@ class UnreadableError(Exception):
     """The secrets were sealed with a SECRET_KEY that the project no longer has."""
 
 
+@sensitive_variables()
 def seal(secrets: dict[str, str]) -> str:
     """Encrypt secrets with the project's SECRET_KEY; return an empty string if there are none."""
     return _cipher().encrypt(json.dumps(secrets).encode()).decode() if secrets else ""
 
 
+@sensitive_variables()
 def unseal(sealed: str) -> dict[str, str]:
     """Decrypt what `seal` returned, also with SECRET_KEY_FALLBACKS; raise UnreadableError."""
     if not sealed:
@@ -33,9 +36,26 @@ def unseal(sealed: str) -> dict[str, str]:
     return secrets
 
 
-@conf.cached(*KEY_SETTINGS)
+def reseal(sealed: str) -> str:
+    """Return secrets as they are if they are sealed with the present SECRET_KEY, else sealed anew.
+
+    Raises:
+        UnreadableError: Neither that key nor one of SECRET_KEY_FALLBACKS opens them.
+    """
+    try:
+        _ciphers()[0].decrypt(sealed.encode())
+    except InvalidToken:
+        return seal(unseal(sealed))
+    return sealed
+
+
 def _cipher() -> MultiFernet:
+    return MultiFernet(_ciphers())
+
+
+@conf.cached(*KEY_SETTINGS)
+def _ciphers() -> list[Fernet]:
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     # Because of the label nothing else derives this key from the same secret.
     digests = [sha256(b"a2a_app.secrets" + force_bytes(key)).digest() for key in keys]
-    return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])
+    return [Fernet(urlsafe_b64encode(digest)) for digest in digests]

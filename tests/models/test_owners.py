@@ -1,9 +1,11 @@
 """Owners: no two callers, in whatever tenants, have the same (R11)."""
 
+import pytest
+from django.contrib.auth.models import Group, User
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from a2a_app.models.owners import MAX_OWNER, owner_in, tenant_of
+from a2a_app.models.owners import MAX_OWNER, is_active, owner_in, tenant_of
 
 # Few letters, so that what might be confused often meets.
 KEYS = st.text("a:", max_size=100)
@@ -33,3 +35,18 @@ def test_an_owner_has_room_in_its_column_and_tells_its_tenant(tenant: str, calle
     owner = owner_in(tenant, caller)
     assert len(owner) <= MAX_OWNER
     assert tenant_of(owner) == tenant
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("tenant", ["", "acme"])
+def test_an_owner_is_active_for_as_long_as_its_row_is(tenant: str) -> None:
+    user, group = User.objects.create(username="ann"), Group.objects.create(name="all")
+    rows = [owner_in(tenant, f"user:{user.pk}"), owner_in(tenant, f"auth.group:{group.pk}")]
+    names = [owner_in(tenant, name) for name in ("", "name:a.b:1", "name:user:1", "digest:1")]
+    unknown = [owner_in(tenant, name) for name in ("shop.customer:1", "auth.group:x")]
+    assert all(is_active(owner) for owner in [*rows, *names, *unknown])
+    User.objects.update(is_active=False)
+    group.delete()
+    assert [is_active(owner) for owner in rows] == [False, False]
+    user.delete()
+    assert not is_active(rows[0])

@@ -28,7 +28,9 @@ from django.utils import timezone
 from a2a_app import database, models, runners
 from a2a_app.admin import lists
 from a2a_app.agents import Turn
+from a2a_app.concurrency.shares import Shares
 from a2a_app.management import batches
+from a2a_app.models import owners
 from a2a_app.operations import push
 from a2a_app.operations.tasks import get_task, list_tasks
 from a2a_app.protocol import (
@@ -42,7 +44,8 @@ from a2a_app.protocol import (
     TaskPushNotificationConfig,
     TaskState,
 )
-from a2a_app.store import runs, webhooks
+from a2a_app.store import deliveries, runs
+from a2a_app.store.deliveries import Room
 from a2a_app.store.reads.tasks import position_at, read_messages, read_positions
 from benchmarks.fill import copy
 from benchmarks.peer import Peer
@@ -255,14 +258,29 @@ async def background() -> None:
     await database.run(runs.renew, "one", keys, lease=timedelta(seconds=9))
     await database.run(runs.give_back, "one")
     await database.run(read_positions, keys)
-    claimed = await database.run(
-        webhooks.claim_due, "one", limit=5, lease=timedelta(seconds=9), busy=["example.com"]
-    )
-    for delivery in claimed:
-        await database.run(webhooks.settle, delivery, delivery.delivered)
-        second = timedelta(seconds=1)
-        await database.run(webhooks.postpone, delivery, "It failed.", pause=second, patience=second)
-    await database.run(webhooks.release, "one")
+    await deliver_to_webhooks()
+
+
+async def deliver_to_webhooks() -> None:
+    """Claim what is due, the oldest and then in turn by owner, and do all that is done with it."""
+    lease = timedelta(seconds=9)
+    alone, contended = Room(Shares(50)), Room(Shares(5))
+    while not contended.is_contended:
+        contended.take(1, "example.com")
+    for room in (alone, contended):
+        claimed = await database.run(
+            deliveries.claim_due, "one", limit=5, lease=lease, room=room, after=0
+        )
+        assert claimed.deliveries
+        for delivery in claimed.deliveries:
+            await database.run(deliveries.settle, delivery, delivery.delivered)
+            second = timedelta(seconds=1)
+            await database.run(
+                deliveries.postpone, delivery, "It failed.", pause=second, patience=second
+            )
+            await database.run(deliveries.give_up, delivery, "It failed.")
+            await database.run(owners.is_active, delivery.scope.owner)
+    await database.run(deliveries.release, "one")
 
 
 def admin_pages(task_id: str) -> None:

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
 from a2a_app import database, models, runners
 from a2a_app.agents import Turn
+from a2a_app.concurrency.shares import Shares
 from a2a_app.operations import push
 from a2a_app.protocol import (
     AuthenticationInfo,
@@ -21,7 +24,8 @@ from a2a_app.protocol import (
 )
 from a2a_app.push import sender
 from a2a_app.push.deliverer import Deliverer
-from a2a_app.store import webhooks
+from a2a_app.store import deliveries, webhooks
+from a2a_app.store.deliveries import Delivery, Room
 from a2a_app.store.secrets import seal
 from tests.clients.operations import OperationsClient, client_of
 from tests.outages import away, lose_patience
@@ -212,7 +216,9 @@ async def test_a_webhook_that_fails_for_too_long_is_given_up_and_can_be_sent_aga
                 models.PushNotificationConfig.objects.filter(dead_at=None).count
             ):
                 pass
-        assert await database.run(webhooks.resend, models.PushNotificationConfig.objects.all()) == 1
+        assert (
+            await database.run(deliveries.resend, models.PushNotificationConfig.objects.all()) == 1
+        )
         await receiver.gets(4)
         await settled()
     assert notified(receiver) == ["WORKING", "WORKING", "one", "COMPLETED"]
@@ -246,14 +252,12 @@ async def test_a_webhook_whose_deliverer_died_is_taken_over(client: OperationsCl
     async with receiving() as receiver:
         task = await client.send("one", task_push_notification_config=config(receiver))
         lease = timedelta(seconds=-1)
-        [taken] = await database.run(
-            webhooks.claim_due, "a process that is gone", limit=9, lease=lease, busy=()
-        )
-        assert await database.run(webhooks.advance, taken, 2, lease=lease)
+        [taken] = await claim("a process that is gone", lease)
+        assert await database.run(deliveries.advance, taken, 2, lease=lease)
         await runners.current().begin()
         await receiver.gets(2)
         await settled()
-        assert not await database.run(webhooks.advance, taken, 3, lease=lease)
+        assert not await database.run(deliveries.advance, taken, 3, lease=lease)
     assert notified(receiver) == ["one", "COMPLETED"]
     assert task.status.state == "TASK_STATE_COMPLETED"
 
@@ -262,10 +266,17 @@ async def test_of_many_processes_one_delivers(client: OperationsClient) -> None:
     async with receiving() as receiver:
         await client.send("one", task_push_notification_config=config(receiver))
     lease = timedelta(seconds=30)
-    claims = [
-        database.run(webhooks.claim_due, name, limit=9, lease=lease, busy=()) for name in "abcd"
-    ]
+    claims = [claim(name, lease) for name in "abcd"]
     assert sum(len(taken) for taken in await asyncio.gather(*claims)) == 1
+
+
+async def claim(worker: str, lease: timedelta) -> list[Delivery]:
+    """Claim what is due, as a process does that delivers nothing yet."""
+    room = Room(Shares(50))
+    claimed = await database.run(
+        deliveries.claim_due, worker, limit=9, lease=lease, room=room, after=-1
+    )
+    return claimed.deliveries
 
 
 async def failing() -> models.PushNotificationConfig:
@@ -347,3 +358,24 @@ async def test_a_deliverer_that_ends_without_a_database_leaves_its_webhooks_to_t
             await deliverer.close()
     row = await database.run(models.PushNotificationConfig.objects.get)
     assert (row.failures, row.worker) == (0, "one")
+
+
+async def test_a_webhook_of_a_user_who_is_deactivated_or_deleted_gets_nothing_more() -> None:
+    user = await database.run(User.objects.create, username="ann")
+    with client_of(asker) as made:
+        client = OperationsClient(made.call.agent, f"user:{user.pk}")
+        async with receiving() as receiver:
+            for end in (lambda: User.objects.update(is_active=False), user.delete):
+                await database.run(User.objects.update, is_active=True)
+                task = await send(client, "begin", config(receiver, id="mine"))
+                await settled()
+                got = len(receiver.requests)
+                await database.run(end)
+                await client.send(answer_to(task))
+                await settled()
+                assert len(receiver.requests) == got > 0
+                row = await database.run(
+                    models.PushNotificationConfig.objects.filter(task_id=UUID(task.id)).get
+                )
+                assert row.dead_at is not None
+                assert row.error == "Its owner is not active any more."

@@ -113,7 +113,7 @@ def test_a_task_that_its_client_answers_meanwhile_stays() -> None:
 def test_a_task_stays_until_its_webhooks_have_heard_of_its_end() -> None:
     old = task(days=31)
     config = TaskPushNotificationConfig(id="one", url="https://example.com/hook")
-    put_webhook(old, Webhook(config, "example.com"), after=0)
+    put_webhook(old, Webhook(config, "example.com"), owner="", after=0)
     models.PushNotificationConfig.objects.update(due_at=timezone.now())
     assert prune("--days", "30") == "Deleted: 0 tasks, 0 conversations.\n"
     models.PushNotificationConfig.objects.update(due_at=None)

@@ -276,7 +276,8 @@ def _remember_messages(change: Change) -> None:
 def _put_webhooks(change: Change) -> None:
     for turn in change.turns:
         if (webhook := turn.received.webhook) is not None:
-            put_webhook(change.head.task_id, webhook, after=change.head.seq)
+            head = change.head
+            put_webhook(head.task_id, webhook, owner=head.owner, after=head.seq)
 
 
 def _add_state(batch: Batch, change: Change) -> None:
