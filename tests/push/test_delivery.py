@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,12 +22,10 @@ from a2a_app.protocol import (
     TaskPushNotificationConfig,
 )
 from a2a_app.push import sender
-from a2a_app.push.deliverer import Deliverer
 from a2a_app.store import deliveries, webhooks
 from a2a_app.store.deliveries import Delivery, Room
 from a2a_app.store.secrets import seal
 from tests.clients.operations import OperationsClient, client_of
-from tests.outages import away, lose_patience
 from tests.receiver import Receiver, receiving
 from tests.tasks import new_message
 from tests.wire import state, text
@@ -322,42 +319,6 @@ async def test_a_delivery_that_fails_for_an_unknown_reason_counts_and_is_given_u
     assert row.dead_at is not None
     assert (row.failures, row.error) == (1, "The request cannot be sent: LocalProtocolError.")
     assert "secret-with-a-blank" not in caplog.text
-
-
-async def test_a_failure_that_cannot_be_recorded_is_left_to_the_lease(
-    client: OperationsClient, reconnecting: None
-) -> None:
-    deliverer = Deliverer("one")
-    with ExitStack() as outage:
-
-        def fail(_: int) -> int:
-            outage.enter_context(away())
-            return 500
-
-        async with receiving(fail) as receiver:
-            await client.send("one", task_push_notification_config=config(receiver))
-            await database.run(lose_patience)
-            await deliverer._start_due()
-            [delivery] = deliverer._deliveries.values()
-            async with asyncio.timeout(SECONDS):
-                await delivery
-    row = await database.run(models.PushNotificationConfig.objects.get)
-    assert (row.failures, row.worker) == (0, "one")
-
-
-async def test_a_deliverer_that_ends_without_a_database_leaves_its_webhooks_to_their_leases(
-    client: OperationsClient, reconnecting: None
-) -> None:
-    deliverer = Deliverer("one")
-    async with receiving(lambda number: 0) as hanging:
-        await client.send("one", task_push_notification_config=config(hanging))
-        await deliverer._start_due()
-        await hanging.gets(1)
-        await database.run(lose_patience)
-        with away():
-            await deliverer.close()
-    row = await database.run(models.PushNotificationConfig.objects.get)
-    assert (row.failures, row.worker) == (0, "one")
 
 
 async def test_a_webhook_of_a_user_who_is_deactivated_or_deleted_gets_nothing_more() -> None:

@@ -171,7 +171,7 @@ def test_the_log_of_a_task_that_has_not_ended_stays(state: str) -> None:
 def test_a_log_stays_for_as_long_as_a_webhook_has_not_got_all_of_it() -> None:
     old = task()
     config = TaskPushNotificationConfig(id="one", url="https://example.com/hook")
-    put_webhook(old, Webhook(config, "example.com"), after=0)
+    put_webhook(old, Webhook(config, "example.com"), owner="", after=0)
     hooks = models.PushNotificationConfig.objects
     # One that was given up is not due, but staff may have it tried again.
     hooks.update(announced=4, delivered=3, due_at=None, dead_at=timezone.now())
