@@ -53,6 +53,7 @@ def begin(
     scope: Scope = SCOPE,
     context_id: str = "",
     user_id: int | None = None,
+    received: MessageReceived | None = None,
     **options: Any,
 ) -> Appended:
     """Store a new task with its first message."""
@@ -64,7 +65,8 @@ def begin(
         context_key=open_context(scope, context_id),
         user_id=user_id,
     )
-    return append(head, [MessageReceived(message or new_message(text))], **options)
+    received = received or MessageReceived(message or new_message(text))
+    return append(head, [received], **options)
 
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:

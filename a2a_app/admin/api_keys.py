@@ -1,8 +1,11 @@
 """API keys in the admin, where they are issued, shown once, and revoked."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -19,10 +22,24 @@ else:
     ModelAdmin, Form = admin.ModelAdmin, ModelForm
 
 
+class ApiKeyForm(Form):
+    """The form for a key. Its class on a page knows who fills it in."""
+
+    may_act_as: Callable[[Any], bool]
+
+    def clean_user(self) -> Any:
+        """Refuse a user for whom whoever fills it in may issue no key."""
+        user = self.cleaned_data["user"]
+        if not self.may_act_as(user):
+            raise ValidationError("You may issue keys for yourself and for users you may change.")
+        return user
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
     """API keys by user. Only the page that follows the form for a new key shows the key itself."""
 
+    form = ApiKeyForm
     list_display = (
         "name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip  # read as two lines it is one list
@@ -41,6 +58,37 @@ class ApiKeyAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Forbid a change of a key's user, to whom all that was done with the key belongs."""
         return (*self.readonly_fields, "user") if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form of a page, which knows for whom its reader may issue keys."""
+        form = super().get_form(request, obj, change, **kwargs)
+        may_act_as = staticmethod(lambda user: self.may_act_as(request, user))
+        return type(form.__name__, (form,), {"may_act_as": may_act_as})
+
+    def may_act_as(self, request: HttpRequest, user: Any) -> bool:
+        """Tell whether staff may issue a key that lets its holder act as a user.
+
+        It may for itself and for users that it may change, but for a superuser only if it is one.
+        """
+        someone: Any = request.user
+        if someone.pk == user.pk or someone.is_superuser:
+            return True
+        if getattr(user, "is_superuser", False):
+            return False
+        options = type(user)._meta
+        # The project's own admin for users may know more than the permission of the model.
+        users = self.admin_site._registry.get(options.concrete_model)
+        if users is not None:
+            return users.has_change_permission(request, user)
+        codename = get_permission_codename("change", options)
+        return bool(someone.has_perm(f"{options.app_label}.{codename}"))
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Refuse to change the key of a user for whom one may issue none: it may be expired."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or self.may_act_as(request, obj.user))
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Form, change: bool) -> None:
         """Issue a new key, or save the changes to an old one."""
@@ -62,5 +110,11 @@ class ApiKeyAdmin(ModelAdmin):
     @admin.action(description="Revoke selected API keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Refuse the keys from now on."""
-        revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        revoked = 0
+        for row in queryset.filter(revoked_at=None):
+            # One that others revoke meanwhile is theirs.
+            unrevoked = ApiKey.objects.filter(pk=row.pk, revoked_at=None)
+            if unrevoked.update(revoked_at=timezone.now()):
+                self.log_change(request, row, "Revoked.")
+                revoked += 1
         self.message_user(request, f"Revoked: {revoked}.", messages.SUCCESS)

@@ -41,6 +41,17 @@ SHOWN_CHARACTERS = 2000
 SHOWN_CONVERSATIONS = 20
 
 
+# Of which model a section of a task's page shows the rows, where that is not the task.
+SECTION_MODELS = {
+    "Status message": "message",
+    "History": "message",
+    "Artifacts": "artifact",
+    "Files": "file",
+    "Runs": "run",
+    "Log": "event",
+}
+
+
 class StateFilter(admin.SimpleListFilter):
     """Filters by the state of tasks."""
 
@@ -84,8 +95,9 @@ class TaskAdmin(ReadOnlyAdmin):
     search_help_text = "A task's id or a contextId, in full."
     actions = ("cancel_tasks",)
     fieldsets = (
-        (None, {"fields": ("id", "agent", "state_words", "status_at", "status_text", "metadata")}),
+        (None, {"fields": ("id", "agent", "state_words", "status_at", "metadata")}),
         ("Owner", {"fields": ("owner", "user", "context")}),
+        ("Status message", {"fields": ("status_text",)}),
         ("History", {"fields": ("history",)}),
         ("Artifacts", {"fields": ("artifacts",)}),
         ("Files", {"fields": ("files",)}),
@@ -95,6 +107,14 @@ class TaskAdmin(ReadOnlyAdmin):
     readonly_fields = (
         "state_words", "status_text", "history", "artifacts", "files", "runs", "timeline",
     )  # fmt: skip  # read as two lines it is one list
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out what shows rows of other models, unless their own pages may be seen."""
+        return [
+            section
+            for section in self.fieldsets
+            if request.user.has_perm(f"a2a_app.view_{SECTION_MODELS.get(section[0] or '', 'task')}")
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Task]:
         """Read tasks together with the rows to which each view of them refers."""
@@ -211,6 +231,7 @@ class TaskAdmin(ReadOnlyAdmin):
                 text = f"{task.pk}: there is no agent {task.agent!r} any more."
                 self.message_user(request, text, messages.WARNING)
             else:
+                self.log_change(request, task, "Canceled.")
                 canceled += 1
         if canceled:
             self.message_user(request, f"Canceled: {canceled}.", messages.SUCCESS)

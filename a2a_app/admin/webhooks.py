@@ -49,5 +49,8 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[models.PushNotificationConfig]
     ) -> None:
         """Deliver to webhooks that fail or were given up, from where the delivery had stopped."""
+        rows = list(queryset.exclude(failing_since=None))
         count = deliveries.resend(queryset)
+        for row in rows:
+            self.log_change(request, row, "Sent again.")
         self.message_user(request, f"Sending again: {count}.", messages.SUCCESS)

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
@@ -78,3 +79,56 @@ def test_a_revoked_key_is_refused(ann: User) -> None:
 def test_only_staff_with_the_permission_to_add_keys_issues_them(ann: User) -> None:
     assert issue(browser("view_apikey"), ann).status_code == 403
     assert not ApiKey.objects.exists()
+
+
+def issuer(*permissions: str) -> Browser:
+    return browser("add_apikey", "change_apikey", "view_apikey", *permissions)
+
+
+def test_staff_issues_keys_for_itself_and_for_users_it_may_change(ann: User) -> None:
+    admin = issuer()
+    page = issue(admin, ann).content.decode()
+    assert "You may issue keys for yourself and for users you may change." in page
+    assert not ApiKey.objects.exists()
+    assert key_in(issue(admin, User.objects.get(username="admin")).content.decode())
+
+
+def test_staff_that_may_change_users_issues_no_key_for_a_superuser(ann: User) -> None:
+    root = User.objects.create(username="root", is_superuser=True)
+    admin = issuer("change_user")
+    assert key_in(issue(admin, root).content.decode()) is None
+    assert key_in(issue(admin, ann).content.decode())
+    assert ApiKey.objects.get().user == ann
+
+
+def test_a_superuser_issues_keys_for_everybody() -> None:
+    root = User.objects.create(username="root", is_superuser=True)
+    assert key_in(issue(browser(), root).content.decode())
+
+
+def test_staff_does_not_prolong_the_key_of_a_superuser_but_may_revoke_it() -> None:
+    root = User.objects.create(username="root", is_superuser=True)
+    row = ApiKey(user=root, name="old")
+    row.issue()
+    row.save()
+    admin = issuer("change_user")
+    page = reverse("admin:a2a_app_apikey_change", args=[row.pk])
+    changed = {"name": "weekly", "expires_at_0": "", "expires_at_1": ""}
+    assert admin.post(page, changed).status_code == 403
+    chosen = {"action": "revoke", "_selected_action": [row.pk]}
+    assert "Revoked: 1." in admin.post(LIST, chosen, follow=True).content.decode()
+
+
+def test_what_staff_does_with_keys_is_in_the_log(ann: User) -> None:
+    admin = browser()
+    issue(admin, ann)
+    [row] = ApiKey.objects.all()
+    chosen = {"action": "revoke", "_selected_action": [row.pk]}
+    admin.post(LIST, chosen)
+    admin.post(LIST, chosen)  # it is revoked already
+    admin.post(reverse("admin:a2a_app_apikey_delete", args=[row.pk]), {"post": "yes"})
+    entries = LogEntry.objects.filter(object_id=str(row.pk)).order_by("pk")
+    assert [(entry.action_flag, entry.user.get_username()) for entry in entries] == [
+        (ADDITION, "admin"), (CHANGE, "admin"), (DELETION, "admin"),
+    ]  # fmt: skip  # as one list
+    assert "Revoked." in entries[1].get_change_message()

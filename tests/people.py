@@ -1,0 +1,62 @@
+"""People of the tests: each has a row of every model with data of people."""
+
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Model
+
+from a2a_app import models
+from a2a_app.files.rows import attach_files, insert_files, new_file, save_bytes
+from a2a_app.models.owners import Scope, name_of_row, owner_in
+from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
+from a2a_app.store.updates import MessageKey, MessageReceived, Returned, Update, Webhook
+from a2a_app.store.writes.append import append
+from a2a_app.store.writes.contexts import open_context, record
+from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
+
+HOOK = TaskPushNotificationConfig(id="hook", url="https://example.com/")
+BYTES = b"all that was in the file"
+# What has a row of each kind: a task that has ended, one that is at work, and an answer.
+TASKS, CONVERSATIONS = 2, 2
+
+
+def scope_of(row: Model, tenant: str = "", agent: str = SCOPE.agent) -> Scope:
+    """Return the scope of a row that owns tasks."""
+    return Scope(agent, owner_in(tenant, name_of_row(row)))
+
+
+def fill(scope: Scope, user: User | None = None) -> UUID:
+    """Store an ended task, one at work and an answer; return the task that is at work."""
+    user_id = None if user is None else user.pk
+    if user is not None:
+        key = models.ApiKey(user=user, name="nightly")
+        key.issue()
+        key.save()
+    name = f"{scope.owner} {scope.agent}"
+    received = MessageReceived(
+        new_message(f"{name} asked"),
+        webhook=Webhook(HOOK, "example.com"),
+        key=MessageKey(f"{name} 1", "x"),
+    )
+    head = begin(scope=scope, context_id="one", user_id=user_id, received=received).head
+    claim = claim_of(head.task_id)
+    assert claim is not None
+    ended: list[Update] = [
+        chunk("done", append=False, last=True),
+        status(TaskState.COMPLETED, "so"),
+        Returned(),
+    ]
+    append(claim.head, ended, run=claim.run)
+    record(
+        scope, "two", new_message(), new_message("yes", Role.AGENT), MessageKey(f"{name} 2", "y")
+    )
+    file = new_file(filename=name, media_type="text/plain", size=len(BYTES))
+    insert_files([file])
+    save_bytes(file, BYTES)
+    attach_files([file.pk], context=open_context(scope, "one"), task=head.task_id)
+    return begin(scope=scope, context_id="one", user_id=user_id).head.task_id
+
+
+def rows() -> dict[str, int]:
+    """Count the rows of every model."""
+    return {name: getattr(models, name).objects.count() for name in models.__all__}
