@@ -8,7 +8,7 @@ from django.utils.module_loading import autodiscover_modules
 
 
 class A2AConfig(AppConfig):
-    """Registers the system checks, and imports the `agents` module of each installed app."""
+    """Registers checks and signals, and imports the `agents` module of each installed app."""
 
     name = "a2a_app"
     label = "a2a_app"
@@ -21,8 +21,11 @@ class A2AConfig(AppConfig):
         from a2a_app import checks as checks  # loaded here: needs the app registry
         from a2a_app import runners  # loaded here: as above
         from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
+        from a2a_app.store import deleted_owners  # loaded here: needs the app registry
 
         autodiscover_modules("agents")
         with suppress(ImproperlyConfigured):  # the check a2a.E001 reports it
             # A runner registers its job with its queue, whose workers may be any process.
             runners.current()
+        with suppress(ImproperlyConfigured):  # as above
+            deleted_owners.watch()

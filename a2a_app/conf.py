@@ -18,6 +18,31 @@ NAME = "A2A"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+PRUNABLE_STATES = (
+    "completed", "failed", "canceled", "rejected", "input_required", "auth_required",
+)  # fmt: skip  # as one list
+"""The states in which a task may be deleted: it has ended, or waits for its client."""
+
+
+class Retention(BaseModel):
+    """One rule of the setting RETENTION: of which tasks, and how long they are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: int | None = Field(ge=1, le=36_500)
+    """For how many days a task is kept once it has ended, or has waited for its client. None: for
+    ever."""
+
+    agent: str = ""
+    """The slug of the agent whose tasks are meant. Empty: all agents."""
+
+    state: str = Field("", pattern=f"^({'|'.join(PRUNABLE_STATES)}|)$")
+    """The state of the tasks that are meant. Empty: all in which a task has ended."""
+
+    owner: str = ""
+    """The owner of the tasks that are meant, as the admin shows it. Empty: all owners."""
+
+
 class Settings(BaseModel):
     """The keys that the `A2A` dict may have, there in capitals, and their defaults."""
 
@@ -45,6 +70,19 @@ class Settings(BaseModel):
     """Dotted path of a callable that takes what an authenticator returned, and returns what owns
     the caller's tasks: a saved row, such as a user, or a name; empty: what the authenticator
     returned owns them."""
+
+    owner_models: tuple[str, ...] = ()
+    """Labels of the models besides the user model whose rows may own tasks, such as
+    `shop.Customer`. The app hears of the deletion of their rows."""
+
+    owner_deleted: Literal["keep", "forget", "refuse"] = "keep"
+    """What becomes of the tasks of a user, or of another row that owns tasks, that is deleted.
+    `keep`: they stay, under a name that nobody has again. `forget`: they are deleted with it.
+    `refuse`: it cannot be deleted."""
+
+    retention: tuple[Retention, ...] = ()
+    """How long tasks and conversations are kept, each rule for some of them. The first rule that
+    fits decides. Empty: they are kept until a command deletes them."""
 
     tenant_resolver: str = ""
     """Dotted path of a callable that decides what the `tenant` of a request means, and which agent

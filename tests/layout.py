@@ -66,9 +66,11 @@ SHORT_FILES = {
     "concurrency/outages.py": "one class, which every package that uses a service refers to",
     "health.py": "one question, which pages and probes of all kinds ask",
     "management/commands": "a command is its arguments and a call",
+    "management/people.py": "what two commands share",
     "models": "one table a file",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
     "protocol": "one object of the specification a file",
+    "runners/upkeep.py": "one loop, which is none of a runner's own",
     "urls.py": "Django looks for it here",
     "runners/queued.py": "what two runners share, of which each needs a library of its own",
 }

@@ -4,11 +4,14 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import Model
+from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.files.rows import attach_files, insert_files, new_file, save_bytes
 from a2a_app.models.owners import Scope, name_of_row, owner_in
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
+from a2a_app.store.archives import archive_logs
+from a2a_app.store.prune import Age
 from a2a_app.store.updates import MessageKey, MessageReceived, Returned, Update, Webhook
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context, record
@@ -16,8 +19,9 @@ from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
 
 HOOK = TaskPushNotificationConfig(id="hook", url="https://example.com/")
 BYTES = b"all that was in the file"
-# What has a row of each kind: a task that has ended, one that is at work, and an answer.
-TASKS, CONVERSATIONS = 2, 2
+# What has a row of each kind: a task that has ended, one whose log is in an archive, one that is at
+# work, and an answer.
+TASKS, CONVERSATIONS = 3, 2
 
 
 def scope_of(row: Model, tenant: str = "", agent: str = SCOPE.agent) -> Scope:
@@ -26,7 +30,7 @@ def scope_of(row: Model, tenant: str = "", agent: str = SCOPE.agent) -> Scope:
 
 
 def fill(scope: Scope, user: User | None = None) -> UUID:
-    """Store an ended task, one at work and an answer; return the task that is at work."""
+    """Store two ended tasks, one at work and an answer; return the task that is at work."""
     user_id = None if user is None else user.pk
     if user is not None:
         key = models.ApiKey(user=user, name="nightly")
@@ -54,7 +58,17 @@ def fill(scope: Scope, user: User | None = None) -> UUID:
     insert_files([file])
     save_bytes(file, BYTES)
     attach_files([file.pk], context=open_context(scope, "one"), task=head.task_id)
+    _archive(scope, user_id)
     return begin(scope=scope, context_id="one", user_id=user_id).head.task_id
+
+
+def _archive(scope: Scope, user_id: int | None) -> None:
+    """Store an ended task whose log is in an archive."""
+    head = begin(scope=scope, context_id="one", user_id=user_id).head
+    claim = claim_of(head.task_id)
+    assert claim is not None
+    append(claim.head, [status(TaskState.COMPLETED, "so"), Returned()], run=claim.run)
+    assert archive_logs(Age(timezone.now()), [head.task_id], "").tasks == 1
 
 
 def rows() -> dict[str, int]:

@@ -18,7 +18,7 @@ from project.settings import *  # noqa: F403  # after the line that chooses the 
 from project.settings import A2A, DATABASES, INSTALLED_APPS
 
 # No test waits for agents that hang; those that are about the wait ask for one.
-A2A = {"SHUTDOWN_SECONDS": 0, "STORAGE": "files", **A2A}
+A2A = {"SHUTDOWN_SECONDS": 0, "STORAGE": "files", "OWNER_MODELS": ["auth.Group"], **A2A}
 STORAGES = {
     **global_settings.STORAGES,
     "files": {

@@ -14,6 +14,7 @@ from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
 from a2a_app.concurrency.hooks import call_hook
+from a2a_app.models.owners import may_own, name_of_row
 from a2a_app.operations.call import Caller, CallerName
 
 ANONYMOUS = Caller(owner="")
@@ -118,13 +119,21 @@ def _caller(identity: Any, owner: Any) -> Caller:
     """
     # A row that is not saved has no key yet, or one that was made up for this request.
     if isinstance(owner, Model) and not owner._state.adding:
-        if isinstance(owner, get_user_model()):
-            return Caller(owner=f"user:{owner.pk}", user_id=owner.pk, identity=identity)
-        # With its label, because a user may have the same key.
-        return Caller(owner=f"{owner._meta.label_lower}:{owner.pk}", identity=identity)
+        if not may_own(owner):
+            raise TypeError(_unheard(owner))
+        user_id = owner.pk if isinstance(owner, get_user_model()) else None
+        return Caller(owner=name_of_row(owner), user_id=user_id, identity=identity)
     if isinstance(owner, CallerName) and len(owner):
         return Caller(owner=f"name:{owner}", identity=identity)
     raise TypeError(_refusal(type(owner)))
+
+
+def _unheard(owner: Model) -> str:
+    return (
+        f"A row of {owner._meta.label} cannot own tasks: add the model to "
+        f"{conf.NAME}['OWNER_MODELS'], so that what becomes of its tasks is known once the row is "
+        "deleted."
+    )
 
 
 def _refusal(kind: type) -> str:

@@ -15,6 +15,7 @@ from a2a_app.agents.cards import ServedAt, agent_card, card_faults
 from a2a_app.bindings import callers, tenants
 from a2a_app.bindings.security import declared_security
 from a2a_app.files.storage import FOLDER, get_storage
+from a2a_app.models import owners
 from a2a_app.protocol import InvalidAgentResponseError
 
 TAG = "a2a"
@@ -36,6 +37,7 @@ def check_settings(**_: Any) -> list[Finding]:
         runners.current()
         declared_security()
         callers.owner_resolver()
+        owners.owner_models()
         get_storage(conf.current().storage)
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]

@@ -12,6 +12,7 @@ from a2a_app.models.message import Message
 from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
 from a2a_app.models.task import Task
+from a2a_app.models.upkeep import Upkeep
 
 __all__ = [
     "ApiKey",
@@ -26,4 +27,5 @@ __all__ = [
     "PushNotificationConfig",
     "Run",
     "Task",
+    "Upkeep",
 ]

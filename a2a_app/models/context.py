@@ -12,11 +12,15 @@ class Context(models.Model):
     context_id = models.CharField(max_length=255, help_text="The contextId that clients use.")
     agent = models.CharField(max_length=100)
     owner = models.CharField(max_length=255, blank=True)
+    caller = models.CharField(
+        max_length=255, blank=True, help_text="The owner without its tenant, to find a person's."
+    )
     state = VerbatimJSONField(default=dict, blank=True, help_text="What the agent remembers.")
     version = models.PositiveIntegerField(default=0, help_text="How often the state was written.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        indexes = [models.Index(fields=["caller", "id"], name="a2a_context_of_caller")]
         constraints = [
             # The contextId first: with it alone the admin searches.
             models.UniqueConstraint(

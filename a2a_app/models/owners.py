@@ -6,7 +6,10 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db.models import Model
+
+from a2a_app import conf
 
 MAX_OWNER = 255
 
@@ -41,7 +44,7 @@ def owner_in(tenant: str, caller: str) -> str:
     prefix = f"{_TENANT}{tenant}/" if tenant else ""
     if len(prefix) + len(caller) > MAX_OWNER:
         # Not cut short: two names could become the same.
-        caller = f"digest:{sha256(caller.encode()).hexdigest()}"
+        caller = _digest(caller)
     return prefix + caller
 
 
@@ -56,8 +59,7 @@ def is_active(owner: str) -> bool:
     It is not once that row, such as a user, is deleted or has an `is_active` that is false. An
     owner that is a name and no row is active for ever. Ask on a thread of the database.
     """
-    caller = owner.partition("/")[2] if owner.startswith(_TENANT) else owner
-    kind, _, key = caller.partition(":")
+    kind, _, key = caller_of(owner).partition(":")
     if kind != "user" and "." not in kind:
         return True
     try:
@@ -67,3 +69,50 @@ def is_active(owner: str) -> bool:
         return True  # of an app that is installed no more: nobody can tell
     row = model._base_manager.filter(pk=value).first()
     return row is not None and bool(getattr(row, "is_active", True))
+
+
+def caller_of(owner: str) -> str:
+    """Return the caller's own name in an owner, or the digest of it: the owner without a tenant."""
+    return owner.partition("/")[2] if owner.startswith(_TENANT) else owner
+
+
+def callers_named(name: str) -> tuple[str, str]:
+    """Return what `caller_of` may return for a caller's own name."""
+    return name, _digest(name)
+
+
+def name_of_row(row: Model) -> str:
+    """Return the name of the caller whose tasks belong to a saved row."""
+    if isinstance(row, get_user_model()):
+        return f"user:{row.pk}"
+    # With its label, because a user may have the same key.
+    return f"{_concrete(type(row))._meta.label_lower}:{row.pk}"
+
+
+@conf.cached(conf.NAME, "AUTH_USER_MODEL")
+def owner_models() -> frozenset[type[Model]]:
+    """Return the models whose rows may own tasks: the user model, and those of OWNER_MODELS.
+
+    Raises:
+        ImproperlyConfigured: OWNER_MODELS names what is no model.
+    """
+    try:
+        named = [apps.get_model(label) for label in conf.current().owner_models]
+    except (LookupError, ValueError) as error:
+        raise ImproperlyConfigured(f"{conf.NAME}['OWNER_MODELS']: {error}") from None
+    return frozenset(map(_concrete, [get_user_model(), *named]))
+
+
+def may_own(row: Model) -> bool:
+    """Tell whether a row is of a model whose rows may own tasks, or of one that inherits it."""
+    return any(isinstance(row, model) for model in owner_models())
+
+
+def _concrete(model: type[Model]) -> type[Model]:
+    """Return the model that a proxy stands for; any other model itself."""
+    concrete: type[Model] = model._meta.concrete_model or model
+    return concrete
+
+
+def _digest(caller: str) -> str:
+    return f"digest:{sha256(caller.encode()).hexdigest()}"

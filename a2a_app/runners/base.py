@@ -18,6 +18,7 @@ from a2a_app.database.statements import Write
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, reap
+from a2a_app.runners.upkeep import retain_for_ever
 from a2a_app.runners.worker import Worker, lease_time
 from a2a_app.store import deliveries, runs
 from a2a_app.store.claims import Claim, WorkerSlot
@@ -62,6 +63,7 @@ class Background:
 
     sweep: "asyncio.Task[None]"
     deliver: "asyncio.Task[None]"
+    retain: "asyncio.Task[None]"
     deliverer: Deliverer
 
 
@@ -140,6 +142,7 @@ class Runner(ABC):
         return Background(
             sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
             deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
+            retain=loop.create_task(retain_for_ever(), context=Context()),
             deliverer=deliverer,
         )
 
@@ -149,6 +152,7 @@ class Runner(ABC):
         if background is not None:
             background.sweep.cancel()
             background.deliver.cancel()
+            background.retain.cancel()
             await background.deliverer.close()
         # The closed worker is not removed, so that it refuses turns that come after this.
         await self.worker.close()

@@ -6,24 +6,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from a2a_app import models
-from a2a_app.database import atomic
-from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
+from a2a_app.models.owners import caller_of
+from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
-
-# What has a task, and what a conversation has besides its tasks. Files are deleted before.
-_OF_A_TASK: tuple[type[Model], ...] = (
-    models.PushNotificationConfig, models.IdempotencyKey, models.Artifact, models.Event,
-    models.ArchivedLog, models.Run, models.Message,
-)  # fmt: skip  # as one list
-_OF_A_CONTEXT: tuple[tuple[type[Model], str], ...] = (
-    (models.IdempotencyKey, "message__context"),
-    (models.Message, "context"),
-)
-# What refers to any of these. What of it is not deleted with them is deleted before, or not there.
-_KNOWN: tuple[type[Model], ...] = (models.File, models.Task, *_OF_A_TASK)
+from a2a_app.store.removal import remove_contexts, remove_tasks
 
 
 class Forgotten(NamedTuple):
@@ -34,6 +23,35 @@ class Forgotten(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Whose:
+    """Tasks and conversations by their agents, their owners and, of tasks, their states."""
+
+    agents: Sequence[str] = ()
+    """The slugs of the agents that are meant; empty: all agents."""
+    owners: Sequence[str] = ()
+    """The owners that are meant; empty: all owners."""
+    states: Collection[TaskState] = ()
+    """The states that are meant; empty: all states. Of conversations then only those are meant in
+    which nothing is left: an answer without a task has no state."""
+
+    def conversations(self) -> dict[str, Any]:
+        """Return the conditions on conversations."""
+        callers = {caller_of(owner) for owner in self.owners}
+        # By the caller too, which has an index.
+        named = {"owner__in": self.owners, "caller__in": callers} if self.owners else {}
+        return {**named, **({"agent__in": self.agents} if self.agents else {})}
+
+    def tasks(self) -> dict[str, Any]:
+        """Return the conditions on tasks."""
+        found: dict[str, Any] = {"agent__in": self.agents} if self.agents else {}
+        if self.owners:
+            found["owner__in"] = self.owners
+        if self.states:
+            found["state__in"] = self.states
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Age:
     """How old a task or a conversation must be to be deleted."""
 
@@ -41,8 +59,10 @@ class Age:
     """A task is old if it ended before this, and an answer without a task if given before."""
     waiting: datetime | None = None
     """A task is old too if it has waited for its client since before this; None: it never is."""
-    agents: Sequence[str] = ()
-    """The slugs of the agents whose tasks are meant; empty: all agents."""
+    whose: Whose = Whose()
+    """Of which agents, owners and states."""
+    besides: Sequence[Whose] = ()
+    """What is left alone whatever its age, since another rule decides on it."""
 
     def tasks(self) -> "QuerySet[models.Task]":
         """Return the tasks that are old, without those that a webhook has still to hear of."""
@@ -54,7 +74,9 @@ class Age:
         unheard = models.PushNotificationConfig.objects.filter(
             task=OuterRef("pk"), due_at__isnull=False
         )
-        return models.Task.objects.filter(old, ~Exists(unheard), **self._whose)
+        found = models.Task.objects.filter(old, ~Exists(unheard), **self.whose.tasks())
+        others = [Q(**each.tasks()) for each in self.besides]
+        return found.exclude(_any(others)) if others else found
 
     def contexts(
         self, *, without: "QuerySet[models.Task] | None" = None
@@ -67,14 +89,24 @@ class Age:
         tasks = models.Task.objects.filter(context=OuterRef("pk"))
         if without is not None:
             tasks = tasks.exclude(pk__in=without.values("pk"))
-        young = models.Message.objects.filter(context=OuterRef("pk"), created_at__gte=self.ended)
-        return models.Context.objects.filter(
-            ~Exists(tasks), ~Exists(young), created_at__lt=self.ended, **self._whose
+        kept = models.Message.objects.filter(context=OuterRef("pk"))
+        if self.whose.states:
+            kept = kept.filter(task=None)
+        else:
+            kept = kept.filter(created_at__gte=self.ended)
+        found = models.Context.objects.filter(
+            ~Exists(tasks), ~Exists(kept), created_at__lt=self.ended, **self.whose.conversations()
         )
+        others = [Q(**each.conversations()) for each in self.besides if not each.states]
+        return found.exclude(_any(others)) if others else found
 
-    @property
-    def _whose(self) -> dict[str, Any]:
-        return {"agent__in": self.agents} if self.agents else {}
+
+def _any(conditions: Sequence[Q]) -> Q:
+    found = Q()
+    for each in conditions:
+        # An empty condition is one that everything fits, and `|` would drop it.
+        found |= each or Q(pk__isnull=False)
+    return found
 
 
 def forget(age: Age, keys: Sequence[UUID]) -> Forgotten:
@@ -92,44 +124,9 @@ def forget_tasks(age: Age, keys: Sequence[UUID]) -> list[UUID]:
     Returns:
         For each deleted task the key of its conversation.
     """
-    with atomic():
-        old = age.tasks().filter(pk__in=keys)
-        # A client that answers now finds its task gone.
-        found: dict[UUID, UUID] = dict(lock_rows(old, "pk", "context_id", touch="seq"))
-        # By Django, whose signals delete files with their rows.
-        models.File.objects.filter(task__in=list(found)).delete()
-        _delete(models.Task, list(found), [(model, "task") for model in _OF_A_TASK])
-        return list(found.values())
+    return remove_tasks(age.tasks().filter(pk__in=keys))
 
 
 def forget_contexts(age: Age, keys: Collection[UUID]) -> int:
     """Delete those of the conversations that are old; return their number."""
-    # Looked for before any is locked: most conversations of a site are in use.
-    empty = list(age.contexts().filter(pk__in=keys).values_list("pk", flat=True))
-    if not empty:
-        return 0
-    with atomic():
-        # The lock refuses a new task, whose row refers to the conversation. Only then is it known
-        # whether there is one.
-        lock_rows(models.Context.objects.filter(pk__in=empty), "pk", touch="version")
-        found = list(age.contexts().filter(pk__in=empty).values_list("pk", flat=True))
-        models.File.objects.filter(context__in=found).delete()
-        _delete(models.Context, found, _OF_A_CONTEXT)
-        return len(found)
-
-
-def _delete(
-    model: type[models.Task] | type[models.Context],
-    keys: Sequence[UUID],
-    belonging: Sequence[tuple[type[Model], str]],
-) -> None:
-    """Delete rows and those that belong to them, by the fields that have their keys."""
-    if not keys:
-        return
-    ours = [model, *[each for each, _ in belonging]]
-    if may_skip_django(ours, known=_KNOWN):
-        for each, field in belonging:
-            delete_rows(each, field, keys)
-        delete_rows(model, "id", keys)
-    else:
-        model._default_manager.filter(pk__in=keys).delete()
+    return remove_contexts(age.contexts().filter(pk__in=keys))

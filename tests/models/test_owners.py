@@ -2,10 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ImproperlyConfigured
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from a2a_app.models.owners import MAX_OWNER, is_active, owner_in, tenant_of
+from a2a_app.models.owners import MAX_OWNER, is_active, may_own, owner_in, owner_models, tenant_of
+from tests.conftest import ChangeSettings
 
 # Few letters, so that what might be confused often meets.
 KEYS = st.text("a:", max_size=100)
@@ -50,3 +52,19 @@ def test_an_owner_is_active_for_as_long_as_its_row_is(tenant: str) -> None:
     assert [is_active(owner) for owner in rows] == [False, False]
     user.delete()
     assert not is_active(rows[0])
+
+
+def test_rows_own_tasks_only_where_their_model_is_the_users_or_is_named(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(OWNER_MODELS=[])
+    assert (may_own(User()), may_own(Group())) == (True, False)
+    a2a(OWNER_MODELS=["auth.Group"])
+    assert (may_own(User()), may_own(Group())) == (True, True)
+
+
+@pytest.mark.parametrize("label", ["auth.Nobody", "nowhere.Group", "Group"])
+def test_a_name_that_is_no_model_is_refused(a2a: ChangeSettings, label: str) -> None:
+    a2a(OWNER_MODELS=[label])
+    with pytest.raises(ImproperlyConfigured, match="OWNER_MODELS"):
+        owner_models()

@@ -16,7 +16,7 @@ from a2a_app.management.batch_command import BatchCommand, days
 from a2a_app.management.batches import weighed_keys
 from a2a_app.store.archives import archivable, archive_logs, open_log, tidy
 from a2a_app.store.log_files import lines_of
-from a2a_app.store.prune import Age
+from a2a_app.store.prune import Age, Whose
 
 
 class Command(BatchCommand):
@@ -50,7 +50,9 @@ class Command(BatchCommand):
         if options["read"] is not None:
             self._print_log(options["read"])
             return
-        age = Age(timezone.now() - timedelta(days=options["days"]), agents=options["agent"])
+        age = Age(
+            timezone.now() - timedelta(days=options["days"]), whose=Whose(agents=options["agent"])
+        )
         if options["dry_run"]:
             tasks = archivable(age)
             events = tasks.aggregate(events=Sum("seq"))["events"] or 0

@@ -6,14 +6,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import F, Value
 from django.utils import timezone
 
+from a2a_app import conf
+from a2a_app.conf import PRUNABLE_STATES
 from a2a_app.management.batch_command import BatchCommand, days
 from a2a_app.management.batches import weighed_keys
+from a2a_app.protocol import TaskState
+from a2a_app.store import retention
 from a2a_app.store.archives import tidy
-from a2a_app.store.prune import Age, forget, forget_contexts
+from a2a_app.store.prune import Age, Whose, forget, forget_contexts
 
 
 class Command(BatchCommand):
@@ -25,44 +29,78 @@ class Command(BatchCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the options --days, --waiting-days, --agent, --connections and --dry-run."""
-        parser.add_argument(
-            "--days",
-            type=days,
-            required=True,
-            help="Delete tasks that ended at least so many days ago.",
+        """Add the options that say what is old, --connections and --dry-run."""
+        old = parser.add_mutually_exclusive_group(required=True)
+        old.add_argument(
+            "--days", type=days, help="Delete tasks that ended at least so many days ago."
+        )
+        old.add_argument(
+            "--policy", action="store_true", help="Delete what the setting RETENTION does not keep."
         )
         parser.add_argument(
             "--waiting-days",
             type=days,
             help="Also delete tasks that have waited for their client for so many days.",
         )
+        parser.add_argument(
+            "--owner",
+            action="append",
+            default=[],
+            help="Only tasks of this owner, as the admin shows it. May be repeated.",
+        )
+        parser.add_argument(
+            "--state",
+            action="append",
+            default=[],
+            choices=PRUNABLE_STATES,
+            help="Only tasks in this state. May be repeated.",
+        )
         self.add_batch_arguments(parser, "delete")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete them, and print how many tasks and conversations there were."""
-        age = _age(options["days"], options["waiting_days"], options["agent"])
-        if options["dry_run"]:
-            tasks = age.tasks()
-            contexts = age.contexts(without=tasks).count()
-            self.print_counts("Would delete", {"tasks": tasks.count(), "conversations": contexts})
-            return
+        found = _policy(options) if options["policy"] else [_age(options)]
         done = Counter(tasks=0, conversations=0)
+        if options["dry_run"]:
+            for age in found:
+                tasks = age.tasks()
+                conversations = age.contexts(without=tasks)
+                done.update(tasks=tasks.count(), conversations=conversations.count())
+            self.print_counts("Would delete", done)
+            return
+        with self.counting("Deleted", done):
+            for age in found:
+                self._prune(age, done, options["connections"])
+            # What an archive has of the deleted tasks.
+            tidy()
+
+    def _prune(self, age: Age, done: "Counter[str]", connections: int) -> None:
+        """Delete what is old, and add to `done` how much it was."""
 
         def forget_empty(keys: Sequence[UUID]) -> dict[str, int]:
             return {"conversations": forget_contexts(age, keys)}
 
-        with self.counting("Deleted", done):
-            old = weighed_keys(age.tasks(), F("seq"))
-            self.work(done, options["connections"], old, lambda keys: forget(age, keys)._asdict())
-            # Those that had answers only, or of which another process has deleted the last task.
-            empty = weighed_keys(age.contexts(), Value(0))
-            self.work(done, options["connections"], empty, forget_empty)
-            # What an archive has of the deleted tasks.
-            tidy()
+        old = weighed_keys(age.tasks(), F("seq"))
+        self.work(done, connections, old, lambda keys: forget(age, keys)._asdict())
+        # Those that had answers only, or of which another process has deleted the last task.
+        empty = weighed_keys(age.contexts(), Value(0))
+        self.work(done, connections, empty, forget_empty)
 
 
-def _age(ended: int, waiting_days: int | None, agents: Sequence[str]) -> Age:
+def _age(options: dict[str, Any]) -> Age:
     now = timezone.now()
-    waiting = None if waiting_days is None else now - timedelta(days=waiting_days)
-    return Age(now - timedelta(days=ended), waiting, agents)
+    days = options["waiting_days"]
+    waiting = None if days is None else now - timedelta(days=days)
+    states = [TaskState[name.upper()] for name in options["state"]]
+    if waiting is None and any(state.is_interrupted for state in states):
+        raise CommandError("Tasks that wait for their client need --waiting-days.")
+    whose = Whose(options["agent"], options["owner"], states)
+    return Age(now - timedelta(days=options["days"]), waiting, whose)
+
+
+def _policy(options: dict[str, Any]) -> list[Age]:
+    if any(options[each] for each in ("waiting_days", "agent", "owner", "state")):
+        raise CommandError("--policy goes with none of the options that say what is old.")
+    if not conf.current().retention:
+        raise CommandError(f"{conf.NAME}['RETENTION'] is empty.")
+    return retention.ages(timezone.now())

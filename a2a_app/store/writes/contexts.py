@@ -13,7 +13,7 @@ from a2a_app.database import atomic, selects
 from a2a_app.database.inserts import insert
 from a2a_app.database.values import new_key
 from a2a_app.files.rows import attach_files
-from a2a_app.models.owners import Scope
+from a2a_app.models.owners import Scope, caller_of
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes import rows
 from a2a_app.store.writes.idempotency import remember_message
@@ -25,7 +25,7 @@ def open_context(scope: Scope, context_id: str) -> UUID:
     known = selects.select_values(models.Context, ("pk",), **named)
     if not known:
         with suppress(IntegrityError), atomic():  # another request may be quicker
-            return models.Context.objects.create(**named).pk
+            return models.Context.objects.create(**named, caller=caller_of(scope.owner)).pk
         known = selects.select_values(models.Context, ("pk",), **named)
     key: UUID = known[0][0]
     return key

@@ -11,6 +11,7 @@ from a2a_app import models, protocol
 from a2a_app.database import statements
 from a2a_app.database.inserts import Row
 from a2a_app.database.values import escape_unstorable, from_now, new_key
+from a2a_app.models.owners import caller_of
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.reads.replay import assemble, logged_chunks
@@ -127,6 +128,7 @@ def context(change: Change) -> Row:
         "context_id": head.context_id,
         "agent": head.agent,
         "owner": head.owner,
+        "caller": caller_of(head.owner),
         "state": {},
         "version": 0,
         "created_at": change.at,
