@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from a2a_app import authentication
+from a2a_app.authentication.api_keys import PRECISION, grants_of
 from a2a_app.models import ApiKey
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
 from tests.conftest import ChangeSettings
@@ -124,7 +125,21 @@ def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
     written = [query for query in queries if query["sql"].startswith("UPDATE")]
     assert len(written) == 1
     assert len(queries) == 6
-    earlier = timezone.now() - authentication.PRECISION
+    earlier = timezone.now() - PRECISION
     ApiKey.objects.update(last_used_at=earlier)
     authentication.user_of(key)
     assert ApiKey.objects.get().last_used_at > earlier  # type: ignore[operator]  # it has been used
+
+
+@pytest.mark.django_db
+def test_many_keys_are_looked_at_again_by_one_query() -> None:
+    names = [f"user {number}" for number in range(20)]
+    for name in names:
+        issue(name)
+    User.objects.filter(username=names[0]).update(is_active=False)
+    ApiKey.objects.filter(user__username=names[1]).update(revoked_at=timezone.now())
+    asked = [str(row.pk) for row in ApiKey.objects.all()]
+    with CaptureQueriesContext(connection) as queries:
+        found = grants_of(asked)
+    assert len(queries) == 1
+    assert {grant.identity.username for grant in found.values()} == set(names[2:])

@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from a2a_app.authentication.changes import announce_after_commit
 from a2a_app.models import ApiKey
 
 if TYPE_CHECKING:
@@ -63,4 +64,5 @@ class ApiKeyAdmin(ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Refuse the keys from now on."""
         revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        announce_after_commit(queryset.db)
         self.message_user(request, f"Revoked: {revoked}.", messages.SUCCESS)

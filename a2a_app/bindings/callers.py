@@ -1,6 +1,8 @@
 """The caller of a request, whom the project's own authenticators identify (section 7)."""
 
 import inspect
+import time
+from dataclasses import replace
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -14,7 +16,7 @@ from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
 from a2a_app.concurrency.hooks import call_hook
-from a2a_app.operations.call import Caller, CallerName
+from a2a_app.operations.call import Caller, CallerName, Grant
 
 ANONYMOUS = Caller(owner="")
 
@@ -26,21 +28,27 @@ async def caller_of(request: HttpRequest) -> Caller:
         UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
         TypeError: The project identifies the caller by something that cannot own tasks.
     """
-    identity, refusal = await _identify(request)
-    if identity is not None:
-        return _caller(identity, await _owner_of(identity))
+    since = time.monotonic()
+    grant, found = await _identify(request)
+    if grant is not None:
+        return replace(await caller_with(grant), authenticator=found, since=since)
     if conf.current().anonymous == "share":
-        return ANONYMOUS
+        return replace(ANONYMOUS, since=since)
     raise protocol.UnauthenticatedError(
         "The request has no valid credentials, and this server refuses callers without any "
-        f"({conf.NAME}['ANONYMOUS'] is 'refuse').{refusal and f' {refusal}.'}"
+        f"({conf.NAME}['ANONYMOUS'] is 'refuse').{found and f' {found}.'}"
     )
+
+
+async def caller_with(grant: Grant) -> Caller:
+    """Return the caller that has these credentials; raises TypeError as `caller_of` does."""
+    return _caller(grant, await _owner_of(grant.identity))
 
 
 async def identity_of(request: HttpRequest) -> Any:
     """Return the object with which an authenticator identifies the caller; None if unknown."""
-    identity, _ = await _identify(request)
-    return identity
+    grant, _ = await _identify(request)
+    return grant and grant.identity
 
 
 @conf.cached()
@@ -60,15 +68,15 @@ def authenticators() -> dict[str, Any]:
     return by_name
 
 
-async def _identify(request: HttpRequest) -> tuple[Any, str]:
+async def _identify(request: HttpRequest) -> tuple[Grant | None, str]:
     """Ask the authenticators, in their order, until one knows the caller.
 
     Returns:
-        What that one returned, and an empty text. If none knows the caller: None, and the reasons
-        why they refused.
+        The caller's credentials, and the name of that authenticator. If none knows the caller:
+        None, and the reasons why they refused.
     """
     refusals = []
-    for authenticate in authenticators().values():
+    for name, authenticate in authenticators().items():
         try:
             identity = await call_hook(authenticate, request)
         except HttpError as error:
@@ -78,9 +86,10 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
             # token. The next one may know the caller all the same.
             refusals.append(str(error))
             continue
+        grant = identity if isinstance(identity, Grant) else Grant(identity)
         # Django's AnonymousUser is an object like others, and is true.
-        if identity and getattr(identity, "is_authenticated", True):
-            return identity, ""
+        if grant.identity and getattr(grant.identity, "is_authenticated", True):
+            return grant, name
     return None, "; ".join(refusals)
 
 
@@ -110,7 +119,7 @@ def owner_resolver() -> Any:
     return resolver
 
 
-def _caller(identity: Any, owner: Any) -> Caller:
+def _caller(grant: Grant, owner: Any) -> Caller:
     """Return a caller, by what owns its tasks.
 
     Never by `str()` of an object: two callers might share one, and the same caller might have
@@ -119,11 +128,11 @@ def _caller(identity: Any, owner: Any) -> Caller:
     # A row that is not saved has no key yet, or one that was made up for this request.
     if isinstance(owner, Model) and not owner._state.adding:
         if isinstance(owner, get_user_model()):
-            return Caller(owner=f"user:{owner.pk}", user_id=owner.pk, identity=identity)
+            return Caller(f"user:{owner.pk}", owner.pk, grant.identity, grant)
         # With its label, because a user may have the same key.
-        return Caller(owner=f"{owner._meta.label_lower}:{owner.pk}", identity=identity)
+        return Caller(f"{owner._meta.label_lower}:{owner.pk}", None, grant.identity, grant)
     if isinstance(owner, CallerName) and len(owner):
-        return Caller(owner=f"name:{owner}", identity=identity)
+        return Caller(f"name:{owner}", None, grant.identity, grant)
     raise TypeError(_refusal(type(owner)))
 
 
@@ -146,7 +155,7 @@ def unfit_identities() -> list[str]:
         f"{name}: {_refusal(kind)}"
         for name, authenticator in authenticators().items()
         for kind in _declared_identities(authenticator)
-        if not issubclass(kind, (Model, CallerName, AnonymousUser, NoneType))
+        if not issubclass(kind, (Model, CallerName, Grant, AnonymousUser, NoneType))
     ]
 
 

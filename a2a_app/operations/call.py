@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from a2a_app import protocol
+from a2a_app.access import Guard
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import ServedAt
 from a2a_app.files.links import Links
@@ -23,6 +24,18 @@ class CallerName(str):
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What an authenticator may return in place of the caller, to say more of its credentials."""
+
+    identity: Any
+    """The caller, as an authenticator returns it: as a rule a Django user."""
+    credential: str = ""
+    """A name of the credentials, such as the key of an API key's row, that is no secret. Where the
+    authenticator has a method `look_again`, that is asked by these names whether they are still
+    good, for all open streams at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The caller of an operation, as an authenticator has identified it."""
 
@@ -32,6 +45,12 @@ class Caller:
     """The Django user's primary key, if there is one."""
     identity: Any = field(default=None, compare=False)
     """The object that the authenticator returned, such as a Django user."""
+    grant: Grant | None = field(default=None, compare=False)
+    """The caller's credentials; None for an unknown caller."""
+    authenticator: str = field(default="", compare=False)
+    """The name of the authenticator that knows the caller."""
+    since: float = field(default=0.0, compare=False)
+    """When it was asked, by `time.monotonic`."""
 
     @property
     def is_anonymous(self) -> bool:
@@ -65,6 +84,8 @@ class Call:
     """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str
     """Returns the scheme and host that the client uses, for the links to files."""
+    guard: Callable[..., Guard] | None = None
+    """Makes the guard of what lasts; may be called with the timeout in which the caller waits."""
 
     @property
     def links(self) -> Links:

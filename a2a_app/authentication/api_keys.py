@@ -1,5 +1,6 @@
-"""Authenticators for the setting AUTHENTICATION."""
+"""ApiKeyAuth: the authenticator that knows callers by the API keys that were issued here."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +12,8 @@ from a2a_app import database
 from a2a_app.database import selects
 from a2a_app.models import ApiKey
 from a2a_app.models.api_key import prefix_of
-from a2a_app.operations.call import CallerName
+from a2a_app.operations.call import Grant
 from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
-
-__all__ = ["ApiKeyAuth", "CallerName", "user_of"]
 
 # The last use of a key is written at most once in so long. To write it for each request would cost
 # more than the request.
@@ -23,14 +22,34 @@ PRECISION = timedelta(minutes=1)
 
 def user_of(key: str) -> Any | None:
     """Return the user of a key, and record its use; None if the key is not valid."""
+    grant = grant_of(key)
+    return grant and grant.identity
+
+
+def grant_of(key: str) -> Grant | None:
+    """Return what a key allows, and record its use; None if the key is not valid."""
     prefix = prefix_of(key)
     if prefix is None:
         return None
     for row in selects.select_models(ApiKey, related=("user",), prefix=prefix):
-        if row.is_usable and row.is_of(key) and row.user.is_active:
+        if row.is_of(key) and _is_good(row):
             _record_use(row)
-            return row.user
+            return _grant(row)
     return None
+
+
+def grants_of(credentials: Collection[str]) -> dict[str, Grant]:
+    """Return what keys allow, by the names of their rows; those that are not valid are missing."""
+    rows = ApiKey.objects.select_related("user").filter(pk__in=credentials)
+    return {str(row.pk): _grant(row) for row in rows if _is_good(row)}
+
+
+def _is_good(row: ApiKey) -> bool:
+    return row.is_usable and row.user.is_active
+
+
+def _grant(row: ApiKey) -> Grant:
+    return Grant(row.user, credential=str(row.pk))
 
 
 def _record_use(row: ApiKey) -> None:
@@ -55,9 +74,13 @@ class ApiKeyAuth:
         )
     )
 
-    async def __call__(self, request: HttpRequest) -> Any | None:
-        """Return the user of the request's key; None if it has no valid key."""
+    async def __call__(self, request: HttpRequest) -> Grant | None:
+        """Return what the request's key allows, and for whom; None if it has no valid key."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        return await database.run(user_of, key.strip())
+        return await database.run(grant_of, key.strip())
+
+    async def look_again(self, credentials: Collection[str]) -> dict[str, Grant]:
+        """Return what keys allow now, by their credentials, in one query."""
+        return await database.run(grants_of, credentials)
