@@ -103,7 +103,7 @@ def test_the_key_is_stored_nowhere() -> None:
     row = ApiKey.objects.get()
     assert row.key == ""
     secret = key.rpartition(f"a2a_{row.prefix}_")[2]
-    assert len(secret) == 43
+    assert len(secret) == 49
     stored = " ".join(str(value) for value in ApiKey.objects.values().get().values())
     assert secret not in stored and secret not in str(row)
 
@@ -114,6 +114,27 @@ def test_two_keys_have_nothing_in_common() -> None:
     prefixes = [key.split("_")[1] for key in (first, second)]
     assert prefixes[0] != prefixes[1]
     assert authentication.user_of(first.replace(prefixes[0], prefixes[1])) is None
+
+
+@pytest.mark.django_db
+def test_a_text_that_only_looks_like_a_key_costs_no_query() -> None:
+    key = issue()
+    for index in (-1, -10, 10):
+        letter = "0" if key[index] != "0" else "1"
+        with CaptureQueriesContext(connection) as queries:
+            assert authentication.user_of(key[:index] + letter + key[index:][1:]) is None
+        assert len(queries) == 0
+
+
+@pytest.mark.django_db
+def test_a_key_expires_after_the_days_of_the_settings(a2a: ChangeSettings) -> None:
+    a2a(API_KEY_DAYS=30)
+    issue()
+    days = timezone.now() + timedelta(days=29), timezone.now() + timedelta(days=31)
+    assert ApiKey.objects.filter(expires_at__range=days).exists()
+    a2a(API_KEY_DAYS=None)
+    issue()
+    assert ApiKey.objects.filter(expires_at=None).exists()
 
 
 @pytest.mark.django_db

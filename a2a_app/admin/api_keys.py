@@ -1,8 +1,10 @@
 """API keys in the admin, where they are issued, shown once, and revoked."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -10,14 +12,35 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from a2a_app.agents import registry
 from a2a_app.authentication.changes import announce_after_commit
 from a2a_app.models import ApiKey
+from a2a_app.operations.call import SCOPES
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[ApiKey]
     Form = ModelForm[ApiKey]
 else:
     ModelAdmin, Form = admin.ModelAdmin, ModelForm
+
+
+class ApiKeyForm(Form):
+    """The form for a key, which knows the scopes and agents that there are."""
+
+    def clean_scopes(self) -> str:
+        """Refuse a scope that there is not, by which a key would allow nothing."""
+        return _known_words(self.cleaned_data["scopes"], SCOPES)
+
+    def clean_agents(self) -> str:
+        """Refuse an agent that there is not."""
+        return _known_words(self.cleaned_data["agents"], registry.slugs())
+
+
+def _known_words(text: str, known: Iterable[str]) -> str:
+    words = text.split()
+    if unknown := sorted(set(words).difference(known)):
+        raise ValidationError(f"Unknown: {', '.join(unknown)}. There are {', '.join(known)}.")
+    return " ".join(words)
 
 
 @admin.register(ApiKey)
@@ -27,6 +50,7 @@ class ApiKeyAdmin(ModelAdmin):
     list_display = (
         "name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip  # read as two lines it is one list
+    form = ApiKeyForm
     list_select_related = ("user",)
     ordering = ("-pk",)
     search_fields = ("name", "prefix")
@@ -36,7 +60,7 @@ class ApiKeyAdmin(ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Return the fields to fill in, and for an old key those that are only shown."""
-        editable = ("name", "user", "expires_at")
+        editable = ("name", "user", "scopes", "agents", "expires_at")
         return (*editable, *self.readonly_fields) if obj else editable
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:

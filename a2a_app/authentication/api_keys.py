@@ -49,7 +49,12 @@ def _is_good(row: ApiKey) -> bool:
 
 
 def _grant(row: ApiKey) -> Grant:
-    return Grant(row.user, credential=str(row.pk))
+    return Grant(
+        row.user,
+        credential=str(row.pk),
+        scopes=frozenset(row.scopes.split()) or None,
+        agents=frozenset(row.agents.split()) or None,
+    )
 
 
 def _record_use(row: ApiKey) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 from asgiref.sync import sync_to_async
@@ -30,6 +30,7 @@ from a2a_app.bindings.tenants import resolve
 from a2a_app.bindings.threads import PooledRequestThread, hand_thread_back
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.concurrency.hooks import call_hook
+from a2a_app.operations import Operation
 from a2a_app.operations.call import Caller
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ Known: TypeAlias = Caller | protocol.A2AError | None
 """A caller as it is now, or why it is refused; None if nobody could say."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Claim:
     """A request that was let in: who has made it, for which agent, and for which tenant."""
 
@@ -63,8 +64,9 @@ class Claim:
     caller: Caller
     tenant: str
     tenant_key: str
+    operation: Operation
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """What all claims with the same credentials have in common."""
         if self.caller.grant and self.caller.grant.credential:
@@ -77,6 +79,11 @@ class Claim:
         ]
         return request.method, request.path_info, *sorted(given)
 
+    @property
+    def question(self) -> Key:
+        """What all claims have in common that have the same answer."""
+        return self.key, self.asked.slug, self.tenant, self.operation.name
+
 
 def guard_of(
     request: HttpRequest,
@@ -85,10 +92,11 @@ def guard_of(
     caller: Caller,
     tenant: str,
     tenant_key: str,
+    operation: Operation,
     limit: asyncio.Timeout | None = None,
 ) -> Guard:
     """Return the guard of a request that was let in, which lasts; see `Claim` and `Guard`."""
-    claim = Claim(request, asked, agent, caller, tenant, tenant_key)
+    claim = Claim(request, asked, agent, caller, tenant, tenant_key, operation)
     return Guard(_watches.get(), claim, caller.since, limit)
 
 
@@ -103,10 +111,9 @@ async def examine(claims: Sequence[Claim]) -> list[protocol.A2AError | None]:
         known |= dict(zip(unknown, found, strict=True))
         refusals: dict[Key, protocol.A2AError | None] = {}
         for claim in claims:
-            key = (claim.key, claim.asked.slug, claim.tenant)
-            if key not in refusals:
-                refusals[key] = await _refusal(claim, known[claim.key])
-        return [refusals[claim.key, claim.asked.slug, claim.tenant] for claim in claims]
+            if claim.question not in refusals:
+                refusals[claim.question] = await _refusal(claim, known[claim.key])
+        return [refusals[claim.question] for claim in claims]
 
 
 @asynccontextmanager
@@ -161,7 +168,11 @@ async def _refusal(claim: Claim, known: Known) -> protocol.A2AError | None:
             return found
         if found is not None and found != (claim.agent, claim.tenant_key):
             return _lost()
-    return None
+    operation = claim.operation
+    refused: protocol.A2AError | None = await _asked(
+        partial(known.check, claim.agent, operation.scope, operation.name)
+    )
+    return refused
 
 
 async def _asked(ask: Any) -> Any:

@@ -5,7 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from functools import wraps
+from functools import partial, wraps
 from typing import TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -92,7 +92,7 @@ class Responder(ABC):
         if operation.streaming is not None:
             stream = with_file_links(await operation.streaming(call, params), call.links)
             if call.guard is not None:
-                stream = guarded(stream, call.guard())
+                stream = guarded(stream, call.guard(operation))
             return event_stream(
                 self.dialect.stream(stream),
                 wrap=self.wrap,
@@ -101,7 +101,7 @@ class Responder(ABC):
             )
         assert operation.unary is not None  # an operation has one of the two
         work = operation.unary(call, params)
-        result = await (work if call.guard is None else _wait(work, call.guard))
+        result = await (work if call.guard is None else _wait(work, partial(call.guard, operation)))
         body = call.links.replace_in_json(result.to_json())
         return self._response(self.wrap(self.dialect.result(body)))
 

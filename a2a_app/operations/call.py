@@ -12,6 +12,14 @@ from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
 
+SCOPES = {
+    "send": "Send messages, and get what answers them.",
+    "read": "Read tasks, files and the extended card, and follow tasks.",
+    "cancel": "Cancel tasks.",
+    "push": "Have the events of tasks sent to webhooks.",
+}
+"""What credentials may be limited to, and what each allows."""
+
 
 class CallerName(str):
     """A name that identifies a caller for ever, where there is no row of a model for it.
@@ -29,6 +37,10 @@ class Grant:
 
     identity: Any
     """The caller, as an authenticator returns it: as a rule a Django user."""
+    scopes: frozenset[str] | None = None
+    """The scopes of the operations that they allow, of `SCOPES`. None: all of them."""
+    agents: frozenset[str] | None = None
+    """The slugs of the agents that they are for. None: all of them."""
     credential: str = ""
     """A name of the credentials, such as the key of an API key's row, that is no secret. Where the
     authenticator has a method `look_again`, that is asked by these names whether they are still
@@ -56,6 +68,23 @@ class Caller:
     def is_anonymous(self) -> bool:
         """Whether the caller is unknown."""
         return not self.owner
+
+    async def check(self, agent: Agent, scope: str, operation: str) -> None:
+        """Check that the caller may use an agent, and for an operation.
+
+        Raises:
+            PermissionDeniedError: The caller's credentials do not allow it.
+        """
+        self.check_scope(scope)
+        if self.grant and self.grant.agents is not None and agent.slug not in self.grant.agents:
+            raise protocol.PermissionDeniedError("The credentials are not for this agent.")
+
+    def check_scope(self, scope: str) -> None:
+        """Check that the caller's credentials have a scope; raise PermissionDeniedError."""
+        if self.grant and self.grant.scopes is not None and scope not in self.grant.scopes:
+            raise protocol.PermissionDeniedError(
+                f"The credentials lack the scope {scope!r}.", scope=scope
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +114,8 @@ class Call:
     base_url: Callable[[], str] = str
     """Returns the scheme and host that the client uses, for the links to files."""
     guard: Callable[..., Guard] | None = None
-    """Makes the guard of what lasts; may be called with the timeout in which the caller waits."""
+    """Makes the guard of an operation that lasts; takes the operation, and the timeout in which the
+    caller waits, if it does."""
 
     @property
     def links(self) -> Links:
@@ -126,22 +156,26 @@ class Operation:
     name: str
     """The name in the specification, which is also that of the JSON-RPC method (section 5.3)."""
     params: type[protocol.Params]
+    scope: str
+    """What credentials need for it, one of `SCOPES`."""
     unary: Callable[[Call, Any], Awaitable[protocol.Model]] | None = None
     """Returns the result."""
     streaming: Callable[[Call, Any], Awaitable[Stream]] | None = None
     """Returns a stream that is open, or raises A2AError."""
 
-    def checked_params(self, call: Call, given: dict[str, Any]) -> protocol.Params:
-        """Check that the agent has this operation, and check the parameters of a call.
+    async def checked_params(self, call: Call, given: dict[str, Any]) -> protocol.Params:
+        """Check that the caller may do this and the agent can, and check the parameters of a call.
 
         Args:
             call: The agent, and the caller.
             given: The parameters in JSON of 1.0.
 
         Raises:
+            PermissionDeniedError: The caller may not.
             A2AError: The agent's card does not promise the operation (section 3.3.4).
             InvalidParamsError: A parameter is wrong.
         """
+        await call.caller.check(call.agent, self.scope, self.name)
         self._check_capability(call)
         return self.params.from_dict(given)
 

@@ -35,7 +35,7 @@ def issue(admin: Browser, user: User, name: str = "nightly") -> Any:
 
 
 def key_in(page: str) -> str | None:
-    found = re.search(r"a2a_[0-9a-f]{16}_[\w-]{43}", page)
+    found = re.search(r"a2a_[0-9a-f]{16}_[0-9A-Za-z]{49}", page)
     return found[0] if found else None
 
 
@@ -78,3 +78,14 @@ def test_a_revoked_key_is_refused(ann: User) -> None:
 def test_only_staff_with_the_permission_to_add_keys_issues_them(ann: User) -> None:
     assert issue(browser("view_apikey"), ann).status_code == 403
     assert not ApiKey.objects.exists()
+
+
+def test_the_form_knows_which_scopes_and_agents_there_are(ann: User) -> None:
+    admin = browser()
+    form = {"name": "nightly", "user": ann.pk, "expires_at_0": "", "expires_at_1": ""}
+    page = admin.post(ADD, {**form, "scopes": "read write", "agents": "echo nobody"})
+    assert "Unknown: write. There are send, read, cancel, push." in page.content.decode()
+    assert "Unknown: nobody." in page.content.decode()
+    admin.post(ADD, {**form, "scopes": " read  send", "agents": "echo"})
+    row = ApiKey.objects.get()
+    assert (row.scopes, row.agents) == ("read send", "echo")
