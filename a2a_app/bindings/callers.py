@@ -8,17 +8,20 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
+from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.operations.call import Caller, CallerName, Grant
 
 ANONYMOUS = Caller(owner="")
+CARD_OPERATION = "GetAgentCard"
+"""What a hidden agent's `permission` is asked about whoever wants to know that there is one."""
 
 
 async def caller_of(request: HttpRequest) -> Caller:
@@ -49,6 +52,39 @@ async def identity_of(request: HttpRequest) -> Any:
     """Return the object with which an authenticator identifies the caller; None if unknown."""
     grant, _ = await _identify(request)
     return grant and grant.identity
+
+
+async def visible_agent(request: HttpRequest, slug: str) -> Agent:
+    """Return an agent that exists for the caller of a request.
+
+    For others a hidden agent is like one that does not exist, and takes as long to be refused.
+
+    Raises:
+        Http404: There is no such agent.
+    """
+    try:
+        found = registry.get(slug)
+    except AgentNotFoundError:
+        found = None
+    if found is not None and not found.hidden:
+        return found
+    for agent in [found] if found else registry.hidden[:1]:
+        if await sees(await viewer_of(request), agent) and found:
+            return found
+    raise Http404(f"There is no agent {slug!r}.")
+
+
+async def viewer_of(request: HttpRequest) -> Any:
+    """Return the caller's identity, for what hidden agents it sees; None if it is unknown."""
+    try:
+        return await identity_of(request) if registry.hidden else None
+    except PermissionDenied:  # the project refuses this caller altogether
+        return None
+
+
+async def sees(viewer: Any, agent: Agent) -> bool:
+    """Tell whether an agent exists for a caller."""
+    return not agent.hidden or await agent.permits(viewer, CARD_OPERATION)
 
 
 @conf.cached()

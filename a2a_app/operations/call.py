@@ -73,11 +73,18 @@ class Caller:
         """Check that the caller may use an agent, and for an operation.
 
         Raises:
-            PermissionDeniedError: The caller's credentials do not allow it.
+            PermissionDeniedError: The caller's credentials do not allow it, or the agent's
+                `permission` does not.
+            UnauthenticatedError: The agent is for known callers only.
         """
         self.check_scope(scope)
         if self.grant and self.grant.agents is not None and agent.slug not in self.grant.agents:
             raise protocol.PermissionDeniedError("The credentials are not for this agent.")
+        if agent.permission is None or await agent.permits(self.identity, operation):
+            return
+        if self.is_anonymous:
+            raise protocol.UnauthenticatedError("The agent is for known callers only.")
+        raise protocol.PermissionDeniedError("You have no permission to do this with the agent.")
 
     def check_scope(self, scope: str) -> None:
         """Check that the caller's credentials have a scope; raise PermissionDeniedError."""

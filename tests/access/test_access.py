@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import HttpRequest, StreamingHttpResponse
@@ -276,3 +276,24 @@ async def test_who_leaves_a_tenant_loses_the_streams_there(
     assert error["code"] == -32602 and "tenant" in error["message"]
     await revoke()
     assert error_of(await elsewhere.last_event()) == UNKNOWN
+
+
+async def test_who_loses_the_permission_for_an_agent_loses_its_streams(
+    agent: None, rpc: JsonRpcClient
+) -> None:
+    header = await issue()
+    ann = await User.objects.aget(username="ann")
+    await ann.user_permissions.aadd(await Permission.objects.aget(codename="view_group"))
+    made = make_agent(waits, slug="waits", permission="auth.view_group")
+    with registry.registered(made):
+        stream = await opened(rpc, header)
+        await ann.user_permissions.aclear()
+        assert error_of(await stream.last_event()) == (-32051, "PERMISSION_DENIED")
+
+
+async def test_a_stream_ends_where_its_key_loses_the_scope(agent: None, rpc: JsonRpcClient) -> None:
+    stream = await opened(rpc, await issue())
+    row = await ApiKey.objects.aget()
+    row.scopes = "read"
+    await row.asave()
+    assert error_of(await stream.last_event()) == (-32051, "PERMISSION_DENIED")
