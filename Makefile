@@ -114,7 +114,7 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 $(LOWEST)/stamp: pyproject.toml $(VENV)/dev.stamp
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip compile --quiet --python $(LOWEST) --resolution lowest-direct \
-	  --extra project --extra signing --output-file $(LOWEST)/lowest.txt pyproject.toml
+	  --extra project --extra oidc --extra signing --output-file $(LOWEST)/lowest.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --editable '.[dev]'
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --requirements $(LOWEST)/lowest.txt
 	@touch $@

@@ -12,10 +12,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
+from asgiref.sync import async_to_sync
 from channels.layers import BaseChannelLayer, get_channel_layer
 
 from a2a_app.concurrency.event_loop import PerLoop, SharedTimeout
@@ -39,8 +41,13 @@ TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
 
+# How long code that is not asynchronous waits for the layer.
+ANNOUNCE_SECONDS = 1.0
+
 PUSH_GROUP = "a2a.push"
 """The group whose messages say that events may be due for webhooks."""
+ACCESS_GROUP = "a2a.access"
+"""The group whose messages say that callers may have lost their access."""
 
 
 def task_group(task_id: UUID) -> str:
@@ -56,6 +63,29 @@ def worker_group(worker: str) -> str:
 async def publish(group: str, message: Message) -> None:
     """Send a message to a group. A channel layer that fails is logged, and no error is raised."""
     await _hubs.get().send(group, message)
+
+
+def announce(group: str, message: Message) -> None:
+    """Send a message to a group from any thread, as `publish` does.
+
+    Every event loop of this process that broadcasts gets it, and one of them sends it on, so that
+    nobody waits. A process without one, such as a command, waits for a second at most.
+    """
+    with suppress(RuntimeError):  # no event loop runs in this thread
+        _hubs.get()
+    hubs = _hubs.all()
+    for hub in hubs[1:]:
+        hub.loop.call_soon_threadsafe(hub.call_listeners, {**message, "group": group})
+    if hubs:
+        hubs[0].loop.call_soon_threadsafe(hubs[0].send_soon, group, message)
+    else:
+        async_to_sync(_publish_alone)(group, message)
+
+
+async def _publish_alone(group: str, message: Message) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ANNOUNCE_SECONDS):
+            await publish(group, message)
 
 
 async def listen(group: str, listener: Listener) -> None:
@@ -91,6 +121,7 @@ class Hub:
     """
 
     def __init__(self, layer: BaseChannelLayer | None) -> None:
+        self.loop = asyncio.get_running_loop()
         self._layer = layer
         self._name = uuid4().hex
         self._outage = Outage(logger, "The channel layer")
@@ -102,6 +133,7 @@ class Hub:
         self._opening: asyncio.Task[str] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
 
     @property
     def seconds_away(self) -> float:
@@ -111,8 +143,14 @@ class Hub:
     async def send(self, group: str, message: Message) -> None:
         """Call the listeners here, and send the message to all others unless the layer is away."""
         sent = {**message, "type": "a2a.message", "group": group, "from": self._name}
-        self._call_listeners(sent)
+        self.call_listeners(sent)
         await self._try(lambda layer: layer.group_send(group, sent))
+
+    def send_soon(self, group: str, message: Message) -> None:
+        """Send a message as `send` does, and do not wait for it."""
+        task = _start_in_background(self.send(group, message))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     def add(self, group: str, listener: Listener) -> None:
         """Add a listener to a group, for messages that are published here."""
@@ -201,7 +239,7 @@ class Hub:
             else:
                 # Listeners on this event loop have got their own messages already.
                 if message.get("from") != self._name:
-                    self._call_listeners(message)
+                    self.call_listeners(message)
 
     def _reconnect_after(self, layer: BaseChannelLayer, error: Exception) -> "asyncio.Task[None]":
         self._outage.begin(error)
@@ -234,7 +272,8 @@ class Hub:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await change(layer, next(iter(due)))
 
-    def _call_listeners(self, message: Message) -> None:
+    def call_listeners(self, message: Message) -> None:
+        """Call the listeners here to the group that a message names."""
         for listener in list(self._listeners.get(message.get("group", ""), ())):
             try:
                 listener(message)

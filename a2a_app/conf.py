@@ -88,6 +88,13 @@ class Settings(BaseModel):
     """Dotted path of a callable that decides what the `tenant` of a request means, and which agent
     answers it. Empty: tenants are ignored."""
 
+    api_key_days: int | None = Field(365, ge=1)
+    """For how many days an API key is valid whose issuer does not say otherwise. None: for ever."""
+
+    access_seconds: float = Field(30.0, gt=0)
+    """How often it is asked again whether the callers of open streams and of waiting requests still
+    have access. What is known to have changed is asked at once."""
+
     signing_key: str = Field("", repr=False)
     """The private key that signs cards, in PEM, or the dotted path of a callable that returns it.
     Empty: cards are not signed."""

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from a2a_app import authentication
+from a2a_app.authentication.api_keys import PRECISION, grants_of
 from a2a_app.models import ApiKey
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
 from tests.conftest import ChangeSettings
@@ -116,7 +117,7 @@ def test_the_key_is_stored_nowhere() -> None:
     row = ApiKey.objects.get()
     assert row.key == ""
     secret = key.rpartition(f"a2a_{row.prefix}_")[2]
-    assert len(secret) == 43
+    assert len(secret) == 49
     stored = " ".join(str(value) for value in ApiKey.objects.values().get().values())
     assert secret not in stored and secret not in str(row)
 
@@ -130,6 +131,27 @@ def test_two_keys_have_nothing_in_common() -> None:
 
 
 @pytest.mark.django_db
+def test_a_text_that_only_looks_like_a_key_costs_no_query() -> None:
+    key = issue()
+    for index in (-1, -10, 10):
+        letter = "0" if key[index] != "0" else "1"
+        with CaptureQueriesContext(connection) as queries:
+            assert authentication.user_of(key[:index] + letter + key[index:][1:]) is None
+        assert len(queries) == 0
+
+
+@pytest.mark.django_db
+def test_a_key_expires_after_the_days_of_the_settings(a2a: ChangeSettings) -> None:
+    a2a(API_KEY_DAYS=30)
+    issue()
+    days = timezone.now() + timedelta(days=29), timezone.now() + timedelta(days=31)
+    assert ApiKey.objects.filter(expires_at__range=days).exists()
+    a2a(API_KEY_DAYS=None)
+    issue()
+    assert ApiKey.objects.filter(expires_at=None).exists()
+
+
+@pytest.mark.django_db
 def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
     key = issue()
     with CaptureQueriesContext(connection) as queries:
@@ -138,7 +160,21 @@ def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
     written = [query for query in queries if query["sql"].startswith("UPDATE")]
     assert len(written) == 1
     assert len(queries) == 6
-    earlier = timezone.now() - authentication.PRECISION
+    earlier = timezone.now() - PRECISION
     ApiKey.objects.update(last_used_at=earlier)
     authentication.user_of(key)
     assert ApiKey.objects.get().last_used_at > earlier  # type: ignore[operator]  # it has been used
+
+
+@pytest.mark.django_db
+def test_many_keys_are_looked_at_again_by_one_query() -> None:
+    names = [f"user {number}" for number in range(20)]
+    for name in names:
+        issue(name)
+    User.objects.filter(username=names[0]).update(is_active=False)
+    ApiKey.objects.filter(user__username=names[1]).update(revoked_at=timezone.now())
+    asked = [str(row.pk) for row in ApiKey.objects.all()]
+    with CaptureQueriesContext(connection) as queries:
+        found = grants_of(asked)
+    assert len(queries) == 1
+    assert {grant.identity.username for grant in found.values()} == set(names[2:])

@@ -1,6 +1,6 @@
 """API keys in the admin, where they are issued, shown once, and revoked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -13,7 +13,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from a2a_app.agents import registry
+from a2a_app.authentication.changes import announce_after_commit
 from a2a_app.models import ApiKey
+from a2a_app.operations.call import SCOPES
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[ApiKey]
@@ -23,7 +26,10 @@ else:
 
 
 class ApiKeyForm(Form):
-    """The form for a key. Its class on a page knows who fills it in."""
+    """The form for a key, which knows the scopes and agents that there are.
+
+    Its class on a page knows who fills it in.
+    """
 
     may_act_as: Callable[[Any], bool]
 
@@ -34,6 +40,21 @@ class ApiKeyForm(Form):
             raise ValidationError("You may issue keys for yourself and for users you may change.")
         return user
 
+    def clean_scopes(self) -> str:
+        """Refuse a scope that there is not, by which a key would allow nothing."""
+        return _known_words(self.cleaned_data["scopes"], SCOPES)
+
+    def clean_agents(self) -> str:
+        """Refuse an agent that there is not."""
+        return _known_words(self.cleaned_data["agents"], registry.slugs())
+
+
+def _known_words(text: str, known: Iterable[str]) -> str:
+    words = text.split()
+    if unknown := sorted(set(words).difference(known)):
+        raise ValidationError(f"Unknown: {', '.join(unknown)}. There are {', '.join(known)}.")
+    return " ".join(words)
+
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
@@ -43,6 +64,7 @@ class ApiKeyAdmin(ModelAdmin):
     list_display = (
         "name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip  # read as two lines it is one list
+    form = ApiKeyForm
     list_select_related = ("user",)
     ordering = ("-pk",)
     search_fields = ("name", "prefix")
@@ -52,7 +74,7 @@ class ApiKeyAdmin(ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Return the fields to fill in, and for an old key those that are only shown."""
-        editable = ("name", "user", "expires_at")
+        editable = ("name", "user", "scopes", "agents", "expires_at")
         return (*editable, *self.readonly_fields) if obj else editable
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
@@ -117,4 +139,5 @@ class ApiKeyAdmin(ModelAdmin):
             if unrevoked.update(revoked_at=timezone.now()):
                 self.log_change(request, row, "Revoked.")
                 revoked += 1
+        announce_after_commit(queryset.db)
         self.message_user(request, f"Revoked: {revoked}.", messages.SUCCESS)

@@ -4,9 +4,10 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from a2a_app.agents.turn import Turn
+from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCard,
     AgentExtension,
@@ -17,6 +18,8 @@ from a2a_app.protocol import (
     SecurityRequirement,
     SecurityScheme,
 )
+
+Permission: TypeAlias = str | Callable[[Any, str], Any]
 
 # The most attempts that an agent may declare: a turn may be what ends each process that begins it.
 MAX_ATTEMPTS = 10
@@ -73,6 +76,12 @@ class Agent:
     """Ways to authenticate besides those of AUTHENTICATION, such as a gateway's (section 4.5)."""
     security_requirements: Sequence[SecurityRequirement] | None = None
     """What callers need: any one of these. None: what AUTHENTICATION and ANONYMOUS say."""
+    permission: Permission | None = None
+    """Who may use it: a permission of Django's, such as `app.use_agent`, or a callable, with or
+    without `async`, that takes the caller and the operation's name. None: all callers."""
+    hidden: bool = False
+    """Whether it does not exist for those whom `permission` refuses `GetAgentCard`: neither in the
+    catalogue nor at its URLs."""
     streaming: bool = True
     """Whether clients may follow a task by a stream."""
     push_notifications: bool = True
@@ -163,6 +172,20 @@ class Agent:
         append_only = [APPEND_ONLY] if self.streaming and self.repeats_artifacts else []
         return [*self.extensions, *resumption, *append_only, sending]
 
+    async def permits(self, caller: Any, operation: str) -> bool:
+        """Tell whether `permission` lets a caller do something.
+
+        Args:
+            caller: The value that the authenticator returned. None: the caller is not known.
+            operation: The name of an operation, or `GetAgentCard`.
+        """
+        if self.permission is None:
+            return True
+        if not isinstance(self.permission, str):
+            return bool(await call_hook(self.permission, caller, operation))
+        has_permission = getattr(caller, "has_perm", None)
+        return has_permission is not None and await call_hook(has_permission, self.permission)
+
     @property
     def has_card_for_caller(self) -> bool:
         """Whether the card may depend on the caller."""
@@ -204,6 +227,8 @@ class Agent:
                 "single hyphens, 100 at the most."
             )
         self._check_modes()
+        if self.hidden and self.permission is None:
+            raise ValueError(f"hidden of agent {self.name!r} needs a permission: hidden from whom?")
         if not 1 <= self.attempts <= MAX_ATTEMPTS:
             raise ValueError(
                 f"attempts of agent {self.name!r} is {self.attempts}; use 1 to {MAX_ATTEMPTS}."

@@ -12,6 +12,9 @@ from a2a_app.agents.turn import Turn
 T = TypeVar("T", bound=Callable[..., Any])
 
 
+NO_DEFAULT = "A2A['DEFAULT_AGENT'] does not say which agent is the site's."
+
+
 class AgentNotFoundError(LookupError):
     """No agent has this slug."""
 
@@ -41,6 +44,11 @@ class Registry:
         except KeyError:
             raise AgentNotFoundError(slug) from None
 
+    @property
+    def hidden(self) -> list[Agent]:
+        """The agents that do not exist for everybody."""
+        return [each for each in self if each.hidden]
+
     def slugs(self) -> list[str]:
         """Return the slugs of all agents."""
         return list(self._agents)
@@ -52,7 +60,7 @@ class Registry:
             return self.get(slug)
         if len(self._agents) == 1:
             return next(iter(self._agents.values()))
-        raise AgentNotFoundError("A2A['DEFAULT_AGENT'] does not say which agent is the site's.")
+        raise AgentNotFoundError(NO_DEFAULT)
 
     def __iter__(self) -> Iterator[Agent]:
         return iter(self._agents.values())

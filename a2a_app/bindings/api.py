@@ -9,7 +9,9 @@ from django.http.response import HttpResponseBase
 import a2a_app
 from a2a_app import conf, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
+from a2a_app.agents.registry import NO_DEFAULT
 from a2a_app.bindings import jsonrpc, rest
+from a2a_app.bindings.callers import sees, viewer_of, visible_agent
 from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys, serve_tenant_card
 from a2a_app.bindings.files import serve_file
 from a2a_app.bindings.ninja_api import Api
@@ -46,7 +48,7 @@ def may_be_ours(path: str) -> bool:
 )
 async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Answer a JSON-RPC request to an agent (section 9)."""
-    return await jsonrpc.serve(request, await _begin(slug))
+    return await jsonrpc.serve(request, await _begin(request, slug))
 
 
 @api.add_page(
@@ -57,7 +59,7 @@ async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
 )
 async def serve_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Return an agent's card (section 8.2)."""
-    return await serve_card(request, _find(slug))
+    return await serve_card(request, await visible_agent(request, slug))
 
 
 @api.add_page(
@@ -69,7 +71,7 @@ async def serve_agent_card_of_tenant(
     request: HttpRequest, slug: str, tenant: str
 ) -> HttpResponseBase:
     """Return the card of the agent that answers for a tenant at an agent's URL (section 4.4.6)."""
-    return await serve_tenant_card(request, _find(slug), tenant)
+    return await serve_tenant_card(request, await visible_agent(request, slug), tenant)
 
 
 @api.add_page(
@@ -81,7 +83,10 @@ async def serve_agent_card_of_tenant(
 async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
     """Return the card of the site's agent (section 8.2)."""
     try:
-        return await serve_card(request, registry.default())
+        agent = registry.default()
+        if not await sees(await viewer_of(request), agent):
+            raise AgentNotFoundError(NO_DEFAULT)
+        return await serve_card(request, agent)
     except AgentNotFoundError as error:
         raise Http404(str(error)) from None
 
@@ -89,7 +94,7 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
 @api.add_page("/a2a/", "catalogue", summary="All agents, and their cards", tags=["Cards"])
 async def serve_catalogue_of_agents(request: HttpRequest) -> HttpResponseBase:
     """List all agents, each with the URL of its card."""
-    return serve_catalogue(request)
+    return await serve_catalogue(request)
 
 
 @api.add_page(
@@ -139,7 +144,7 @@ def _serve_route(route: Route) -> Callable[..., Any]:
     async def serve_route(request: HttpRequest, slug: str, **fields: str) -> HttpResponseBase:
         if is_of_03:
             _check_03_is_served()
-        return await rest.serve(request, await _begin(slug), route, fields)
+        return await rest.serve(request, await _begin(request, slug), route, fields)
 
     return serve_route
 
@@ -169,15 +174,8 @@ def _check_03_is_served() -> None:
         raise Http404("A2A['PROTOCOL_VERSIONS'] does not have 0.3.")
 
 
-async def _begin(slug: str) -> Agent:
+async def _begin(request: HttpRequest, slug: str) -> Agent:
     """Return the agent of a URL, and let the runner begin its background work."""
-    agent = _find(slug)
+    agent = await visible_agent(request, slug)
     await runners.current().begin()
     return agent
-
-
-def _find(slug: str) -> Agent:
-    try:
-        return registry.get(slug)
-    except AgentNotFoundError:
-        raise Http404(f"There is no agent {slug!r}.") from None

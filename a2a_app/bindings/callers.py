@@ -1,23 +1,28 @@
 """The caller of a request, whom the project's own authenticators identify (section 7)."""
 
 import inspect
+import time
+from dataclasses import replace
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
+from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.models.owners import may_own, name_of_row
-from a2a_app.operations.call import Caller, CallerName
+from a2a_app.operations.call import Caller, CallerName, Grant
 
 ANONYMOUS = Caller(owner="")
+CARD_OPERATION = "GetAgentCard"
+"""What a hidden agent's `permission` is asked about whoever wants to know that there is one."""
 
 
 async def caller_of(request: HttpRequest) -> Caller:
@@ -27,21 +32,60 @@ async def caller_of(request: HttpRequest) -> Caller:
         UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
         TypeError: The project identifies the caller by something that cannot own tasks.
     """
-    identity, refusal = await _identify(request)
-    if identity is not None:
-        return _caller(identity, await _owner_of(identity))
+    since = time.monotonic()
+    grant, found = await _identify(request)
+    if grant is not None:
+        return replace(await caller_with(grant), authenticator=found, since=since)
     if conf.current().anonymous == "share":
-        return ANONYMOUS
+        return replace(ANONYMOUS, since=since)
     raise protocol.UnauthenticatedError(
         "The request has no valid credentials, and this server refuses callers without any "
-        f"({conf.NAME}['ANONYMOUS'] is 'refuse').{refusal and f' {refusal}.'}"
+        f"({conf.NAME}['ANONYMOUS'] is 'refuse').{found and f' {found}.'}"
     )
+
+
+async def caller_with(grant: Grant) -> Caller:
+    """Return the caller that has these credentials; raises TypeError as `caller_of` does."""
+    return _caller(grant, await _owner_of(grant.identity))
 
 
 async def identity_of(request: HttpRequest) -> Any:
     """Return the object with which an authenticator identifies the caller; None if unknown."""
-    identity, _ = await _identify(request)
-    return identity
+    grant, _ = await _identify(request)
+    return grant and grant.identity
+
+
+async def visible_agent(request: HttpRequest, slug: str) -> Agent:
+    """Return an agent that exists for the caller of a request.
+
+    For others a hidden agent is like one that does not exist, and takes as long to be refused.
+
+    Raises:
+        Http404: There is no such agent.
+    """
+    try:
+        found = registry.get(slug)
+    except AgentNotFoundError:
+        found = None
+    if found is not None and not found.hidden:
+        return found
+    for agent in [found] if found else registry.hidden[:1]:
+        if await sees(await viewer_of(request), agent) and found:
+            return found
+    raise Http404(f"There is no agent {slug!r}.")
+
+
+async def viewer_of(request: HttpRequest) -> Any:
+    """Return the caller's identity, for what hidden agents it sees; None if it is unknown."""
+    try:
+        return await identity_of(request) if registry.hidden else None
+    except PermissionDenied:  # the project refuses this caller altogether
+        return None
+
+
+async def sees(viewer: Any, agent: Agent) -> bool:
+    """Tell whether an agent exists for a caller."""
+    return not agent.hidden or await agent.permits(viewer, CARD_OPERATION)
 
 
 @conf.cached()
@@ -61,15 +105,15 @@ def authenticators() -> dict[str, Any]:
     return by_name
 
 
-async def _identify(request: HttpRequest) -> tuple[Any, str]:
+async def _identify(request: HttpRequest) -> tuple[Grant | None, str]:
     """Ask the authenticators, in their order, until one knows the caller.
 
     Returns:
-        What that one returned, and an empty text. If none knows the caller: None, and the reasons
-        why they refused.
+        The caller's credentials, and the name of that authenticator. If none knows the caller:
+        None, and the reasons why they refused.
     """
     refusals = []
-    for authenticate in authenticators().values():
+    for name, authenticate in authenticators().items():
         try:
             identity = await call_hook(authenticate, request)
         except HttpError as error:
@@ -79,9 +123,10 @@ async def _identify(request: HttpRequest) -> tuple[Any, str]:
             # token. The next one may know the caller all the same.
             refusals.append(str(error))
             continue
+        grant = identity if isinstance(identity, Grant) else Grant(identity)
         # Django's AnonymousUser is an object like others, and is true.
-        if identity and getattr(identity, "is_authenticated", True):
-            return identity, ""
+        if grant.identity and getattr(grant.identity, "is_authenticated", True):
+            return grant, name
     return None, "; ".join(refusals)
 
 
@@ -111,7 +156,7 @@ def owner_resolver() -> Any:
     return resolver
 
 
-def _caller(identity: Any, owner: Any) -> Caller:
+def _caller(grant: Grant, owner: Any) -> Caller:
     """Return a caller, by what owns its tasks.
 
     Never by `str()` of an object: two callers might share one, and the same caller might have
@@ -122,9 +167,9 @@ def _caller(identity: Any, owner: Any) -> Caller:
         if not may_own(owner):
             raise TypeError(_unheard(owner))
         user_id = owner.pk if isinstance(owner, get_user_model()) else None
-        return Caller(owner=name_of_row(owner), user_id=user_id, identity=identity)
+        return Caller(name_of_row(owner), user_id, grant.identity, grant)
     if isinstance(owner, CallerName) and len(owner):
-        return Caller(owner=f"name:{owner}", identity=identity)
+        return Caller(f"name:{owner}", None, grant.identity, grant)
     raise TypeError(_refusal(type(owner)))
 
 
@@ -155,7 +200,7 @@ def unfit_identities() -> list[str]:
         f"{name}: {_refusal(kind)}"
         for name, authenticator in authenticators().items()
         for kind in _declared_identities(authenticator)
-        if not issubclass(kind, (Model, CallerName, AnonymousUser, NoneType))
+        if not issubclass(kind, (Model, CallerName, Grant, AnonymousUser, NoneType))
     ]
 
 

@@ -13,6 +13,7 @@ from a2a_app import conf, protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.dialects import Dialect
 from a2a_app.bindings.interfaces import base_url, served_to
+from a2a_app.bindings.reauthentication import guard_of
 from a2a_app.bindings.tenants import resolve
 from a2a_app.operations.call import Call, Caller, activated_extensions
 
@@ -163,7 +164,7 @@ async def call_of(
     Raises:
         A2AError: The agent cannot serve the call.
     """
-    tenant, tenant_key, served_at = "", "", partial(served_to, request, agent)
+    asked, tenant, tenant_key, served_at = agent, "", "", partial(served_to, request, agent)
     if conf.current().tenant_resolver:
         tenant = dialect.tenant(given)
         served_at = partial(served_at, tenant=tenant)
@@ -181,6 +182,7 @@ async def call_of(
         stays_while_waiting=dialect.stays_while_waiting,
         served_at=served_at,
         base_url=partial(base_url, request),
+        guard=partial(guard_of, request, asked, agent, caller, tenant, tenant_key),
     )
 
 

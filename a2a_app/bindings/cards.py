@@ -13,7 +13,7 @@ from django.utils.http import http_date
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import card_for
-from a2a_app.bindings.callers import identity_of
+from a2a_app.bindings.callers import identity_of, sees, viewer_of
 from a2a_app.bindings.calls import named_version
 from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.security import declared_security
@@ -76,7 +76,7 @@ async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Return an agent's card, or 304 if the client has it already."""
     caller = await identity_of(request) if agent.has_card_for_caller else None
     card = await card_for(agent, served_to(request, agent), caller)
-    return _card_response(request, card, is_private=agent.has_card_for_caller)
+    return _card_response(request, card, is_private=agent.has_card_for_caller or agent.hidden)
 
 
 async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> HttpResponseBase:
@@ -119,9 +119,9 @@ def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
     return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)
 
 
-def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
-    """Return the list of all agents, each with the URL of its card (section 8.2)."""
-    base = base_url(request)
+async def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
+    """Return the list of the agents that a caller sees, each with its card's URL (section 8.2)."""
+    base, viewer = base_url(request), await viewer_of(request)
     agents = [
         {
             "name": agent.name,
@@ -129,8 +129,11 @@ def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
             "cardUrl": base + reverse("a2a:agent_card", args=[agent.slug]),
         }
         for agent in registry
+        if await sees(viewer, agent)
     ]
     body = json.dumps({"agents": agents}, ensure_ascii=False)
+    if registry.hidden:
+        return private_response(request, body)
     return public_response(request, body, changed_at=registry.changed_at)
 
 

@@ -69,7 +69,7 @@ async def _read(
     caller = await caller_of(request)
     given = method.dialect.params(params)
     call = await call_of(request, agent, caller, method.dialect, given)
-    return method.operation, call, method.operation.checked_params(call, given)
+    return method.operation, call, await method.operation.checked_params(call, given)
 
 
 def _id(body: dict[str, Any]) -> str:

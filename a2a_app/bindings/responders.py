@@ -1,10 +1,12 @@
 """The responder of a request, which performs its operation and writes the response."""
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import TypeAlias
+from contextlib import ExitStack
+from functools import partial, wraps
+from typing import TypeAlias, TypeVar
 from uuid import uuid4
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
@@ -13,6 +15,7 @@ from django.http.response import HttpResponseBase
 from ninja.errors import HttpError
 
 from a2a_app import database, protocol
+from a2a_app.access import START_SECONDS, Guard, guarded
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
@@ -24,6 +27,7 @@ logger = logging.getLogger(__name__)
 # With these a hook of the project says that what it has to ask does not answer.
 _UNAVAILABLE = (502, 503, 504)
 
+T = TypeVar("T")
 View: TypeAlias = Callable[..., Awaitable[HttpResponseBase]]
 
 
@@ -81,15 +85,18 @@ class Responder(ABC):
         self, operation: Operation, call: Call, params: protocol.Model
     ) -> HttpResponseBase:
         if operation.streaming is not None:
-            stream = await operation.streaming(call, params)
+            stream = with_file_links(await operation.streaming(call, params), call.links)
+            if call.guard is not None:
+                stream = guarded(stream, call.guard(operation))
             return event_stream(
-                self.dialect.stream(with_file_links(stream, call.links)),
+                self.dialect.stream(stream),
                 wrap=self.wrap,
                 wrap_error=self.wrap_error,
                 error_event=self.error_event,
             )
         assert operation.unary is not None  # an operation has one of the two
-        result = await operation.unary(call, params)
+        work = operation.unary(call, params)
+        result = await (work if call.guard is None else _wait(work, partial(call.guard, operation)))
         body = call.links.replace_in_json(result.to_json())
         return self._response(self.wrap(self.dialect.result(body)))
 
@@ -123,6 +130,26 @@ def _refusal(error: Exception) -> protocol.A2AError:
     reference = uuid4()
     logger.exception("A request failed; reference %s.", reference)
     return protocol.InternalError(f"Internal error. Reference: {reference}")
+
+
+async def _wait(work: Awaitable[T], guard: Callable[[asyncio.Timeout], Guard]) -> T:
+    """Wait for the result of an operation; one that takes long is guarded, as a stream is."""
+    guards: list[Guard] = []
+    with ExitStack() as entered:
+
+        def watch() -> None:
+            guards.append(entered.enter_context(guard(limit)))
+
+        timer = asyncio.get_running_loop().call_later(START_SECONDS, watch)
+        try:
+            async with asyncio.timeout(None) as limit:
+                return await work
+        except TimeoutError:
+            if guards and guards[0].refusal is not None:
+                raise guards[0].refusal from None
+            raise
+        finally:
+            timer.cancel()
 
 
 def with_refusals(view: View, answer_refused: View) -> View:

@@ -104,7 +104,7 @@ async def _read(
     given = dialect.params(body) if has_body else _from_query(request.GET, operation.params)
     given = _with_fields(given, fields, operation.params)
     call = await call_of(request, agent, caller, dialect, given)
-    return call, operation.checked_params(call, given)
+    return call, await operation.checked_params(call, given)
 
 
 def _with_fields(

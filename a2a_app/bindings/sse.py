@@ -74,6 +74,8 @@ async def _frames(
 
 def _reported(error: Exception) -> protocol.A2AError:
     """Return what the client is told of a failure; log one that is a fault."""
+    if isinstance(error, protocol.A2AError):
+        return error
     if database.note_away(error):
         return protocol.UnavailableError("The stream broke off. Subscribe to the task again.")
     logger.error("A stream broke off.", exc_info=error)

@@ -6,12 +6,12 @@ Programs ask, and so each answer is an error of HTTP+JSON (section 11.6), and ne
 import re
 
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from a2a_app import database, protocol
-from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.bindings.callers import visible_agent
 from a2a_app.bindings.dialects import CURRENT
 from a2a_app.bindings.responders import View, with_refusals
 from a2a_app.bindings.rest import RestResponder
@@ -69,8 +69,11 @@ async def _answer_refused(
     view: View, refused: HttpResponseBase, request: HttpRequest, *args: str, **fields: str
 ) -> HttpResponseBase:
     """Answer a request whose verb a view does not take; `refused` is django-ninja's answer."""
-    if (slug := fields.get("slug")) is not None and not _is_agent(slug):
-        return refuse(request, NoSuchUrlError(f"There is no agent {slug!r}."))
+    if (slug := fields.get("slug")) is not None:
+        try:
+            await visible_agent(request, slug)
+        except Http404 as error:
+            return refuse(request, error)
     allowed = _allowed(refused)
     if request.method == "HEAD" and "HEAD" in allowed:
         request.method = "GET"
@@ -80,14 +83,6 @@ async def _answer_refused(
     refusal = refuse(request, VerbNotAllowedError())
     refusal["Allow"] = ", ".join(allowed)
     return refusal
-
-
-def _is_agent(slug: str) -> bool:
-    try:
-        registry.get(slug)
-    except AgentNotFoundError:
-        return False
-    return True
 
 
 def _allowed(response: HttpResponseBase) -> list[str]:

@@ -37,6 +37,8 @@ class OpenedFile:
     size: int
     content: Any
     """The open file of the storage."""
+    agent: str
+    """The slug of the agent whose task or conversation it belongs to."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read the file in chunks."""
@@ -118,7 +120,7 @@ def find_files(owner: str, keys: Collection[str]) -> dict[str, models.File]:
     uuids = [uuid for key in keys if (uuid := _uuid_or_none(key))]
     if not uuids:
         return {}
-    rows = models.File.objects.filter(pk__in=uuids, context__owner=owner)
+    rows = models.File.objects.filter(pk__in=uuids, context__owner=owner).select_related("context")
     return {str(row.pk): row for row in rows}
 
 
@@ -140,7 +142,8 @@ def open_row(row: models.File) -> OpenedFile:
     except FileNotFoundError:
         logger.error("The storage %r has no file %r any more.", row.storage, row.name)
         raise LookupError(str(row.pk)) from None
-    return OpenedFile(row.filename, row.media_type, row.size, content)
+    agent = row.context.agent if row.context else ""
+    return OpenedFile(row.filename, row.media_type, row.size, content, agent)
 
 
 def _find(owner: str, key: str) -> models.File:

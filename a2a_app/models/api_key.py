@@ -2,15 +2,31 @@
 
 import re
 import secrets
+import string
+from datetime import datetime, timedelta
 from hashlib import sha256
+from zlib import crc32
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from a2a_app import conf
 from a2a_app.database.values import new_key
 
-_FORMAT = re.compile(r"a2a_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
+# Its beginning and its checksum are for the scanners that look for secrets in public places. They
+# know one from a text that only looks like one without asking anybody.
+_FORMAT = re.compile(r"(a2a_([0-9a-f]{16})_[0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+# As many as have 256 random bits.
+_SECRET_DIGITS = 43
+_CHECKSUM_DIGITS = 6
+
+
+def default_expiry() -> datetime | None:
+    """Return when a key expires that is issued now, unless its issuer says otherwise."""
+    days = conf.current().api_key_days
+    return None if days is None else timezone.now() + timedelta(days=days)
 
 
 class ApiKey(models.Model):
@@ -21,6 +37,14 @@ class ApiKey(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="a2a_api_keys"
     )
     name = models.CharField(max_length=100, help_text="The program that uses it.")
+    scopes = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="What it may do, with spaces between: send, read, cancel, push. Empty: all.",
+    )
+    agents = models.TextField(
+        blank=True, help_text="The slugs of the agents it is for, with spaces between. Empty: all."
+    )
     prefix = models.CharField(
         max_length=16,
         unique=True,
@@ -33,7 +57,7 @@ class ApiKey(models.Model):
         null=True, blank=True, editable=False, help_text="Exact to the minute."
     )
     expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it expires. Empty: never."
+        null=True, blank=True, default=default_expiry, help_text="When it expires. Empty: never."
     )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -49,9 +73,17 @@ class ApiKey(models.Model):
     def issue(self) -> str:
         """Make the key of a new row and return it; save the row afterwards."""
         self.prefix = secrets.token_hex(8)
-        self.key = f"a2a_{self.prefix}_{secrets.token_urlsafe(32)}"
+        secret = "".join(secrets.choice(_DIGITS) for _ in range(_SECRET_DIGITS))
+        beginning = f"a2a_{self.prefix}_{secret}"
+        self.key = beginning + _checksum(beginning)
         self.digest = _digest(self.key)
         return self.key
+
+    def replacement(self) -> "ApiKey":
+        """Issue a key that allows the same to the same user; save the row afterwards."""
+        new = ApiKey(user=self.user, name=self.name, scopes=self.scopes, agents=self.agents)
+        new.issue()
+        return new
 
     @property
     def is_usable(self) -> bool:
@@ -67,7 +99,16 @@ class ApiKey(models.Model):
 def prefix_of(key: str) -> str | None:
     """Return the part of a key by which its row is found; None if it is no key of ours."""
     match = _FORMAT.fullmatch(key)
-    return match[1] if match else None
+    return match[2] if match and match[3] == _checksum(match[1]) else None
+
+
+def _checksum(beginning: str) -> str:
+    """Return the CRC-32 of the rest of a key to the base 62, as in the tokens of GitHub."""
+    rest, digits = crc32(beginning.encode()), ""
+    while len(digits) < _CHECKSUM_DIGITS:
+        rest, digit = divmod(rest, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    return digits
 
 
 def _digest(key: str) -> str:

@@ -5,11 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from a2a_app import protocol
+from a2a_app.access import Guard
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import ServedAt
 from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
+
+SCOPES = {
+    "send": "Send messages, and get what answers them.",
+    "read": "Read tasks, files and the extended card, and follow tasks.",
+    "cancel": "Cancel tasks.",
+    "push": "Have the events of tasks sent to webhooks.",
+}
+"""What credentials may be limited to, and what each allows."""
 
 
 class CallerName(str):
@@ -23,6 +32,22 @@ class CallerName(str):
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What an authenticator may return in place of the caller, to say more of its credentials."""
+
+    identity: Any
+    """The caller, as an authenticator returns it: as a rule a Django user."""
+    scopes: frozenset[str] | None = None
+    """The scopes of the operations that they allow, of `SCOPES`. None: all of them."""
+    agents: frozenset[str] | None = None
+    """The slugs of the agents that they are for. None: all of them."""
+    credential: str = ""
+    """A name of the credentials, such as the key of an API key's row, that is no secret. Where the
+    authenticator has a method `look_again`, that is asked by these names whether they are still
+    good, for all open streams at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The caller of an operation, as an authenticator has identified it."""
 
@@ -32,11 +57,41 @@ class Caller:
     """The Django user's primary key, if there is one."""
     identity: Any = field(default=None, compare=False)
     """The object that the authenticator returned, such as a Django user."""
+    grant: Grant | None = field(default=None, compare=False)
+    """The caller's credentials; None for an unknown caller."""
+    authenticator: str = field(default="", compare=False)
+    """The name of the authenticator that knows the caller."""
+    since: float = field(default=0.0, compare=False)
+    """When it was asked, by `time.monotonic`."""
 
     @property
     def is_anonymous(self) -> bool:
         """Whether the caller is unknown."""
         return not self.owner
+
+    async def check(self, agent: Agent, scope: str, operation: str) -> None:
+        """Check that the caller may use an agent, and for an operation.
+
+        Raises:
+            PermissionDeniedError: The caller's credentials do not allow it, or the agent's
+                `permission` does not.
+            UnauthenticatedError: The agent is for known callers only.
+        """
+        self.check_scope(scope)
+        if self.grant and self.grant.agents is not None and agent.slug not in self.grant.agents:
+            raise protocol.PermissionDeniedError("The credentials are not for this agent.")
+        if agent.permission is None or await agent.permits(self.identity, operation):
+            return
+        if self.is_anonymous:
+            raise protocol.UnauthenticatedError("The agent is for known callers only.")
+        raise protocol.PermissionDeniedError("You have no permission to do this with the agent.")
+
+    def check_scope(self, scope: str) -> None:
+        """Check that the caller's credentials have a scope; raise PermissionDeniedError."""
+        if self.grant and self.grant.scopes is not None and scope not in self.grant.scopes:
+            raise protocol.PermissionDeniedError(
+                f"The credentials lack the scope {scope!r}.", scope=scope
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +120,9 @@ class Call:
     """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str
     """Returns the scheme and host that the client uses, for the links to files."""
+    guard: Callable[..., Guard] | None = None
+    """Makes the guard of an operation that lasts; takes the operation, and the timeout in which the
+    caller waits, if it does."""
 
     @property
     def links(self) -> Links:
@@ -105,22 +163,26 @@ class Operation:
     name: str
     """The name in the specification, which is also that of the JSON-RPC method (section 5.3)."""
     params: type[protocol.Params]
+    scope: str
+    """What credentials need for it, one of `SCOPES`."""
     unary: Callable[[Call, Any], Awaitable[protocol.Model]] | None = None
     """Returns the result."""
     streaming: Callable[[Call, Any], Awaitable[Stream]] | None = None
     """Returns a stream that is open, or raises A2AError."""
 
-    def checked_params(self, call: Call, given: dict[str, Any]) -> protocol.Params:
-        """Check that the agent has this operation, and check the parameters of a call.
+    async def checked_params(self, call: Call, given: dict[str, Any]) -> protocol.Params:
+        """Check that the caller may do this and the agent can, and check the parameters of a call.
 
         Args:
             call: The agent, and the caller.
             given: The parameters in JSON of 1.0.
 
         Raises:
+            PermissionDeniedError: The caller may not.
             A2AError: The agent's card does not promise the operation (section 3.3.4).
             InvalidParamsError: A parameter is wrong.
         """
+        await call.caller.check(call.agent, self.scope, self.name)
         self._check_capability(call)
         return self.params.from_dict(given)
 

@@ -1,6 +1,7 @@
 """Files: the bytes of parts that are too large to be sent in them (section 4.1.6)."""
 
 from a2a_app import protocol
+from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.files.links import TENANT, TOKEN_PATTERN, ExpiredError, file_id_in_token
 from a2a_app.files.rows import OpenedFile, open_file
 from a2a_app.models.owners import owner_in
@@ -17,6 +18,9 @@ __all__ = [
     "get_file",
     "no_such_file",
 ]
+
+
+SCOPE = "read"
 
 
 class LinkNotFoundError(protocol.InvalidRequestError):
@@ -43,14 +47,31 @@ async def get_file(caller: Caller, token: str, tenant: str = "") -> OpenedFile:
     Raises:
         LinkExpiredError: The link is too old. Only the owner is told so.
         LinkNotFoundError: There is no such file, or it is another owner's.
+        PermissionDeniedError: The caller may not read what it has with the agent.
     """
     try:
         owner = owner_in(tenant, caller.owner)
-        return await open_file(owner, file_id_in_token(token, owner))
+        opened = await open_file(owner, file_id_in_token(token, owner))
     except ExpiredError:
         raise LinkExpiredError from None
     except (LookupError, ValueError):
         raise LinkNotFoundError from None
+    try:
+        await _check(caller, opened.agent)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+async def _check(caller: Caller, slug: str) -> None:
+    """Check that a caller may read what it has with an agent."""
+    try:
+        agent = registry.get(slug)
+    except AgentNotFoundError:  # the project has given it up, and its files are there still
+        caller.check_scope(SCOPE)
+    else:
+        await caller.check(agent, SCOPE, "GetTask")
 
 
 def no_such_file(unknown: UnknownFileError) -> InvalidParamsError:

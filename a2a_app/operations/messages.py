@@ -257,6 +257,7 @@ def _webhook(call: Call, config: protocol.TaskPushNotificationConfig | None) -> 
     """Check the push notification configuration of a message (section 3.2.2)."""
     if config is None:
         return None
+    call.caller.check_scope("push")
     if not call.agent.push_notifications:
         raise protocol.PushNotificationNotSupportedError
     return checked_webhook(call, config, path=WEBHOOK_PATH)

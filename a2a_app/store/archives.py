@@ -166,11 +166,12 @@ def open_log(task_id: UUID) -> OpenedFile:
                 _log_lost(log.archive)
                 raise LookupError(f"The archive of task {task_id} is lost.") from None
         else:
-            return OpenedFile(f"{task_id}.jsonl.gz", MEDIA_TYPE, log.size, BytesIO(content))
+            name, agent = f"{task_id}.jsonl.gz", log.task.agent
+            return OpenedFile(name, MEDIA_TYPE, log.size, BytesIO(content), agent)
 
 
 def _archived_log(task_id: UUID) -> models.ArchivedLog:
-    log = models.ArchivedLog.objects.select_related("archive").filter(pk=task_id).first()
+    log = models.ArchivedLog.objects.select_related("archive", "task").filter(pk=task_id).first()
     if log is None:
         raise LookupError(f"The log of task {task_id} is in no archive.")
     return log

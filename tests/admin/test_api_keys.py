@@ -36,7 +36,7 @@ def issue(admin: Browser, user: User, name: str = "nightly") -> Any:
 
 
 def key_in(page: str) -> str | None:
-    found = re.search(r"a2a_[0-9a-f]{16}_[\w-]{43}", page)
+    found = re.search(r"a2a_[0-9a-f]{16}_[0-9A-Za-z]{49}", page)
     return found[0] if found else None
 
 
@@ -132,3 +132,14 @@ def test_what_staff_does_with_keys_is_in_the_log(ann: User) -> None:
         (ADDITION, "admin"), (CHANGE, "admin"), (DELETION, "admin"),
     ]  # fmt: skip  # as one list
     assert "Revoked." in entries[1].get_change_message()
+
+
+def test_the_form_knows_which_scopes_and_agents_there_are(ann: User) -> None:
+    admin = browser()
+    form = {"name": "nightly", "user": ann.pk, "expires_at_0": "", "expires_at_1": ""}
+    page = admin.post(ADD, {**form, "scopes": "read write", "agents": "echo nobody"})
+    assert "Unknown: write. There are send, read, cancel, push." in page.content.decode()
+    assert "Unknown: nobody." in page.content.decode()
+    admin.post(ADD, {**form, "scopes": " read  send", "agents": "echo"})
+    row = ApiKey.objects.get()
+    assert (row.scopes, row.agents) == ("read send", "echo")

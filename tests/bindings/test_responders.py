@@ -38,7 +38,7 @@ async def last_frame(
         return _broken_stream(error)
 
     call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
-    operation = Operation("Broken", Params, streaming=breaks_off)
+    operation = Operation("Broken", Params, "read", streaming=breaks_off)
     response = await responder.perform(operation, call, Params())
     assert isinstance(response, StreamingHttpResponse)
     frames = [bytes(frame).decode() async for frame in response]

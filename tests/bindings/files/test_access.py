@@ -4,11 +4,14 @@ import json
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.core.files.storage import storages
+from django.http import HttpRequest
 
 from a2a_app import models
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
+from a2a_app.authentication import Grant
 from tests.bindings.files.conftest import (
     LARGE,
     FilesClient,
@@ -35,6 +38,29 @@ async def test_a_link_is_for_its_owner_only(
     assert refused.status_code == 401
     assert refused["WWW-Authenticate"]
     assert len(await ann.bytes_of(link)) == 100_000
+
+
+async def test_a_link_is_of_no_use_to_an_owner_who_has_no_access_any_more(
+    a2a: ChangeSettings, ann: FilesClient
+) -> None:
+    [link] = found_links(await ann.send(made(100_000)))
+    with registry.registered(
+        make_agent(registry.get("courier").run, slug="courier", permission="auth.view_group")
+    ):
+        refused = await ann.get(link)
+        assert refused.status_code == 403
+        assert b"You have no permission" in content_of(refused)
+    a2a(AUTHENTICATION=[f"{__name__}.by_weak_key"])
+    lacking = await ann.get(link)
+    assert lacking.status_code == 403
+    assert b"lack the scope 'read'" in content_of(lacking)
+    a2a(AUTHENTICATION=["a2a_app.authentication.ApiKeyAuth"])
+    assert (await ann.get(link)).status_code == 401
+
+
+def by_weak_key(request: HttpRequest) -> Grant:
+    """Know Ann by credentials that let her send and no more."""
+    return Grant(User.objects.get(username="ann"), scopes=frozenset({"send"}))
 
 
 async def test_a_link_expires_and_its_owner_is_told_so(

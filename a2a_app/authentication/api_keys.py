@@ -1,6 +1,7 @@
-"""Authenticators for the setting AUTHENTICATION."""
+"""ApiKeyAuth: the authenticator that knows callers by the API keys that were issued here."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -13,10 +14,8 @@ from a2a_app import database
 from a2a_app.database import selects
 from a2a_app.models import ApiKey
 from a2a_app.models.api_key import prefix_of
-from a2a_app.operations.call import CallerName
+from a2a_app.operations.call import Grant
 from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
-
-__all__ = ["ApiKeyAuth", "CallerName", "user_of"]
 
 # The last use of a key is written at most once in so long. To write it for each request would cost
 # more than the request.
@@ -27,12 +26,18 @@ RECORD_SECONDS = 0.5
 
 def user_of(key: str) -> Any | None:
     """Return the user of a key, and record its use; None if the key is not valid."""
+    grant = grant_of(key)
+    return grant and grant.identity
+
+
+def grant_of(key: str) -> Grant | None:
+    """Return what a key allows, and record its use; None if the key is not valid."""
     row = _find(key)
     if row is None:
         return None
     if _is_due(row):
         _record_use(row)
-    return row.user
+    return _grant(row)
 
 
 def _find(key: str) -> ApiKey | None:
@@ -40,13 +45,32 @@ def _find(key: str) -> ApiKey | None:
     if prefix is None:
         return None
     for row in selects.select_models(ApiKey, related=("user",), prefix=prefix):
-        if row.is_usable and row.is_of(key) and row.user.is_active:
+        if row.is_of(key) and _is_good(row):
             return row
     return None
 
 
 def _is_due(row: ApiKey) -> bool:
     return row.last_used_at is None or row.last_used_at <= timezone.now() - PRECISION
+
+
+def grants_of(credentials: Collection[str]) -> dict[str, Grant]:
+    """Return what keys allow, by the names of their rows; those that are not valid are missing."""
+    rows = ApiKey.objects.select_related("user").filter(pk__in=credentials)
+    return {str(row.pk): _grant(row) for row in rows if _is_good(row)}
+
+
+def _is_good(row: ApiKey) -> bool:
+    return row.is_usable and row.user.is_active
+
+
+def _grant(row: ApiKey) -> Grant:
+    return Grant(
+        row.user,
+        credential=str(row.pk),
+        scopes=frozenset(row.scopes.split()) or None,
+        agents=frozenset(row.agents.split()) or None,
+    )
 
 
 def _record_use(row: ApiKey) -> None:
@@ -69,8 +93,8 @@ class ApiKeyAuth:
         )
     )
 
-    async def __call__(self, request: HttpRequest) -> Any | None:
-        """Return the user of the request's key; None if it has no valid key."""
+    async def __call__(self, request: HttpRequest) -> Grant | None:
+        """Return what the request's key allows, and for whom; None if it has no valid key."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -82,4 +106,8 @@ class ApiKeyAuth:
             with suppress(TimeoutError, database.AwayError):
                 async with asyncio.timeout(RECORD_SECONDS):
                     await database.run(_record_use, row)
-        return row.user
+        return _grant(row)
+
+    async def look_again(self, credentials: Collection[str]) -> dict[str, Grant]:
+        """Return what keys allow now, by their credentials, in one query."""
+        return await database.read(grants_of, credentials)
