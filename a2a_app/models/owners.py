@@ -12,6 +12,8 @@ from django.db.models import Model
 from a2a_app import conf
 
 MAX_OWNER = 255
+# How the caller is called to whom the tasks of a deleted row were passed, before an id of its own.
+DELETED = "deleted"
 
 # No caller's name begins so, since each begins with one of the kinds in `bindings/callers.py`.
 _TENANT = "tenant:"
@@ -60,6 +62,8 @@ def is_active(owner: str) -> bool:
     owner that is a name and no row is active for ever. Ask on a thread of the database.
     """
     kind, _, key = caller_of(owner).partition(":")
+    if kind == DELETED:
+        return False
     if kind != "user" and "." not in kind:
         return True
     try:

@@ -11,7 +11,14 @@ from django.db.models import Model, QuerySet
 
 from a2a_app import models
 from a2a_app.database import atomic
-from a2a_app.models.owners import caller_of, callers_named, name_of_row, owner_in, tenant_of
+from a2a_app.models.owners import (
+    DELETED,
+    caller_of,
+    callers_named,
+    name_of_row,
+    owner_in,
+    tenant_of,
+)
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import TERMINAL_STATES
 from a2a_app.store.events import Appended
@@ -150,7 +157,7 @@ def disown(person: Person) -> str:
     Returns:
         The name of the new caller.
     """
-    caller = f"deleted:{uuid4()}"
+    caller = f"{DELETED}:{uuid4()}"
     with atomic():
         while first := person.contexts().values_list("agent", "owner").first():
             agent, owner = first

@@ -52,6 +52,7 @@ def test_an_owner_is_active_for_as_long_as_its_row_is(tenant: str) -> None:
     assert [is_active(owner) for owner in rows] == [False, False]
     user.delete()
     assert not is_active(rows[0])
+    assert not is_active(owner_in(tenant, "deleted:1"))
 
 
 def test_rows_own_tasks_only_where_their_model_is_the_users_or_is_named(
