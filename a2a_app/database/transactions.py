@@ -93,7 +93,10 @@ def _begin_with_limit(connection: Any) -> None:
     limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
     with connection.wrap_database_errors:
         result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
-        if driver.closed:
+        # What the server says has a code. What the library says, such as that the server is gone,
+        # has none, and the driver may not know it yet.
+        is_of_server = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) is not None
+        if driver.closed or (result.error_message and not is_of_server):
             raise psycopg.OperationalError(driver.pgconn.error_message.decode())
         if result.error_message:
             raise psycopg.errors.error_from_result(result)
