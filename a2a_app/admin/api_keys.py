@@ -64,7 +64,6 @@ class ApiKeyAdmin(ModelAdmin):
     list_display = (
         "name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip  # read as two lines it is one list
-    form = ApiKeyForm
     list_select_related = ("user",)
     ordering = ("-pk",)
     search_fields = ("name", "prefix")

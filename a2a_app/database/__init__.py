@@ -9,7 +9,7 @@ from a2a_app.database.bridge import (
     run_here,
     run_until_answered,
 )
-from a2a_app.database.transactions import alias, atomic, connection, idle_limit
+from a2a_app.database.transactions import alias, atomic, connection
 
 __all__ = [
     "AwayError",
@@ -18,7 +18,6 @@ __all__ = [
     "close",
     "close_connection",
     "connection",
-    "idle_limit",
     "note_away",
     "outage",
     "read",

@@ -215,8 +215,8 @@ def _options(ours: BaseDatabaseWrapper) -> dict[str, Any]:
         return {**given, "init_command": f"{given.get('init_command', '')}; PRAGMA query_only = ON"}
     if ours.vendor != "postgresql" or is_pooled(ours):
         return given
-    # Limits where the project has none. And every change of ours is on a condition, which READ
-    # COMMITTED looks at again where another transaction came first; a higher level would refuse it.
+    # Limits where the project has none. The level is that of `atomic`, for the transactions that
+    # Django opens by itself.
     return {**sockets.limits(), **given, "isolation_level": _READ_COMMITTED}
 
 

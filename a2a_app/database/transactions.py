@@ -75,11 +75,6 @@ def atomic() -> Iterator[None]:
         note_commit()
 
 
-def idle_limit() -> int:
-    """Return after how many milliseconds PostgreSQL ends a transaction that is left idle."""
-    return max(1, int(conf.current().lease_seconds * 1000))
-
-
 def _begin_with_limit(connection: Any) -> None:
     """Begin the transaction on PostgreSQL, with a limit that ends with it.
 
@@ -90,7 +85,8 @@ def _begin_with_limit(connection: Any) -> None:
     # Every change of ours is on a condition, which READ COMMITTED looks at again where another
     # transaction came first. A higher level would refuse the change.
     begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-    limit = f"SET LOCAL idle_in_transaction_session_timeout = {idle_limit()}"
+    milliseconds = max(1, int(conf.current().lease_seconds * 1000))
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
     with connection.wrap_database_errors:
         result = driver.pgconn.exec_(f"{begin}; {limit}".encode())
         # What the server says has a code. What the library says, such as that the server is gone,

@@ -185,7 +185,7 @@ def _log_failure(delivery: Delivery, after: str, error: str) -> None:
 
 async def _check_owner(delivery: Delivery) -> None:
     """Raise OwnerGoneError unless the owner of a webhook is still active."""
-    if not await database.run(owners.is_active, delivery.scope.owner):
+    if not await database.read(owners.is_active, delivery.scope.owner):
         raise OwnerGoneError
 
 

@@ -9,6 +9,7 @@ from django.db.models.signals import post_save, pre_delete
 
 from a2a_app import conf
 from a2a_app.database import alias
+from a2a_app.models import ArchivedLog
 from a2a_app.models.owners import owner_models
 from a2a_app.store.archives import tidy
 from a2a_app.store.people import Person, disown, forget
@@ -46,10 +47,11 @@ def on_delete(sender: type[Model], instance: Model, using: str, **_: Any) -> Non
         case "keep":
             disown(person)
         case "forget":
+            if ArchivedLog.objects.filter(task__in=person.tasks()).exists():
+                # No transaction can take back what that does with files.
+                transaction.on_commit(tidy, using=alias(), robust=True)
             for _ in forget(person):
                 pass
-            # What an archive has of it, which no transaction can take back.
-            transaction.on_commit(tidy, using=alias(), robust=True)
         case "refuse":
             owned: set[Model] = set(person.contexts()[:NAMED])
             if owned:

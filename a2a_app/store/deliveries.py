@@ -29,6 +29,8 @@ HOST_LIMIT = 10
 LOOKS = 32
 WELL: dict[str, Any] = {"failures": 0, "failing_since": None, "error": "", "dead_at": None}
 
+# What of a configuration changes whenever it is delivered to or replaced.
+_SEEN = ("worker", "delivered", "failures", "url", "secrets")
 _HOST_BITS = 31
 _LAST_QUEUE = (1 << 63) - 1
 
@@ -194,8 +196,10 @@ class _Claims:
         return int(row.queue)
 
     def _claim(self, row: models.PushNotificationConfig) -> bool:
-        # Of two workers that found it, the second no longer finds it due.
-        due = Row.objects.filter(pk=row.pk, due_at__lte=Now())
+        # Of two workers that found it, the second no longer finds it due, or as it was: the first
+        # may have delivered since, or its client replaced it, and something else made it due.
+        seen = {name: getattr(row, name) for name in _SEEN}
+        due = Row.objects.filter(pk=row.pk, due_at__lte=Now(), **seen)
         if not due.update(worker=self._worker, due_at=from_now(self._lease)):
             return False
         self._room.take(row.queue, row.host)

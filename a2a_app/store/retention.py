@@ -70,7 +70,7 @@ def retain(kind: str) -> int:
     """
     after = models.Upkeep.objects.values_list("after", flat=True).get(name=kind)
     deleted, reached = _retain_after(kind, after)
-    if reached is None:
+    if reached is None and kind == TASKS:
         # What an archive has of the tasks that were deleted in this pass.
         tidy()
     pause = PAUSE if reached is None else timedelta(0)

@@ -1,7 +1,9 @@
 """Retention: what a project no longer keeps is deleted bit by bit, by one process at a time."""
 
 import asyncio
+import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -135,14 +137,25 @@ def test_one_process_at_a_time_does_the_work(a2a: ChangeSettings) -> None:
     assert not retention.claim(retention.TASKS)
 
 
-async def test_a_server_deletes_what_is_too_old_beside_its_other_work(a2a: ChangeSettings) -> None:
+async def test_a_server_deletes_what_is_too_old_beside_its_other_work(
+    a2a: ChangeSettings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a2a(RETENTION=[{"days": 30}], SWEEP_SECONDS=0.05)
     young = await sync_to_async(task)(days=1)
     await sync_to_async(task)(days=31)
+    deleted = asyncio.Event()
+    tell = partial(asyncio.get_running_loop().call_soon_threadsafe, deleted.set)
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tell()
+
+    caplog.set_level(logging.INFO, retention.logger.name)
+    monkeypatch.setattr(retention.logger, "handlers", [Listener()])
     await runners.current().begin()
     async with asyncio.timeout(SECONDS):
-        while await database.run(left) != {young}:  # noqa: ASYNC110  # nobody tells of it
-            await asyncio.sleep(0.02)
+        await deleted.wait()
+    assert await database.run(left) == {young}
 
 
 async def test_a_bit_that_is_not_due_is_not_done(a2a: ChangeSettings) -> None:
