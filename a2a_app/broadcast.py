@@ -125,6 +125,7 @@ class Hub:
         self._layer = layer
         self._name = uuid4().hex
         self._outage = Outage(logger, "The channel layer")
+        self._outages = 0
         self._timeout = SharedTimeout()
         self._listeners: dict[str, set[Listener]] = {}
         self._wanted: set[str] = set()
@@ -231,10 +232,12 @@ class Hub:
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
         """Read the channel for ever; never cancelled, since that can lose a message."""
         while True:
+            known = self._outages
             try:
                 message = await layer.receive(channel)
             except Exception as error:
-                if not _found_nothing(error):
+                # It may be of a connection from before an outage, which is over.
+                if not _found_nothing(error) and known == self._outages:
                     await asyncio.wait([self._reconnect_after(layer, error)])
             else:
                 # Listeners on this event loop have got their own messages already.
@@ -263,6 +266,7 @@ class Hub:
             else:
                 break
         self._reconnecting = None
+        self._outages += 1
         self._outage.end()
 
     async def _restore_groups(self, layer: BaseChannelLayer) -> None:

@@ -226,3 +226,40 @@ async def test_a_layer_with_nothing_to_receive_for_a_while_does_not_count_as_awa
     await listener.listen()
     assert await listener.hears("something")
     assert not silences and not caplog.records
+
+
+async def test_a_reader_that_hears_late_that_its_connection_is_gone_begins_no_second_outage(
+    layer: Wavering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive, gone = layer.receive, asyncio.Event()
+
+    async def receive_until_gone(channel: str) -> Any:
+        reading = asyncio.ensure_future(receive(channel))
+        hearing = asyncio.ensure_future(gone.wait())
+        await asyncio.wait([reading, hearing], return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            hearing.cancel()
+            return reading.result()
+        reading.cancel()
+        gone.clear()
+        raise ConnectionError("Connection closed by server.")
+
+    monkeypatch.setattr(layer, "receive", receive_until_gone)
+    listener = GroupListener("group")
+    await listener.listen()
+    layer.go_away("fails")
+    await broadcast.publish("another", {})
+    layer.come_back()
+    # It must not hear a message before, or it would read by a new connection.
+    async with asyncio.timeout(SECONDS):
+        while len(caplog.records) < 2:
+            await asyncio.to_thread(int)
+        gone.set()
+        while gone.is_set():
+            await asyncio.to_thread(int)
+    assert await listener.hears("after")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "The channel layer does not answer: The layer's server is gone.",
+        "The channel layer answers again.",
+    ]
