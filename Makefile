@@ -6,6 +6,8 @@ DJANGO ?=
 VENV := .venv$(if $(DJANGO),-django$(DJANGO))
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
+# Empty, or each server that a test starts would compile the app anew.
+export PYTHONDONTWRITEBYTECODE =
 # More than there may be cores, since tests wait for processes. A file's share theirs, so they stay
 # together.
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)

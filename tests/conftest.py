@@ -21,6 +21,11 @@ ChangeSettings = Callable[..., None]
 Serve = Callable[..., Process]
 
 
+def pytest_configure() -> None:
+    """Let servers start as forks, which is three times as fast."""
+    Process.forks = True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out."""
     fast.mark(items)

@@ -22,6 +22,7 @@ import psycopg
 from project import services
 from project.services import free_port as free_port  # for all that import it from here
 from tests.folder import folder as folder  # as above
+from tests.forks import Fork, can_fork
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
@@ -73,11 +74,13 @@ def _template(kind: Database) -> str:
 
 
 def _migrate(url: str) -> None:
-    env = _environment({"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"})
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"],
-        cwd=ROOT, env=env, check=True, timeout=120,
-    )  # fmt: skip  # one option a line hides what is run
+    env = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    managed(env, "migrate", "--verbosity", "0", "--skip-checks")
+
+
+def managed(env: dict[str, str], *command: str) -> str:
+    """Run a command of manage.py in a server's environment, and return what it printed."""
+    return Process([sys.executable, "manage.py", *command], env).run()
 
 
 @contextmanager
@@ -105,6 +108,9 @@ def _environment(more: dict[str, str]) -> dict[str, str]:
 class Process:
     """A server as a process of its own, on loopback, with its output kept."""
 
+    # Whether it may be forked; one that is executed starts, and ends, as in production.
+    forks = False
+
     def __init__(
         self, command: list[str], env: dict[str, str], port: int = 0, *, ready: str = ""
     ) -> None:
@@ -114,7 +120,7 @@ class Process:
         self.port = port
         self.ready = ready
         self.log = folder() / f"{uuid4().hex}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
 
     @property
     def url(self) -> str:
@@ -135,10 +141,7 @@ class Process:
     def start(self) -> None:
         """Start it and return when it is ready."""
         before = len(self.output())
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log
-            )
+        self._process = self._begun()
         deadline = time.monotonic() + START_SECONDS
         while not (self.ready in self.output()[before:] if self.ready else self._listens()):
             try:
@@ -149,6 +152,23 @@ class Process:
             # Or what it has started already would be nobody's.
             self.stop()
             raise RuntimeError(f"{' '.join(self.command)} did not start:\n{self.output()}")
+
+    def run(self, seconds: float = 120.0) -> str:
+        """Return what it printed once it has ended by itself; raise RuntimeError if it failed."""
+        self._process = self._begun()
+        try:
+            self._process.wait(timeout=seconds)
+        finally:
+            self.kill()
+        if self.exit_code != 0:
+            raise RuntimeError(f"{' '.join(self.command)} failed:\n{self.output()}")
+        return self.output()
+
+    def _begun(self) -> "subprocess.Popen[bytes] | Fork":
+        if self.forks and can_fork(self.command, self.env):
+            return Fork(self.command, ROOT, self.env, self.log)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +21,7 @@ from tests.clients.sdk import SECONDS, SdkClient, data_of, new_message, plain_ht
 from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster, Queue
 from tests.conftest import Serve
-from tests.servers import ROOT, Database, Process, folder, fresh_database
+from tests.servers import Database, Process, folder, fresh_database, managed
 from tests.wire import envelope
 
 CONTENT = bytes(range(256)) * 8 * 1024  # 2 MiB
@@ -48,11 +46,7 @@ Task.objects.all().delete()
 
 def shell(server: Process, code: str) -> list[str]:
     """Run code where the server has its database; return the words that it prints last."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code],
-        cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=SECONDS, check=True,
-    )  # fmt: skip  # one option a line hides what is run
-    return done.stdout.split()
+    return managed(server.env, "shell", "--verbosity", "0", "-c", code).split()
 
 
 @asynccontextmanager

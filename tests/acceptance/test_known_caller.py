@@ -1,16 +1,13 @@
 """The official client with an API key: it learns from the card how to send it."""
 
-import subprocess
-import sys
-
 import pytest
 from a2a.client import A2ACardResolver, ClientCallContext, ClientConfig, ClientFactory
 from a2a.client.auth import AuthInterceptor, CredentialService
 from a2a.types import a2a_pb2 as pb
 
-from tests.clients.sdk import SECONDS, SdkClient, new_message, plain_http
+from tests.clients.sdk import SdkClient, new_message, plain_http
 from tests.conftest import Serve
-from tests.servers import ROOT, Process
+from tests.servers import Process, managed
 
 ISSUE = """
 from django.contrib.auth.models import User
@@ -37,11 +34,7 @@ class Keys(CredentialService):
 
 def issued_on(server: Process) -> str:
     """Issue an API key where the server has its database."""
-    issued = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", ISSUE],
-        cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=SECONDS, check=True,
-    )  # fmt: skip  # one option a line hides what is run
-    return issued.stdout.split()[-1]
+    return managed(server.env, "shell", "-c", ISSUE).split()[-1]
 
 
 async def test_the_official_client_shows_an_api_key_as_the_card_says(serve: Serve) -> None:

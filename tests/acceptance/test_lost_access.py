@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +12,7 @@ from django.urls import reverse
 
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.servers import ROOT, Process, fresh_database
+from tests.servers import Process, fresh_database, managed
 from tests.wire import envelope, load_message
 
 SECONDS = 30
@@ -43,11 +41,7 @@ DELETE = "from django.contrib.auth.models import User; User.objects.get(username
 
 def in_shell(server: Process, code: str) -> list[str]:
     """Run code where a server has its database; return what it prints, by lines."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", code],
-        cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=SECONDS, check=True,
-    )  # fmt: skip  # one option a line hides what is run
-    return done.stdout.splitlines()
+    return managed(server.env, "shell", "-v", "0", "-c", code).splitlines()
 
 
 @asynccontextmanager

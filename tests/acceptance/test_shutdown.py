@@ -6,6 +6,7 @@ import pytest
 
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
+from tests.servers import Process
 from tests.wire import load_message, state
 
 pytestmark = pytest.mark.parametrize("server", ["daphne", "uvicorn"])
@@ -13,6 +14,11 @@ pytestmark = pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 SECONDS = 30
 # So long that a turn which goes on soon was given up: its lease has not run out.
 LONG = {"LEASE_SECONDS": 600, "SWEEP_SECONDS": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def ends_as_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Process, "forks", False)
 
 
 async def started(client: SocketClient, **load: object) -> str:
