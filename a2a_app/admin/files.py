@@ -46,6 +46,6 @@ class FileAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         try:
-            return OpenedFileResponse(open_row(row))
+            return OpenedFileResponse(request, open_row(row))
         except LookupError:
             raise Http404("The storage has lost the file.") from None

@@ -210,7 +210,7 @@ class TaskAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            return OpenedFileResponse(open_log(key))
+            return OpenedFileResponse(request, open_log(key))
         except LookupError as error:
             raise Http404(*error.args) from None
 

@@ -38,6 +38,8 @@ APPEND_ONLY = AgentExtension(
     uri="urn:a2a-app:append-only:v1",
     description="No last chunk repeats an artifact, for clients that join all chunks they get.",
 )
+OF_STREAMS = (STREAM_RESUMPTION, APPEND_ONLY)
+"""The extensions of a server that streams."""
 
 
 class Agent:

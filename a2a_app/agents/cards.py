@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from a2a_app import conf
-from a2a_app.agents.base import Agent
+from a2a_app.agents.base import OF_STREAMS, Agent
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCapabilities,
@@ -58,6 +58,8 @@ class ServedAt:
     """What callers need: any one of these."""
     keys_url: str = ""
     """The URL of the public keys that check signatures of the card."""
+    can_stream: bool = True
+    """Whether the server can send streams, which those that speak WSGI cannot."""
 
 
 async def card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
@@ -123,9 +125,13 @@ def agent_card(agent: Agent, served: ServedAt) -> AgentCard:
         version=agent.version,
         documentation_url=agent.documentation_url,
         capabilities=AgentCapabilities(
-            streaming=agent.streaming,
+            streaming=agent.streaming and served.can_stream,
             push_notifications=agent.push_notifications,
-            extensions=agent.declared_extensions,
+            extensions=[
+                each
+                for each in agent.declared_extensions
+                if served.can_stream or each not in OF_STREAMS
+            ],
             extended_agent_card=agent.has_extended_card,
         ),
         security_schemes={**served.security_schemes, **agent.security_schemes},

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -17,6 +18,7 @@ from a2a_app.bindings.files import serve_file
 from a2a_app.bindings.ninja_api import Api
 from a2a_app.bindings.openapi import describe_file, describe_jsonrpc, describe_route, introduction
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
+from a2a_app.bindings.wsgi import do_on_lasting_loop
 
 api = Api(
     title="Agent2Agent",
@@ -177,5 +179,6 @@ def _check_03_is_served() -> None:
 async def _begin(request: HttpRequest, slug: str) -> Agent:
     """Return the agent of a URL, and let the runner begin its background work."""
     agent = await visible_agent(request, slug)
-    await runners.current().begin()
+    begin = runners.current().begin()
+    await (do_on_lasting_loop(begin) if isinstance(request, WSGIRequest) else begin)
     return agent

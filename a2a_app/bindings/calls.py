@@ -5,6 +5,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
 from pydantic_core import from_json
@@ -180,6 +181,7 @@ async def call_of(
         push_payload=dialect.push_payload,
         may_cancel_again=dialect.may_cancel_again,
         stays_while_waiting=dialect.stays_while_waiting,
+        can_stream=not isinstance(request, WSGIRequest),
         served_at=served_at,
         base_url=partial(base_url, request),
         guard=partial(guard_of, request, asked, agent, caller, tenant, tenant_key),

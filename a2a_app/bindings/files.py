@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import register_converter
@@ -33,9 +34,12 @@ register_converter(LinkConverter, "a2a_link")
 class OpenedFileResponse(StreamingHttpResponse):
     """A response that sends a file in chunks, for a browser to save and not to show."""
 
-    def __init__(self, opened: OpenedFile) -> None:
+    def __init__(self, request: HttpRequest, opened: OpenedFile) -> None:
         self._opened = opened
-        super().__init__(_chunks(opened), headers=_headers(opened))
+        # Under WSGI, Django would read the whole of what is asynchronous before it sends anything.
+        by_wsgi = isinstance(request, WSGIRequest)
+        chunks = opened.chunks_here() if by_wsgi else _chunks(opened)
+        super().__init__(chunks, headers=_headers(opened))
 
     def close(self) -> None:
         """Close the file, even if nobody has read it."""
@@ -50,7 +54,8 @@ async def serve_file(request: HttpRequest, token: str) -> HttpResponseBase:
 
 async def _serve(request: HttpRequest, token: str) -> HttpResponseBase:
     tenant = request.GET.get(TENANT, "")
-    response = OpenedFileResponse(await get_file(await caller_of(request), token, tenant))
+    opened = await get_file(await caller_of(request), token, tenant)
+    response = OpenedFileResponse(request, opened)
     if request.method != "HEAD":
         return response
     response.close()

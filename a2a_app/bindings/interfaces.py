@@ -2,6 +2,7 @@
 
 import logging
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -18,10 +19,11 @@ def served_to(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
     claimed = request.headers.get("X-Forwarded-Proto", "").strip().lower()
     if claimed == "https" and request.scheme == "http" and not conf.current().public_url:
         _warn_of_http()
-    return served_at(base_url(request), agent, tenant)
+    can_stream = not isinstance(request, WSGIRequest)
+    return served_at(base_url(request), agent, tenant, can_stream=can_stream)
 
 
-def served_at(base: str, agent: Agent, tenant: str = "") -> ServedAt:
+def served_at(base: str, agent: Agent, tenant: str = "", *, can_stream: bool = True) -> ServedAt:
     """Return how an agent, or a tenant at its URL, is served to clients that use a base URL."""
     security = declared_security()
     return ServedAt(
@@ -29,6 +31,7 @@ def served_at(base: str, agent: Agent, tenant: str = "") -> ServedAt:
         security_schemes=security.schemes,
         security_requirements=security.requirements,
         keys_url=base + reverse("a2a:jwks"),
+        can_stream=can_stream,
     )
 
 

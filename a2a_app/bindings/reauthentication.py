@@ -7,8 +7,7 @@ callers. One thread, with one connection, does what is not asynchronous of one l
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,7 +26,7 @@ from a2a_app.access import Guard, Watch
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import authenticators, caller_of, caller_with
 from a2a_app.bindings.tenants import resolve
-from a2a_app.bindings.threads import PooledRequestThread, hand_thread_back
+from a2a_app.bindings.threads import own_thread
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.operations import Operation
@@ -103,7 +102,7 @@ def guard_of(
 async def examine(claims: Sequence[Claim]) -> list[protocol.A2AError | None]:
     """Return for each claim why it would be refused now; None where it would be let in."""
     first = {claim.key: claim for claim in claims}
-    async with _own_thread():
+    async with own_thread():
         known = await _look_again(first)
         unknown = {key: claim for key, claim in first.items() if key not in known}
         limit = asyncio.Semaphore(CONCURRENCY)
@@ -114,16 +113,6 @@ async def examine(claims: Sequence[Claim]) -> list[protocol.A2AError | None]:
             if claim.question not in refusals:
                 refusals[claim.question] = await _refusal(claim, known[claim.key])
         return [refusals[claim.question] for claim in claims]
-
-
-@asynccontextmanager
-async def _own_thread() -> AsyncIterator[None]:
-    """Have hooks without `async` run in one thread, as in a request."""
-    async with PooledRequestThread():
-        try:
-            yield
-        finally:
-            await hand_thread_back()
 
 
 async def _look_again(claims: dict[Key, Claim]) -> dict[Key, Known]:

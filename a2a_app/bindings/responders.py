@@ -19,6 +19,7 @@ from a2a_app.access import START_SECONDS, Guard, guarded
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
+from a2a_app.bindings.wsgi import do_on_lasting_loop
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.streams import with_file_links
 
@@ -96,7 +97,10 @@ class Responder(ABC):
             )
         assert operation.unary is not None  # an operation has one of the two
         work = operation.unary(call, params)
-        result = await (work if call.guard is None else _wait(work, partial(call.guard, operation)))
+        if call.guard is not None:
+            work = _wait(work, partial(call.guard, operation))
+        # A server that cannot stream ends each request's event loop with the request.
+        result = await (work if call.can_stream else do_on_lasting_loop(work))
         body = call.links.replace_in_json(result.to_json())
         return self._response(self.wrap(self.dialect.result(body)))
 

@@ -6,7 +6,9 @@ connections of its own. asgiref starts a new one for each request, and another t
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
@@ -51,6 +53,16 @@ async def hand_thread_back() -> None:
         _give_back(context)
     else:
         thread.shutdown(wait=False)
+
+
+@asynccontextmanager
+async def own_thread() -> AsyncIterator[None]:
+    """Have hooks without `async` run in one thread, as in a request, where there is none."""
+    async with PooledRequestThread():
+        try:
+            yield
+        finally:
+            await hand_thread_back()
 
 
 def _take_from_asgiref() -> tuple[ThreadSensitiveContext | None, Executor | None]:

@@ -112,22 +112,28 @@ class Pool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("The threads have ended.")
-            if self._free:
-                inbox = self._free.pop()
-            elif len(self._threads) < self._size:
-                inbox = self._start_thread()
-            else:
+            inbox = self._free.pop() if self._free else self._start_thread()
+            if inbox is None:
                 self._waiting.append(job)
                 return
         inbox.put(job)
 
-    def _start_thread(self) -> "SimpleQueue[Job[object] | None]":
+    def _start_thread(self) -> "SimpleQueue[Job[object] | None] | None":
+        """Start one more thread and return its inbox; None if there is to be no other."""
+        if len(self._threads) >= self._size:
+            return None
         inbox: SimpleQueue[Job[object] | None] = SimpleQueue()
         name = f"{self._name}_{len(self._threads)}"
         # A daemon, since a thread that waits for work must not keep its process from ending.
         thread = threading.Thread(target=self._do_jobs, args=(inbox,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The process ends, or may have no more threads. Those that there are do the work.
+            if not self._threads:
+                raise
+            return None
         self._threads.append(thread)
-        thread.start()
         return inbox
 
     def _do_jobs(self, inbox: "SimpleQueue[Job[object] | None]") -> None:

@@ -1,7 +1,7 @@
 """Files: the rows of the bytes in a storage. A row is stored before its bytes and outlives them."""
 
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +43,11 @@ class OpenedFile:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read the file in chunks."""
         while piece := await storage.run_in_thread(self.content.read, CHUNK_BYTES):
+            yield piece
+
+    def chunks_here(self) -> Iterator[bytes]:
+        """Read the file in chunks, in the thread that calls."""
+        while piece := self.content.read(CHUNK_BYTES):
             yield piece
 
     def close(self) -> None:

@@ -12,6 +12,10 @@ from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
 
+NO_STREAMS = (
+    "This server cannot stream: it speaks WSGI, and streams need ASGI. All other operations work. "
+    "Send the message by SendMessage, and read its task by GetTask."
+)
 SCOPES = {
     "send": "Send messages, and get what answers them.",
     "read": "Read tasks, files and the extended card, and follow tasks.",
@@ -116,6 +120,8 @@ class Call:
     """Whether to cancel a canceled task is a success, which changes nothing."""
     stays_while_waiting: bool = True
     """Whether a subscription stays open while the task waits for its client."""
+    can_stream: bool = True
+    """Whether the server can send a stream as it comes, and not only a whole answer."""
     served_at: Callable[[], ServedAt] = ServedAt
     """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str
@@ -189,5 +195,7 @@ class Operation:
     def _check_capability(self, call: Call) -> None:
         if self.streaming is not None and not call.agent.streaming:
             raise protocol.UnsupportedOperationError("The agent does not stream.")
+        if self.streaming is not None and not call.can_stream:
+            raise protocol.UnsupportedOperationError(NO_STREAMS)
         if "PushNotification" in self.name and not call.agent.push_notifications:
             raise protocol.PushNotificationNotSupportedError

@@ -1,6 +1,10 @@
-"""An event loop in a thread of its own, for workers of queues that are synchronous."""
+"""One event loop in a thread of its own, for processes whose code is synchronous.
+
+These are the workers of queues that are synchronous, and servers that speak WSGI.
+"""
 
 import asyncio
+import atexit
 import os
 import signal
 import threading
@@ -8,13 +12,15 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+T = TypeVar("T")
 Close: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 _loop: asyncio.AbstractEventLoop | None = None
 _lock = threading.Lock()
 _closing: "Future[None] | None" = None
+_ends_with_process = False
 
 
 def run_in_background(work: Coroutine[Any, Any, None], close: Close) -> None:
@@ -25,21 +31,48 @@ def run_in_background(work: Coroutine[Any, Any, None], close: Close) -> None:
         close: Ends all work on the loop. It is called when the process is asked to end, since a
             queue's own worker then waits for the job it has, for as long as that takes.
     """
-    asyncio.run_coroutine_threadsafe(work, _background(close)).result()
+    loop, is_new = _background()
+    if is_new and threading.current_thread() is threading.main_thread():
+        _handle_signals(loop, close)
+    asyncio.run_coroutine_threadsafe(work, loop).result()
     if _closing is not None:
         # The process may be gone as soon as this returns.
         _closing.result()
 
 
-def _background(close: Close) -> asyncio.AbstractEventLoop:
+async def await_in_background(work: Coroutine[Any, Any, T], close: Close) -> T:
+    """Do work on the background loop, for a caller whose own event loop is about to end.
+
+    Args:
+        work: The work.
+        close: Ends all work on the loop. It is called once, when the process ends.
+    """
+    global _ends_with_process
+    loop, _ = _background()
+    with _lock:
+        if not _ends_with_process:
+            # Only now, since Python calls first what was registered last: `close` needs the threads
+            # for the database, which are ended by what their module registers.
+            atexit.register(_close_at_exit, close)
+            _ends_with_process = True
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+
+def _close_at_exit(close: Close) -> None:
+    # None: in a forked process that has had no work.
+    if _loop is not None:
+        asyncio.run_coroutine_threadsafe(close(), _loop).result()
+
+
+def _background() -> tuple[asyncio.AbstractEventLoop, bool]:
+    """Return the background loop, and whether it is new."""
     global _loop
     with _lock:
+        is_new = _loop is None
         if _loop is None:
             _loop = asyncio.new_event_loop()
             threading.Thread(target=_loop.run_forever, name="a2a-loop", daemon=True).start()
-            if threading.current_thread() is threading.main_thread():
-                _handle_signals(_loop, close)
-    return _loop
+        return _loop, is_new
 
 
 def _handle_signals(loop: asyncio.AbstractEventLoop, close: Close) -> None:

@@ -58,7 +58,9 @@ class ConnectionCloser:
 
 
 async def _close_connections() -> None:
-    await sync_to_async(close_old_connections)()
+    # asgiref's thread takes no more work where the process ends already, and with it they end.
+    with suppress(RuntimeError):
+        await sync_to_async(close_old_connections)()
 
 
 logger = logging.getLogger(__name__)
@@ -92,6 +94,9 @@ class Worker:
         self.is_closing = False
         """Whether the worker takes no more turns."""
         self._heartbeat_stopped = threading.Event()
+        # Not the thread's own `join`, which would need one more thread that waits for it. Where the
+        # process ends already, there are no new ones.
+        self._heartbeat_ended = asyncio.Event()
 
     @property
     def free_slots(self) -> int:
@@ -183,8 +188,9 @@ class Worker:
             await broadcast.leave(broadcast.worker_group(self.name), self._receive)
         if self._heartbeat is not None:
             self._heartbeat_stopped.set()
-            # Not for longer: a loop does not end before the threads that it waits for.
-            await asyncio.to_thread(self._heartbeat.join, RETRY_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await self._heartbeat_ended.wait()
             await self._end_leases()
         await self._connection_closer.close()
 
@@ -282,6 +288,8 @@ class Worker:
             # One renewal that fails loses no lease yet. The next one comes soon.
             pause = usual if self._renew(self.run_ids) else min(usual, RETRY_SECONDS)
         database.close_connection()
+        with suppress(RuntimeError):  # on a closed loop nobody waits for it
+            self._loop.call_soon_threadsafe(self._heartbeat_ended.set)
 
     def _renew(self, run_ids: list[UUID]) -> bool:
         """Renew the leases of runs; return False if the database could not be asked."""

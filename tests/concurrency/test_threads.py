@@ -99,6 +99,29 @@ async def test_work_that_comes_while_all_threads_are_busy_is_done_later_and_in_o
     assert len({task.result() for task in busy}) == 2
 
 
+async def test_where_no_more_threads_can_be_started_those_that_there_are_do_the_work(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = Gate()
+    none = Pool(1, name="test", at_end=lambda: None)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(pool.run(busy))
+        assert await asyncio.to_thread(busy.begun.wait, SECONDS)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", _refuse_to_start)
+            second = group.create_task(pool.run(threading.get_ident))
+            await asyncio.sleep(0)  # it begins
+            with pytest.raises(RuntimeError, match="new thread"):
+                await none.run(threading.get_ident)
+        busy.may_end.set()
+    assert first.result() == second.result()
+
+
+def _refuse_to_start(thread: threading.Thread) -> None:
+    """Refuse as Python does once a process ends."""
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), StopIteration(), SystemExit(3)], ids=repr)
 async def test_an_error_of_the_work_is_raised_where_it_is_awaited(
     pool: Pool, error: BaseException
