@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
@@ -16,7 +16,17 @@ class A2AConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import each installed app's `agents.py`, as the admin imports each `admin.py`."""
+        """Import each installed app's `agents.py`, as the admin imports each `admin.py`.
+
+        Raises:
+            ImproperlyConfigured: An app is not installed that this one needs.
+        """
+        for needed in ("django.contrib.auth", "django.contrib.contenttypes"):
+            if not apps.is_installed(needed):
+                raise ImproperlyConfigured(
+                    f"a2a_app needs {needed}: add it to INSTALLED_APPS. Tasks may belong to users, "
+                    "whatever their model."
+                )
         # Checks register themselves on import, which is possible only once the models are loaded.
         from a2a_app import checks as checks  # loaded here: needs the app registry
         from a2a_app import runners  # loaded here: as above

@@ -40,6 +40,11 @@ def get_asgi_application() -> Any:
     return serve
 
 
+def is_ours(application: Any) -> bool:
+    """Tell whether `get_asgi_application` has made an application."""
+    return getattr(application, "__module__", "") == __name__
+
+
 def _begin_with_daphne() -> None:
     """Begin and end with Twisted's reactor, since daphne has no lifespan events.
 

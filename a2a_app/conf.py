@@ -4,7 +4,8 @@
 value of the wrong type before a request does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -251,14 +252,25 @@ def current() -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    known = ", ".join(name.upper() for name in Settings.model_fields)
     lines = []
     for problem in error.errors():
         key = ".".join(str(step) for step in problem["loc"])
-        hint = (
-            f"unknown; there are {known}"
-            if problem["type"] == "extra_forbidden"
-            else problem["msg"]
-        )
+        is_unknown = problem["type"] == "extra_forbidden"
+        hint = _explain_unknown(problem["loc"]) if is_unknown else problem["msg"]
         lines.append(f"{NAME}[{key!r}]: {hint}")
     return "\n".join(lines)
+
+
+def _explain_unknown(place: tuple[int | str, ...]) -> str:
+    """Say of a key that there is not what it may have meant."""
+    settings = [name.upper() for name in Settings.model_fields]
+    known = settings if len(place) == 1 else list(Retention.model_fields)
+    meant = suggestion(str(place[-1]), known)
+    return f"unknown. {meant}" if meant else f"unknown; there are {', '.join(known)}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the question whether another name was meant; empty if none is like it."""
+    by_lower = {each.lower(): each for each in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    return f"Did you mean {by_lower[close[0]]!r}?" if close else ""

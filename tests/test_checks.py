@@ -26,6 +26,8 @@ IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 @pytest.fixture(autouse=True)
 def _sound_channel_layer(settings: Settings) -> None:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Silent"}}
+    # That of the project tunes the garbage collector of the process that loads it.
+    settings.ASGI_APPLICATION = "tests.projects.asgi.ours"
 
 
 def skill(description: str, *schemes: str) -> AgentSkill:

@@ -1,5 +1,5 @@
 """System checks: faults that `manage.py check` finds before a request does."""
 
-from a2a_app.checks import databases, project
+from a2a_app.checks import databases, project, routers, serving, urls
 
-__all__ = ["databases", "project"]
+__all__ = ["databases", "project", "routers", "serving", "urls"]

@@ -95,7 +95,7 @@ def check_storage_is_shared(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_default_agent(**_: Any) -> list[Finding]:
-    """Find a DEFAULT_AGENT that names no agent (a2a.E002), or is needed and not set (a2a.W001)."""
+    """Find a DEFAULT_AGENT that names no agent (a2a.E002), or that a site has none (a2a.W001)."""
     known = ", ".join(sorted(agent.slug for agent in registry)) or "none"
     try:
         registry.default()
@@ -103,7 +103,12 @@ def check_default_agent(**_: Any) -> list[Finding]:
         wanted = conf.current().default_agent
         if wanted:
             text = f"A2A['DEFAULT_AGENT'] is {wanted!r}; the agents are: {known}."
-            return [checks.Error(text, id="a2a.E002")]
+            hint = conf.suggestion(wanted, registry.slugs()) or None
+            return [checks.Error(text, hint=hint, id="a2a.E002")]
+        if not registry.slugs():
+            text = "There is no agent."
+            hint = "Write one in the module agents.py of an app in INSTALLED_APPS."
+            return [checks.Warning(text, hint=hint, id="a2a.W001")]
         return [
             checks.Warning(
                 "The site has no agent card of its own.",
@@ -118,9 +123,18 @@ def check_default_agent(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_security(**_: Any) -> list[Finding]:
-    """Find cards that do not say how callers must authenticate (a2a.W010)."""
+    """Find that nobody may call, or that cards do not say how to authenticate (a2a.W010)."""
     try:
         undeclared = conf.current().anonymous == "refuse" and not declared_security().schemes
+        if undeclared and not callers.authenticators():
+            return [
+                checks.Warning(
+                    "Every call is refused: nothing says who may use the agents.",
+                    hint="Set A2A['AUTHENTICATION'], or for a first try A2A['ANONYMOUS'] to "
+                    "'share'.",
+                    id="a2a.W010",
+                )
+            ]
     except (ImproperlyConfigured, ImportError):
         return []  # a2a.E001 reports it
     if not undeclared or all(agent.security_schemes for agent in registry):
@@ -244,7 +258,7 @@ def check_channel_layer(**_: Any) -> list[Finding]:
     except Exception as error:
         text = f"CHANNEL_LAYERS['default'] cannot be used: {error}"
         return [checks.Error(text, id="a2a.E006")]
-    if layer.get("BACKEND") == IN_MEMORY and not django_settings.DEBUG:
+    if layer.get("BACKEND") == IN_MEMORY and (not django_settings.DEBUG or _has_workers()):
         return [
             checks.Warning(
                 "The channel layer is in memory: other processes find events only by polling.",
@@ -254,6 +268,13 @@ def check_channel_layer(**_: Any) -> list[Finding]:
             )
         ]
     return []
+
+
+def _has_workers() -> bool:
+    try:
+        return not runners.current().runs_here
+    except ImproperlyConfigured:
+        return False  # a2a.E001 reports it
 
 
 @checks.register(TAG, deploy=True)

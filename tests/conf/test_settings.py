@@ -28,7 +28,10 @@ def test_callers_without_credentials_are_refused_unless_a_setting_says_otherwise
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"LEASE_SECOND": 3}, "A2A['LEASE_SECOND']: unknown; there are DEFAULT_AGENT"),
+        ({"SPEED": 3}, "A2A['SPEED']: unknown; there are DEFAULT_AGENT"),
+        ({"LEASE_SECOND": 3}, "A2A['LEASE_SECOND']: unknown. Did you mean 'LEASE_SECONDS'?"),
+        ({"anonymous": "share"}, "A2A['anonymous']: unknown. Did you mean 'ANONYMOUS'?"),
+        ({"RETENTION": [{"days": 1, "agnet": "echo"}]}, "unknown. Did you mean 'agent'?"),
         ({"LEASE_SECONDS": -1}, "A2A['LEASE_SECONDS']"),
         ({"ANONYMOUS": "maybe"}, "A2A['ANONYMOUS']"),
         ({"PROTOCOL_VERSIONS": ["2.0"]}, "A2A['PROTOCOL_VERSIONS.0']"),

@@ -1,0 +1,109 @@
+"""System checks of what is between the network and the app: servers, and other middleware."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.handlers.asgi import ASGIHandler
+from django.utils.module_loading import import_string
+
+from a2a_app import asgi, cors
+from a2a_app.checks.project import BYPASS, TAG, Finding
+
+CORS_MIDDLEWARE = "corsheaders.middleware.CorsMiddleware"
+# By the name of the class, since there are many packages of one kind.
+_COMPRESSES = re.compile("gzip|compress|brotli|zstd", re.IGNORECASE)
+
+
+@checks.register(TAG)
+def check_compression(**_: object) -> list[Finding]:
+    """Find middleware that compresses streams (a2a.W033), so that events do not come through."""
+    compressing = [path for path in _not_bypassed() if _COMPRESSES.search(path.rpartition(".")[2])]
+    return [
+        checks.Warning(
+            f"{path} compresses streams: clients get their events late, or only the first one.",
+            hint=f"Put {BYPASS} above it.",
+            id="a2a.W033",
+        )
+        for path in compressing
+    ]
+
+
+@checks.register(TAG)
+def check_cors(**_: object) -> list[Finding]:
+    """Find scripts in browsers that django-cors-headers keeps from the agents (a2a.W034)."""
+    if CORS_MIDDLEWARE not in django_settings.MIDDLEWARE:
+        return []
+    if not re.match(getattr(django_settings, "CORS_URLS_REGEX", ""), "/a2a/"):
+        return []  # the project means other URLs
+    if CORS_MIDDLEWARE not in _not_bypassed():
+        text = f"Requests for agents go past {CORS_MIDDLEWARE}, so browsers refuse the answers."
+        return [checks.Warning(text, hint=f"Put {BYPASS} below it.", id="a2a.W034")]
+    return [
+        checks.Warning(
+            f"{setting} lacks {', '.join(missing)}, so clients in browsers fail.",
+            hint=f"Add a2a_app.cors.{name} to it.",
+            id="a2a.W034",
+        )
+        for setting, name in (
+            ("CORS_ALLOW_HEADERS", "ALLOW_HEADERS"),
+            ("CORS_EXPOSE_HEADERS", "EXPOSE_HEADERS"),
+        )
+        if (missing := _missing(getattr(cors, name), getattr(django_settings, setting, ())))
+    ]
+
+
+@checks.register(TAG)
+def check_there_is_an_asgi_application(**_: object) -> list[Finding]:
+    """Find a project that is served by WSGI only, where nothing streams (a2a.W035)."""
+    if getattr(django_settings, "ASGI_APPLICATION", None):
+        return []
+    return [
+        checks.Warning(
+            "There is no ASGI application. By WSGI agents answer, but nothing can be streamed.",
+            hint="Set ASGI_APPLICATION to the path of an application that "
+            "a2a_app.asgi.get_asgi_application has made, and for runserver put 'daphne' first in "
+            "INSTALLED_APPS.",
+            id="a2a.W035",
+        )
+    ]
+
+
+@checks.register(TAG, deploy=True)
+def check_asgi_application(**_: object) -> list[Finding]:
+    """Find an ASGI application that does not tell the app when the server ends (a2a.W036)."""
+    path = getattr(django_settings, "ASGI_APPLICATION", None)
+    if not path:
+        return []  # a2a.W035 reports it
+    try:
+        application = import_string(path)
+    except Exception as error:  # whatever the project's module raises
+        return [checks.Warning(f"ASGI_APPLICATION cannot be loaded: {error!r}", id="a2a.W036")]
+    # That of Channels' ProtocolTypeRouter, by the kind of connection.
+    applications: dict[str, Any] = getattr(application, "application_mapping", {"": application})
+    if any(type(each) is ASGIHandler for each in applications.values()):
+        text = "ASGI_APPLICATION is Django's own: turns under way are lost when the server ends."
+        hint = "Import get_asgi_application from a2a_app.asgi, in place of django.core.asgi."
+        return [checks.Warning(text, hint=hint, id="a2a.W036")]
+    is_routed = "" not in applications and asgi.is_ours(applications.get("http"))
+    if is_routed and "lifespan" not in applications:
+        text = (
+            "The ProtocolTypeRouter in ASGI_APPLICATION passes on no lifespan events: turns under "
+            "way are lost when a server such as uvicorn ends."
+        )
+        hint = 'Pass the application under "http" to it under "lifespan" too.'
+        return [checks.Warning(text, hint=hint, id="a2a.W036")]
+    return []
+
+
+def _not_bypassed() -> list[str]:
+    """Return the middleware that requests for agents pass through."""
+    middleware = list(django_settings.MIDDLEWARE)
+    return middleware[: middleware.index(BYPASS)] if BYPASS in middleware else middleware
+
+
+def _missing(wanted: Iterable[str], given: Iterable[str]) -> list[str]:
+    allowed = {name.lower() for name in given}
+    return [] if "*" in allowed else [name for name in wanted if name.lower() not in allowed]

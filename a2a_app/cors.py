@@ -1,0 +1,27 @@
+"""The headers that browsers must be allowed to send to agents, and to read: for the settings."""
+
+from a2a_app.protocol import (
+    EXTENSIONS_HEADER,
+    EXTENSIONS_HEADER_03,
+    IDEMPOTENCY_HEADER,
+    VERSION_HEADER,
+)
+
+ALLOW_HEADERS = (
+    VERSION_HEADER,
+    EXTENSIONS_HEADER,
+    EXTENSIONS_HEADER_03,
+    IDEMPOTENCY_HEADER,
+    "If-None-Match",
+    "Last-Event-ID",
+)
+"""What clients send, besides the headers of every API such as Authorization and Content-Type."""
+
+EXPOSE_HEADERS = (
+    EXTENSIONS_HEADER,
+    EXTENSIONS_HEADER_03,
+    "ETag",
+    "Retry-After",
+    "WWW-Authenticate",
+)
+"""What clients read of an answer, besides those that every page may read."""
