@@ -19,7 +19,10 @@ from a2a_app.protocol import (
     SecurityScheme,
 )
 
-Permission: TypeAlias = str | Callable[[Any, str], Any]
+Rule: TypeAlias = str | Callable[[Any, str], Any]
+Permission: TypeAlias = Rule | Mapping[str, Rule | None]
+REST = "*"
+"""What stands for all other operations in a mapping of permissions."""
 
 # The most attempts that an agent may declare: a turn may be what ends each process that begins it.
 MAX_ATTEMPTS = 10
@@ -80,7 +83,8 @@ class Agent:
     """What callers need: any one of these. None: what AUTHENTICATION and ANONYMOUS say."""
     permission: Permission | None = None
     """Who may use it: a permission of Django's, such as `app.use_agent`, or a callable, with or
-    without `async`, that takes the caller and the operation's name. None: all callers."""
+    without `async`, that takes the caller and the operation's name. None: all callers. Or a mapping
+    from operations, scopes such as `send`, and `*` for the rest, to one of these."""
     hidden: bool = False
     """Whether it does not exist for those whom `permission` refuses `GetAgentCard`: neither in the
     catalogue nor at its URLs."""
@@ -174,19 +178,26 @@ class Agent:
         append_only = [APPEND_ONLY] if self.streaming and self.repeats_artifacts else []
         return [*self.extensions, *resumption, *append_only, sending]
 
-    async def permits(self, caller: Any, operation: str) -> bool:
+    async def permits(self, caller: Any, operation: str, scope: str) -> bool:
         """Tell whether `permission` lets a caller do something.
 
         Args:
             caller: The value that the authenticator returned. None: the caller is not known.
             operation: The name of an operation, or `GetAgentCard`.
+            scope: The scope of the operation.
         """
-        if self.permission is None:
+        rule = self.permission
+        if isinstance(rule, Mapping):
+            named = [key for key in (operation, scope, REST) if key in rule]
+            if not named:
+                return False
+            rule = rule[named[0]]
+        if rule is None:
             return True
-        if not isinstance(self.permission, str):
-            return bool(await call_hook(self.permission, caller, operation))
+        if not isinstance(rule, str):
+            return bool(await call_hook(rule, caller, operation))
         has_permission = getattr(caller, "has_perm", None)
-        return has_permission is not None and await call_hook(has_permission, self.permission)
+        return has_permission is not None and await call_hook(has_permission, rule)
 
     @property
     def has_card_for_caller(self) -> bool:

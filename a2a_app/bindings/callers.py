@@ -23,6 +23,8 @@ from a2a_app.operations.call import Caller, CallerName, Grant
 ANONYMOUS = Caller(owner="")
 CARD_OPERATION = "GetAgentCard"
 """What a hidden agent's `permission` is asked about whoever wants to know that there is one."""
+CARD_SCOPE = "read"
+"""The scope of that operation."""
 
 
 async def caller_of(request: HttpRequest) -> Caller:
@@ -49,10 +51,10 @@ async def caller_with(grant: Grant) -> Caller:
     return _caller(grant, await _owner_of(grant.identity))
 
 
-async def identity_of(request: HttpRequest) -> Any:
-    """Return the object with which an authenticator identifies the caller; None if unknown."""
+async def grant_of(request: HttpRequest) -> Grant | None:
+    """Return the credentials by which an authenticator knows the caller; None if it is unknown."""
     grant, _ = await _identify(request)
-    return grant and grant.identity
+    return grant
 
 
 async def visible_agent(request: HttpRequest, slug: str) -> Agent:
@@ -75,17 +77,23 @@ async def visible_agent(request: HttpRequest, slug: str) -> Agent:
     raise Http404(f"There is no agent {slug!r}.")
 
 
-async def viewer_of(request: HttpRequest) -> Any:
-    """Return the caller's identity, for what hidden agents it sees; None if it is unknown."""
+async def viewer_of(request: HttpRequest) -> Grant | None:
+    """Return the caller's credentials, for the hidden agents that it sees; None if unknown."""
     try:
-        return await identity_of(request) if registry.hidden else None
+        return await grant_of(request) if registry.hidden else None
     except PermissionDenied:  # the project refuses this caller altogether
         return None
 
 
-async def sees(viewer: Any, agent: Agent) -> bool:
-    """Tell whether an agent exists for a caller."""
-    return not agent.hidden or await agent.permits(viewer, CARD_OPERATION)
+async def sees(viewer: Grant | None, agent: Agent) -> bool:
+    """Tell whether an agent exists for a caller with these credentials."""
+    if not agent.hidden:
+        return True
+    if viewer is None:
+        return await agent.permits(None, CARD_OPERATION, CARD_SCOPE)
+    # What the credentials are not for would be refused in any case.
+    may_see = await agent.permits(viewer.identity, CARD_OPERATION, CARD_SCOPE)
+    return may_see and viewer.is_for_agent(agent)
 
 
 @conf.cached()

@@ -166,10 +166,10 @@ async def call_of(
         A2AError: The agent cannot serve the call.
     """
     asked, tenant, tenant_key, served_at = agent, "", "", partial(served_to, request, agent)
-    if conf.current().tenant_resolver:
+    if conf.current().tenant_resolver or caller.names_tenants:
         tenant = dialect.tenant(given)
         served_at = partial(served_at, tenant=tenant)
-        agent, tenant_key = await resolve(request, agent, tenant, caller.identity)
+        agent, tenant_key = await resolve(request, agent, tenant, caller.grant)
     return Call(
         agent=agent,
         caller=caller,

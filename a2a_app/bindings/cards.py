@@ -13,7 +13,7 @@ from django.utils.http import http_date
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import card_for
-from a2a_app.bindings.callers import identity_of, sees, viewer_of
+from a2a_app.bindings.callers import grant_of, sees, viewer_of
 from a2a_app.bindings.calls import named_version
 from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.security import declared_security
@@ -74,7 +74,8 @@ def _conditional(
 
 async def serve_card(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Return an agent's card, or 304 if the client has it already."""
-    caller = await identity_of(request) if agent.has_card_for_caller else None
+    grant = await grant_of(request) if agent.has_card_for_caller else None
+    caller = grant and grant.identity
     card = await card_for(agent, served_to(request, agent), caller)
     return _card_response(request, card, is_private=agent.has_card_for_caller or agent.hidden)
 
@@ -85,12 +86,13 @@ async def serve_tenant_card(request: HttpRequest, agent: Agent, tenant: str) -> 
     Raises:
         Http404: The project's resolver knows no such tenant, or not for this caller.
     """
-    if not conf.current().tenant_resolver:
+    grant = await grant_of(request)
+    if not conf.current().tenant_resolver and not (grant and grant.tenants):
         raise Http404("There are no tenants here.")
-    caller = await identity_of(request)
+    caller = grant and grant.identity
     try:
         checked = protocol.Params.from_dict({"tenant": tenant}).tenant
-        tenant_agent, _ = await resolve(request, agent, checked, caller)
+        tenant_agent, _ = await resolve(request, agent, checked, grant)
     except protocol.InvalidParamsError as error:
         raise Http404(error.message) from None
     card = await card_for(tenant_agent, served_to(request, agent, tenant), caller)

@@ -30,6 +30,7 @@ from a2a_app.bindings.unserved import (
     refuse_while_away,
     with_all_verbs,
 )
+from a2a_app.protocol import A2AError
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -43,7 +44,7 @@ class Api(NinjaAPI):
     def __init__(self, **options: Any) -> None:
         """Make an API without URLs; the options are those of NinjaAPI."""
         super().__init__(docs_decorator=_if_switched_on, **options)
-        for error in (Http404, DisallowedHost):
+        for error in (Http404, DisallowedHost, A2AError):
             self.add_exception_handler(error, refuse)
         for away in (OperationalError, InterfaceError):
             self.add_exception_handler(away, refuse_while_away)

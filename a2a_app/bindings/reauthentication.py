@@ -149,9 +149,9 @@ async def _refusal(claim: Claim, known: Known) -> protocol.A2AError | None:
         return known
     if known.owner != claim.caller.owner:
         return _lost()
-    if claim.tenant_key or claim.tenant:
+    if claim.tenant_key or claim.tenant or known.names_tenants:
         found = await _asked(
-            partial(resolve, claim.request, claim.asked, claim.tenant, known.identity)
+            partial(resolve, claim.request, claim.asked, claim.tenant, known.grant)
         )
         if isinstance(found, protocol.A2AError):
             return found

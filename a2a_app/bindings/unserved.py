@@ -72,7 +72,7 @@ async def _answer_refused(
     if (slug := fields.get("slug")) is not None:
         try:
             await visible_agent(request, slug)
-        except Http404 as error:
+        except (Http404, protocol.A2AError) as error:
             return refuse(request, error)
     allowed = _allowed(refused)
     if request.method == "HEAD" and "HEAD" in allowed:

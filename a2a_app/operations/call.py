@@ -45,10 +45,22 @@ class Grant:
     """The scopes of the operations that they allow, of `SCOPES`. None: all of them."""
     agents: frozenset[str] | None = None
     """The slugs of the agents that they are for. None: all of them."""
+    tenants: frozenset[str] | None = None
+    """The keys of the tenants that they are for. None: those to which the project's resolver lets
+    the caller. Where there is no resolver, clients name a tenant by its key, and need not name the
+    only one."""
     credential: str = ""
     """A name of the credentials, such as the key of an API key's row, that is no secret. Where the
     authenticator has a method `look_again`, that is asked by these names whether they are still
     good, for all open streams at once."""
+
+    def is_for_agent(self, agent: Agent) -> bool:
+        """Tell whether they are for an agent."""
+        return self.agents is None or agent.slug in self.agents
+
+    def is_for_tenant(self, key: str) -> bool:
+        """Tell whether they are for the tenant with a key."""
+        return self.tenants is None or key in self.tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,11 @@ class Caller:
         """Whether the caller is unknown."""
         return not self.owner
 
+    @property
+    def names_tenants(self) -> bool:
+        """Whether its credentials say which tenants they are for."""
+        return self.grant is not None and self.grant.tenants is not None
+
     async def check(self, agent: Agent, scope: str, operation: str) -> None:
         """Check that the caller may use an agent, and for an operation.
 
@@ -82,9 +99,9 @@ class Caller:
             UnauthenticatedError: The agent is for known callers only.
         """
         self.check_scope(scope)
-        if self.grant and self.grant.agents is not None and agent.slug not in self.grant.agents:
+        if self.grant and not self.grant.is_for_agent(agent):
             raise protocol.PermissionDeniedError("The credentials are not for this agent.")
-        if agent.permission is None or await agent.permits(self.identity, operation):
+        if agent.permission is None or await agent.permits(self.identity, operation, scope):
             return
         if self.is_anonymous:
             raise protocol.UnauthenticatedError("The agent is for known callers only.")

@@ -50,6 +50,8 @@ async def get_file(caller: Caller, token: str, tenant: str = "") -> OpenedFile:
         PermissionDeniedError: The caller may not read what it has with the agent.
     """
     try:
+        if caller.grant and not caller.grant.is_for_tenant(tenant):
+            raise LinkNotFoundError
         owner = owner_in(tenant, caller.owner)
         opened = await open_file(owner, file_id_in_token(token, owner))
     except ExpiredError:

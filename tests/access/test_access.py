@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from a2a_app.agents import Tenant, Turn, registry
 from a2a_app.agents.registry import make_agent
-from a2a_app.authentication import CallerName, announce_change
+from a2a_app.authentication import CallerName, Grant, announce_change
 from a2a_app.models import ApiKey
 from tests.clients.json_rpc import JsonRpcClient, error_of
 from tests.clients.ways import WAYS, Way, code_of
@@ -284,6 +284,16 @@ async def test_who_loses_the_permission_for_an_agent_loses_its_streams(
     header = await issue()
     ann = await User.objects.aget(username="ann")
     await ann.user_permissions.aadd(await Permission.objects.aget(codename="view_group"))
+async def test_a_stream_ends_where_the_credentials_are_for_its_tenant_no_more(
+    agent: None, rpc: JsonRpcClient, directory: type[Directory]
+) -> None:
+    directory.answers = Grant(CallerName("ann"), tenants=frozenset({"acme"}))
+    stream = await opened(rpc, "Bearer x")
+    directory.answers = Grant(CallerName("ann"), tenants=frozenset({"globex"}))
+    announce_change()
+    assert error_of(await stream.last_event()) == UNKNOWN
+
+
     made = make_agent(waits, slug="waits", permission="auth.view_group")
     with registry.registered(made):
         stream = await opened(rpc, header)

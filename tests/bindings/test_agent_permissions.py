@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
+from django.http import HttpRequest
 
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
+from a2a_app.authentication import Grant
+from a2a_app.protocol import UnavailableError
 from tests.bindings import users
 from tests.clients.http_json import json_of
 from tests.clients.json_rpc import JsonRpcClient, error_of
@@ -17,6 +20,7 @@ from tests.wire import HEADERS, envelope, message
 
 DENIED = (-32051, "PERMISSION_DENIED")
 UNKNOWN = (-32050, "UNAUTHENTICATED")
+CARD = ".well-known/agent-card.json"
 PERMISSION = "auth.view_group"
 ALL = {"ANONYMOUS": "share", "AUTHENTICATION": [f"{users.__name__}.by_username"]}
 
@@ -69,6 +73,60 @@ async def test_a_callable_decides_by_operation(agents: None, rpc: JsonRpcClient)
     denied = await rpc.call("SendMessage", sent, agent="by-operation", X_User="bob")
     assert error_of(denied) == DENIED
     assert "result" in await rpc.call("SendMessage", sent, agent="by-operation", X_User="ann")
+
+
+READ_ONLY = {"read": None, "*": PERMISSION}
+BY_OPERATION = {"SendMessage": PERMISSION, "send": may_read, "GetTask": None}
+
+
+@pytest.mark.parametrize(
+    ("permission", "method", "user", "refusal"),
+    [
+        (READ_ONLY, "ListTasks", "bob", ""),
+        (READ_ONLY, "SendMessage", "bob", "PERMISSION_DENIED"),
+        (READ_ONLY, "SendStreamingMessage", "bob", "PERMISSION_DENIED"),
+        (READ_ONLY, "CancelTask", "bob", "PERMISSION_DENIED"),
+        (READ_ONLY, "CancelTask", "", "UNAUTHENTICATED"),
+        (READ_ONLY, "SendMessage", "ann", ""),
+        (READ_ONLY, "CancelTask", "ann", "TASK_NOT_FOUND"),
+        # The operation by its own name counts first, and what is not named is for nobody.
+        (BY_OPERATION, "SendMessage", "bob", "PERMISSION_DENIED"),
+        (BY_OPERATION, "SendStreamingMessage", "bob", "PERMISSION_DENIED"),
+        (BY_OPERATION, "GetTask", "bob", "TASK_NOT_FOUND"),
+        (BY_OPERATION, "SendMessage", "ann", ""),
+        (BY_OPERATION, "ListTasks", "ann", "PERMISSION_DENIED"),
+    ],
+)
+async def test_a_mapping_says_what_each_operation_needs(
+    agents: None,
+    rpc: JsonRpcClient,
+    permission: dict[str, Any],
+    method: str,
+    user: str,
+    refusal: str,
+) -> None:
+    params = {"SendMessage": {"message": message()}, "ListTasks": {}}.get(method, {"id": "1"})
+    with registry.registered(make_agent(greets, slug="mapped", permission=permission)):
+        answer = await rpc.call(method, params, agent="mapped", X_User=user)
+    assert (error_of(answer)[1] if "error" in answer else "") == refusal
+
+
+def limited(request: HttpRequest) -> Grant | None:
+    """Know Ann, whose credentials are for the agents that a header names."""
+    named = request.headers.get("X-Agents", "")
+    return Grant(User.objects.get(username="ann"), agents=frozenset(named.split()))
+
+
+async def test_a_hidden_agent_does_not_exist_for_credentials_that_are_not_for_it(
+    agents: None, rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{__name__}.limited"])
+    for named, is_there in (("hidden", True), ("for-some", False)):
+        headers = {"X-Agents": named}
+        card = await rpc.http.get("/a2a/hidden/.well-known/agent-card.json", headers=headers)
+        assert (card.status_code == 200) is is_there
+        listed = await rpc.http.get("/a2a/", headers=headers)
+        assert ("/a2a/hidden/" in listed.content.decode()) is is_there
 
 
 @pytest.mark.parametrize("user", ["", "bob"])
@@ -133,6 +191,20 @@ async def test_a_hidden_agent_of_the_site_has_no_card_for_others(
     missing = await rpc.http.get(card, headers={"X-User": "bob"})
     assert response.status_code == missing.status_code == 404
     assert response.content == missing.content
+
+
+def is_away(request: HttpRequest) -> None:
+    """Know nobody at present."""
+    raise UnavailableError("The provider is away.")
+
+
+async def test_pages_say_try_again_where_nobody_can_tell_who_may_see_a_hidden_agent(
+    agents: None, rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(AUTHENTICATION=[f"{__name__}.is_away"])
+    for verb, path in (("GET", "/a2a/"), ("GET", f"/a2a/hidden/{CARD}"), ("PUT", "/a2a/hidden/")):
+        response = await rpc.http.generic(verb, path)
+        assert (response.status_code, response["Retry-After"]) == (503, "1"), path
 
 
 def test_an_agent_is_hidden_from_somebody() -> None:
