@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jwt
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
+from a2a_app.authentication.provider_keys import ProviderKeys
 from a2a_app.operations.call import CallerName, Grant
-from a2a_app.protocol import OpenIdConnectSecurityScheme, SecurityScheme, UnavailableError
+from a2a_app.protocol import OpenIdConnectSecurityScheme, SecurityScheme
 
-# How long the provider's keys are cached, and may take to come.
-KEYS_SECONDS = 300
-TIMEOUT_SECONDS = 5.0
-# A token may name any key. The provider is asked for one that is not known at most so often.
-REFRESH_SECONDS = 30.0
+_REQUIRED = ["exp", "iss", "aud", "sub"]
 
 
 class TokenAuth:
@@ -21,7 +19,7 @@ class TokenAuth:
 
     A token is checked for its signature, its issuer, its audience and its time. It must have the
     claims `exp`, `iss`, `aud` and `sub`. One of another form, or of another provider, is left to
-    the authenticators that follow. It blocks while it fetches the provider's keys, and so is
+    the authenticators that follow. It may block while it fetches the provider's keys, and so is
     called in a thread.
     """
 
@@ -33,17 +31,22 @@ class TokenAuth:
     """The URL of the provider's keys."""
     algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
     """The algorithms of signatures that are accepted. None of them is symmetric."""
+    leeway: ClassVar[float] = 30.0
+    """By how many seconds the provider's clock may differ from ours."""
     scope_prefix: ClassVar[str] = ""
     """What the provider's names of our scopes begin with, such as `a2a:` in `a2a:read`. Empty: the
     tokens are not limited to scopes."""
+    tenant_claim: ClassVar[str] = ""
+    """The claim that has the key of the caller's tenant, or a list of them. Empty: the tokens are
+    not limited to tenants."""
 
     def __init__(self) -> None:
-        self._keys = jwt.PyJWKClient(
-            self.jwks_url,
-            lifespan=KEYS_SECONDS,
-            timeout=TIMEOUT_SECONDS,
-            cooldown_duration=REFRESH_SECONDS,
-        )
+        """Fetch nothing yet; raise ImproperlyConfigured where an attribute is missing."""
+        if not (self.issuer and self.audience and self.jwks_url):
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} needs an issuer, an audience and a jwks_url."
+            )
+        self._keys = ProviderKeys(self.jwks_url)
         discovery = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         self.security_scheme = SecurityScheme(
             open_id_connect_security_scheme=OpenIdConnectSecurityScheme(
@@ -62,12 +65,12 @@ class TokenAuth:
             return None
         try:
             claims = self._claims(token.strip())
-        except jwt.PyJWKClientConnectionError:
-            raise UnavailableError("The keys of the tokens' issuer cannot be fetched.") from None
-        except (jwt.InvalidTokenError, jwt.PyJWKClientError, jwt.PyJWKError):
+        except jwt.PyJWTError:
             return None
-        identity = self.identity_of(claims)
-        return None if identity is None else Grant(identity, scopes=self.scopes_of(claims))
+        identity = None if claims is None else self.identity_of(claims)
+        if claims is None or identity is None:
+            return None
+        return Grant(identity, scopes=self.scopes_of(claims), tenants=self.tenants_of(claims))
 
     def identity_of(self, claims: Mapping[str, Any]) -> Any | None:
         """Return the caller whom claims name, as an authenticator does. Override it.
@@ -85,13 +88,30 @@ class TokenAuth:
         prefix = self.scope_prefix
         return frozenset(name[len(prefix) :] for name in names if str(name).startswith(prefix))
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def tenants_of(self, claims: Mapping[str, Any]) -> frozenset[str] | None:
+        """Return the keys of the tenants that claims name; None if they are not limited to any."""
+        if not self.tenant_claim:
+            return None
+        given = claims.get(self.tenant_claim)
+        each = given if isinstance(given, list) else [given]
+        return frozenset(str(key) for key in each if isinstance(key, str | int) and key != "")
+
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        """Return the claims of a token of the provider; None if it is not signed by its key."""
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+        # First: the tokens of other providers are no reason to ask this one for its keys.
+        if unverified["payload"].get("iss") != self.issuer:
+            return None
+        key = self._keys.find(unverified["header"].get("kid"))
+        if key is None:
+            return None
         claims: dict[str, Any] = jwt.decode(
             token,
-            self._keys.get_signing_key_from_jwt(token),
+            key,
             algorithms=list(self.algorithms),
             audience=self.audience,
             issuer=self.issuer,
-            options={"require": ["exp", "iss", "aud", "sub"]},
+            leeway=self.leeway,
+            options={"require": _REQUIRED},
         )
         return claims

@@ -173,6 +173,8 @@ async def _asked(ask: Any) -> Any:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await ask()
+    except protocol.UnavailableError:
+        return None  # such as the keys of tokens, or too many who guess passwords
     except protocol.A2AError as error:
         return error
     except PermissionDenied as error:

@@ -17,6 +17,7 @@ from a2a_app.agents import Tenant, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.authentication import CallerName, Grant, announce_change
 from a2a_app.models import ApiKey
+from a2a_app.protocol import UnavailableError
 from tests.clients.json_rpc import JsonRpcClient, error_of
 from tests.clients.ways import WAYS, Way, code_of
 from tests.conftest import ChangeSettings
@@ -226,7 +227,12 @@ async def test_all_streams_with_the_same_credentials_are_one_question(
 
 
 @pytest.mark.parametrize(
-    "answer", [RuntimeError("The directory is away."), OperationalError("The database is away.")]
+    "answer",
+    [
+        RuntimeError("The directory is away."),
+        OperationalError("The database is away."),
+        UnavailableError("The provider is away."),
+    ],
 )
 async def test_a_stream_stays_while_the_authenticator_fails(
     agent: None, rpc: JsonRpcClient, directory: type[Directory], answer: Exception
@@ -278,12 +284,6 @@ async def test_who_leaves_a_tenant_loses_the_streams_there(
     assert error_of(await elsewhere.last_event()) == UNKNOWN
 
 
-async def test_who_loses_the_permission_for_an_agent_loses_its_streams(
-    agent: None, rpc: JsonRpcClient
-) -> None:
-    header = await issue()
-    ann = await User.objects.aget(username="ann")
-    await ann.user_permissions.aadd(await Permission.objects.aget(codename="view_group"))
 async def test_a_stream_ends_where_the_credentials_are_for_its_tenant_no_more(
     agent: None, rpc: JsonRpcClient, directory: type[Directory]
 ) -> None:
@@ -294,6 +294,12 @@ async def test_a_stream_ends_where_the_credentials_are_for_its_tenant_no_more(
     assert error_of(await stream.last_event()) == UNKNOWN
 
 
+async def test_who_loses_the_permission_for_an_agent_loses_its_streams(
+    agent: None, rpc: JsonRpcClient
+) -> None:
+    header = await issue()
+    ann = await User.objects.aget(username="ann")
+    await ann.user_permissions.aadd(await Permission.objects.aget(codename="view_group"))
     made = make_agent(waits, slug="waits", permission="auth.view_group")
     with registry.registered(made):
         stream = await opened(rpc, header)
