@@ -224,7 +224,7 @@ def test_the_page_for_operators_names_loggers_and_services_that_are_there() -> N
         assert "getLogger" in path.with_suffix(".py").read_text(), name
     sources = "".join(path.read_text() for path in (ROOT / "a2a_app").rglob("*.py"))
     services = SERVICES.findall(sources)
-    assert len(services) == 2
+    assert len(services) == 4
     for service in services:
         assert f"| `{service} does not answer: …` |" in OPERATING
         assert f"| `{service} answers again.` |" in OPERATING

@@ -35,7 +35,7 @@ class JsonRpcResponder(Responder):
 
     def status(self, error: protocol.A2AError) -> int:
         """Return 200, apart from the few errors that HTTP itself has to know of."""
-        return error.http_status if error.http_status in (401, 403, 413) else 200
+        return error.http_status if error.http_status in (401, 403, 413, 429) else 200
 
 
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:

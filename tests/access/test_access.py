@@ -1,6 +1,7 @@
 """Access that ends: open streams and waiting requests end with it, and others go on."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -184,6 +185,18 @@ async def test_a_visitor_of_the_site_loses_the_stream_with_the_session(
         case _:
             await sync_to_async(user.set_password)("other")
             await user.asave()
+    assert error_of(await stream.last_event()) == UNKNOWN
+
+
+async def test_a_stream_ends_with_the_password_with_which_it_was_opened(
+    agent: None, rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(AUTHENTICATION=["a2a_app.authentication.BasicAuth"])
+    user = await User.objects.acreate_user("ann", password="secret")
+    header = "Basic " + b64encode(b"ann:secret").decode()
+    stream = await opened(rpc, header)
+    await sync_to_async(user.set_password)("other")
+    await user.asave()
     assert error_of(await stream.last_event()) == UNKNOWN
 
 

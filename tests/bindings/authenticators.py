@@ -9,6 +9,9 @@ from ninja.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HttpBasicAut
 
 from a2a_app import protocol
 from a2a_app.authentication import CallerName
+from a2a_app.authentication.certificates import CertificateAuth
+from a2a_app.authentication.client_certificate import ClientCertificate
+from a2a_app.authentication.tokens import TokenAuth
 
 TOKEN = "open-sesame"
 FLOW = protocol.ClientCredentialsOAuthFlow(
@@ -64,6 +67,31 @@ class OAuth:
 
     def __call__(self, request: HttpRequest) -> User | None:
         return _user(request.headers.get("Authorization", "").removeprefix("Bearer "))
+
+
+class ByCertificate(CertificateAuth):
+    """Knows users by the certificates that a proxy of this machine has verified."""
+
+    proxies = ("127.0.0.1",)
+
+    def identity_of(self, certificate: ClientCertificate) -> User | None:
+        """Return the user of the common name."""
+        return User.objects.filter(username=certificate.common_name, is_active=True).first()
+
+
+class BehindNginx(CertificateAuth):
+    """Knows callers by the certificates that nginx has verified, as the docs have it."""
+
+    secret = "at least twenty characters"
+    header = "X-Client-Cert"
+    verify_header = "X-Client-Verify"
+
+
+class ByToken(TokenAuth):
+    """Knows callers by the tokens of a provider that nobody can reach."""
+
+    issuer, audience = "https://login.example.com/", "agents"
+    jwks_url = "https://login.example.com/keys"
 
 
 class Nonsense:

@@ -2,13 +2,16 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.core.cache import caches
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -18,8 +21,9 @@ from a2a_app.agents.registry import make_agent
 from a2a_app.models import ApiKey
 from a2a_app.operations import OPERATIONS
 from a2a_app.operations.call import SCOPES
-from tests.bindings import resolvers
+from tests.bindings import authenticators, resolvers
 from tests.bindings.exchanges import REQUESTS, TASK, Request
+from tests.certificates import certificate, from_nginx
 from tests.clients.json_rpc import JsonRpcClient
 from tests.clients.ways import code_of
 from tests.conftest import ChangeSettings
@@ -32,11 +36,26 @@ UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{27}")
 REFUSED = {
     "nobody": "UNAUTHENTICATED",
     "a revoked key": "UNAUTHENTICATED",
+    "a wrong password": "UNAUTHENTICATED",
+    "a certificate of nobody": "UNAUTHENTICATED",
+    "a certificate of no proxy": "UNAUTHENTICATED",
     "another scope": "PERMISSION_DENIED",
     "another agent": "PERMISSION_DENIED",
 }
 # For these the task of somebody else does not exist; they may have tasks of their own.
-STRANGERS = ("a stranger", "another tenant", "staff")
+STRANGERS = (
+    "a stranger", "a stranger's password", "a stranger's certificate", "another tenant", "staff",
+)  # fmt: skip  # as one list
+# The owner, whichever credentials it shows.
+OWNERS = ("the owner's password", "the owner's certificate", "the owner")
+PASSWORD = "open sesame"
+AUTHENTICATION = [
+    "a2a_app.authentication.ApiKeyAuth",
+    "a2a_app.authentication.BasicAuth",
+    f"{authenticators.__name__}.ByCertificate",
+    f"{authenticators.__name__}.BehindNginx",
+]
+Headers = dict[str, str]
 
 
 async def asks(turn: Turn) -> None:
@@ -44,21 +63,42 @@ async def asks(turn: Turn) -> None:
     await turn.auth_required("Who are you?")
 
 
-def issue(username: str, **row: Any) -> str:
+def issue(username: str, **row: Any) -> Headers:
     user, _ = User.objects.get_or_create(
-        username=username, defaults={"is_staff": username == "staff", "is_superuser": True}
+        username=username,
+        defaults={
+            "is_staff": username == "staff",
+            "is_superuser": True,
+            "password": make_password(PASSWORD),
+        },
     )
     made = ApiKey(user=user, name="test", **row)
     key = made.issue()
     made.save()
-    return f"Bearer {key}"
+    return {"Authorization": f"Bearer {key}"}
 
 
-def issue_all() -> dict[str, str]:
-    """Return the header of each caller; that of another scope is by the scope that it lacks."""
-    headers = {"nobody": "", "the owner": issue("ann"), "a stranger": issue("bob")}
+def by_password(username: str, password: str = PASSWORD) -> Headers:
+    named = b64encode(f"{username}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {named}"}
+
+
+def by_certificate(common_name: str) -> Headers:
+    return {"Client-Cert": from_nginx(certificate(common_name))}
+
+
+def issue_all() -> dict[str, Headers]:
+    """Return the headers of each caller; those of another scope are by the scope that it lacks."""
+    headers = {"nobody": {}, "the owner": issue("ann"), "a stranger": issue("bob")}
     headers["another tenant"] = headers["the owner"]
     headers["staff"] = issue("staff")
+    for who, username in (("the owner", "ann"), ("a stranger", "bob")):
+        headers[f"{who}'s password"] = by_password(username)
+        headers[f"{who}'s certificate"] = by_certificate(username)
+    headers["a wrong password"] = by_password("ann", "close sesame")
+    headers["a certificate of nobody"] = by_certificate("eve")
+    forged = {"X-Client-Cert": from_nginx(certificate("ann")), "X-Client-Verify": "SUCCESS"}
+    headers["a certificate of no proxy"] = forged
     headers["a revoked key"] = issue("ann", revoked_at=timezone.now())
     headers["another agent"] = issue("ann", agents="echo load")
     for scope in SCOPES:
@@ -67,10 +107,11 @@ def issue_all() -> dict[str, str]:
 
 
 @pytest.fixture
-async def headers(a2a: ChangeSettings, rpc: JsonRpcClient) -> AsyncIterator[dict[str, str]]:
+async def headers(a2a: ChangeSettings, rpc: JsonRpcClient) -> AsyncIterator[dict[str, Headers]]:
+    caches["default"].clear()  # of wrong passwords
     a2a(
         ANONYMOUS="refuse",
-        AUTHENTICATION=["a2a_app.authentication.ApiKeyAuth"],
+        AUTHENTICATION=AUTHENTICATION,
         TENANT_RESOLVER=f"{resolvers.__name__}.by_header",
     )
     more = AgentSkill(id="more", name="More", description="More.", tags=["more"])
@@ -79,10 +120,10 @@ async def headers(a2a: ChangeSettings, rpc: JsonRpcClient) -> AsyncIterator[dict
         yield await sync_to_async(issue_all)()
 
 
-async def ask(rpc: JsonRpcClient, request: Request, task: str, who: str, header: str) -> Any:
+async def ask(rpc: JsonRpcClient, request: Request, task: str, who: str, shown: Headers) -> Any:
     """Send a request as somebody."""
     named = request.for_task(task)
-    sent = {"A2A-Version": named.version, "Authorization": header}
+    sent = {"A2A-Version": named.version, **shown}
     sent["X-Part"] = "acme" if who == "another tenant" else ""
     return await rpc.http.generic(
         named.verb,
@@ -112,19 +153,19 @@ def names_task(request: Request) -> bool:
     return TASK in json.dumps([request.path, request.body])
 
 
-async def new_task(rpc: JsonRpcClient, header: str) -> str:
+async def new_task(rpc: JsonRpcClient, shown: Headers) -> str:
     """Make the owner's task, with a webhook."""
     sent = REQUESTS["SendMessage"]["jsonrpc-1.0"]
-    answer = json.loads((await ask(rpc, sent, "", "the owner", header)).content)
+    answer = json.loads((await ask(rpc, sent, "", "the owner", shown)).content)
     task = str(answer["result"]["task"]["id"])
     made = REQUESTS["CreateTaskPushNotificationConfig"]["jsonrpc-1.0"]
-    assert outcome(await ask(rpc, made, task, "the owner", header)) == ""
+    assert outcome(await ask(rpc, made, task, "the owner", shown)) == ""
     return task
 
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_each_caller_may_do_what_is_its_own_and_nothing_else(
-    rpc: JsonRpcClient, headers: dict[str, str], form: str
+    rpc: JsonRpcClient, headers: dict[str, Headers], form: str
 ) -> None:
     task = await new_task(rpc, headers["the owner"])
     # Whoever may cancel does so in the end, and a webhook is there until it is deleted.
@@ -134,8 +175,8 @@ async def test_each_caller_may_do_what_is_its_own_and_nothing_else(
         if request is None:
             continue  # 0.3 has no ListTasks over JSON-RPC
         for who, refusal in REFUSED.items():
-            header = headers[OPERATIONS[name].scope if who == "another scope" else who]
-            assert outcome(await ask(rpc, request, task, who, header)) == refusal, (name, who)
+            shown = headers[OPERATIONS[name].scope if who == "another scope" else who]
+            assert outcome(await ask(rpc, request, task, who, shown)) == refusal, (name, who)
         for who in STRANGERS:
             theirs = await ask(rpc, request, task, who, headers[who])
             if not names_task(request):
@@ -145,12 +186,14 @@ async def test_each_caller_may_do_what_is_its_own_and_nothing_else(
             assert outcome(theirs) == "TASK_NOT_FOUND", (name, who)
             assert UUID.sub(b"", theirs.content) == UUID.sub(b"", missing.content)
             assert theirs.headers == missing.headers
-        owners = await ask(rpc, request, task, "the owner", headers["the owner"])
-        assert outcome(owners) == "", name
+        # What can be done once only is for the last of them.
+        for who in OWNERS[-1:] if name in last else OWNERS:
+            owners = await ask(rpc, request, task, who, headers[who])
+            assert outcome(owners) == "", (name, who)
 
 
 async def test_a_webhook_in_a_message_needs_its_own_scope(
-    rpc: JsonRpcClient, headers: dict[str, str]
+    rpc: JsonRpcClient, headers: dict[str, Headers]
 ) -> None:
     sent = REQUESTS["SendMessage"]["jsonrpc-1.0"]
     config = {"url": "https://192.0.43.10/hook"}
