@@ -167,6 +167,27 @@ def test_the_last_use_is_known_to_the_minute_and_written_once_in_it() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("days", "used", "is_warned"),
+    [(3, "never", True), (3, "yesterday", True), (3, "today", False), (30, "never", False)],
+)
+def test_once_a_day_it_is_logged_that_a_key_in_use_expires_soon(
+    caplog: pytest.LogCaptureFixture, days: int, used: str, is_warned: bool
+) -> None:
+    now = timezone.now()
+    key = issue(expires_at=now + timedelta(days=days))
+    midnight = now.replace(hour=0, minute=0, second=0)
+    times = {"never": None, "yesterday": midnight - PRECISION, "today": midnight}
+    ApiKey.objects.update(last_used_at=times[used])
+    for _ in range(2):
+        assert authentication.user_of(key) is not None
+    row = ApiKey.objects.get()
+    line = f"The API key {row.prefix} is in use and expires at {row.expires_at}."
+    assert [each.getMessage() for each in caplog.records] == [line] * is_warned
+    assert key not in caplog.text
+
+
+@pytest.mark.django_db
 def test_many_keys_are_looked_at_again_by_one_query() -> None:
     names = [f"user {number}" for number in range(20)]
     for name in names:

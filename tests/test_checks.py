@@ -1,6 +1,7 @@
 """The system checks: what is wrong with a project is found before a request finds it."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core import checks
 from django.core.files.storage import storages
 from django.http import HttpRequest
+from django.utils import timezone
 from joserfc.jwk import ECKey
 from pytest_django import Settings
 
@@ -16,6 +18,7 @@ from a2a_app import protocol
 from a2a_app.agents import AgentExtension, AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.authentication import CallerName
+from a2a_app.models import ApiKey
 from tests.bindings import authenticators, resolvers
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +47,58 @@ def found(*, deploy: bool = False) -> set[str | None]:
     return {finding.id for finding in ours}
 
 
+async def greets(turn: Turn) -> str:
+    """Greet."""
+    return "hello"
+
+
+@pytest.mark.parametrize(
+    ("permission", "texts"),
+    [
+        ({"read": None, "*": "auth.view_group"}, []),
+        ({"GetAgentCard": None, "send": None, "read": None, "cancel": None, "push": None}, []),
+        ({"SendMesage": None, "*": None}, ["names no operation by SendMesage."]),
+        (
+            {"SendMessage": None, "read": None, "push": None},
+            ["lets nobody use SendStreamingMessage, CancelTask."],
+        ),
+    ],
+)
+def test_a_mapping_of_permissions_that_forgets_something_is_found_by_a_check(
+    permission: dict[str, Any], texts: list[str]
+) -> None:
+    with registry.registered(make_agent(greets, slug="mapped", permission=permission)):
+        findings = [each for each in checks.run_checks(tags=["a2a"]) if each.id == "a2a.E015"]
+    assert [each.msg for each in findings] == [
+        f"The permission of the agent 'mapped' {text}" for text in texts
+    ]
+
+
+def test_keys_in_use_that_expire_soon_are_found_by_a_check() -> None:
+    now = timezone.now()
+    user = User.objects.create(username="ann")
+    for days, used, revoked in ((3, now, None), (3, None, None), (3, now, now), (30, now, None)):
+        row = ApiKey(
+            user=user, expires_at=now + timedelta(days=days), last_used_at=used, revoked_at=revoked
+        )
+        row.issue()
+        row.save()
+    first = ApiKey.objects.earliest("pk")
+    findings = checks.run_checks(tags=["a2a"], databases=["default"])
+    [text] = [each.msg for each in findings if each.id == "a2a.W026"]
+    assert text == f"API keys that are in use expire within 14 days: {first.prefix}."
+
+
+def test_passwords_that_each_process_counts_by_itself_are_found_by_a_check(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": ["a2a_app.authentication.BasicAuth"]}
+    assert "a2a.W025" in found(deploy=True)
+    shared = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
+    settings.CACHES = {"default": shared}
+    assert "a2a.W025" not in found(deploy=True)
+
+
 def test_a_bad_entry_is_found_by_a_check(settings: Settings) -> None:
     settings.A2A = {"LEASE_SECOND": 3}
     assert found() == {"a2a.E001"}
@@ -55,8 +110,18 @@ def test_a_runner_that_is_none_is_found_by_a_check(settings: Settings, runner: s
     assert found() == {"a2a.E001"}
 
 
-def test_an_authenticator_that_cannot_be_loaded_is_found_by_a_check(settings: Settings) -> None:
-    settings.A2A = {**settings.A2A, "AUTHENTICATION": ["no.such.thing"]}
+@pytest.mark.parametrize(
+    "path",
+    [
+        "no.such.thing",
+        "a2a_app.authentication.certificates.CertificateAuth",
+        "a2a_app.authentication.tokens.TokenAuth",
+    ],
+)
+def test_an_authenticator_that_cannot_be_used_is_found_by_a_check(
+    settings: Settings, path: str
+) -> None:
+    settings.A2A = {**settings.A2A, "AUTHENTICATION": [path]}
     assert found() == {"a2a.E001"}
 
 

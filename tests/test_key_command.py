@@ -50,6 +50,15 @@ def test_a_list_has_everything_but_the_keys() -> None:
     assert key not in listed and other not in listed
 
 
+def test_a_list_may_have_only_what_expires_soon() -> None:
+    soon = run("issue", "ann", "nightly", "--days", "3")
+    for days in ("0", "30"):
+        run("issue", "ann", "weekly", "--days", days)
+    run("revoke", run("issue", "ann", "hourly", "--days", "3").split("_")[1])
+    [line] = run("list", "--days", "7").splitlines()
+    assert line.startswith(soon.split("_")[1])
+
+
 def test_a_revoked_key_is_refused() -> None:
     key = run("issue", "ann", "nightly")
     run("revoke", key.split("_")[1])

@@ -1,12 +1,13 @@
 """ApiKeyAuth: the authenticator that knows callers by the API keys that were issued here."""
 
 import asyncio
+import logging
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -22,6 +23,12 @@ from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
 PRECISION = timedelta(minutes=1)
 # How long a request waits for that.
 RECORD_SECONDS = 0.5
+# How long before a key expires its operators are warned, if it was used in as many days before.
+WARNING_DAYS = 14
+
+logger = logging.getLogger(__name__)
+
+_WARNING = timedelta(days=WARNING_DAYS)
 
 
 def user_of(key: str) -> Any | None:
@@ -77,7 +84,21 @@ def _record_use(row: ApiKey) -> None:
     now = timezone.now()
     # Of many requests at the same time, one writes.
     is_due = Q(last_used_at=None) | Q(last_used_at__lte=now - PRECISION)
-    ApiKey.objects.filter(is_due, pk=row.pk).update(last_used_at=now)
+    is_first = ApiKey.objects.filter(is_due, pk=row.pk).update(last_used_at=now)
+    is_first_today = row.last_used_at is None or row.last_used_at.date() < now.date()
+    expires_soon = row.expires_at is not None and row.expires_at < now + _WARNING
+    if is_first and is_first_today and expires_soon:
+        logger.warning("The API key %s is in use and expires at %s.", row.prefix, row.expires_at)
+
+
+def keys_to_rotate() -> QuerySet[ApiKey]:
+    """Return the keys that are in use and expire within WARNING_DAYS."""
+    now = timezone.now()
+    return ApiKey.objects.filter(
+        revoked_at=None,
+        expires_at__range=(now, now + _WARNING),
+        last_used_at__gte=now - _WARNING,
+    ).order_by("expires_at")
 
 
 class ApiKeyAuth:

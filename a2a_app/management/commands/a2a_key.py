@@ -27,6 +27,7 @@ class Command(BaseCommand):
         issue.add_argument("--days", type=int, help="How long it is valid. 0: for ever.")
         shown = actions.add_parser("list", help="List the keys, without the keys themselves.")
         shown.add_argument("--user", help="Only those of this user.")
+        shown.add_argument("--days", type=int, help="Only valid ones that expire within so long.")
         revoke = actions.add_parser("revoke", help="Refuse keys from now on.")
         revoke.add_argument("prefix", nargs="+", help="The part of the key that is shown.")
         rotate = actions.add_parser("rotate", help="Issue a key in place of another one.")
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             case "issue":
                 self._issue(options)
             case "list":
-                self._list(options["user"])
+                self._list(options["user"], options["days"])
             case "revoke":
                 for prefix in options["prefix"]:
                     _end(_found(prefix), revoked=True)
@@ -58,9 +59,14 @@ class Command(BaseCommand):
         self.stdout.write(row.issue())
         row.save()
 
-    def _list(self, username: str | None) -> None:
+    def _list(self, username: str | None, days: int | None) -> None:
         rows = ApiKey.objects.select_related("user").order_by("pk")
-        for row in rows.filter(user=_user(username)) if username else rows:
+        if username:
+            rows = rows.filter(user=_user(username))
+        if days is not None:
+            now = timezone.now()
+            rows = rows.filter(revoked_at=None, expires_at__range=(now, now + timedelta(days=days)))
+        for row in rows:
             state = "revoked" if row.revoked_at else "valid" if row.is_usable else "expired"
             limits = f"{row.scopes or 'all scopes'}, {row.agents or 'all agents'}"
             used = f"used {row.last_used_at:%Y-%m-%d}" if row.last_used_at else "never used"
