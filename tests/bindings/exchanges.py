@@ -161,4 +161,9 @@ REQUESTS = {
         "1.0": Request("GET", f"{BASE}/.well-known/agent-card.json", "1.0"),
         "both": Request("GET", f"{BASE}/.well-known/agent-card.json", ""),
     },
+    # For callers whom each of the app's authenticators may know.
+    "card with security": {
+        "1.0": Request("GET", f"{BASE}/.well-known/agent-card.json", "1.0"),
+        "both": Request("GET", f"{BASE}/.well-known/agent-card.json", ""),
+    },
 }

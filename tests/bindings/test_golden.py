@@ -18,8 +18,10 @@ from django.http.response import HttpResponseBase
 from a2a_app.agents import Part, Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
+from tests.bindings import authenticators
 from tests.bindings.exchanges import MESSAGE, REQUESTS, Request
 from tests.clients.json_rpc import SECONDS, JsonRpcClient
+from tests.conftest import ChangeSettings
 
 FOLDER = Path(__file__).parent / "golden"
 HEADERS = ("Content-Type", "Cache-Control", "Vary", "X-Accel-Buffering", "WWW-Authenticate")
@@ -29,6 +31,12 @@ CASES = [(name, form) for name, forms in REQUESTS.items() for form in forms]
 # What is asked of a task that waits for its client; the others get one that has ended.
 ON_WAITING = ("CancelTask", "SubscribeToTask")
 AUTH = "auth"
+AUTHENTICATORS = [
+    "a2a_app.authentication.ApiKeyAuth",
+    "a2a_app.authentication.BasicAuth",
+    f"{authenticators.__name__}.ByCertificate",
+    f"{authenticators.__name__}.ByToken",
+]
 
 
 class Golden:
@@ -78,8 +86,10 @@ def test_every_golden_file_is_that_of_an_exchange() -> None:
 
 @pytest.mark.parametrize(("name", "form"), CASES)
 async def test_the_exchange_is_that_of_the_golden_file(
-    rpc: JsonRpcClient, agent: Golden, name: str, form: str
+    a2a: ChangeSettings, rpc: JsonRpcClient, agent: Golden, name: str, form: str
 ) -> None:
+    if name == "card with security":
+        a2a(ANONYMOUS="refuse", AUTHENTICATION=AUTHENTICATORS)
     request = REQUESTS[name][form].for_task(await _task(rpc, agent, name))
     response = await _ask(rpc, request)
     if name == "SubscribeToTask":
@@ -98,7 +108,7 @@ async def _task(rpc: JsonRpcClient, agent: Golden, name: str) -> str:
     if name == "SendStreamingMessage":
         return ""
     agent.may_begin.set()
-    if name in ("SendMessage", "card"):
+    if name == "SendMessage" or name.startswith("card"):
         return ""
     text = AUTH if name in ON_WAITING else "hello"
     said = {**MESSAGE, "parts": [{"text": text}]}

@@ -62,21 +62,7 @@ CHALLENGES = {
 }
 
 
-# What is there for the same way to authenticate in 0.3.
-SCHEMES_03 = {
-    "ApiKeyAuth": {"type": "http", "scheme": "Bearer"},
-    "BasicAuth": {"type": "http", "scheme": "Basic"},
-    "ByCertificate": {"type": "mutualTLS"},
-    "ByToken": {
-        "type": "openIdConnect",
-        "openIdConnectUrl": "https://login.example.com/.well-known/openid-configuration",
-    },
-}
-PATHS = {
-    "django_auth": SESSION,
-    "ApiKeyAuth": "a2a_app.authentication.ApiKeyAuth",
-    "BasicAuth": "a2a_app.authentication.BasicAuth",
-}
+PATHS = {"django_auth": SESSION, "BasicAuth": "a2a_app.authentication.BasicAuth"}
 
 
 def path_of(name: str) -> str:
@@ -114,20 +100,6 @@ async def test_any_of_several_authenticators_suffices(
     ]  # fmt: skip  # one list of one each
     challenge = (await rpc.post(envelope("ListTasks", {})))["WWW-Authenticate"]
     assert challenge == f"{CHALLENGES['Bearer']}, {CHALLENGES['Header']}"
-
-
-async def test_the_card_says_of_each_authenticator_of_the_app_what_it_asks_for_in_both_versions(
-    a2a: ChangeSettings, rpc: JsonRpcClient
-) -> None:
-    a2a(ANONYMOUS="refuse", AUTHENTICATION=[path_of(name) for name in SCHEMES_03])
-    card = body_of(await rpc.http.get(CARD))
-    assert list(card["securitySchemes"]) == list(SCHEMES_03)
-    for name, scheme in SCHEMES_03.items():
-        assert scheme.items() <= card["securitySchemes"][name].items()
-    assert card["securityRequirements"] == [{"schemes": {name: {}}} for name in SCHEMES_03]
-    assert card["security"] == [{name: []} for name in SCHEMES_03]
-    refused = await rpc.post(envelope("ListTasks", {}))
-    assert refused["WWW-Authenticate"] == 'Bearer realm="a2a", Basic realm="a2a"'
 
 
 async def test_two_authenticators_of_one_name_are_two_schemes(
