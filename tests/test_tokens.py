@@ -191,6 +191,20 @@ def wait_for_fetches() -> None:
             thread.join(SECONDS)
 
 
+@pytest.mark.parametrize(
+    ("said", "is_let_in"),
+    [("at+jwt", True), ("application/AT+JWT", True), ("JWT", False), (None, False)],
+)
+def test_the_type_of_tokens_may_be_required(
+    provider: str, said: str | None, is_let_in: bool
+) -> None:
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": time.time() + 60}
+    made = jwt.encode(claims, KEY, "ES256", headers={"kid": "1", "typ": said})
+    assert authenticator(provider)(request(made)) is not None
+    found = authenticator(provider, token_type="at+jwt")(request(made))
+    assert (found is not None) is is_let_in
+
+
 def test_the_clocks_may_differ_a_little(provider: str) -> None:
     late = request(token(exp=time.time() - 10))
     assert authenticator(provider)(late) is not None

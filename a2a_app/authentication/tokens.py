@@ -31,6 +31,9 @@ class TokenAuth:
     """The URL of the provider's keys."""
     algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
     """The algorithms of signatures that are accepted. None of them is symmetric."""
+    token_type: ClassVar[str] = ""
+    """The type that the header of a token must have, such as `at+jwt` for the access tokens of RFC
+    9068. Empty: any, so also an ID token, if it is for this audience."""
     leeway: ClassVar[float] = 30.0
     """By how many seconds the provider's clock may differ from ours."""
     scope_prefix: ClassVar[str] = ""
@@ -102,6 +105,8 @@ class TokenAuth:
         # First: the tokens of other providers are no reason to ask this one for its keys.
         if unverified["payload"].get("iss") != self.issuer:
             return None
+        if not self._is_of_type(unverified["header"].get("typ")):
+            return None
         key = self._keys.find(unverified["header"].get("kid"))
         if key is None:
             return None
@@ -115,3 +120,9 @@ class TokenAuth:
             options={"require": _REQUIRED},
         )
         return claims
+
+    def _is_of_type(self, said: Any) -> bool:
+        # RFC 7515, section 4.1.9: the prefix may be left out, and case does not count.
+        return not self.token_type or (
+            str(said).lower().removeprefix("application/") == self.token_type.lower()
+        )
