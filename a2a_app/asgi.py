@@ -21,7 +21,7 @@ def get_asgi_application() -> Any:
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
     from a2a_app.bindings.calls import with_known_charset  # as above
-    from a2a_app.bindings.threads import PooledRequestThread  # as above
+    from a2a_app.bindings.threads import PooledRequestThread, in_server_context  # as above
 
     _begin_with_daphne()
     _begin_in_running_loop()
@@ -32,6 +32,7 @@ def get_asgi_application() -> Any:
         elif scope["type"] == "websocket":
             await _refuse_websocket(receive, send)
         elif may_be_ours(scope.get("path", "")):
+            receive, send = in_server_context(receive, send)
             async with PooledRequestThread():
                 await application(with_known_charset(scope), receive, send)
         else:

@@ -6,10 +6,12 @@ connections of its own. asgiref starts a new one for each request, and another t
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from contextvars import Context, copy_context
+from types import coroutine
+from typing import Any, TypeAlias
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import connections
@@ -21,6 +23,47 @@ POOL_SIZE = 8
 _free: list[Executor] = []
 # By the context of the request. A request that has handed its thread back is not among them.
 _lent: dict[ThreadSensitiveContext, Executor] = {}
+
+ServerCall: TypeAlias = Callable[..., Awaitable[Any]]
+"""A `receive` or a `send` of ASGI."""
+
+
+def in_server_context(*calls: ServerCall) -> list[ServerCall]:
+    """Return a server's `receive` and `send` as ones that know nothing of the request they are for.
+
+    A server may read on from its socket in one of them, or begin the request that follows on the
+    same connection. asyncio passes the context on to whatever comes of that. So the next request
+    would have the thread of this one, which is another's by then.
+
+    Args:
+        calls: The functions. The context of the caller of this one is the server's.
+    """
+    context = copy_context()
+
+    def within(call: ServerCall) -> ServerCall:
+        return lambda *args: _await_in(context, context.run(call, *args))
+
+    return [within(call) for call in calls]
+
+
+@coroutine
+def _await_in(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await something in a context. A task of its own would do so too, and cost a turn of the loop.
+
+    What is awaited runs a step at a time, each until it has to wait.
+    """
+    steps = awaitable.__await__()
+    resume: Callable[[Any], Any] = steps.send
+    given: Any = None
+    while True:
+        try:
+            awaited = context.run(resume, given)
+        except StopIteration as end:
+            return end.value
+        try:
+            given, resume = (yield awaited), steps.send
+        except BaseException as error:  # such as a cancellation, which is for what is awaited
+            given, resume = error, steps.throw
 
 
 class PooledRequestThread:

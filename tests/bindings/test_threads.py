@@ -5,9 +5,11 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from asgiref.sync import SyncToAsync
 from asgiref.testing import ApplicationCommunicator
 from django.http import HttpRequest
 
@@ -122,3 +124,39 @@ async def test_requests_at_the_same_time_have_a_thread_each_and_few_are_kept(
     await asyncio.gather(*[listed(application) for _ in range(MANY)])
     assert len(set(seen)) == MANY
     assert len(threads._free) == (threads.POOL_SIZE if pools else 0)
+
+
+class Watched:
+    """An application whose server notes the thread of whoever calls it, before it waits and after.
+
+    Whatever the server begins there, such as the next request of a connection, has that one too.
+    """
+
+    def __init__(self) -> None:
+        self.application = get_asgi_application()
+        self.noted: list[object] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request."""
+        await self.application(scope, partial(self._call, receive), partial(self._call, send))
+
+    async def _call(self, call: Any, *args: Any) -> Any:
+        self._note()
+        try:
+            return await call(*args)
+        finally:
+            self._note()
+
+    def _note(self) -> None:
+        self.noted.append(SyncToAsync.thread_sensitive_context.get(None))
+
+
+async def test_what_the_server_begins_while_it_is_called_has_no_thread_of_ours(pools: bool) -> None:
+    server = Watched()
+    await listed(server)
+    async with asked(server, HANG) as body:
+        assert b"SUBMITTED" in await body()
+        assert b"WORKING" in await body()
+    # Both receive the body and the end of the client, and send a head and a body at least.
+    assert len(server.noted) >= 16
+    assert set(server.noted) == {None}
