@@ -92,7 +92,8 @@ class Api(NinjaAPI):
             if isinstance(pattern, URLPattern) and pattern.name not in self.pages:
                 pattern.callback = with_all_verbs(pattern.callback)
                 _exempt(pattern.callback)
-        last = path("a2a/<path:rest>", nothing_here, name="unserved")
+        view: Any = with_all_verbs(nothing_here)  # Django's stubs know no asynchronous view
+        last = path("a2a/<path:rest>", view, name="unserved")
         _exempt(last.callback)
         return [*ours, last], app_name, namespace
 

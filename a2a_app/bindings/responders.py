@@ -156,17 +156,27 @@ async def _wait(work: Awaitable[T], guard: Callable[[asyncio.Timeout], Guard]) -
             timer.cancel()
 
 
-def with_refusals(view: View, answer_refused: View) -> View:
-    """Return a view whose refusals of a verb another function answers.
+def with_refusals(
+    view: View,
+    answer_refused: View,
+    refuse: Callable[[HttpRequest, Exception], HttpResponseBase],
+) -> View:
+    """Return a view for the hosts that are allowed, whose refusals of a verb a function answers.
 
     Args:
         view: The view.
         answer_refused: Takes the view, its response with status 405, the request, and the fields of
             the path.
+        refuse: Takes the request, and Django's DisallowedHost.
     """
 
     @wraps(view)
     async def served(request: HttpRequest, *args: str, **fields: str) -> HttpResponseBase:
+        try:
+            # Not all views need the host, and Django's own middleware may be bypassed.
+            request.get_host()
+        except DisallowedHost as error:
+            return refuse(request, error)
         response = await view(request, *args, **fields)
         if response.status_code != 405:
             return response

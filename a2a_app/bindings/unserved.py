@@ -13,10 +13,12 @@ from django.views.decorators.csrf import csrf_exempt
 from a2a_app import database, protocol
 from a2a_app.bindings.callers import visible_agent
 from a2a_app.bindings.dialects import CURRENT
+from a2a_app.bindings.jsonrpc import JsonRpcResponder
 from a2a_app.bindings.responders import View, with_refusals
 from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.v03 import PLAIN_METHODS
 
+_PATH_OF_JSON_RPC = re.compile(r"/a2a/[^/]+/?$")
 # The routes of 0.3 have one segment more, and their errors another form.
 _PATH_OF_03 = re.compile(r"/a2a/[^/]+/v1/")
 _DIALECT_03 = PLAIN_METHODS["GetTask"].dialect
@@ -44,6 +46,9 @@ def refuse(request: HttpRequest, error: Exception | type[Exception]) -> HttpResp
     """Return the response that reports an error, such as Django's Http404."""
     if isinstance(error, DisallowedHost):
         error = protocol.InvalidRequestError("The Host of the request is not allowed here.")
+        if request.method == "POST" and _PATH_OF_JSON_RPC.search(request.path_info):
+            # It is not known yet which request of the client's it is.
+            return JsonRpcResponder().refuse(error)
     elif not isinstance(error, protocol.A2AError):
         error = NoSuchUrlError(str(error) or None)
     is_of_03 = _PATH_OF_03.search(request.path_info) is not None
@@ -62,7 +67,7 @@ def refuse_while_away(request: HttpRequest, error: Exception | type[Exception]) 
 
 def with_all_verbs(view: View) -> View:
     """Return a view that answers HEAD where it answers GET, OPTIONS, and all that it refuses."""
-    return with_refusals(view, _answer_refused)
+    return with_refusals(view, _answer_refused, refuse)
 
 
 async def _answer_refused(

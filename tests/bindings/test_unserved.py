@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from django.http.response import HttpResponseBase
 
+from tests.bindings.conftest import BYPASS
 from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
-from tests.clients.json_rpc import JsonRpcClient
-from tests.wire import UNKNOWN_TASK
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.wire import UNKNOWN_TASK, envelope
 
 INVALID = "INVALID_REQUEST"
 
@@ -76,18 +77,62 @@ async def test_head_of_a_subscription_opens_no_stream(rest: HttpJsonClient) -> N
     assert response["Content-Type"] == "text/event-stream"
 
 
+HOSTED = [
+    ("GET", "/a2a/load/.well-known/agent-card.json"),
+    ("GET", "/.well-known/agent-card.json"),
+    ("GET", "/a2a/"),
+    ("GET", "/a2a/load/tasks"),
+    ("POST", "/a2a/load/message:send"),
+    ("GET", "/a2a/files/a:b:c"),
+    ("PUT", "/a2a/load/"),
+    ("GET", "/a2a/nothing/"),
+    ("GET", "/a2a/a/b/c/d/e"),
+]
+
+
 @pytest.mark.parametrize("debug", [True, False])
-@pytest.mark.parametrize(
-    "path", ["/a2a/load/.well-known/agent-card.json", "/a2a/", "/.well-known/agent-card.json"]
-)
+@pytest.mark.parametrize(("verb", "path"), HOSTED)
 async def test_a_host_that_is_not_allowed_is_refused(
-    rpc: JsonRpcClient, settings: Any, debug: bool, path: str
+    rpc: JsonRpcClient, settings: Any, debug: bool, verb: str, path: str
 ) -> None:
     settings.DEBUG = debug
-    settings.ALLOWED_HOSTS = ["agents.example.com"]
-    response = await ask(rpc, "GET", path, Host="evil.example.com")
+    # Django allows the host of the machine itself where it develops and nothing is set.
+    settings.ALLOWED_HOSTS = [] if debug else ["agents.example.com"]
+    response = await ask(rpc, verb, path)
     assert refusal_of(response) == (400, INVALID)
     assert "Host" in json_of(response)["error"]["message"]
+    settings.ALLOWED_HOSTS = ["testserver"]
+    assert b"The Host" not in (await ask(rpc, verb, path)).content  # type: ignore[attr-defined]  # no stream
+
+
+@pytest.mark.parametrize("path", ["/a2a/load/", "/a2a/load", "/a2a/nothing/"])
+async def test_a_host_that_is_not_allowed_is_refused_over_json_rpc(
+    rpc: JsonRpcClient, settings: Any, path: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["agents.example.com"]
+    listed = envelope("ListTasks", {})
+    answer = body_of(await rpc.post(listed, path=path))
+    assert (error_of(answer), answer["id"]) == ((-32600, INVALID), None)
+    assert "Host" in answer["error"]["message"]
+
+
+async def test_a_host_that_is_not_allowed_is_refused_in_the_old_form_over_http_json_of_03(
+    rpc: JsonRpcClient, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS = ["agents.example.com"]
+    response = await ask(rpc, "GET", "/a2a/load/v1/tasks")
+    assert (response.status_code, json_of(response)["code"]) == (400, -32600)
+
+
+@pytest.mark.parametrize("first", range(5))
+async def test_no_order_of_the_middleware_lets_a_host_pass_that_is_not_allowed(
+    rpc: JsonRpcClient, settings: Any, first: int
+) -> None:
+    others = [path for path in settings.MIDDLEWARE if path != BYPASS]
+    settings.MIDDLEWARE = [*others[:first], BYPASS, *others[first:]]
+    settings.ALLOWED_HOSTS = ["agents.example.com"]
+    response = await ask(rpc, "GET", "/a2a/load/tasks")
+    assert response.status_code == 400
 
 
 async def test_the_description_that_is_switched_off_is_not_found(
