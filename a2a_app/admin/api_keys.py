@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from a2a_app.admin.lists import CheckedChangeList
 from a2a_app.agents import registry
 from a2a_app.authentication.changes import announce_after_commit
 from a2a_app.models import ApiKey
@@ -70,6 +72,10 @@ class ApiKeyAdmin(ModelAdmin):
     raw_id_fields = ("user",)
     actions = ("revoke",)
     readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return CheckedChangeList
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Return the fields to fill in, and for an old key those that are only shown."""

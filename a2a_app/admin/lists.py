@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -15,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from a2a_app.agents import registry
+from a2a_app.protocol.scalars import make_storable
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -47,7 +49,23 @@ class CappedPaginator(AnyPaginator):
         return rows[:COUNTED].count()
 
 
-class KeyOrderedChangeList(ChangeList):
+class CheckedChangeList(ChangeList):
+    """A list whose filters get only what every database can compare with."""
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        """Read a request, as Django's own class does.
+
+        Raises:
+            IncorrectLookupParameters: Its URL has the character NUL, or half of a surrogate pair.
+                The admin answers with the whole list.
+        """
+        for name, values in request.GET.lists():
+            if make_storable([name, *values]) != [name, *values]:
+                raise IncorrectLookupParameters
+        super().__init__(request, *args)
+
+
+class KeyOrderedChangeList(CheckedChangeList):
     """A list that stays in the order of the key, whatever its URL says."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
