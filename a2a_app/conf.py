@@ -154,6 +154,12 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not apply here."""
 
+    max_parts: int = Field(1_000, ge=1, le=10_000)
+    """How many parts a message of a client may have."""
+
+    max_references: int = Field(100, ge=1, le=10_000)
+    """How many other tasks a message may refer to, by `referenceTaskIds`."""
+
     raw_limit: int = Field(64 * 1024, ge=0)
     """How many bytes a part may have and stay in its message. A larger one becomes a file. In
     base64, the default still fits into one message of a channel layer. 0: no limit."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from a2a_app import protocol
+from a2a_app import conf, protocol
 from a2a_app.access import Guard
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import ServedAt
@@ -207,7 +207,7 @@ class Operation:
         """
         await call.caller.check(call.agent, self.scope, self.name)
         self._check_capability(call)
-        return self.params.from_dict(given)
+        return self.params.from_dict(given, _limits())
 
     def _check_capability(self, call: Call) -> None:
         if self.streaming is not None and not call.agent.streaming:
@@ -216,3 +216,9 @@ class Operation:
             raise protocol.UnsupportedOperationError(NO_STREAMS)
         if "PushNotification" in self.name and not call.agent.push_notifications:
             raise protocol.PushNotificationNotSupportedError
+
+
+@conf.cached()
+def _limits() -> dict[str, int]:
+    current = conf.current()
+    return {"max_parts": current.max_parts, "max_references": current.max_references}

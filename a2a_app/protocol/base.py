@@ -1,5 +1,6 @@
 """The base of every object of the protocol, and the rules of ProtoJSON (sections 5.5 to 5.7)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -61,10 +62,18 @@ class Model(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
     @classmethod
-    def from_dict(cls, value: object) -> Self:
-        """Make an object from JSON values; raises InvalidParamsError that names each bad field."""
+    def from_dict(cls, value: object, limits: Mapping[str, int] | None = None) -> Self:
+        """Make an object from JSON values.
+
+        Args:
+            value: The values.
+            limits: How many elements some arrays may have, by the names that `at_most` has.
+
+        Raises:
+            InvalidParamsError: The values are wrong. It names each bad field.
+        """
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(value, context=limits)
         except ValidationError as error:
             raise InvalidParamsError.from_validation(error) from None
 

@@ -8,14 +8,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from a2a_app.protocol.base import Model
 from a2a_app.protocol.scalars import (
+    MAX_ITEMS,
     Bytes,
     Name,
     Struct,
     Text,
     Texts,
     Value,
+    at_most,
     enum_reader,
-    refuse_long_array,
 )
 from a2a_app.protocol.states import Role
 
@@ -87,10 +88,12 @@ class Message(Model):
     context_id: Text = ""
     task_id: Text = ""
     role: Annotated[Role, BeforeValidator(enum_reader(Role)), AfterValidator(_not_unspecified)]
-    parts: Annotated[list[Part], Field(min_length=1), BeforeValidator(refuse_long_array)]
+    parts: Annotated[list[Part], Field(min_length=1), at_most(MAX_ITEMS, "max_parts")]
     metadata: Struct = Field(default_factory=dict)
     extensions: Texts = Field(default_factory=list)
-    reference_task_ids: Texts = Field(default_factory=list)
+    reference_task_ids: Annotated[list[Text], at_most(MAX_ITEMS, "max_references")] = Field(
+        default_factory=list
+    )
 
     @property
     def text(self) -> str:

@@ -9,13 +9,21 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationInfo,
+)
 
 E = TypeVar("E", bound=StrEnum)
 
 MAX_DEPTH = 100
 MAX_INT32 = 2**31 - 1
 MAX_ITEMS = 10_000
+MAX_TEXTS = 100
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -37,18 +45,27 @@ Name: TypeAlias = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_
 """A string that must not be empty."""
 
 
-def refuse_long_array(value: Any) -> Any:
-    """Refuse an array that is too long before pydantic checks its elements.
+def at_most(most: int, setting: str = "") -> BeforeValidator:
+    """Return a validator that refuses an array which is too long, before its elements are checked.
 
     Each bad element makes an error, and millions of errors would take minutes and gigabytes.
+
+    Args:
+        most: How many elements there may be.
+        setting: The name in the context of the validation of another number, if there is one.
     """
-    if isinstance(value, list) and len(value) > MAX_ITEMS:
-        raise ValueError(f"must not have more than {MAX_ITEMS} elements")
-    return value
+
+    def refuse_long_array(value: Any, info: ValidationInfo) -> Any:
+        limit = info.context.get(setting, most) if info.context else most
+        if isinstance(value, list) and len(value) > limit:
+            raise ValueError(f"must not have more than {limit} elements")
+        return value
+
+    return BeforeValidator(refuse_long_array)
 
 
-Texts: TypeAlias = Annotated[list[Text], BeforeValidator(refuse_long_array)]
-"""An array of at most MAX_ITEMS strings."""
+Texts: TypeAlias = Annotated[list[Text], at_most(MAX_TEXTS)]
+"""An array of at most MAX_TEXTS strings, such as media types."""
 
 Flag: TypeAlias = Annotated[bool, Strict()]
 """True or false. A number or a word that stands for one of them is refused."""

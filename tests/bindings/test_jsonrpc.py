@@ -31,7 +31,7 @@ GET = envelope("GetTask", {"id": UNKNOWN_TASK})
     "body",
     [
         b"", b"{", b"not json", b'{"id": 1,}', b"\xff\xfd", b'{"id": NaN}',
-        b'"\\ud800"', b"[" * 100_000, b'{"a":' * 100_000,
+        b'"\\ud800"', b"[" * 100_000, b'{"a":' * 50_000,
     ],
 )  # fmt: skip  # short bodies, a few on a line
 async def test_a_body_that_is_no_json_is_a_parse_error_without_an_id(
@@ -198,17 +198,17 @@ async def test_every_bad_field_is_named(
 
 
 @pytest.mark.parametrize("element", [1, {}, {"text": 1}, {"text": "a"}])
-async def test_millions_of_elements_are_refused_at_once(
+async def test_as_many_elements_as_a_body_may_have_are_refused_at_once(
     rpc: JsonRpcClient, element: object
 ) -> None:
-    said = message(parts=[element] * 500_000)
+    said = message(parts=[element] * 40_000)
     assert bad_fields(await rpc.call("SendMessage", {"message": said})) == ["message.parts"]
-    said = message(extensions=[element] * 500_000)
+    said = message(extensions=[element] * 40_000)
     assert bad_fields(await rpc.call("SendMessage", {"message": said})) == ["message.extensions"]
 
 
 async def test_of_thousands_of_bad_fields_the_first_are_named(rpc: JsonRpcClient) -> None:
-    said = message(parts=[{"text": 1}] * 5_000)
+    said = message(parts=[{"text": 1}] * 1_000)
     named = bad_fields(await rpc.call("SendMessage", {"message": said}))
     assert named == [f"message.parts[{index}].text" for index in range(100)]
 
