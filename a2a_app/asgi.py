@@ -20,7 +20,7 @@ def get_asgi_application() -> Any:
     """Return the project's ASGI application, which recovers from crashes as it starts (R6)."""
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
-    from a2a_app.bindings.calls import with_known_charset  # as above
+    from a2a_app.bindings.calls import up_to_limit, with_known_charset  # as above
     from a2a_app.bindings.threads import PooledRequestThread, in_server_context  # as above
 
     _begin_with_daphne()
@@ -34,7 +34,7 @@ def get_asgi_application() -> Any:
         elif may_be_ours(scope.get("path", "")):
             receive, send = in_server_context(receive, send)
             async with PooledRequestThread():
-                await application(with_known_charset(scope), receive, send)
+                await application(with_known_charset(scope), up_to_limit(scope, receive), send)
         else:
             await application(scope, receive, send)
 

@@ -154,11 +154,20 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1)
     """How large a request may be. DATA_UPLOAD_MAX_MEMORY_SIZE does not apply here."""
 
+    max_json_values: int = Field(100_000, ge=1)
+    """How many values the JSON of a request may have: each string, number and so on, each array and
+    each object. To parse so many takes a few milliseconds, in which the process does nothing
+    else."""
+
     max_parts: int = Field(1_000, ge=1, le=10_000)
     """How many parts a message of a client may have."""
 
     max_references: int = Field(100, ge=1, le=10_000)
     """How many other tasks a message may refer to, by `referenceTaskIds`."""
+
+    body_media_types: tuple[str, ...] = ()
+    """Media types of requests that are read as JSON besides `application/json` and all others that
+    end with `+json`, such as `text/json`. A page of any site can send `text/plain`."""
 
     raw_limit: int = Field(64 * 1024, ge=0)
     """How many bytes a part may have and stay in its message. A larger one becomes a file. In

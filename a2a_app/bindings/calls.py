@@ -1,7 +1,5 @@
 """The call of a request: its body, its headers and its service parameters (section 3.2.6)."""
 
-import zlib
-from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -12,8 +10,11 @@ from pydantic_core import from_json
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent
+from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import Dialect
+from a2a_app.bindings.expansion import BodyTooLargeError, check_values, unpacked
 from a2a_app.bindings.interfaces import base_url, served_to
+from a2a_app.bindings.origins import check_origin
 from a2a_app.bindings.reauthentication import guard_of
 from a2a_app.bindings.tenants import resolve
 from a2a_app.operations.call import Call, Caller, activated_extensions
@@ -25,15 +26,8 @@ MARK = b"\xef\xbb\xbf"
 OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # How much of a client's words an error repeats.
 MAX_REPEATED_CHARACTERS = 100
-# Each one copies all that is left: tens of thousands of tiny ones would take minutes.
-MAX_MEMBERS = 16
-_GZIP = zlib.MAX_WBITS + 16
-
-
-class BodyTooLargeError(protocol.InvalidRequestError):
-    """The request is too large."""
-
-    http_status = 413
+SMALL_BYTES = 64 * 1024
+"""How large a body may be that is parsed for somebody who is refused. It takes a millisecond."""
 
 
 class MediaTypeError(protocol.InvalidRequestError):
@@ -42,32 +36,67 @@ class MediaTypeError(protocol.InvalidRequestError):
     http_status = 415
 
 
-def read_json(request: HttpRequest) -> Any:
+async def admit(request: HttpRequest) -> Caller:
+    """Return the caller of a request, before its body costs anything.
+
+    Raises:
+        MediaTypeError: The body is not said to be JSON.
+        BodyTooLargeError: The body is said to have more than `MAX_BODY_BYTES` bytes.
+        UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
+        PermissionDeniedError: A page of another site has sent it.
+    """
+    if request.method == "POST":
+        _check_media_type(request)
+        limit = conf.current().max_body_bytes
+        if _is_above(request.META.get("CONTENT_LENGTH", ""), limit):
+            raise BodyTooLargeError.of(limit)
+    caller = await caller_of(request)
+    # Only browsers send these.
+    if "HTTP_ORIGIN" in request.META or "HTTP_SEC_FETCH_SITE" in request.META:
+        check_origin(request, caller)
+    return caller
+
+
+def _check_media_type(request: HttpRequest) -> None:
+    """Check that a body is JSON, as far as its type says so.
+
+    A browser lets a page of another site send a form or plain text, with the cookies of its reader.
+    It asks the server before it sends JSON. A body without a type is left to `check_origin`.
+    """
+    media_type = request.content_type or ""
+    is_json = media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
+    if media_type and not is_json and media_type not in conf.current().body_media_types:
+        raise MediaTypeError("The Content-Type must be application/json or application/a2a+json.")
+
+
+def read_json(request: HttpRequest, limit: int | None = None) -> Any:
     """Read the body of a request as JSON.
+
+    Args:
+        request: The request.
+        limit: How many bytes the body may have. None: as many as the settings say.
 
     Raises:
         JSONParseError: It is no JSON.
         MediaTypeError: It is in another charset than UTF-8, or packed in another way than gzip.
-        BodyTooLargeError: It has more than `MAX_BODY_BYTES` bytes, packed or unpacked.
+        BodyTooLargeError: It has more than `limit` bytes, packed or unpacked, or more than
+            `MAX_JSON_VALUES` values.
         InvalidRequestError: It cannot be unpacked.
     """
-    return _parse(_read(request))
+    return _parse(_read(request, limit or conf.current().max_body_bytes))
 
 
-def read_json_object(request: HttpRequest, media_types: Collection[str]) -> dict[str, Any]:
+def read_json_object(request: HttpRequest) -> dict[str, Any]:
     """Read the body of a request as a JSON object; no body, or null, is an empty object.
 
     The errors are those of `read_json`, and:
 
     Raises:
-        MediaTypeError: Its type is none of `media_types`.
         InvalidRequestError: It is no object.
     """
-    # Checked for an empty body too. A browser lets a page of another site send a form, with the
-    # cookies of its reader, but no other media type.
-    if request.content_type and request.content_type not in media_types:
-        raise MediaTypeError(f"The Content-Type must be one of {', '.join(media_types)}.")
-    body = _read(request)
+    body = _read(request, conf.current().max_body_bytes)
     value = _parse(body) if body else None
     if value is None:
         return {}
@@ -94,44 +123,51 @@ def with_known_charset(scope: Any) -> Any:
     return scope
 
 
-def _read(request: HttpRequest) -> bytes:
-    limit = conf.current().max_body_bytes
+def up_to_limit(scope: Any, receive: Any) -> Any:
+    """Return a `receive` of ASGI that ends a body once it is too large, for the view to refuse.
+
+    Django stores all that comes before it has a request. The rest is dropped as it comes, and so is
+    all of a body that is said to be too large.
+    """
+    limit = room = conf.current().max_body_bytes
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+
+    async def receive_some() -> Any:
+        nonlocal room
+        if room == limit and any(_is_above(value.decode("latin-1"), limit) for value in lengths):
+            room = -1
+            return {"type": "http.request"}
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            if room >= 0:
+                room -= len(message.get("body", b""))
+                return message if room >= 0 else {**message, "more_body": False}
+
+    return receive_some
+
+
+def _is_above(length: str, limit: int) -> bool:
+    """Tell whether a Content-Length is above a limit; Python reads no number of any length."""
+    return length.isdecimal() and (len(length) > 18 or int(length) > limit)
+
+
+def _read(request: HttpRequest, limit: int) -> bytes:
     # Read as a file: `request.body` is limited by DATA_UPLOAD_MAX_MEMORY_SIZE, which is for forms.
     body = request.read(limit + 1)
     # Django holds the request, and with it this file, for as long as a stream is open (R14).
     request._stream.close()
-    _check_size(body, limit)
+    if len(body) > limit:
+        raise BodyTooLargeError.of(limit)
     coding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if coding in ("gzip", "x-gzip"):
-        body = _unpacked(body, limit) if body else body
+        body = unpacked(body, limit) if body else body
     elif coding not in ("", "identity"):
         coding = coding[:MAX_REPEATED_CHARACTERS]
         raise MediaTypeError(f"The Content-Encoding {coding!r} is not read here, apart from gzip.")
     _check_charset(request, body)
     return body.removeprefix(MARK)
-
-
-def _check_size(body: bytes, limit: int) -> None:
-    if len(body) > limit:
-        raise BodyTooLargeError(f"The request is larger than {limit} bytes.")
-
-
-def _unpacked(packed: bytes, limit: int) -> bytes:
-    """Unpack the members of a gzip file, and stop once they are too large."""
-    body = b""
-    for _ in range(MAX_MEMBERS):
-        member = zlib.decompressobj(_GZIP)
-        try:
-            body += member.decompress(packed, limit + 1 - len(body))
-        except zlib.error as error:
-            raise protocol.InvalidRequestError(f"The body is no gzip: {error}.") from None
-        _check_size(body, limit)
-        if not member.eof:
-            raise protocol.InvalidRequestError("The body is no gzip: it breaks off.")
-        packed = member.unused_data
-        if not packed:
-            return body
-    raise protocol.InvalidRequestError(f"The gzip has more than {MAX_MEMBERS} members.")
 
 
 def _check_charset(request: HttpRequest, body: bytes) -> None:
@@ -144,6 +180,10 @@ def _check_charset(request: HttpRequest, body: bytes) -> None:
 
 
 def _parse(body: bytes) -> Any:
+    limit = conf.current().max_json_values
+    # Each value has a byte at least.
+    if len(body) > limit:
+        check_values(body, limit)
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -1,6 +1,7 @@
 """The JSON-RPC binding (section 9)."""
 
 import json
+from contextlib import suppress
 from math import isfinite
 from typing import Any
 
@@ -9,8 +10,7 @@ from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, read_json, version_of
+from a2a_app.bindings.calls import SMALL_BYTES, admit, call_of, read_json, version_of
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.v03 import RPC_METHODS
@@ -58,18 +58,30 @@ async def _read(
 
     A function of its own, so that the JSON is not held in memory while the operation waits.
     """
-    body = read_json(request)
+    try:
+        caller = await admit(request)
+    except Exception:
+        # The answer names the request that it refuses, unless that would be work for nobody.
+        with suppress(protocol.A2AError):
+            _open(request, read_json(request, SMALL_BYTES), responder)
+        raise
+    method, params = _open(request, read_json(request), responder)
+    given = method.dialect.params(params)
+    call = await call_of(request, agent, caller, method.dialect, given)
+    return method.operation, call, await method.operation.checked_params(call, given)
+
+
+def _open(
+    request: HttpRequest, body: Any, responder: JsonRpcResponder
+) -> tuple[Method, dict[str, Any]]:
+    """Return the method and the parameters in an envelope, and tell the responder what it says."""
     if not isinstance(body, dict):
         raise protocol.InvalidRequestError("The body must be one JSON object.")
     responder.errors_are_events = _answers_with_stream(body)
     responder.id = _id(body)
     method = _method(request, body)
     responder.dialect = method.dialect
-    params = _params(body)
-    caller = await caller_of(request)
-    given = method.dialect.params(params)
-    call = await call_of(request, agent, caller, method.dialect, given)
-    return method.operation, call, await method.operation.checked_params(call, given)
+    return method, _params(body)
 
 
 def _id(body: dict[str, Any]) -> str:

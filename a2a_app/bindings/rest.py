@@ -9,8 +9,7 @@ from django.http.response import HttpResponseBase
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.callers import caller_of
-from a2a_app.bindings.calls import call_of, header, read_json_object, version_of
+from a2a_app.bindings.calls import admit, call_of, header, read_json_object, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.routes import Route
@@ -97,9 +96,9 @@ async def _read(
     version = version_of(request, implied=dialect.version)
     if version != dialect.version:
         raise protocol.MethodNotFoundError(f"There is no such URL in version {version}.")
+    caller = await admit(request)
     has_body = request.method == "POST"
-    body = read_json_object(request, MEDIA_TYPES) if has_body else {}
-    caller = await caller_of(request)
+    body = read_json_object(request) if has_body else {}
     # The fields of a query have the same names in all versions.
     given = dialect.params(body) if has_body else _from_query(request.GET, operation.params)
     given = _with_fields(given, fields, operation.params)

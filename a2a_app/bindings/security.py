@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from a2a_app import conf
 from a2a_app.bindings.callers import authenticators
+from a2a_app.operations.call import Caller
 from a2a_app.protocol import (
     APIKeySecurityScheme,
     HTTPAuthSecurityScheme,
@@ -16,6 +17,8 @@ from a2a_app.protocol import (
 )
 
 REALM = "a2a"
+# The schemes of HTTP authentication by which a browser identifies its user without being told to.
+_BY_BROWSER = ("basic", "digest", "negotiate", "ntlm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,34 @@ def declared_security() -> Security:
         if scheme.api_key_security_scheme and scheme.api_key_security_scheme.location == "header"
     )
     return Security(schemes, requirements, challenge, tuple(headers))
+
+
+def has_ambient_credentials(caller: Caller) -> bool:
+    """Tell whether a browser may have identified a caller by itself, for a page of any site.
+
+    It may where nobody needs credentials. An authenticator says so by its attribute `ambient`, and
+    by its security scheme if it has none. One that says nothing at all may go by the session.
+    """
+    name = caller.authenticator
+    return not name or name in _ambient()
+
+
+@conf.cached()
+def _ambient() -> frozenset[str]:
+    return frozenset(name for name, each in authenticators().items() if _is_ambient(name, each))
+
+
+def _is_ambient(name: str, authenticator: Any) -> bool:
+    declared = getattr(authenticator, "ambient", None)
+    if declared is not None:
+        return bool(declared)
+    scheme = scheme_of(name, authenticator)
+    if scheme is None or scheme.mtls_security_scheme is not None:
+        return True
+    if (http := scheme.http_auth_security_scheme) is not None:
+        return http.scheme.lower() in _BY_BROWSER
+    key = scheme.api_key_security_scheme
+    return key is not None and key.location == "cookie"
 
 
 def scheme_of(name: str, authenticator: Any) -> SecurityScheme | None:

@@ -1,15 +1,19 @@
 """Bodies: gzip is unpacked within the limit, and what is no JSON in UTF-8 is told what it is."""
 
+import asyncio
 import gzip
 import json
+import time
 import zlib
 from typing import Any
 
 import pytest
 from django.http.response import HttpResponseBase
 
+from a2a_app.bindings.calls import SMALL_BYTES
+from tests.bindings import authenticators
 from tests.clients.http_json import HttpJsonClient, json_of, refusal_of
-from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
+from tests.clients.json_rpc import JsonRpcClient, body_of, error_of, events_of
 from tests.conftest import ChangeSettings
 from tests.wire import envelope, load_message
 
@@ -141,3 +145,99 @@ async def test_null_is_no_body_over_http_json(rest: HttpJsonClient, body: bytes)
     assert json_of(response)["status"]["state"] == "TASK_STATE_CANCELED"
     response = await rest.post(f"/tasks/{task['id']}:subscribe", body)
     assert refusal_of(response) == (400, "UNSUPPORTED_OPERATION")
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "x"],
+)
+async def test_a_body_that_is_not_said_to_be_json_is_refused(
+    rpc: JsonRpcClient, a2a: ChangeSettings, media_type: str
+) -> None:
+    await is_refused(rpc, bytes, "application/json", media_type)
+    a2a(BODY_MEDIA_TYPES=[media_type.partition(";")[0]])
+    await is_taken(rpc, bytes, media_type)
+
+
+@pytest.mark.parametrize("media_type", ["application/vnd.example+json", "Application/JSON", ""])
+async def test_every_media_type_of_json_is_taken_and_so_is_none(
+    rpc: JsonRpcClient, media_type: str
+) -> None:
+    await is_taken(rpc, bytes, media_type)
+
+
+# Padded, so that the body is no small one.
+LARGE = b" " * SMALL_BYTES
+
+
+async def test_whoever_is_refused_has_no_large_body_parsed(
+    rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(ANONYMOUS="refuse")
+    for body, request_id in ((IN_ENVELOPE, "test"), (IN_ENVELOPE + LARGE, None), (b"{", None)):
+        answer = await by_json_rpc(rpc, body)
+        assert (error_of(answer), answer["id"]) == ((-32050, "UNAUTHENTICATED"), request_id)
+    for body in (PLAIN + LARGE, b"{"):
+        assert refusal_of(await by_http_json(rpc, body)) == (401, "UNAUTHENTICATED")
+
+
+async def test_a_refusal_of_03_is_a_stream_where_the_method_has_one(
+    rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{authenticators.__name__}.Broken"])
+    sent = envelope("message/stream", {})
+    response = await rpc.post(sent, A2A_Version="0.3")
+    [event] = await events_of(response)
+    assert (event["error"]["code"], event["id"]) == (-32052, "test")
+
+
+MANY = 10 * 1024 * 1024 // 3
+# A few megabytes, which would be millions of objects.
+HEAVY = {
+    "arrays": b"[" + b"[]," * MANY,
+    "objects": b"[" + b"{}," * MANY,
+    "strings": b"[" + b'"",' * MANY,
+    "keys": b"{" + b'"":1,' * (MANY // 2),
+    "escapes": b"[" + b'"\\\\",' * (MANY // 2),
+    "quotes": b"[" + b'"\\"",' * (MANY // 2),
+}
+
+
+@pytest.mark.parametrize("kind", HEAVY)
+async def test_a_body_of_too_many_values_is_refused_while_others_are_served(
+    rpc: JsonRpcClient, kind: str
+) -> None:
+    gaps: list[float] = []
+
+    async def others() -> None:
+        """Note for how long each thing that others wanted had to wait."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0)
+            gaps.append(time.monotonic() - before)
+
+    ticking = asyncio.create_task(others())
+    response = await ask(rpc, "/", HEAVY[kind], "application/json", {})
+    ticking.cancel()
+    assert (response.status_code, max(gaps) < 0.5) == (413, True), max(gaps)
+    assert "100000 values" in body_of(response)["error"]["message"]
+
+
+def valued(count: int, text: str) -> dict[str, Any]:
+    """Make parameters whose JSON has this many values."""
+    data = {"data": [1], "mediaType": "text/plain"}
+    params = {"message": {**load_message(), "parts": [data, {"text": text}]}}
+    # Each object, array, string and number.
+    around = 1 + 1 + len(params["message"]) + 2 + len(data) + 1
+    data["data"] = [1] * (count - around)
+    return params
+
+
+async def test_the_values_are_counted_without_what_only_looks_like_some(
+    rpc: JsonRpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(MAX_JSON_VALUES=1_000)
+    text = '{"a": [1, 2], "b": "\\", "c": "\\\\"},[{' * 1_000
+    for count, status in ((1_001, 413), (1_000, 200)):
+        body = json.dumps(valued(count, text)).encode()
+        assert (await by_http_json(rpc, body)).status_code == status, count
