@@ -35,6 +35,7 @@ CLOSED_ROOMS = {
     "agents": {"models", "broadcast", "feed"},
     "operations": {"models", "broadcast"},
     "bindings": {"models", "store", "broadcast", "feed"},
+    "client": {"models", "store", "broadcast", "feed"},
 }
 # What of a closed room is open all the same: who owns a row is no table.
 OPEN_MODULES = {"models.owners"}
@@ -73,6 +74,7 @@ SHORT_FILES = {
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
     "protocol": "one object of the specification a file",
     "runners/upkeep.py": "one loop, which is none of a runner's own",
+    "testing/callers.py": "what a setting names by its path",
     "urls.py": "Django looks for it here",
     "runners/queued.py": "what two runners share, of which each needs a library of its own",
 }

@@ -29,7 +29,9 @@ class Site:
 
     def __init__(self, folder: Path, files: dict[str, list[str]]) -> None:
         self.folder = folder
-        self.env = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(folder)}
+        # With what is there already: a checkout beside the one that is installed has its own app.
+        places = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+        self.env = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": places}
         self.run("-m", "django", "startproject", "mysite", ".", DJANGO_SETTINGS_MODULE="")
         self.run("manage.py", "startapp", "hello")
         for name, blocks in files.items():

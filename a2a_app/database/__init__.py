@@ -4,6 +4,7 @@ from a2a_app.database.away import AwayError, note_away, outage
 from a2a_app.database.bridge import (
     close,
     close_connection,
+    performed_by,
     read,
     run,
     run_here,
@@ -20,6 +21,7 @@ __all__ = [
     "connection",
     "note_away",
     "outage",
+    "performed_by",
     "read",
     "run",
     "run_here",

@@ -9,9 +9,10 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,6 +56,16 @@ class _Pools(NamedTuple):
     writing: Pool
     """The same, unless one that reads would wait there for one that writes."""
 
+
+class Performer(Protocol):
+    """Does units of work in place of `run_here`."""
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """Do a unit of work in the thread that calls; return its result, or raise its error."""
+
+
+# Does all units of work, where there is one.
+_performer: Performer | None = None
 
 # How many connections of ours were of no use. Each thread remembers of how many it has heard.
 _failures = 0
@@ -100,6 +111,8 @@ def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
     Raises:
         AwayError: The database cannot serve for now. Besides that, whatever the work raises.
     """
+    if _performer is not None:
+        return _performer(work)
     statements, limit = _own_statements(), conf.current().database_seconds
     ours = statements.connection
     with _watch.over(ours, min(seconds or limit, limit)):
@@ -114,6 +127,21 @@ def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
                     note_away(error)
                     raise
                 is_kept = is_kept and error.cause is Cause.CONFLICT
+
+
+@contextmanager
+def performed_by(performer: Performer) -> Iterator[None]:
+    """Have all units of work of this process done by a performer, inside the `with`.
+
+    It is for tests, whose transaction is that of one connection. No connection is looked at before
+    a unit of work then, and no unit of work is done again.
+    """
+    global _performer
+    outer, _performer = _performer, performer
+    try:
+        yield
+    finally:
+        _performer = outer
 
 
 async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bool]) -> T:

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from a2a_app.agents import Agent, registry
-from a2a_app.agents.registry import make_agent
+from a2a_app.agents import Agent
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.messages import send_message, send_streaming_message
 from a2a_app.operations.streams import Stream
@@ -22,6 +21,7 @@ from a2a_app.protocol import (
     SubscribeToTaskRequest,
     Task,
 )
+from a2a_app.testing import agent_for_test
 from tests.tasks import new_message
 
 SECONDS = 20
@@ -83,6 +83,5 @@ async def _items(opening: Awaitable[Stream]) -> AsyncIterator[dict[str, Any]]:
 @contextmanager
 def client_of(subject: Callable[..., Any], **declared: Any) -> Iterator[OperationsClient]:
     """Register an agent for the time of the context, and yield its client."""
-    made = make_agent(subject, **declared)
-    with registry.registered(made):
-        yield OperationsClient(made)
+    with agent_for_test(subject, **declared) as agent:
+        yield OperationsClient(agent)

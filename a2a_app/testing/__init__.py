@@ -1,0 +1,9 @@
+"""Tests of one's agents: clients in the test's own process, and agents for one test."""
+
+from a2a_app.client.answers import Answer, Event, text_of
+from a2a_app.testing.agents import agent_for_test
+from a2a_app.testing.async_client import AsyncClient
+from a2a_app.testing.client import Client
+from a2a_app.testing.clock import Clock
+
+__all__ = ["Answer", "AsyncClient", "Client", "Clock", "Event", "agent_for_test", "text_of"]
