@@ -44,6 +44,36 @@ class Retention(BaseModel):
     """The owner of the tasks that are meant, as the admin shows it. Empty: all owners."""
 
 
+class RemoteAgentSettings(BaseModel):
+    """One entry of the setting REMOTE_AGENTS: an agent elsewhere, and how it is called."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=str.upper)
+
+    url: str = Field(pattern="^https?://")
+    """The URL of the agent, or of its card. Its host may have any address, and http is allowed."""
+
+    credentials: str | dict[str, str] = Field("", repr=False)
+    """The credentials for each security scheme of its card, by the scheme's name; or one for
+    whichever scheme it is. For HTTP Basic: user and password with a colon between them."""
+
+    credentials_from: str = ""
+    """Dotted path of a callable, with or without `async`, that takes the name of this entry and
+    returns what CREDENTIALS would have. It is called for each client."""
+
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """More headers of each request."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts besides that of the URL to which its card may lead. The credentials go there too."""
+
+    signature: Literal["ignore", "check", "require"] = "check"
+    """`check`: a card with signatures needs a valid one. `require`: each card does. `ignore`: none
+    does."""
+
+    key: str = ""
+    """The public key of its card's signatures, in PEM. Empty: the keys that its own host has."""
+
+
 class Settings(BaseModel):
     """The keys that the `A2A` dict may have, there in capitals, and their defaults."""
 
@@ -221,6 +251,9 @@ class Settings(BaseModel):
 
     push_patience_seconds: float = Field(86400.0, ge=0)
     """How long a webhook may go on failing before it is given up."""
+
+    remote_agents: dict[str, RemoteAgentSettings] = Field({}, repr=False)
+    """Agents elsewhere that this project calls, by the names that it has for them."""
 
     api_docs: bool = True
     """Whether the page about the API and its description for tools are served."""

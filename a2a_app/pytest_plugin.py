@@ -38,11 +38,10 @@ def async_a2a_client(request: pytest.FixtureRequest) -> "Iterator[type[AsyncClie
 
     From the beginning of the test, asynchronous queries of its own see the test's transaction too.
     """
-    from a2a_app.testing import AsyncClient  # loaded here: as above
-    from a2a_app.testing.runtime import prepared  # loaded here: as above
+    from a2a_app.testing import AsyncClient, app_for_test  # loaded here: as above
 
     _set_up_before(request)
-    with prepared():
+    with app_for_test():
         yield AsyncClient
 
 

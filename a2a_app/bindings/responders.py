@@ -113,7 +113,7 @@ class Responder(ABC):
         if response.status_code == 401:
             response["WWW-Authenticate"] = declared_security().challenge
         elif isinstance(error, protocol.UnavailableError):
-            response["Retry-After"] = str(error.retry_seconds)
+            response["Retry-After"] = f"{error.retry_seconds:g}"
         return response
 
     def _response(self, body: str, *, status: int = 200) -> HttpResponse:

@@ -1,10 +1,34 @@
-"""The errors of a server, as exceptions."""
+"""What a client is told when it gets no answer: the errors of a server, and those on the way."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from a2a_app import protocol
-from a2a_app.protocol import A2AError, FieldViolation, InternalError, InvalidParamsError
+from a2a_app.protocol import (
+    A2AError,
+    FieldViolation,
+    InternalError,
+    InvalidParamsError,
+    UnavailableError,
+)
+
+
+class RemoteAgentError(Exception):
+    """An agent elsewhere cannot be called, or does not speak the protocol. The text says why."""
+
+
+class UnreachableError(RemoteAgentError):
+    """There was no connection to an agent, or it broke off."""
+
+    def __init__(self, message: str, *, is_sent: bool = True) -> None:
+        """Make the error.
+
+        Args:
+            message: What happened.
+            is_sent: Whether the request may have got there.
+        """
+        super().__init__(message)
+        self.is_sent = is_sent
 
 
 def refusal_of(error: Mapping[str, Any]) -> A2AError:
@@ -12,7 +36,7 @@ def refusal_of(error: Mapping[str, Any]) -> A2AError:
 
     An error that the protocol does not know becomes an InternalError with its text.
     """
-    message = str(error.get("message") or "")
+    message = str(error.get("message") or "") or None
     details = error.get("data") or error.get("details") or []
     details = [each for each in details if isinstance(each, Mapping)]
     kind = _kind([each.get("reason") for each in details], error.get("code"))
@@ -22,11 +46,21 @@ def refusal_of(error: Mapping[str, Any]) -> A2AError:
         for each in detail.get("fieldViolations", ())
     ]
     if kind is InvalidParamsError or violations:
-        return InvalidParamsError(message or None, violations=violations)
-    made = kind(message or None)
+        return InvalidParamsError(message, violations=violations)
+    made = kind(message)
     for detail in details:
         made.metadata.update(detail.get("metadata", {}))
+        if isinstance(made, UnavailableError) and "retryDelay" in detail:
+            made.retry_seconds = seconds_in(str(detail["retryDelay"]).removesuffix("s"))
     return made
+
+
+def seconds_in(text: str) -> float:
+    """Return the seconds after which a server says to try again; a second if it says it oddly."""
+    try:
+        return max(0.0, float(text))
+    except ValueError:  # a date, which few servers send
+        return 1.0
 
 
 def _kind(reasons: list[Any], code: Any) -> type[A2AError]:

@@ -9,6 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeyBase, KeySet
 
 from a2a_app.agents.signing import SignatureError, read_key, verify
+from a2a_app.client.signatures import origin_of
 from a2a_app.protocol import AgentCard, InvalidAgentResponseError, InvalidParamsError
 
 SECONDS = 10.0
@@ -46,7 +47,7 @@ def _keys(header: dict[str, Any], source: str, key: str, jwks: str) -> KeyBase:
         except (OSError, ValueError) as error:
             raise SignatureError(f"{key} {error}") from None
     location = jwks or str(header.get("jku", ""))
-    if not jwks and _origin(location) != _origin(source):
+    if not jwks and origin_of(location) != origin_of(source):
         # An attacker who changed the card could also have signed it, and named keys of their own.
         raise SignatureError(
             f"its keys are at {location!r}, which is not where the card is from; give the keys "
@@ -56,15 +57,6 @@ def _keys(header: dict[str, Any], source: str, key: str, jwks: str) -> KeyBase:
         return KeySet.import_key_set(_read_json(location))
     except (JoseError, KeyError, TypeError, ValueError):
         raise SignatureError(f"{location} is no JWK Set") from None
-
-
-def _origin(location: str) -> tuple[str, str, int | None]:
-    """Return the scheme, host and port of a URL; for a file, a value that no URL has."""
-    try:
-        url = httpx.URL(location)
-    except httpx.InvalidURL:
-        return "", location, None
-    return (url.scheme, url.host, url.port) if url.host else ("", location, None)
 
 
 def _read_json(source: str) -> Any:

@@ -141,12 +141,12 @@ class UnavailableError(A2AError):
 
     code, reason = -32052, "UNAVAILABLE"  # chosen as for UnauthenticatedError
     http_status, grpc_status = 503, "UNAVAILABLE"
-    retry_seconds: ClassVar[int] = 1
+    retry_seconds: float = 1
     """After how long to try again."""
 
     def details(self) -> list[dict[str, Any]]:
         """Return the reason, and as a google.rpc.RetryInfo when to try again."""
-        delay = {"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{self.retry_seconds}s"}
+        delay = {"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{self.retry_seconds:g}s"}
         return [*super().details(), delay]
 
 

@@ -1,5 +1,6 @@
 """The client of asynchronous tests: it speaks to one agent, through the whole project."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -18,7 +19,7 @@ from a2a_app.protocol import AgentCard, ListTasksRequest, ListTasksResponse
 from a2a_app.testing.agents import Subject, served
 from a2a_app.testing.callers import SOMEBODY, sign_in, sign_out
 from a2a_app.testing.clock import Clock
-from a2a_app.testing.runtime import running, within
+from a2a_app.testing.runtime import Runtime, running, within
 from a2a_app.testing.wire import WIRES, Json, read_events
 
 # How much of a page an error shows that is no answer of ours.
@@ -64,8 +65,8 @@ class AsyncClient:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            runtime = await stack.enter_async_context(running())
-            self.clock: Clock = runtime.clock()
+            self._runtime: Runtime = await stack.enter_async_context(running())
+            self._loop = asyncio.get_running_loop()
             self.agent = stack.enter_context(served(self._subject))
             if self._user is not None:
                 caller = sign_in(self._user)
@@ -81,6 +82,11 @@ class AsyncClient:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the agent's limits go by."""
+        return self._runtime.clock(self._loop)
 
     async def send(self, said: Said, **how: Unpack[Sending]) -> Answer:
         """Send something, and return the answer: a task that has ended or asks, or a message.

@@ -16,7 +16,7 @@ from a2a_app.testing.async_client import AsyncClient
 from a2a_app.testing.callers import SOMEBODY
 from a2a_app.testing.clock import Clock
 from a2a_app.testing.event_loop import LoopThread
-from a2a_app.testing.runtime import Runtime, prepared
+from a2a_app.testing.runtime import Runtime, app_for_test
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Client:
             asyncio.get_running_loop()
             raise TypeError("In asynchronous code: use AsyncClient.")
         with ExitStack() as stack:
-            self._runtime: Runtime = stack.enter_context(prepared())
+            self._runtime: Runtime = stack.enter_context(app_for_test())
             self._loop = _loops.enter()
             stack.callback(_loops.leave)
             self._run(self._client.__aenter__())

@@ -34,9 +34,8 @@ class Runtime:
             self._stack = stack.pop_all()
         self.turnstile: Turnstile = connected.turnstile
 
-    def clock(self) -> Clock:
-        """Return the clock of this event loop."""
-        loop = asyncio.get_running_loop()
+    def clock(self, loop: asyncio.AbstractEventLoop) -> Clock:
+        """Return the clock of an event loop, which is taken over with the first question."""
         if loop not in self._clocks:
             self._clocks[loop] = Clock(loop)
         return self._clocks[loop]
@@ -52,6 +51,8 @@ class Runtime:
 
     def undo(self) -> None:
         """Set everything back."""
+        # Its threads have connections of their own where none are shared.
+        database.close()
         self._stack.close()
 
     async def end_loop(self) -> None:
@@ -61,7 +62,6 @@ class Runtime:
             clock.restore()
         await runners.current().close()
         runners.current.cache_clear()  # type: ignore[attr-defined]  # conf.cached adds it
-        database.close()
         if not self._shares:
             # Django's own thread keeps its connection, and a database in use is not dropped.
             await sync_to_async(connections.close_all)()
@@ -71,8 +71,10 @@ _runtime: Runtime | None = None
 
 
 @contextmanager
-def prepared(shared: dict[str, BaseDatabaseWrapper] | None = None) -> Iterator[Runtime]:
-    """Have the app set up for a test inside the `with`.
+def app_for_test(shared: dict[str, BaseDatabaseWrapper] | None = None) -> Iterator[Runtime]:
+    """Have the app set up for a test inside the `with`, as clients do by themselves.
+
+    It is for tests that call the app without them, such as those of a view that asks an agent.
 
     Args:
         shared: The connections for all threads. None: those of this thread.
@@ -93,12 +95,12 @@ def prepared(shared: dict[str, BaseDatabaseWrapper] | None = None) -> Iterator[R
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Runtime]:
-    """Have the app run on this event loop inside the `with`. The errors are those of `prepared`."""
+    """Have the app run on this event loop inside the `with`; raises as `app_for_test` does."""
     shared = {} if _runtime else connections_of_test()
     if _runtime is None and not shared:
         shared = await sync_to_async(permitted_connections)()
     loop = asyncio.get_running_loop()
-    with prepared(shared) as runtime:
+    with app_for_test(shared) as runtime:
         runtime.enter(loop)
         try:
             yield runtime

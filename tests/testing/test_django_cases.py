@@ -3,13 +3,15 @@
 import threading
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from a2a_app import models
 from a2a_app.agents import TaskState, Turn
-from a2a_app.testing import AsyncClient, Client, text_of
+from a2a_app.client import RemoteAgent
+from a2a_app.testing import AsyncClient, Client, agent_for_test, app_for_test, text_of
 
 
 async def greeter(turn: Turn) -> None:
@@ -57,6 +59,17 @@ class Cases:
             assert (await one.send("hello")).text == "alice of 1"
             assert text_of([event async for event in other.stream("hello")]) == "None of 2"
         assert await User.objects.acount() == 3
+
+    def test_code_without_async_may_ask_an_agent_of_the_project(self) -> None:
+        alice = User.objects.create_user("alice")
+
+        async def ask() -> str:
+            async with RemoteAgent("clerk", user=alice) as agent:
+                return (await agent.send("hello")).text
+
+        with agent_for_test(clerk), app_for_test():
+            assert async_to_sync(ask)() == "alice of 1"
+            assert models.Task.objects.get().user_id == alice.pk
 
     def test_nothing_is_left_of_an_earlier_test(self) -> None:
         assert not User.objects.exists()
@@ -112,15 +125,14 @@ class TestInATransaction(Cases, TestCase):
 
     def test_a_verb_in_a_transaction_says_what_is_wrong_with_it(self) -> None:
         def greedy(turn: Turn) -> None:
-            with transaction.atomic():
+            with transaction.atomic(), pytest.MonkeyPatch.context() as patched:
                 User.objects.create(username="alice")
+                patched.setattr("a2a_app.testing.connections.PATIENCE_SECONDS", 0.05)
                 turn.complete()
 
-        with pytest.MonkeyPatch.context() as patched, Client(greedy) as client:
-            patched.setattr("a2a_app.testing.connections.PATIENCE_SECONDS", 0.05)
-            with self.assertLogs("a2a_app") as logs:
-                assert client.send("hello").state is TaskState.FAILED
-        assert "must call no verb inside `atomic()`" in logs.output[0]
+        with Client(greedy) as client, self.assertLogs("a2a_app", "ERROR") as logs:
+            assert client.send("hello").state is TaskState.FAILED
+        assert "must call no verb inside `atomic()`" in "".join(logs.output)
 
 
 class TestWithRealTransactions(Cases, TransactionTestCase):

@@ -1,0 +1,186 @@
+"""HTTP to agents elsewhere: where it may go, and what is read of its answers below the SDK."""
+
+import json
+import re
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Collection
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+import httpx
+
+from a2a_app import protocol
+from a2a_app.client.refusals import RemoteAgentError, refusal_of, seconds_in
+from a2a_app.push.addresses import is_address
+from a2a_app.push.targets import TargetError, check_url, resolve
+
+# Statuses with which proxies and servers say that something is missing for now.
+UNAVAILABLE = (429, 502, 503, 504)
+
+# FastA2A writes the time of a status without its zone, and the SDK refuses that.
+_WITHOUT_ZONE = re.compile(
+    rb'("state": ?"[\w-]+", ?"timestamp": ?"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)"'
+)
+
+numbers: ContextVar[deque[int | None] | None] = ContextVar("a2a_event_numbers", default=None)
+"""Where the numbers of the events of the next stream go, in the order of the events."""
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """Connects to public addresses only, and to the hosts that the settings name.
+
+    The address that is checked is the one that is used: a name may have another one next time.
+    """
+
+    def __init__(self, trusted: Collection[str]) -> None:
+        """Make a transport that may go to these hosts, whatever their addresses are."""
+        self._trusted = trusted
+        # One for each host, since two hosts at one address must not share connections.
+        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; raise RemoteAgentError where it must not go."""
+        host = request.url.host
+        if host not in self._transports:
+            self._transports[host] = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+        if host not in self._trusted:
+            request = await _pinned(request)
+        return await self._transports[host].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+async def _pinned(request: httpx.Request) -> httpx.Request:
+    """Return a request with the address to connect to in its URL; its header Host has the name."""
+    host = request.url.host
+    try:
+        address = await resolve(check_url(str(request.url)), owner=__name__)
+    except TargetError as error:
+        raise RemoteAgentError(f"The URL of {host} {error}.") from None
+    # The certificate must be that of the host, though the URL has its address.
+    name = {} if is_address(host) else {"sni_hostname": host}
+    return _copy(request, request.url.copy_with(host=address), **name)
+
+
+class SecretQuery(httpx.AsyncBaseTransport):
+    """Adds credentials to the query of each request, below all that logs the URL."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        """Stand before a transport."""
+        self._transport = transport
+        self.query: dict[str, str] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request with the credentials."""
+        if self.query:
+            request = _copy(request, request.url.copy_merge_params(self.query))
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the transport."""
+        await self._transport.aclose()
+
+
+def _copy(request: httpx.Request, url: httpx.URL, **extensions: str) -> httpx.Request:
+    return httpx.Request(
+        request.method,
+        url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, **extensions},
+    )
+
+
+async def examine(response: httpx.Response) -> None:
+    """Raise the error that a response reports, and note the numbers of events as they come.
+
+    The SDK knows neither all of our errors nor the numbers of events.
+
+    Raises:
+        A2AError: The response reports it.
+    """
+    kind = response.headers.get("Content-Type", "").partition(";")[0]
+    response.stream = _Examined(response.stream, numbers.get())
+    if kind.endswith("json") and not response.url.path.endswith(".json"):
+        await response.aread()
+        _raise_error_in(response.content, response)
+    if response.status_code in UNAVAILABLE:
+        raise _unavailable(response)
+    if response.status_code == 401:
+        raise protocol.UnauthenticatedError
+    if response.status_code == 403:
+        raise protocol.PermissionDeniedError
+
+
+def _unavailable(response: httpx.Response) -> protocol.UnavailableError:
+    error = protocol.UnavailableError(f"{response.url.host} answered {response.status_code}.")
+    error.retry_seconds = _retry_seconds(response, error.retry_seconds)
+    return error
+
+
+def _raise_error_in(content: bytes, response: httpx.Response | None = None) -> None:
+    try:
+        body = json.loads(content)
+    except ValueError:  # the SDK says so
+        return
+    if not isinstance(body, dict):
+        return
+    error = body.get("error")
+    if error is None and response is not None and response.is_error:
+        error = body  # as HTTP+JSON of 0.3 has it
+    if isinstance(error, dict) and "code" in error:
+        refusal = refusal_of(error)
+        if isinstance(refusal, protocol.UnavailableError) and response is not None:
+            refusal.retry_seconds = _retry_seconds(response, refusal.retry_seconds)
+        raise refusal
+
+
+def _retry_seconds(response: httpx.Response, default: float) -> float:
+    said = response.headers.get("Retry-After")
+    return default if said is None else seconds_in(said)
+
+
+class _Examined(httpx.AsyncByteStream):
+    """A body, as it passes: the numbers of its events are noted, and their errors raised."""
+
+    def __init__(self, stream: Any, noted: deque[int | None] | None) -> None:
+        self._stream = stream
+        self._noted: deque[int | None] = deque() if noted is None else noted
+        self._number: int | None = None
+        self._has_data = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = b""
+        async for chunk in self._stream:
+            *lines, left = (left + chunk).split(b"\n")
+            for line in lines:
+                self._look_at(line.rstrip(b"\r"))
+            if lines:
+                yield _WITHOUT_ZONE.sub(rb'\1Z"', b"\n".join([*lines, b""]))
+        yield _WITHOUT_ZONE.sub(rb'\1Z"', left)
+
+    def _look_at(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name == b"id":
+            self._number = int(value) if value.strip().isdigit() else None
+        elif name == b"data":
+            self._has_data = True
+            if b'"error"' in value:
+                _raise_error_in(value)
+        elif not line and self._has_data:
+            self._noted.append(self._number)
+            self._number, self._has_data = None, False
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Cached, since it reads all certificates of the machine.
+    return ssl.create_default_context()

@@ -1,0 +1,105 @@
+"""Agents of the same project, which are called without HTTP."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.urls import Resolver404
+from django.urls import resolve as resolve_url
+
+from a2a_app import conf, database, protocol, runners
+from a2a_app.agents import Agent, AgentNotFoundError, registry
+from a2a_app.agents.cards import card_for
+from a2a_app.bindings.callers import ANONYMOUS, caller_with
+from a2a_app.bindings.interfaces import served_at
+from a2a_app.client.answers import Event
+from a2a_app.client.connection import Connection, Request
+from a2a_app.operations import OPERATIONS, Call, Operation
+from a2a_app.operations.call import Caller, Grant
+from a2a_app.protocol import StreamResponse
+
+# The URLs of an agent that lead to it: its own, with and without a slash, and that of its card.
+_VIEWS = {"a2a:jsonrpc", "a2a:jsonrpc_without_slash", "a2a:agent_card"}
+
+
+def local_agent(url: str) -> Agent | None:
+    """Return the agent of this project that has a URL, below PUBLIC_URL; None if none has it."""
+    public, wanted = urlsplit(conf.current().public_url), urlsplit(url)
+    if not public.netloc or (public.scheme, public.netloc) != (wanted.scheme, wanted.netloc):
+        return None
+    try:
+        if wanted.path in ("", "/"):
+            return registry.default()
+        match = resolve_url(wanted.path)
+        return registry.get(match.kwargs["slug"]) if match.view_name in _VIEWS else None
+    except (Resolver404, AgentNotFoundError):
+        return None
+
+
+class LocalConnection(Connection):
+    """Calls the operations of an agent of this project, in the name of a caller."""
+
+    def __init__(self, agent: Agent, identity: Any) -> None:
+        """Connect to an agent.
+
+        Args:
+            agent: The agent.
+            identity: The caller: a user, or what else an authenticator may return. None: nobody.
+        """
+        self._agent, self._identity = agent, identity
+
+    async def __aenter__(self) -> "LocalConnection":
+        """Find out who calls; raise UnauthenticatedError where callers must be known."""
+        self._call = Call(self._agent, await self._caller())
+        public_url = conf.current().public_url
+        served = served_at(public_url, self._agent)
+        self.card = await card_for(self._agent, served, self._identity)
+        return self
+
+    async def ask(self, request: Request) -> dict[str, Any]:
+        """Perform an operation."""
+        operation, call, params = await self._checked(request)
+        assert operation.unary is not None  # it is asked for its result
+        with _unavailable_while_away():
+            return (await operation.unary(call, params)).to_dict()
+
+    async def open(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Perform an operation that streams."""
+        operation, call, params = await self._checked(request)
+        assert operation.streaming is not None  # it is asked for its stream
+        with _unavailable_while_away():
+            opened = await operation.streaming(call, params)
+        async with aclosing(opened) as stream:
+            async for items in stream:
+                for item in items:
+                    yield Event(StreamResponse.model_validate_json(item.body), item.seq)
+
+    async def _checked(self, request: Request) -> tuple[Operation, Call, protocol.Params]:
+        await runners.current().begin()
+        operation = OPERATIONS[request.operation]
+        call = replace(
+            self._call,
+            idempotency_key=request.idempotency_key,
+            last_event_id=request.last_event_id,
+        )
+        params = await operation.checked_params(call, request.params.to_dict())
+        return operation, call, params
+
+    async def _caller(self) -> Caller:
+        if self._identity is None:
+            if conf.current().anonymous != "share":
+                raise protocol.UnauthenticatedError("Say who calls: an agent of this project.")
+            return ANONYMOUS
+        given = self._identity
+        return await caller_with(given if isinstance(given, Grant) else Grant(given))
+
+
+@contextmanager
+def _unavailable_while_away() -> Iterator[None]:
+    """Raise UnavailableError where the database is away, as clients elsewhere are told."""
+    try:
+        yield
+    except database.AwayError as error:
+        raise protocol.UnavailableError from error

@@ -1,0 +1,242 @@
+"""Remote agents: agents elsewhere, or of the same project, as a client calls them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from types import TracebackType
+from typing import Any, Self, Unpack
+from uuid import uuid4
+
+import httpx
+from django.utils.module_loading import import_string
+from django.views.decorators.debug import sensitive_variables
+
+from a2a_app import conf, protocol
+from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.agents.base import IDEMPOTENT_SENDING
+from a2a_app.client.answers import Answer, Event
+from a2a_app.client.connection import Connection, Request
+from a2a_app.client.local import LocalConnection, local_agent
+from a2a_app.client.messages import Said, Sending, id_of, request_to_send
+from a2a_app.client.refusals import RemoteAgentError, UnreachableError
+from a2a_app.client.resumption import Tries, ask, follow
+from a2a_app.concurrency.hooks import call_hook
+from a2a_app.protocol import (
+    AgentCard,
+    CancelTaskRequest,
+    GetTaskRequest,
+    ListTasksRequest,
+    ListTasksResponse,
+    SendMessageRequest,
+    SendMessageResponse,
+    SubscribeToTaskRequest,
+    Task,
+    TaskState,
+)
+
+# How often a task is looked at where the server does not let one wait for it.
+POLL_SECONDS = 0.5
+
+
+class RemoteAgent:
+    """An agent that this project calls; use it as `async with`.
+
+    Where nobody answers, requests that may be sent again are, a few times. A stream that breaks off
+    is taken up again: after the last event that was seen, where the server has our extension for
+    it, and else with the task as it is then.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        *,
+        user: Any = None,
+        credentials: str | Mapping[str, str] = "",
+        headers: Mapping[str, str] | None = None,
+        binding: str = "",
+        version: str = "",
+        seconds: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Name an agent, and how it is called.
+
+        Args:
+            agent: Its name in REMOTE_AGENTS, its URL, or that of its card; or the slug of an agent
+                of this project. Agents of this project are called without HTTP.
+            user: The caller, for agents of this project: a user, or what else an authenticator may
+                return.
+            credentials: For agents elsewhere, in place of those in the settings: the credentials
+                for each security scheme of the card; or one for whichever scheme it is.
+            headers: More headers of each request.
+            binding: JSONRPC or HTTP+JSON. Empty: what the agent prefers.
+            version: 1.0 or 0.3. Empty: the newest that the agent has.
+            seconds: How long an answer, or a sign of life in a stream, may take.
+            transport: What takes the requests, such as one with a proxy or a certificate. It goes
+                wherever it is sent. None: one that goes to public addresses only, and to the hosts
+                in REMOTE_AGENTS.
+        """
+        self.name = agent
+        self._user = user
+        self._credentials, self._headers = credentials, dict(headers or {})
+        self._binding, self._version = binding, version
+        self._seconds, self._transport = seconds, transport
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        tries = Tries(self.name)
+        while True:
+            connection = await self._connection_to(self.name)
+            try:
+                self._connection = await self._stack.enter_async_context(connection)
+                return self
+            except (UnreachableError, protocol.UnavailableError) as error:
+                await tries.pause(error)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def card(self) -> AgentCard:
+        """The agent's card."""
+        return self._connection.card
+
+    async def send(self, said: Said, **how: Unpack[Sending]) -> Answer:
+        """Send something, and return the answer: a task that has ended or asks, or a message.
+
+        Raises:
+            A2AError: The agent refuses.
+            UnreachableError: There is no connection to the agent, also after some tries.
+            RemoteAgentError: It does not speak the protocol.
+        """
+        request = request_to_send(said, **how)
+        if how.get("return_immediately") or not self.card.capabilities.streaming:
+            sent = self._sending("SendMessage", request)
+            answer = Answer.of(SendMessageResponse.from_dict(await self._ask(sent)))
+            while not (answer.is_over or how.get("return_immediately")):
+                await asyncio.sleep(POLL_SECONDS)
+                answer = await self.get(answer, history_length=how.get("history_length"))
+            return answer
+        newest: Event | None = None
+        async with aclosing(self._follow("SendStreamingMessage", request)) as events:
+            async for event in events:
+                newest = event
+        if newest is None:
+            raise RemoteAgentError("The agent has answered with nothing.")
+        if newest.response.message is not None:
+            return newest
+        return await self.get(newest, history_length=how.get("history_length"))
+
+    async def stream(self, said: Said, **how: Unpack[Sending]) -> AsyncGenerator[Event, None]:
+        """Send something, and yield the events of the stream as they come.
+
+        An agent that does not stream has one event: the answer. The errors are those of `send`.
+        """
+        if not self.card.capabilities.streaming:
+            yield Event((await self.send(said, **how)).response)
+            return
+        request = request_to_send(said, **how)
+        async with aclosing(self._follow("SendStreamingMessage", request)) as events:
+            async for event in events:
+                yield event
+
+    async def subscribe(self, task: Answer | str) -> AsyncGenerator[Event, None]:
+        """Yield the task as it is now, and then its events. The errors are those of `send`."""
+        request = SubscribeToTaskRequest(id=id_of(task))
+        async with aclosing(self._follow("SubscribeToTask", request)) as events:
+            async for event in events:
+                yield event
+
+    async def get(self, task: Answer | str, *, history_length: int | None = None) -> Answer:
+        """Return a task as it is now. The errors are those of `send`."""
+        params = GetTaskRequest(id=id_of(task), history_length=history_length)
+        return await self._task(Request(operation="GetTask", params=params))
+
+    async def list(self, **asked: Any) -> AsyncGenerator[Answer, None]:
+        """Yield the caller's tasks with the agent, page by page. The errors are those of `send`.
+
+        Args:
+            **asked: The fields of ListTasksRequest.
+        """
+        while True:
+            request = Request(operation="ListTasks", params=ListTasksRequest(**asked))
+            page = ListTasksResponse.from_dict(await self._ask(request))
+            for task in page.tasks:
+                yield Answer.of(task)
+            if not page.next_page_token:
+                return
+            asked["page_token"] = page.next_page_token
+
+    async def cancel(self, task: Answer | str) -> Answer:
+        """Cancel a task, and return it. The errors are those of `send`."""
+        params = CancelTaskRequest(id=id_of(task))
+        try:
+            return await self._task(Request(operation="CancelTask", params=params))
+        except protocol.TaskNotCancelableError:
+            # An earlier try may have canceled it, and its answer was lost.
+            found = await self.get(task)
+            if found.state is TaskState.CANCELED:
+                return found
+            raise
+
+    async def _task(self, request: Request) -> Answer:
+        return Answer.of(Task.from_dict(await self._ask(request)))
+
+    async def _ask(self, request: Request) -> dict[str, Any]:
+        return await ask(self._connection, request, self.name)
+
+    def _follow(
+        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest
+    ) -> AsyncGenerator[Event, None]:
+        return follow(self._connection, self._sending(operation, params), self.name)
+
+    def _sending(
+        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest
+    ) -> Request:
+        is_message = isinstance(params, SendMessageRequest)
+        is_safe = is_message and self._connection.has_extension(IDEMPOTENT_SENDING.uri)
+        key = uuid4().hex if is_safe else ""
+        return Request(operation=operation, params=params, idempotency_key=key)
+
+    @sensitive_variables()
+    async def _connection_to(self, name: str) -> Connection:
+        given = conf.current().remote_agents.get(name)
+        url = given.url if given else name
+        found = local_agent(url) if "://" in url else _agent_here(name)
+        if found is not None:
+            return LocalConnection(found, self._user)
+        try:
+            from a2a_app.client.sdk import Place, SdkConnection  # loaded here: needs an extra
+        except ImportError as error:
+            raise RemoteAgentError(f"Agents elsewhere need the extra 'client': {error}") from None
+        credentials: Any = self._credentials or (given.credentials if given else "")
+        if not credentials and given and given.credentials_from:
+            credentials = await call_hook(import_string(given.credentials_from), name)
+        return SdkConnection(
+            Place(
+                url=url,
+                is_trusted=given is not None,
+                credentials=credentials,
+                headers={**(given.headers if given else {}), **self._headers},
+                hosts=given.hosts if given else (),
+                signature=given.signature if given else "check",
+                key=given.key if given else "",
+                binding=self._binding,
+                version=self._version,
+                seconds=self._seconds,
+                transport=self._transport,
+            )
+        )
+
+
+def _agent_here(slug: str) -> Any:
+    try:
+        return registry.get(slug)
+    except AgentNotFoundError:
+        raise RemoteAgentError(
+            f"{slug!r} is no URL, no agent of this project, and not in A2A['REMOTE_AGENTS']."
+        ) from None

@@ -1,0 +1,262 @@
+"""The connection to an agent elsewhere, by the official SDK. It needs the extra `client`."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+from a2a.client import Client, ClientCallContext, ClientConfig, ClientFactory
+from a2a.client.card_resolver import parse_agent_card
+from a2a.client.errors import A2AClientTimeoutError
+from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import A2AError as SdkError
+from google.protobuf import json_format  # type: ignore[import-untyped]  # it has no types
+
+from a2a_app import protocol
+from a2a_app.agents.signing import SignatureError
+from a2a_app.client import http
+from a2a_app.client.answers import Event
+from a2a_app.client.connection import Connection, Request
+from a2a_app.client.credentials import credentials_for
+from a2a_app.client.refusals import RemoteAgentError, UnreachableError
+from a2a_app.client.signatures import verify_signature
+from a2a_app.protocol import A2AError, AgentCard, StreamResponse
+
+BINDINGS = ("JSONRPC", "HTTP+JSON")
+CARD_PATH = ".well-known/agent-card.json"
+OLD_CARD_PATH = ".well-known/agent.json"
+CONNECT_SECONDS = 10.0
+
+# The SDK's messages and methods of our operations; those that stream are not asked for a result.
+_ASKED: dict[str, tuple[Any, str]] = {
+    "GetTask": (pb.GetTaskRequest, "get_task"),
+    "ListTasks": (pb.ListTasksRequest, "list_tasks"),
+    "CancelTask": (pb.CancelTaskRequest, "cancel_task"),
+    "GetExtendedAgentCard": (pb.GetExtendedAgentCardRequest, "get_extended_agent_card"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An agent elsewhere, and how it is called."""
+
+    url: str
+    """The URL of the agent, or of its card."""
+    is_trusted: bool = False
+    """Whether the URL is the project's own choice, so that its host may have any address."""
+    credentials: str | Mapping[str, str] = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hosts: tuple[str, ...] = ()
+    """Hosts besides that of the URL to which the credentials may go."""
+    signature: str = "check"
+    key: str = ""
+    binding: str = ""
+    version: str = ""
+    seconds: float = 60.0
+    transport: httpx.AsyncBaseTransport | None = None
+
+
+class SdkConnection(Connection):
+    """Speaks to an agent elsewhere, by whichever binding and version its card offers."""
+
+    def __init__(self, place: Place) -> None:
+        """Connect to a place."""
+        self._place = place
+        host = httpx.URL(place.url).host
+        trusted = {host, *place.hosts} if place.is_trusted else set()
+        self._known_hosts = {host, *place.hosts}
+        self._transport = http.SecretQuery(place.transport or http.GuardedTransport(trusted))
+        self._http = httpx.AsyncClient(
+            transport=self._transport,
+            timeout=httpx.Timeout(place.seconds, connect=min(place.seconds, CONNECT_SECONDS)),
+            headers={"Accept-Encoding": "identity", "User-Agent": "a2a_app", **place.headers},
+            event_hooks={"response": [http.examine]},
+            trust_env=False,
+        )
+        self._sdk: Client
+
+    async def __aenter__(self) -> "SdkConnection":
+        """Fetch the card, and check its signature."""
+        try:
+            card = await self._fetch_card()
+            self._choose_interfaces(card)
+            self._authenticate(card)
+            config = ClientConfig(
+                httpx_client=self._http, supported_protocol_bindings=list(BINDINGS)
+            )
+            self._sdk = ClientFactory(config).create(card)
+        except BaseException as error:
+            await self._http.aclose()
+            raise _translated(error) from error
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def ask(self, request: Request) -> dict[str, Any]:
+        """Ask for the result of an operation."""
+        context = self._context(request)
+        try:
+            if request.operation == "SendMessage":
+                return await self._send(request, context)
+            kind, method = _ASKED[request.operation]
+            sent = json_format.ParseDict(request.params.to_dict(), kind())
+            return _json_of(await getattr(self._sdk, method)(sent, context=context))
+        except Exception as error:
+            raise _translated(error) from error
+
+    async def open(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Ask for the events of an operation that streams."""
+        noted: deque[int | None] = deque()
+        async with aclosing(self._stream(request)) as items:
+            while True:
+                # The response is examined in the step that opens it.
+                token = http.numbers.set(noted)
+                try:
+                    item = await anext(items, None)
+                except Exception as error:
+                    raise _translated(error) from error
+                finally:
+                    http.numbers.reset(token)
+                if item is None:
+                    return
+                yield Event(_event_of(item), noted.popleft() if noted else None)
+
+    def _stream(self, request: Request) -> AsyncGenerator[pb.StreamResponse, None]:
+        context, params = self._context(request), request.params.to_dict()
+        opened: Any
+        if request.operation == "SubscribeToTask":
+            opened = self._sdk.subscribe(
+                json_format.ParseDict(params, pb.SubscribeToTaskRequest()), context=context
+            )
+        else:
+            sent = json_format.ParseDict(params, pb.SendMessageRequest())
+            opened = self._sdk.send_message(sent, context=context)
+        return opened  # type: ignore[no-any-return]  # an asynchronous generator, by its code
+
+    async def _send(self, request: Request, context: ClientCallContext) -> dict[str, Any]:
+        sent = json_format.ParseDict(request.params.to_dict(), pb.SendMessageRequest())
+        # The SDK's client streams where the agent can, and its transport does as it is told.
+        transport: Any = self._sdk._transport  # type: ignore[attr-defined]  # of BaseClient
+        return _json_of(await transport.send_message(sent, context=context))
+
+    @staticmethod
+    def _context(request: Request) -> ClientCallContext:
+        headers = {
+            protocol.IDEMPOTENCY_HEADER: request.idempotency_key,
+            "Last-Event-ID": request.last_event_id,
+        }
+        return ClientCallContext(
+            service_parameters={name: value for name, value in headers.items() if value}
+        )
+
+    async def _fetch_card(self) -> pb.AgentCard:
+        url = self._place.url
+        base = url.rstrip("/") + "/"
+        places = [url] if url.endswith(".json") else [base + CARD_PATH, base + OLD_CARD_PATH]
+        for place in places:
+            response = await self._http.get(place)
+            if response.status_code != 404:
+                break
+        if not response.is_success:
+            raise RemoteAgentError(f"There is no card at {places[0]}: {response.status_code}.")
+        await self._check_signature(response.json(), str(response.url))
+        card = parse_agent_card(response.json())
+        shown = json_format.MessageToDict(card, always_print_fields_with_no_presence=True)
+        self.card = AgentCard.from_dict(shown)
+        return card
+
+    async def _check_signature(self, found: Any, source: str) -> None:
+        is_signed = isinstance(found, dict) and bool(found.get("signatures"))
+        policy = self._place.signature
+        if policy == "ignore" or (policy == "check" and not is_signed):
+            return
+
+        async def fetch(url: str) -> Any:
+            return (await self._http.get(url)).raise_for_status().json()
+
+        card = AgentCard.from_dict(found)
+        await verify_signature(card, self._place.url, fetch, key=self._place.key)
+
+    def _choose_interfaces(self, card: pb.AgentCard) -> None:
+        """Leave those of the version and the binding that are asked for."""
+        version, url = self._place.version, self._place.url
+        bindings = [self._place.binding] if self._place.binding else BINDINGS
+        chosen = [
+            each
+            for each in card.supported_interfaces
+            if each.protocol_version.startswith(version) and each.protocol_binding in bindings
+        ]
+        if not chosen:
+            raise RemoteAgentError(
+                f"The card has no interface with {' or '.join(bindings)} {version}.".rstrip(" .")
+            )
+        for each in chosen:
+            each.url = urljoin(url, each.url)
+        del card.supported_interfaces[:]
+        card.supported_interfaces.extend(chosen)
+
+    def _authenticate(self, card: pb.AgentCard) -> None:
+        """Have each request carry the credentials, unless the card leads to where nobody sent them.
+
+        Raises:
+            RemoteAgentError: It does, or they are not what it asks for.
+        """
+        found = credentials_for(self.card, self._place.credentials)
+        if self._place.credentials or self._place.headers:
+            for each in card.supported_interfaces:
+                self._check_place(httpx.URL(each.url))
+        self._http.headers.update(found.headers)
+        self._http.cookies.update(found.cookies)
+        self._transport.query = found.query
+
+    def _check_place(self, url: httpx.URL) -> None:
+        if url.host not in self._known_hosts:
+            raise RemoteAgentError(
+                f"The card leads to {url.host!r}, and the credentials are not for that host: "
+                "name it in HOSTS if they are."
+            )
+        if url.scheme != "https" and self._place.url.startswith("https:"):
+            raise RemoteAgentError("The card leads from https to http, where all can be read.")
+
+
+def _json_of(found: Any) -> dict[str, Any]:
+    # A page of no tasks has its fields all the same.
+    is_page = isinstance(found, pb.ListTasksResponse)
+    shown: dict[str, Any] = json_format.MessageToDict(
+        found, always_print_fields_with_no_presence=is_page
+    )
+    return shown
+
+
+def _event_of(item: pb.StreamResponse) -> StreamResponse:
+    try:
+        return StreamResponse.from_dict(_json_of(item))
+    except protocol.InvalidParamsError as error:
+        raise RemoteAgentError(f"An event is none of the protocol: {error.message}") from None
+
+
+def _translated(error: BaseException) -> BaseException:
+    """Return an error of the SDK, or of HTTP, as one of ours."""
+    if isinstance(error, A2AError | RemoteAgentError):
+        return error
+    cause = error.__cause__ if isinstance(error, SdkError) else error
+    if isinstance(error, A2AClientTimeoutError | httpx.TransportError) or isinstance(
+        cause, httpx.TransportError
+    ):
+        is_sent = not isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout)
+        return UnreachableError(f"{type(cause).__name__}: {cause}", is_sent=is_sent)
+    if isinstance(error, SignatureError):
+        return RemoteAgentError(f"The card is not verified: {error}")
+    if isinstance(error, NotImplementedError):
+        return protocol.UnsupportedOperationError("The agent does not have this operation.")
+    ours = getattr(protocol, type(error).__name__, None)
+    if isinstance(error, SdkError) and isinstance(ours, type) and issubclass(ours, A2AError):
+        return ours(str(error))
+    if isinstance(error, SdkError | json_format.ParseError | httpx.HTTPError | ValueError):
+        return RemoteAgentError(f"It is no answer of the protocol: {error}")
+    return error

@@ -1,0 +1,119 @@
+"""Servers for the client: those of others in this process, and connections that are cut."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.routes import (
+    create_agent_card_routes,
+    create_jsonrpc_routes,
+    create_rest_routes,
+)
+from a2a.server.tasks import InMemoryTaskStore
+from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
+from starlette.applications import Starlette
+
+from benchmarks import fasta2a_server, sdk_server
+
+BASE = "https://peer.test"
+VERSIONS = ("1.0", "0.3")
+
+
+def sdk_peer() -> httpx.ASGITransport:
+    """Serve the load agent by the official SDK: both bindings, both versions."""
+    card = AgentCard(
+        name="Load",
+        description="Does as much work as it is told.",
+        version="1.0.0",
+        capabilities=AgentCapabilities(streaming=True),
+        skills=[AgentSkill(id="load", name="Load", description="Works.", tags=["test"])],
+        default_input_modes=["text/plain"],
+        default_output_modes=["text/plain"],
+        supported_interfaces=[
+            AgentInterface(url=BASE + path, protocol_binding=binding, protocol_version=version)
+            for version in VERSIONS
+            for binding, path in (("JSONRPC", "/rpc"), ("HTTP+JSON", "/rest"))
+        ],
+    )
+    handler = DefaultRequestHandler(
+        agent_executor=sdk_server.Load(), agent_card=card, task_store=InMemoryTaskStore()
+    )
+    routes = [
+        *create_agent_card_routes(card),
+        *create_jsonrpc_routes(handler, "/rpc", enable_v0_3_compat=True),
+        *create_rest_routes(handler, enable_v0_3_compat=True, path_prefix="/rest"),
+    ]
+    return httpx.ASGITransport(app=Starlette(routes=routes))
+
+
+@asynccontextmanager
+async def fasta2a_peer() -> AsyncIterator[httpx.ASGITransport]:
+    """Serve the load agent by FastA2A."""
+    application = fasta2a_server.application
+    async with application.router.lifespan_context(application):
+        yield httpx.ASGITransport(app=application)
+
+
+class Cutter:
+    """Stands before a server, and cuts connections off after so many events; a context manager.
+
+    The connection ends in the middle of the next event.
+    """
+
+    def __init__(self, port: int, *, events: int, times: int) -> None:
+        self._port, self._events = port, events
+        self.left = times
+        """How many connections it still cuts."""
+        self._links: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+
+    async def __aenter__(self) -> "Cutter":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self._ended.set()
+        await asyncio.gather(*self._links)
+
+    def _accept(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        link = asyncio.create_task(self._serve(near, answer))
+        self._links.add(link)
+
+    async def _serve(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        far, ask = await asyncio.open_connection("127.0.0.1", self._port)
+        passing = [
+            asyncio.create_task(self._pass_questions(near, ask)),
+            asyncio.create_task(self._pass_answers(far, answer)),
+            asyncio.create_task(self._ended.wait()),
+        ]
+        await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        for each in passing:
+            each.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+        for side in (answer, ask):
+            side.transport.abort()
+
+    async def _pass_answers(self, far: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        seen = 0
+        with suppress(OSError):
+            while data := await far.read(65536):
+                # Many events may come at once, where the client was away for long.
+                for piece in data.splitlines(keepends=True):
+                    answer.write(piece)
+                    seen += piece.startswith(b"data: ")
+                    if self.left and seen > self._events:
+                        await answer.drain()
+                        self.left -= 1
+                        return
+                await answer.drain()
+
+    @staticmethod
+    async def _pass_questions(near: asyncio.StreamReader, ask: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await near.read(65536):
+                ask.write(data)
+                await ask.drain()

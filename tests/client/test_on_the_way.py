@@ -1,0 +1,315 @@
+"""What may happen on the way to an agent: no answer, no credentials, a card that is false."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from a2a_app.agents import AgentCard, TaskState, signing
+from a2a_app.agents.base import IDEMPOTENT_SENDING
+from a2a_app.client import RemoteAgent, RemoteAgentError, UnreachableError
+from a2a_app.client.credentials import credentials_for
+from a2a_app.protocol import (
+    InternalError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from tests.conftest import ChangeSettings
+
+BASE = "https://peer.test"
+EC_KEY = ECKey.generate_key("P-256")
+TASK = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}}
+CARD: dict[str, Any] = {
+    "name": "Peer",
+    "description": "Answers.",
+    "version": "1",
+    "supportedInterfaces": [
+        {"url": f"{BASE}/rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
+        {"url": f"{BASE}/rest", "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0"},
+    ],
+    "capabilities": {"streaming": False},
+    "defaultInputModes": ["text/plain"],
+    "defaultOutputModes": ["text/plain"],
+    "skills": [],
+}
+IDEMPOTENT = {"streaming": False, "extensions": [IDEMPOTENT_SENDING.to_dict()]}
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Peer(httpx.MockTransport):
+    """A server that gives one answer after the other, the last one for ever."""
+
+    def __init__(self, *answers: Answer | int, **card: Any) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answers = list(answers) or [200]
+        self._card = {**CARD, **card}
+        super().__init__(self._respond)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("agent-card.json"):
+            return httpx.Response(200, json=self._card)
+        if request.url.path.endswith("jwks.json"):
+            public = {**EC_KEY.as_dict(private=False), "kid": "one"}
+            return httpx.Response(200, json={"keys": [public]})
+        self.requests.append(request)
+        answer = self._answers[0] if len(self._answers) == 1 else self._answers.pop(0)
+        if isinstance(answer, int):
+            return httpx.Response(answer, json=result(request)) if answer == 200 else busy(answer)
+        return answer(request)
+
+
+def busy(status: int, after: str = "0") -> httpx.Response:
+    return httpx.Response(status, text="<html>", headers={"Retry-After": after})
+
+
+def result(request: httpx.Request) -> dict[str, Any]:
+    if request.url.path.startswith("/rest"):
+        return TASK if "tasks" in request.url.path else {"task": TASK}
+    asked = json.loads(request.content)
+    found = TASK if asked["method"] == "GetTask" else {"task": TASK}
+    return {"jsonrpc": "2.0", "id": asked["id"], "result": found}
+
+
+def error(code: int, **more: Any) -> Answer:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        said = {"code": code, "message": "said so", **more}
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "error": said})
+
+    return answer
+
+
+def lost(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadError("gone", request=request)
+
+
+def refused(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused", request=request)
+
+
+@pytest.fixture(autouse=True)
+def quick_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("a2a_app.client.resumption.PAUSES", (0.0, 0.0))
+
+
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+@pytest.mark.parametrize("first", [503, 502, lost, refused])
+async def test_a_question_is_asked_again(first: Answer | int, binding: str) -> None:
+    peer = Peer(first, 200)
+    async with RemoteAgent(BASE, transport=peer, binding=binding) as agent:
+        assert (await agent.get("t")).state is TaskState.COMPLETED
+    assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("first", [503, lost])
+async def test_a_message_is_sent_again_only_where_it_is_not_taken_twice(first: Any) -> None:
+    peer = Peer(first, 200)
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        with pytest.raises((UnavailableError, UnreachableError)):
+            await agent.send("hello")
+    assert len(peer.requests) == 1 and "Idempotency-Key" not in peer.requests[0].headers
+    peer = Peer(first, 200, capabilities=IDEMPOTENT)
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        assert (await agent.send("hello")).task_id == "t"
+    keys = [request.headers["Idempotency-Key"] for request in peer.requests]
+    assert len(keys) == 2 and keys[0] == keys[1]
+    assert peer.requests[0].content.split(b'"id"')[0] == peer.requests[1].content.split(b'"id"')[0]
+
+
+async def test_a_message_that_was_never_sent_is_sent_again() -> None:
+    peer = Peer(refused, 200)
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        assert (await agent.send("hello")).task_id == "t"
+
+
+async def test_an_agent_that_does_not_come_back_is_given_up() -> None:
+    peer = Peer(503)
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        with pytest.raises(UnavailableError):
+            await agent.get("t")
+    assert len(peer.requests) == 3
+
+
+async def test_a_server_that_wants_a_long_pause_is_left_alone() -> None:
+    peer = Peer(lambda _: busy(503, after="600"))
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        with pytest.raises(UnavailableError) as raised:
+            await agent.get("t")
+    assert raised.value.retry_seconds == 600
+    assert len(peer.requests) == 1
+
+
+class Broken(httpx.AsyncByteStream):
+    """A stream with one event, which then breaks off."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        working = {**TASK, "status": {"state": "TASK_STATE_WORKING"}}
+        envelope = {"jsonrpc": "2.0", "id": 1, "result": {"task": working}}
+        yield f"data: {json.dumps(envelope)}\n\n".encode()
+        raise httpx.ReadError("gone")
+
+
+def broken(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Broken())
+
+
+async def test_a_stream_that_only_ever_shows_the_same_is_given_up() -> None:
+    peer = Peer(broken, capabilities={"streaming": True})
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        seen = []
+        with pytest.raises(UnreachableError):
+            async for event in agent.stream("hello"):
+                seen += [event.state]
+    methods = [json.loads(request.content)["method"] for request in peer.requests]
+    assert methods == ["SendStreamingMessage", "SubscribeToTask", "SubscribeToTask"]
+    assert seen == [TaskState.WORKING] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (401, UnauthenticatedError),
+        (403, PermissionDeniedError),
+        (error(-32050), UnauthenticatedError),
+        (error(-32603), InternalError),
+        (lambda _: httpx.Response(200, text="<html>"), RemoteAgentError),
+        (lambda _: httpx.Response(200, json=["what"]), RemoteAgentError),
+        (lambda _: httpx.Response(404, text="no"), RemoteAgentError),
+    ],
+)
+async def test_an_answer_that_is_none_says_what_it_is(answer: Any, kind: type[Exception]) -> None:
+    async with RemoteAgent(BASE, transport=Peer(answer)) as agent:
+        with pytest.raises(kind):
+            await agent.get("t")
+
+
+async def test_a_card_without_the_binding_is_said_to_be_so() -> None:
+    with pytest.raises(RemoteAgentError, match=r"no interface with HTTP\+JSON 0\.3"):
+        await RemoteAgent(BASE, transport=Peer(), binding="HTTP+JSON", version="0.3").__aenter__()
+
+
+SCHEMES = {
+    "bearer": {"httpAuthSecurityScheme": {"scheme": "Bearer"}},
+    "basic": {"httpAuthSecurityScheme": {"scheme": "basic"}},
+    "oauth": {"openIdConnectSecurityScheme": {"openIdConnectUrl": "https://id.test"}},
+    "key": {"apiKeySecurityScheme": {"location": "header", "name": "X-Key"}},
+    "query": {"apiKeySecurityScheme": {"location": "query", "name": "key"}},
+    "cookie": {"apiKeySecurityScheme": {"location": "cookie", "name": "key"}},
+    "mtls": {"mtlsSecurityScheme": {}},
+}
+
+
+def needs(*alternatives: tuple[str, ...]) -> dict[str, Any]:
+    required: Any = [{"schemes": {name: {} for name in names}} for names in alternatives]
+    return {"securitySchemes": SCHEMES, "securityRequirements": required}
+
+
+@pytest.mark.parametrize(
+    ("required", "given", "headers", "others"),
+    [
+        ([("bearer",)], "x", {"Authorization": "Bearer x"}, {}),
+        ([("basic",)], {"basic": "u:p"}, {"Authorization": "Basic dTpw"}, {}),
+        ([("oauth",)], "x", {"Authorization": "Bearer x"}, {}),
+        ([("key", "query")], {"key": "a", "query": "b"}, {"X-Key": "a"}, {"key": "b"}),
+        ([("cookie",)], "x", {}, {"key": "x"}),
+        ([("mtls",), ("key", "query"), ("key",)], {"key": "a", "mtls": ""}, {"X-Key": "a"}, {}),
+        ([], "x", {"Authorization": "Bearer x"}, {}),
+        ([("bearer",)], "", {}, {}),
+    ],
+)
+def test_credentials_go_where_the_card_wants_them(
+    required: Any, given: Any, headers: dict[str, str], others: dict[str, str]
+) -> None:
+    found = credentials_for(AgentCard.from_dict({**CARD, **needs(*required)}), given)
+    assert (found.headers, found.query | found.cookies) == (headers, others)
+
+
+async def test_each_request_carries_the_credentials_of_the_settings(a2a: ChangeSettings) -> None:
+    peer = Peer(**needs(("key",)))
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "CREDENTIALS": {"key": "secret"}}})
+    async with RemoteAgent("peer", transport=peer) as agent:
+        await agent.get("t")
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "CREDENTIALS_FROM": f"{__name__}.fresh"}})
+    async with RemoteAgent("peer", transport=peer) as agent:
+        await agent.get("t")
+    assert [request.headers["X-Key"] for request in peer.requests] == ["secret", "fresh for peer"]
+
+
+async def fresh(name: str) -> str:
+    """Return a credential, as a project's hook does."""
+    return f"fresh for {name}"
+
+
+async def test_credentials_that_fit_no_requirement_are_not_sent() -> None:
+    with pytest.raises(RemoteAgentError, match="what the card asks for: bearer or key and query"):
+        peer = Peer(**needs(("bearer",), ("key", "query")))
+        await RemoteAgent(BASE, credentials={"cookie": "x"}, transport=peer).__aenter__()
+
+
+async def test_credentials_do_not_go_where_a_card_leads_to_another_host() -> None:
+    elsewhere = [{**CARD["supportedInterfaces"][0], "url": "https://thief.test/rpc"}]
+    peer = Peer(supportedInterfaces=elsewhere)
+    with pytest.raises(RemoteAgentError, match=r"leads to 'thief\.test'"):
+        await RemoteAgent(BASE, credentials="x", transport=peer).__aenter__()
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        await agent.get("t")
+    in_clear = [{**CARD["supportedInterfaces"][0], "url": "http://peer.test/rpc"}]
+    peer = Peer(supportedInterfaces=in_clear)
+    with pytest.raises(RemoteAgentError, match="from https to http"):
+        await RemoteAgent(BASE, headers={"X-Key": "x"}, transport=peer).__aenter__()
+
+
+async def test_credentials_in_a_query_are_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    peer = Peer(**needs(("query",)))
+    with caplog.at_level("DEBUG"):
+        async with RemoteAgent(BASE, credentials="secret", transport=peer) as agent:
+            await agent.get("t")
+    assert peer.requests[0].url.params["key"] == "secret"
+    assert "peer.test" in caplog.text and "secret" not in caplog.text
+
+
+def signed(**card: Any) -> dict[str, Any]:
+    """Return a card with a signature of the key of `Peer`."""
+    made = AgentCard.from_dict({**CARD, **card})
+    header = {"alg": "ES256", "kid": "one", "jku": f"{BASE}/jwks.json"}
+    content = jws.serialize_json(
+        {"protected": header}, signing.canonical(made), EC_KEY, algorithms=["ES256"]
+    )
+    signature = {"protected": content["protected"], "signature": content["signature"]}
+    return {**made.to_dict(), "signatures": [signature]}
+
+
+async def test_a_card_with_a_signature_needs_a_valid_one(a2a: ChangeSettings) -> None:
+    async with RemoteAgent(BASE, transport=Peer(**signed())) as agent:
+        assert agent.card.name == "Peer"
+    false = {**signed(), "description": "Something else."}
+    with pytest.raises(RemoteAgentError, match="is not verified"):
+        await RemoteAgent(BASE, transport=Peer(**false)).__aenter__()
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "SIGNATURE": "ignore"}})
+    async with RemoteAgent("peer", transport=Peer(**false)) as agent:
+        assert agent.card.description == "Something else."
+
+
+async def test_a_card_may_have_to_be_signed_by_one_key(a2a: ChangeSettings) -> None:
+    key = EC_KEY.as_pem(private=False).decode()
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "SIGNATURE": "require", "KEY": key}})
+    async with RemoteAgent("peer", transport=Peer(**signed())) as agent:
+        assert agent.card.signatures
+    with pytest.raises(RemoteAgentError, match="has no signature"):
+        await RemoteAgent("peer", transport=Peer()).__aenter__()
+    other = ECKey.generate_key("P-256").as_pem(private=False).decode()
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "KEY": other}})
+    with pytest.raises(RemoteAgentError, match="is not verified"):
+        await RemoteAgent("peer", transport=Peer(**signed())).__aenter__()
+
+
+async def test_keys_elsewhere_are_not_trusted() -> None:
+    card = signed()
+    with pytest.raises(RemoteAgentError, match="which is not where the card is"):
+        await RemoteAgent("https://mirror.test", transport=Peer(**card)).__aenter__()
