@@ -10,6 +10,8 @@
   its id. It is for what needs a real server.
 - `cluster.ClusterClient` has a `SocketClient` for each server of a site. It sends again, and
   resumes, where a server is gone. It is for what must survive crashes.
+- `a2a_app.testing.Client` and `AsyncClient` are what projects have for their own tests, which
+  ours show. `agent_for_test` is of use to all of these clients.
 - `sdk.SdkClient` is the client of the official SDK. It is for what other people's clients make of
   our answers.
 """

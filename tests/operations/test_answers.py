@@ -2,9 +2,9 @@
 
 import pytest
 
-from a2a_app.agents import Agent, Message, registry
-from a2a_app.agents.registry import make_agent
+from a2a_app.agents import Agent, Message
 from a2a_app.protocol import Role
+from a2a_app.testing import agent_for_test
 from tests.clients.json_rpc import JsonRpcClient
 from tests.clients.ways import WAYS, Way, answers_of, code_of
 from tests.wire import message
@@ -23,7 +23,7 @@ class Parrot(Agent):
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 async def test_an_answer_in_the_role_of_the_user_is_no_answer(rpc: JsonRpcClient, way: Way) -> None:
-    with registry.registered(make_agent(Parrot, slug="parrot")):
+    with agent_for_test(Parrot, slug="parrot"):
         params = {"message": message("mine")}
         [refused] = await answers_of(await way.send(rpc, params, agent="parrot"))
         params = {"message": message("yours")}

@@ -6,8 +6,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
-from a2a_app.agents import Agent, AgentCard, AgentSkill, Turn, registry
-from a2a_app.agents.registry import make_agent
+from a2a_app.agents import Agent, AgentCard, AgentSkill, Turn
+from a2a_app.testing import agent_for_test
 from tests.bindings import authenticators, users
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of
 from tests.conftest import ChangeSettings
@@ -62,7 +62,7 @@ async def ask(rpc: JsonRpcClient, user: str, agent: str = "more") -> dict[str, A
 
 
 async def test_known_callers_get_more_than_the_card_has(known: None, rpc: JsonRpcClient) -> None:
-    with registry.registered(make_agent(answer, slug="more", extended_skills=[SECRET])):
+    with agent_for_test(answer, slug="more", extended_skills=[SECRET]):
         public = body_of(await rpc.http.get(CARD, headers=HEADERS))
         assert public["capabilities"]["extendedAgentCard"] is True
         card = (await ask(rpc, "ann"))["result"]
@@ -73,7 +73,7 @@ async def test_it_needs_credentials_also_where_anonymous_callers_share(
     a2a: ChangeSettings, known: None, rpc: JsonRpcClient
 ) -> None:
     paths = [f"{users.__name__}.by_username", f"{authenticators.__name__}.Bearer"]
-    with registry.registered(make_agent(answer, slug="more", extended_skills=[SECRET])):
+    with agent_for_test(answer, slug="more", extended_skills=[SECRET]):
         a2a(AUTHENTICATION=paths)
         response = await rpc.post(envelope(METHOD, {}), path="/a2a/more/")
     assert response.status_code == 401
@@ -82,7 +82,7 @@ async def test_it_needs_credentials_also_where_anonymous_callers_share(
 
 
 async def test_an_agent_without_one_says_so_and_refuses(known: None, rpc: JsonRpcClient) -> None:
-    with registry.registered(make_agent(answer, slug="more")):
+    with agent_for_test(answer, slug="more"):
         public = body_of(await rpc.http.get(CARD, headers=HEADERS))
         assert public["capabilities"]["extendedAgentCard"] is False
         for user in ("", "ann"):
@@ -90,7 +90,7 @@ async def test_an_agent_without_one_says_so_and_refuses(known: None, rpc: JsonRp
 
 
 async def test_the_agent_decides_what_each_caller_gets(known: None, rpc: JsonRpcClient) -> None:
-    with registry.registered(make_agent(More, slug="more")):
+    with agent_for_test(More, slug="more"):
         public = body_of(await rpc.http.get(CARD, headers=HEADERS))
         hers = (await ask(rpc, "ann"))["result"]
         assert hers["skills"][0]["description"] == "For ann."
@@ -100,12 +100,12 @@ async def test_the_agent_decides_what_each_caller_gets(known: None, rpc: JsonRpc
 
 
 async def test_an_agent_may_use_the_database_for_it(known: None, rpc: JsonRpcClient) -> None:
-    with registry.registered(make_agent(Blocking, slug="more")):
+    with agent_for_test(Blocking, slug="more"):
         assert (await ask(rpc, "ann"))["result"]["description"] == "One of 2."
 
 
 async def test_an_extended_card_that_is_no_card_is_an_error(
     known: None, rpc: JsonRpcClient
 ) -> None:
-    with registry.registered(make_agent(Wrong, slug="more")):
+    with agent_for_test(Wrong, slug="more"):
         assert error_of(await ask(rpc, "ann")) == (-32006, "INVALID_AGENT_RESPONSE")

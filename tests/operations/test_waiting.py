@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from a2a_app import database
-from a2a_app.agents import Turn, registry
-from a2a_app.agents.registry import make_agent
+from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
 from a2a_app.store.task_head import RunKey, read_task_head
 from a2a_app.store.updates import MessageReceived, Returned
 from a2a_app.store.writes.append import append
+from a2a_app.testing import agent_for_test
 from tests.clients.json_rpc import JsonRpcClient
 from tests.clients.operations import client_of
 from tests.clients.ways import WAYS, Way, answers_of
@@ -56,7 +56,7 @@ async def test_a_send_returns_the_question_that_it_waited_for_though_the_task_ha
     params: dict[str, Any] = {"message": message("first")}
     if length is not None:
         params["configuration"] = {"historyLength": length}
-    with registry.registered(make_agent(interrupted, slug="interrupted")):
+    with agent_for_test(interrupted, slug="interrupted"):
         [answer] = await answers_of(await way.send(rpc, params, agent="interrupted"))
         task = answer.get("task", answer)
         newest = await rpc.result("GetTask", agent="interrupted", id=task["id"])
@@ -91,7 +91,7 @@ async def test_a_message_that_is_sent_again_gets_the_question_it_got_though_the_
     rpc: JsonRpcClient,
 ) -> None:
     key = {"Idempotency_Key": "once"}
-    with registry.registered(make_agent(AsksThenHangs().run, slug="hangs")):
+    with agent_for_test(AsksThenHangs().run, slug="hangs"):
         first = await rpc.call("SendMessage", {"message": message("first")}, agent="hangs", **key)
         said = message("second", taskId=first["result"]["task"]["id"])
         configuration = {"returnImmediately": True}
