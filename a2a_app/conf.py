@@ -5,8 +5,9 @@ value of the wrong type before a request does.
 """
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeVar, cast
 
 from django.conf import settings as django_settings
@@ -126,6 +127,10 @@ class Settings(BaseModel):
     """How often it is asked again whether the callers of open streams and of waiting requests still
     have access. What is known to have changed is asked at once."""
 
+    requests_per_minute: int = Field(0, ge=0)
+    """How many requests a caller may make in a minute, and an address without valid credentials.
+    They are counted in Django's cache, which all processes must share. 0: no limit."""
+
     signing_key: str = Field("", repr=False)
     """The private key that signs cards, in PEM, or the dotted path of a callable that returns it.
     Empty: cards are not signed."""
@@ -145,6 +150,18 @@ class Settings(BaseModel):
 
     max_runs: int = Field(100, ge=1)
     """How many turns one process works on at once. The others wait in the database."""
+
+    running_turns_per_owner: int = Field(0, ge=0)
+    """How many turns of one owner may be worked on at once, in all processes. The others wait. 0:
+    as many as MAX_RUNS leaves it, which is at most four fifths of each process."""
+
+    waiting_turns_per_owner: int = Field(1000, ge=0)
+    """How many turns of one owner may wait until they are worked on. Further messages are refused.
+    0: no limit."""
+
+    waiting_turns_per_task: int = Field(50, ge=0)
+    """How many messages may wait for their turn in one task. Further ones are refused. 0: no
+    limit."""
 
     lease_seconds: float = Field(15.0, gt=0)
     """How long a run still belongs to a process that has stopped renewing its lease. A process
@@ -203,6 +220,10 @@ class Settings(BaseModel):
     """How many bytes a part may have and stay in its message. A larger one becomes a file. In
     base64, the default still fits into one message of a channel layer. 0: no limit."""
 
+    stored_bytes_per_owner: int = Field(1024 * 1024 * 1024, ge=0)
+    """How many bytes of tasks, messages and files one owner may have stored. Further messages are
+    refused until some are deleted. 0: no limit."""
+
     storage: str = ""
     """Alias in STORAGES of the storage for files, which must not be public. Empty: the folder
     `a2a_files` in the project's BASE_DIR."""
@@ -260,6 +281,11 @@ class Settings(BaseModel):
 
     card_max_age: int = Field(300, ge=0)
     """For how many seconds clients may cache a card (section 8.6.1)."""
+
+    @cached_property
+    def lease_time(self) -> timedelta:
+        """LEASE_SECONDS, as the database adds it to its time."""
+        return timedelta(seconds=self.lease_seconds)
 
 
 def cached(*settings: str, maxsize: int | None = None) -> Callable[[F], F]:

@@ -26,6 +26,7 @@ TABLES: dict[Product, dict[str, set[str]]] = {
         "a2a_app_run": {"id", "task_id", "message_id"},
         "a2a_app_pushnotificationconfig": {"id", "task_id"},
         "a2a_app_file": {"id", "context_id", "task_id"},
+        "a2a_app_usage": {"id", "owner"},
         "a2a_app_idempotencykey": {"id", "task_id", "message_id", "key"},
     },
     "SDK": {"tasks": {"id"}},
@@ -87,7 +88,9 @@ def _in_sqlite(peer: Peer, times: int) -> None:
 
 
 def _copied(key: str | None, number: int) -> str | None:
-    return key and md5(f"{key}{number}".encode(), usedforsecurity=False).hexdigest()
+    return (
+        None if key is None else md5(f"{key}{number}".encode(), usedforsecurity=False).hexdigest()
+    )
 
 
 def _in_postgresql(peer: Peer, times: int) -> None:

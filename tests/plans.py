@@ -120,3 +120,11 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for part in plan.get("Plans", ()):
         yield from _nodes(part)
+
+
+def url() -> str:
+    """Return the URL of the test's own database."""
+    name = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name['NAME']}"
+    return f"postgresql://{name['USER']}@/{name['NAME']}?host={name['HOST']}"

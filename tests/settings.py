@@ -41,3 +41,11 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # One in memory would be another one for each thread.
     DATABASES["default"]["TEST"] = {"NAME": str(folder() / "test.sqlite3")}
+if os.environ.get("REDIS_URL"):
+    # For what all processes count together.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": os.environ["REDIS_URL"],
+        }
+    }

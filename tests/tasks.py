@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from django.db.models import Model
 
+from a2a_app.concurrency.shares import Shares
 from a2a_app.database.inserts import Row
 from a2a_app.database.values import new_key
 from a2a_app.models.owners import Scope
@@ -15,6 +16,7 @@ from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.events import Appended
 from a2a_app.store.task_head import new_task_head
 from a2a_app.store.updates import ArtifactUpdate, MessageReceived, StatusUpdate
+from a2a_app.store.waiting import find_waiting
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context
 
@@ -67,6 +69,12 @@ def begin(
     )
     received = received or MessageReceived(message or new_message(text))
     return append(head, [received], **options)
+
+
+def waiting(agent: str) -> list[UUID]:
+    """Return an agent's tasks with a turn that nobody has begun, the oldest first."""
+    found = find_waiting(agents=[agent], limit=10, room=Shares(20))
+    return [turn.task_id for turn in found.turns]
 
 
 def claim_of(task_id: UUID, worker: str = "one") -> Claim | None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from a2a_app import conf
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
@@ -18,6 +19,7 @@ from a2a_app.protocol import (
     SecurityRequirement,
     SecurityScheme,
 )
+from a2a_app.store.updates import TurnLimits
 
 Rule: TypeAlias = str | Callable[[Any, str], Any]
 Permission: TypeAlias = Rule | Mapping[str, Rule | None]
@@ -105,6 +107,16 @@ class Agent:
     attempts: int = 1
     """How often a turn is begun in all if the process that works on it dies: 1 to MAX_ATTEMPTS."""
 
+    running_turns_per_owner: int | None = None
+    """How many of its turns one owner may have worked on at once. None: RUNNING_TURNS_PER_OWNER, in
+    which all agents without numbers of their own count together. 0: any number."""
+    waiting_turns_per_owner: int | None = None
+    """How many of its turns one owner may have waiting. None: WAITING_TURNS_PER_OWNER, as above. 0:
+    any number."""
+    waiting_turns_per_task: int | None = None
+    """How many messages may wait in one of its tasks. None: WAITING_TURNS_PER_TASK. 0: any
+    number."""
+
     time_limit: float | None = None
     """Seconds that one turn may take. After that its task fails. None: no limit."""
     silence_limit: float | None = None
@@ -178,6 +190,23 @@ class Agent:
         append_only = [APPEND_ONLY] if self.streaming and self.repeats_artifacts else []
         return [*self.extensions, *resumption, *append_only, sending]
 
+    @property
+    def turn_limits(self) -> TurnLimits:
+        """How many turns there may be: by its own numbers, or by the settings."""
+        current = conf.current()
+        running, waiting, in_task = (
+            self.running_turns_per_owner,
+            self.waiting_turns_per_owner,
+            self.waiting_turns_per_task,
+        )
+        has_own = running is not None or waiting is not None
+        return TurnLimits(
+            current.running_turns_per_owner if running is None else running,
+            current.waiting_turns_per_owner if waiting is None else waiting,
+            current.waiting_turns_per_task if in_task is None else in_task,
+            queue=self.slug if has_own else "",
+        )
+
     async def permits(self, caller: Any, operation: str, scope: str) -> bool:
         """Tell whether `permission` lets a caller do something.
 
@@ -242,10 +271,19 @@ class Agent:
         self._check_modes()
         if self.hidden and self.permission is None:
             raise ValueError(f"hidden of agent {self.name!r} needs a permission: hidden from whom?")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         if not 1 <= self.attempts <= MAX_ATTEMPTS:
             raise ValueError(
                 f"attempts of agent {self.name!r} is {self.attempts}; use 1 to {MAX_ATTEMPTS}."
             )
+        for limit in (
+            "running_turns_per_owner", "waiting_turns_per_owner", "waiting_turns_per_task",
+        ):  # fmt: skip  # as one list
+            number = getattr(self, limit)
+            if number is not None and number < 0:
+                raise ValueError(f"{limit} of agent {self.name!r} must not be below 0.")
         for limit in ("time_limit", "silence_limit"):
             seconds = getattr(self, limit)
             if seconds is not None and seconds <= 0:

@@ -16,6 +16,7 @@ from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, AgentNotFoundError, registry
+from a2a_app.bindings.throttles import throttle
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.models.owners import may_own, name_of_row
 from a2a_app.operations.call import Caller, CallerName, Grant
@@ -32,12 +33,16 @@ async def caller_of(request: HttpRequest) -> Caller:
 
     Raises:
         UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
+        ResourceExhaustedError: It has made too many requests in this minute.
         TypeError: The project identifies the caller by something that cannot own tasks.
     """
     since = time.monotonic()
     grant, found = await _identify(request)
+    caller = ANONYMOUS if grant is None else await caller_with(grant)
+    if conf.current().requests_per_minute:
+        await throttle(request, caller.owner)
     if grant is not None:
-        return replace(await caller_with(grant), authenticator=found, since=since)
+        return replace(caller, authenticator=found, since=since)
     if conf.current().anonymous == "share":
         return replace(ANONYMOUS, since=since)
     raise protocol.UnauthenticatedError(

@@ -21,6 +21,7 @@ from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
 from a2a_app.bindings.wsgi import do_on_lasting_loop
 from a2a_app.operations import Call, Operation
+from a2a_app.operations.limits import note_limit
 from a2a_app.operations.streams import with_file_links
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,11 @@ class Responder(ABC):
         Raises:
             A2AError: The operation refused. No stream is open then.
         """
-        response = await self._perform(operation, call, params)
+        try:
+            response = await self._perform(operation, call, params)
+        except protocol.ResourceExhaustedError as error:
+            await note_limit(call.scope.owner, error)
+            raise
         if call.extensions:
             response[self.dialect.extensions_header] = ", ".join(call.extensions)
         return response
@@ -112,7 +117,7 @@ class Responder(ABC):
         response = self._response(body, status=status)
         if response.status_code == 401:
             response["WWW-Authenticate"] = declared_security().challenge
-        elif isinstance(error, protocol.UnavailableError):
+        elif isinstance(error, protocol.UnavailableError) and error.retry_seconds:
             response["Retry-After"] = f"{error.retry_seconds:g}"
         return response
 

@@ -10,7 +10,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from a2a_app import database
+from a2a_app import conf, database
 from a2a_app.agents import registry
 from a2a_app.agents.base import REST
 from a2a_app.authentication import BasicAuth
@@ -84,5 +84,23 @@ def check_keys(databases: Any = None, **_: Any) -> list[Finding]:
             f"API keys that are in use expire within {WARNING_DAYS} days: {', '.join(prefixes)}.",
             hint="Issue others in their place by `manage.py a2a_key rotate`.",
             id="a2a.W026",
+        )
+    ]
+
+
+@checks.register(TAG, deploy=True)
+def check_cache_is_shared(**_: Any) -> list[Finding]:
+    """Find requests that each process counts for itself, or nobody does (a2a.W018)."""
+    try:
+        current = conf.current()
+    except ImproperlyConfigured:
+        return []  # a2a.E001 reports it
+    if not current.requests_per_minute or not isinstance(caches["default"], UNSHARED_CACHES):
+        return []
+    return [
+        checks.Warning(
+            "A2A['REQUESTS_PER_MINUTE'] is counted in a cache that processes do not share.",
+            hint="Set CACHES['default'] to a cache that all servers share, such as Redis.",
+            id="a2a.W018",
         )
     ]

@@ -25,13 +25,20 @@ class Batch:
     def __init__(self) -> None:
         self._writes: list[Guarded] = []
         self._call: Write | None = None
+        self._condition: Guarded | None = None
 
     def insert(
-        self, model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
+        self,
+        model: Model,
+        rows: Sequence[Row],
+        *,
+        overwrite: Fields = (),
+        unique: Fields = (),
+        adds: bool = False,
     ) -> None:
         """Add the insertion of rows. See `inserts.insert`."""
-        for write in prepare_inserts(model, rows, overwrite=overwrite, unique=unique):
-            self._writes.append((write, None))
+        writes = prepare_inserts(model, rows, overwrite=overwrite, unique=unique, adds=adds)
+        self._writes += [(write, None) for write in writes]
 
     def update(
         self,
@@ -59,6 +66,25 @@ class Batch:
         """
         self._call = select
 
+    def require(self, condition: Write, error: Exception) -> None:
+        """Set what must be true before anything is changed; `run` raises the error if it is not.
+
+        PostgreSQL sees the rows as they are before the statement. Elsewhere nobody is asked: the
+        caller finds out in the same transaction.
+
+        Args:
+            condition: A condition of SQL, with its values.
+            error: Raised where it is not met, unless an update of the batch has an error of its
+                own.
+        """
+        if _runs_as_one():
+            self._condition = condition, error
+
+    @property
+    def runs_as_one(self) -> bool:
+        """Whether it all becomes one statement, as on PostgreSQL."""
+        return _runs_as_one()
+
     @property
     def is_atomic(self) -> bool:
         """Whether all of it happens or nothing, without a transaction around it."""
@@ -70,7 +96,7 @@ class Batch:
         writes, self._writes = self._writes, []
         call, self._call = self._call, None
         if _runs_as_one():
-            writes = _as_one(writes, call)
+            writes = _as_one(writes, call, self._condition)
         elif call is not None:
             writes.append((call, None))
         with connection().cursor() as cursor:
@@ -114,7 +140,9 @@ def _runs_as_one() -> bool:
     return connection().vendor == "postgresql"
 
 
-def _as_one(writes: Sequence[Guarded], call: Write | None) -> list[Guarded]:
+def _as_one(
+    writes: Sequence[Guarded], call: Write | None, condition: Guarded | None
+) -> list[Guarded]:
     """Make one statement of all that may run as one.
 
     Of the statements that must find a row, each but the last runs first and on its own. The last
@@ -125,13 +153,17 @@ def _as_one(writes: Sequence[Guarded], call: Write | None) -> list[Guarded]:
     if not others and call is None:
         return guards
     last = call or Write("SELECT 1", ())
-    if not guards:
+    if guards:
+        *first, (guard, error) = guards
+        text = guard.sql_if(condition[0].text) if condition else guard.sql
+        params = [*guard.params, *(condition[0].params if condition else ())]
+        found = f"{text} RETURNING 1", params
+    elif condition:
+        first, (wanted, error) = [], condition
+        found = f"SELECT 1 WHERE {wanted.text}", [*wanted.params]
+    else:
         return [(_with([(each.sql, each.params) for each in others], last.sql, last.params), None)]
-    *first, (guard, error) = guards
-    parts = [
-        (f"{guard.sql} RETURNING 1", guard.params),
-        *[(write.sql_if(FOUND), write.params) for write in others],
-    ]
+    parts = [found, *[(write.sql_if(FOUND), write.params) for write in others]]
     return [*first, (_with(parts, last.sql_if(FOUND), last.params), error)]
 
 

@@ -61,6 +61,7 @@ class _CompiledInsert:
             expression, or None for a value that changes.
         overwrite: The fields to change instead, where the row is there already.
         unique: The fields by which that is seen.
+        adds: Whether the values are added to those fields, and do not replace them.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class _CompiledInsert:
         columns: Mapping[str, BaseExpression | None],
         overwrite: Fields,
         unique: Fields,
+        adds: bool,
     ) -> None:
         quote = connection().ops.quote_name
         fields = _fields(model, columns)
@@ -83,17 +85,24 @@ class _CompiledInsert:
         self.beginning = f"{insert} {quote(model._meta.db_table)} ({names})"
         self.values = ", ".join(sql for sql, _ in values)
         self.parameters = Parameters(param for _, params in values for param in params)
-        suffix = connection().ops.on_conflict_suffix_sql(
-            fields,
-            on_conflict,
-            [field.column for field in _fields(model, overwrite)],
-            [field.column for field in _fields(model, unique)],
+        overwritten, seen = (
+            [field.column for field in _fields(model, names)] for names in (overwrite, unique)
         )
+        suffix = connection().ops.on_conflict_suffix_sql(fields, on_conflict, overwritten, seen)
+        if adds:
+            added, table = map(quote, overwritten), quote(model._meta.db_table)
+            sums = ", ".join([f"{each} = {table}.{each} + EXCLUDED.{each}" for each in added])
+            suffix = f"ON CONFLICT ({', '.join(map(quote, seen))}) DO UPDATE SET {sums}"
         self.suffix = f" {suffix}" if suffix else ""
 
 
 def insert(
-    model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
+    model: Model,
+    rows: Sequence[Row],
+    *,
+    overwrite: Fields = (),
+    unique: Fields = (),
+    adds: bool = False,
 ) -> None:
     """Insert rows; send no signals.
 
@@ -102,14 +111,21 @@ def insert(
         rows: The rows. An expression may be a value where there is one row only.
         overwrite: The fields to change instead, where the row is there already.
         unique: The fields by which that is seen.
+        adds: Whether the values are added to those fields, and do not replace them. PostgreSQL and
+            SQLite can.
     """
     with connection().cursor() as cursor:
-        for write in prepare_inserts(model, rows, overwrite=overwrite, unique=unique):
+        for write in prepare_inserts(model, rows, overwrite=overwrite, unique=unique, adds=adds):
             cursor.execute(write.sql, write.params)
 
 
 def prepare_inserts(
-    model: Model, rows: Sequence[Row], *, overwrite: Fields = (), unique: Fields = ()
+    model: Model,
+    rows: Sequence[Row],
+    *,
+    overwrite: Fields = (),
+    unique: Fields = (),
+    adds: bool = False,
 ) -> list[Write]:
     """Return the statements of an `insert`, to be run in a batch."""
     if not rows:
@@ -117,8 +133,10 @@ def prepare_inserts(
     first = rows[0]
     fixed = [_fixed(value) for value in first.values()] if len(rows) == 1 else [None] * len(first)
     statement = compiled(
-        (model, "insert", overwrite, *first, *fixed),
-        lambda: _CompiledInsert(model, dict(zip(first, fixed, strict=True)), overwrite, unique),
+        (model, "insert", overwrite, adds, *first, *fixed),
+        lambda: _CompiledInsert(
+            model, dict(zip(first, fixed, strict=True)), overwrite, unique, adds
+        ),
     )
     if connection().vendor == "postgresql":
         return [_write_for_postgresql(statement, model, rows)]

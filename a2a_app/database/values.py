@@ -65,6 +65,11 @@ def new_key() -> UUID:
     return uuid7()
 
 
+def made_at(key: UUID) -> float:
+    """Return when a key of `new_key` was made, in seconds since 1970."""
+    return (key.int >> 80) / 1000
+
+
 class VerbatimJSONField(JSONField):
     """A JSON object or array that is read as it was stored, in the text that the log has for it.
 

@@ -30,6 +30,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Usage',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('owner', models.CharField(blank=True, max_length=255)),
+                ('caller', models.CharField(blank=True, help_text="The owner without its tenant, to find a person's.", max_length=255)),
+                ('part', models.PositiveSmallIntegerField(help_text='The number of the part.')),
+                ('stored', models.BigIntegerField(default=0, help_text='How many bytes were stored by it, less those that were deleted.')),
+                ('refused_by', models.CharField(blank=True, help_text='The setting that has refused it last.', max_length=100)),
+                ('refused_at', models.DateTimeField(blank=True, help_text='When that was.', null=True)),
+            ],
+            options={
+                'verbose_name': 'owner at a limit',
+                'verbose_name_plural': 'owners at their limits',
+            },
+        ),
+        migrations.CreateModel(
             name='ApiKey',
             fields=[
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
@@ -69,6 +85,7 @@ class Migration(migrations.Migration):
                 ('caller', models.CharField(blank=True, help_text="The owner without its tenant, to find a person's.", max_length=255)),
                 ('state', a2a_app.database.values.VerbatimJSONField(blank=True, default=dict, help_text='What the agent remembers.')),
                 ('version', models.PositiveIntegerField(default=0, help_text='How often the state was written.')),
+                ('stored', models.PositiveBigIntegerField(default=0, help_text='How many bytes its answers without a task have, with their files.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
@@ -100,6 +117,8 @@ class Migration(migrations.Migration):
                 ('metadata', a2a_app.database.values.VerbatimJSONField(blank=True, default=dict, help_text="The request's metadata.")),
                 ('accepted_output_modes', a2a_app.database.values.VerbatimJSONField(blank=True, default=list)),
                 ('extensions', a2a_app.database.values.VerbatimJSONField(blank=True, default=list, help_text='The extensions that the client activated.')),
+                ('queue', models.BigIntegerField(help_text='Where it waits: one number for each owner, or owner and agent.')),
+                ('place', models.PositiveIntegerField(blank=True, help_text='Which of the turns that its owner may have it is.', null=True)),
                 ('worker', models.CharField(blank=True, max_length=100)),
                 ('lease_until', models.DateTimeField(blank=True, db_index=True, help_text='From then on another process may take over.', null=True)),
                 ('outcome', models.CharField(blank=True, choices=[('completed', 'completed the task'), ('failed', 'failed the task'), ('canceled', 'was canceled with the task'), ('rejected', 'rejected the task'), ('yielded', 'ended the turn, not the task'), ('lost', 'lost its lease'), ('dropped', 'was not begun before the task ended')], max_length=16)),
@@ -122,6 +141,8 @@ class Migration(migrations.Migration):
                 ('seq', models.PositiveBigIntegerField(help_text='The number of its newest event.')),
                 ('turn', models.PositiveIntegerField(help_text='How many messages the client has sent to it.')),
                 ('answered', models.PositiveIntegerField(default=0, help_text='The newest turn that is over.')),
+                ('stored', models.PositiveBigIntegerField(default=0, help_text='How many bytes its log, its messages and its files have.')),
+                ('counted', models.PositiveBigIntegerField(default=0, help_text='How many of these are counted in what its owner has stored.')),
                 ('pushed', models.BooleanField(default=False, help_text='Whether webhooks may wait for events.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('context', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='a2a_app.context')),
@@ -250,9 +271,17 @@ class Migration(migrations.Migration):
             model_name='task',
             index=models.Index(fields=['state', 'id'], name='a2a_task_of_state'),
         ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('ended_at', None), ('started_at', None)), fields=['queue', 'lease_until'], name='a2a_run_waiting'),
+        ),
         migrations.AddConstraint(
             model_name='run',
             constraint=models.UniqueConstraint(fields=('task', 'turn', 'attempt'), name='a2a_run_of_turn'),
+        ),
+        migrations.AddConstraint(
+            model_name='run',
+            constraint=models.UniqueConstraint(condition=models.Q(('place__isnull', False)), fields=('queue', 'place'), name='a2a_run_place'),
         ),
         migrations.AddIndex(
             model_name='pushnotificationconfig',
@@ -285,5 +314,17 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='artifact',
             constraint=models.UniqueConstraint(fields=('task', 'artifact_id'), name='a2a_artifact_of_task'),
+        ),
+        migrations.AddIndex(
+            model_name='usage',
+            index=models.Index(fields=['caller'], name='a2a_usage_of_caller'),
+        ),
+        migrations.AddIndex(
+            model_name='usage',
+            index=models.Index(condition=models.Q(('refused_at__isnull', False)), fields=['refused_at'], name='a2a_usage_refused'),
+        ),
+        migrations.AddConstraint(
+            model_name='usage',
+            constraint=models.UniqueConstraint(fields=('owner', 'part'), name='a2a_usage_of_owner'),
         ),
     ]

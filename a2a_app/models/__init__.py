@@ -13,6 +13,7 @@ from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
 from a2a_app.models.task import Task
 from a2a_app.models.upkeep import Upkeep
+from a2a_app.models.usage import Usage
 
 __all__ = [
     "ApiKey",
@@ -28,4 +29,5 @@ __all__ = [
     "Run",
     "Task",
     "Upkeep",
+    "Usage",
 ]

@@ -17,6 +17,9 @@ class Context(models.Model):
     )
     state = VerbatimJSONField(default=dict, blank=True, help_text="What the agent remembers.")
     version = models.PositiveIntegerField(default=0, help_text="How often the state was written.")
+    stored = models.PositiveBigIntegerField(
+        default=0, help_text="How many bytes its answers without a task have, with their files."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,6 +1,7 @@
 """Owners: the one string that says to whom a task, a conversation or a file belongs (R11)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,8 @@ DELETED = "deleted"
 
 # No caller's name begins so, since each begins with one of the kinds in `bindings/callers.py`.
 _TENANT = "tenant:"
+# How many bits of the number of a queue are its own. The others are its owner's.
+_QUEUE_BITS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,37 @@ def owner_in(tenant: str, caller: str) -> str:
         # Not cut short: two names could become the same.
         caller = _digest(caller)
     return prefix + caller
+
+
+@lru_cache(maxsize=1024)
+def queue_of(owner: str, name: str = "") -> int:
+    """Return the number under which what an owner has for a host, or for an agent, waits.
+
+    An owner's queues have numbers that follow each other, so that an index can pass over all of
+    them. Two owners with the same half have one share together. That happens to one pair of four
+    billion.
+    """
+    return _number(owner, 32) << _QUEUE_BITS | _number(name, _QUEUE_BITS)
+
+
+def queues_of(owner: str) -> tuple[int, int]:
+    """Return the first and the last queue that an owner may have."""
+    first = _number(owner, 32) << _QUEUE_BITS
+    return first, last_queue_beside(first)
+
+
+def last_queue_beside(queue: int) -> int:
+    """Return the last queue of the owner that has this one."""
+    return queue | (1 << _QUEUE_BITS) - 1
+
+
+def half_of(queue: int) -> int:
+    """Return what all queues of an owner have in common."""
+    return queue >> _QUEUE_BITS
+
+
+def _number(text: str, bits: int) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:4]) >> 32 - bits
 
 
 def tenant_of(owner: str) -> str:

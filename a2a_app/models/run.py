@@ -36,6 +36,12 @@ class Run(models.Model):
     extensions = VerbatimJSONField(
         default=list, blank=True, help_text="The extensions that the client activated."
     )
+    queue = models.BigIntegerField(
+        help_text="Where it waits: one number for each owner, or owner and agent."
+    )
+    place = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Which of the turns that its owner may have it is."
+    )
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(
         null=True,
@@ -50,8 +56,23 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes = [
+            # With what waits and nothing else, so that the next owner of whom something waits is
+            # found without a look at those of whom nothing does.
+            models.Index(
+                fields=["queue", "lease_until"],
+                condition=models.Q(started_at=None, ended_at=None),
+                name="a2a_run_waiting",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["task", "turn", "attempt"], name="a2a_run_of_turn"),
+            # This limits an owner's turns: there are no more of them than places.
+            models.UniqueConstraint(
+                fields=["queue", "place"],
+                condition=models.Q(place__isnull=False),
+                name="a2a_run_place",
+            ),
         ]
 
     def __str__(self) -> str:

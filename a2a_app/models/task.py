@@ -62,6 +62,12 @@ class Task(models.Model):
         related_name="+",
         help_text="The one run that may write to it now.",
     )
+    stored = models.PositiveBigIntegerField(
+        default=0, help_text="How many bytes its log, its messages and its files have."
+    )
+    counted = models.PositiveBigIntegerField(
+        default=0, help_text="How many of these are counted in what its owner has stored."
+    )
     pushed = models.BooleanField(default=False, help_text="Whether webhooks may wait for events.")
     created_at = models.DateTimeField(auto_now_add=True)
 

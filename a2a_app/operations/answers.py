@@ -67,6 +67,7 @@ async def _store(call: Call, message: Message, reply: Message, key: MessageKey |
                 stored_reply,
                 key=key,
                 files=attachments.keys,
+                files_size=attachments.size,
             )
     except UnknownFileError as unknown:
         if unknown.item is message:

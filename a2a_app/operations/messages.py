@@ -249,6 +249,7 @@ async def _prepare(
         extensions=call.extensions,
         webhook=webhook,
         key=key,
+        limits=call.agent.turn_limits,
     )
     return head, received
 
@@ -267,7 +268,7 @@ async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
     """Store a message and the order to answer it (R6), and have it answered."""
     try:
         # Shielded: the message is sent, even if its client leaves now.
-        return await shield(_store_and_start(head, received), refusals=Refused)
+        return await shield(_store_and_start(head, received), refusals=(Refused, protocol.A2AError))
     except UnknownFileError as unknown:
         raise no_such_file(unknown) from None
 
@@ -275,7 +276,7 @@ async def _accept(head: TaskHead, received: MessageReceived) -> Appended:
 async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appended:
     """Store a message, and tell the runner."""
     runner = runners.current()
-    with runner.reserve_slot() as worker_slot:
+    with runner.reserve_slot(head.owner) as worker_slot:
         try:
             appended = await write(
                 head,
@@ -289,7 +290,7 @@ async def _store_and_start(head: TaskHead, received: MessageReceived) -> Appende
                 # The connection may have broken after the commit. In that case the turn is ours.
                 runner.recover(head.task_id, worker_slot)
             raise
-        await runner.start(head.task_id, appended.claim)
+        await runner.start(head.task_id, appended.claim, head.owner)
     return appended
 
 

@@ -150,6 +150,31 @@ class UnavailableError(A2AError):
         return [*super().details(), delay]
 
 
+class ResourceExhaustedError(UnavailableError):
+    """The caller has as much of something as one caller may have."""
+
+    code, reason = -32053, "RESOURCE_EXHAUSTED"  # chosen as for UnauthenticatedError
+    http_status, grpc_status = 429, "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, *, limit: str, retry_seconds: int = 1) -> None:
+        """Make the error.
+
+        Args:
+            message: What the caller has too much of, and how it gets rid of it.
+            limit: The name of the setting that limits it.
+            retry_seconds: After how long to try again.
+        """
+        super().__init__(message, limit=limit)
+        self.limit = limit
+        self.retry_seconds = retry_seconds
+
+    def details(self) -> list[dict[str, Any]]:
+        """Return the reason, what limits the caller as a google.rpc.QuotaFailure, and the delay."""
+        violations = [{"subject": self.limit, "description": self.message}]
+        info, delay = super().details()
+        return [info, {"@type": f"{_TYPE}QuotaFailure", "violations": violations}, delay]
+
+
 class JSONParseError(A2AError):
     """Invalid JSON payload"""
 
@@ -222,6 +247,24 @@ class InternalError(A2AError):
     """Internal error"""
 
     code, reason, http_status, grpc_status = -32603, "INTERNAL", 500, "INTERNAL"
+
+
+class NoRoomError(ResourceExhaustedError):
+    """The caller has as much of something as one caller may have. To wait does not help."""
+
+    def __init__(self, message: str, *, limit: str) -> None:
+        """Make the error. The arguments are those of ResourceExhaustedError."""
+        super().__init__(message, limit=limit, retry_seconds=0)
+
+    def details(self) -> list[dict[str, Any]]:
+        """Return the reason, and what limits the caller as a google.rpc.QuotaFailure."""
+        return super().details()[:-1]
+
+
+class StorageExhaustedError(NoRoomError):
+    """The caller has as many bytes stored as one caller may have."""
+
+    http_status = 413
 
 
 def _path(steps: Sequence[int | str]) -> str:

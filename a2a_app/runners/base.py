@@ -19,8 +19,8 @@ from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, reap
 from a2a_app.runners.upkeep import retain_for_ever
-from a2a_app.runners.worker import Worker, lease_time
-from a2a_app.store import deliveries, runs
+from a2a_app.runners.worker import Worker
+from a2a_app.store import deliveries, runs, waiting
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.runs import LostRun
 from a2a_app.store.writes.append import enqueue_nothing
@@ -52,7 +52,7 @@ def _find_lost(held: list[UUID]) -> list[LostRun]:
 
     They lie so where a clock was wrong, and is put right.
     """
-    runs.bring_near(lease_time())
+    runs.bring_near(conf.current().lease_time)
     deliveries.bring_near(LONGEST_PAUSE + delivery_lease())
     return runs.lost(limit=LIMIT, held=held)
 
@@ -99,8 +99,8 @@ class Runner(ABC):
         """
         return None
 
-    def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
-        """Reserve a slot for a turn that is about to be stored, if turns run on this event loop.
+    def reserve_slot(self, owner: str) -> AbstractContextManager[WorkerSlot | None]:
+        """Reserve a slot for an owner's turn that is about to be stored, if turns run here.
 
         The context manager returns the slot, for which the turn is stored as claimed. None: the
         turn is to be stored without a claim, and enqueued.
@@ -108,7 +108,9 @@ class Runner(ABC):
         return nullcontext()
 
     @abstractmethod
-    async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
+    async def start(
+        self, task_id: UUID, claim: Claim | None = None, owner: str | None = None
+    ) -> None:
         """Start the task's next turn soon, without waiting for it. Raise nothing.
 
         The sweep finds a turn that could not be started. A second call for a turn does no harm.
@@ -116,6 +118,7 @@ class Runner(ABC):
         Args:
             task_id: The task. Its turn is stored.
             claim: The claim of the turn, if it was stored for a slot of `reserve_slot`.
+            owner: The owner of the task; None: it is not known here.
         """
 
     def recover(self, task_id: UUID, missed: WorkerSlot) -> None:
@@ -180,7 +183,7 @@ class Runner(ABC):
     async def _look_for_workers(self) -> None:
         patience = timedelta(seconds=conf.current().sweep_seconds)
         slugs = registry.slugs()
-        if not await database.read(runs.are_neglected, agents=slugs, patience=patience):
+        if not await database.read(waiting.are_neglected, agents=slugs, patience=patience):
             self._neglected_since = None
         elif self._neglected_since is None:
             self._neglected_since = time.monotonic()

@@ -3,9 +3,8 @@
 import logging
 import time
 
-from a2a_app import database
+from a2a_app import conf, database
 from a2a_app.database.values import read_time
-from a2a_app.runners.worker import lease_time
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class DatabaseClock:
         answered = time.monotonic()
         ahead, before = now - answered, self._ahead
         self._ahead = ahead
-        lease = lease_time().total_seconds()
+        lease = conf.current().lease_time.total_seconds()
         # The answer may be as old as the question.
         if before is not None and abs(ahead - before) > lease / 3 + (answered - asked):
             self._steady_from = answered + lease

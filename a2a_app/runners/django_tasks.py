@@ -42,7 +42,7 @@ class TasksRunner(QueuedRunner):
     kept from the queue, or that the queue has lost.
     """
 
-    async def start(self, task_id: UUID, claim: object = None) -> None:
+    async def start(self, task_id: UUID, claim: object = None, owner: object = None) -> None:
         """Enqueue the task's next turn."""
         try:
             await self.enqueue_again(task_id)

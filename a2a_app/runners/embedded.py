@@ -3,10 +3,7 @@
 from contextlib import AbstractContextManager
 from uuid import UUID
 
-from a2a_app import database
-from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
-from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
 
 
@@ -15,23 +12,25 @@ class EmbeddedRunner(Runner):
 
     runs_here = True
 
-    def reserve_slot(self) -> AbstractContextManager[WorkerSlot | None]:
-        """Reserve one of this event loop's slots, if one is free."""
-        return self.worker.reserve_slot()
+    def reserve_slot(self, owner: str) -> AbstractContextManager[WorkerSlot | None]:
+        """Reserve one of this event loop's slots, if one is free for the owner."""
+        return self.worker.reserve_slot(owner)
 
-    async def start(self, task_id: UUID, claim: Claim | None = None) -> None:
+    async def start(
+        self, task_id: UUID, claim: Claim | None = None, owner: str | None = None
+    ) -> None:
         """Work on the task's next turn on this event loop."""
         if claim is not None:
             await self.worker.start_claimed(claim)
         else:
-            self.worker.start(task_id)
+            self.worker.start(task_id, owner)
 
     async def find_unstarted(self) -> list[UUID]:
-        """Find as many turns as there are free slots here, the oldest first."""
+        """Find as many turns as there are free slots here, for whose owners there is room."""
         free = self.worker.free_slots
         if free <= 0:
             return []
-        return await database.read(runs.waiting, agents=registry.slugs(), limit=free)
+        return [turn.task_id for turn in await self.worker.find_waiting(limit=free)]
 
     async def serve(self, stop: object) -> None:
         """Raise NotImplementedError, since the serving processes do the work."""

@@ -5,9 +5,12 @@ import inspect
 import logging
 import traceback
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from functools import partial
 from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.base import APPEND_ONLY
@@ -29,6 +32,45 @@ CLEANUP_SECONDS = 1.0
 # How many characters of a traceback are stored and logged: some exceptions repeat all their input.
 TRACEBACK_HEAD = 20_000
 TRACEBACK_TAIL = 80_000
+
+
+# How long the closing of old connections is put off, so that it is done once for many runs.
+PAUSE_SECONDS = 1.0
+
+
+class ConnectionCloser:
+    """Closes old database connections after runs, as Django does after each request.
+
+    It does so once for all runs that end within a second. To close them after each run, in the
+    thread that has them, would be a large part of the cost of a short run.
+    """
+
+    def __init__(self) -> None:
+        self._due: asyncio.Task[None] | None = None
+
+    def close_soon(self) -> None:
+        """Close old connections within a second, because a run has ended."""
+        if self._due is None:
+            self._due = asyncio.create_task(self._close_later())
+
+    async def close(self) -> None:
+        """Close old connections now if that is due, but do not wait for a blocked thread."""
+        due, self._due = self._due, None
+        if due is not None:
+            due.cancel()
+            await asyncio.wait([asyncio.create_task(_close_connections())], timeout=PAUSE_SECONDS)
+
+    async def _close_later(self) -> None:
+        await asyncio.sleep(PAUSE_SECONDS)
+        # Reset before, since a run that ends during the closing needs another one.
+        self._due = None
+        await _close_connections()
+
+
+async def _close_connections() -> None:
+    # asgiref's thread takes no more work where the process ends already, and with it they end.
+    with suppress(RuntimeError):
+        await sync_to_async(close_old_connections)()
 
 
 class Execution:

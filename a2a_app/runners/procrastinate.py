@@ -73,7 +73,7 @@ class ProcrastinateRunner(QueuedRunner):
         )
         return Write(_STORE_JOBS, [[job]])
 
-    async def start(self, task_id: UUID, claim: object = None) -> None:
+    async def start(self, task_id: UUID, claim: object = None, owner: object = None) -> None:
         """Do nothing, since the job that was stored with the turn wakes a worker."""
 
     async def enqueue_again(self, task_id: UUID) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from a2a_app import conf, database, runners
 from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
-from a2a_app.store import runs
+from a2a_app.store import waiting
 
 # How many turns one sweep enqueues again at most.
 LIMIT = 200
@@ -26,5 +26,5 @@ class QueuedRunner(Runner):
         """Find turns that the queue has not brought to a worker within a lease."""
         patience = timedelta(seconds=conf.current().lease_seconds)
         return await database.run(
-            runs.overdue, agents=registry.slugs(), patience=patience, limit=LIMIT
+            waiting.overdue, agents=registry.slugs(), patience=patience, limit=LIMIT
         )

@@ -14,7 +14,6 @@ from a2a_app import conf, database
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
-from a2a_app.runners.worker import lease_time
 from a2a_app.store import runs
 from a2a_app.store.notify import notify
 from a2a_app.store.runs import LostRun
@@ -44,7 +43,7 @@ def decide(run: LostRun) -> Decision:
     try:
         attempts = registry.get(run.agent).attempts
     except AgentNotFoundError:
-        orphaned = run.since < timezone.now() - ORPHANED_AFTER_LEASES * lease_time()
+        orphaned = run.since < timezone.now() - ORPHANED_AFTER_LEASES * conf.current().lease_time
         return Decision.FAIL if orphaned else Decision.LEAVE
     return Decision.RETRY if run.attempt < attempts else Decision.FAIL
 

@@ -7,75 +7,52 @@ import os
 import re
 import socket
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
-
 from a2a_app import broadcast, conf, database
 from a2a_app.agents import registry
-from a2a_app.runners.execute import Execution
+from a2a_app.concurrency.shares import FOR_EACH_FREE, Shares
+from a2a_app.database.values import made_at
+from a2a_app.runners.execute import ConnectionCloser, Execution
+from a2a_app.runners.heartbeat import Heartbeat
+from a2a_app.runners.line import Line, Lookout
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.notify import stopped_run
-
-# How long the closing of old connections is put off, so that it is done once for many runs.
-PAUSE_SECONDS = 1.0
-
-
-class ConnectionCloser:
-    """Closes old database connections after runs, as Django does after each request.
-
-    It does so once for all runs that end within a second. To close them after each run, in the
-    thread that has them, would be a large part of the cost of a short run.
-    """
-
-    def __init__(self) -> None:
-        self._due: asyncio.Task[None] | None = None
-
-    def close_soon(self) -> None:
-        """Close old connections within a second, because a run has ended."""
-        if self._due is None:
-            self._due = asyncio.create_task(self._close_later())
-
-    async def close(self) -> None:
-        """Close old connections now if that is due, but do not wait for a blocked thread."""
-        due, self._due = self._due, None
-        if due is not None:
-            due.cancel()
-            await asyncio.wait([asyncio.create_task(_close_connections())], timeout=PAUSE_SECONDS)
-
-    async def _close_later(self) -> None:
-        await asyncio.sleep(PAUSE_SECONDS)
-        # Reset before, since a run that ends during the closing needs another one.
-        self._due = None
-        await _close_connections()
-
-
-async def _close_connections() -> None:
-    # asgiref's thread takes no more work where the process ends already, and with it they end.
-    with suppress(RuntimeError):
-        await sync_to_async(close_old_connections)()
-
+from a2a_app.store.task_head import TaskHead
+from a2a_app.store.waiting import WaitingTurn
 
 logger = logging.getLogger(__name__)
 
-# How many turns wait here for a slot. More of them wait only in the database.
-MAX_WAITING = 1000
-# The pause before leases are renewed again when the database was away.
-RETRY_SECONDS = 1.0
+# How long a turn that a queue brings has waited at least where others may come before it.
+LATE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A slot of a worker, and what is known of the turn that has it."""
+
+    owner: str | None = None
+    """The owner of the task, once it is counted among those that have slots."""
+    has_worked: bool = False
+
+
+def _most_running(agent: str) -> int:
+    return registry.get(agent).turn_limits.running
 
 
 class Worker:
     """Claims turns and runs them on one event loop, at most MAX_RUNS at once.
 
-    A thread renews all leases in one statement, so that an agent which blocks the event loop does
-    not lose its run.
+    One owner has at most four fifths of the slots, and less while others have some too, so that
+    another's turn can begin at once. Turns that wait are begun in turn by owner.
     """
 
     def __init__(self) -> None:
@@ -84,19 +61,19 @@ class Worker:
         self.name = f"{host}-{os.getpid()}-{uuid4().hex[:8]}"
         self._loop = asyncio.get_running_loop()
         self._executions: dict[UUID, Execution] = {}
-        self._waiting: dict[UUID, None] = {}
+        self._waiting = Line()
+        # How many slots each owner has. Turns are claimed in the threads of the database.
+        self._owners: Counter[str] = Counter()
+        self._owners_lock = threading.Lock()
+        self._lookout = Lookout(self._start_found)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection_closer = ConnectionCloser()
         self._reserved = 0
         self._slot_released = asyncio.Event()
         self._listening = False
-        self._heartbeat: threading.Thread | None = None
+        self._heartbeat: Heartbeat | None = None
         self.is_closing = False
         """Whether the worker takes no more turns."""
-        self._heartbeat_stopped = threading.Event()
-        # Not the thread's own `join`, which would need one more thread that waits for it. Where the
-        # process ends already, there are no new ones.
-        self._heartbeat_ended = asyncio.Event()
 
     @property
     def free_slots(self) -> int:
@@ -109,17 +86,38 @@ class Worker:
         return list(self._executions)
 
     @contextmanager
-    def reserve_slot(self) -> Iterator[WorkerSlot | None]:
-        """Reserve a slot for a turn that is about to be stored as claimed; None if none is free."""
-        if self.is_closing or self.free_slots <= 0:
+    def reserve_slot(self, owner: str) -> Iterator[WorkerSlot | None]:
+        """Reserve a slot for a turn that is about to be stored as claimed; None: there is none.
+
+        All may be taken, or all that the owner may have.
+        """
+        if self.is_closing or self.free_slots <= 0 or not self._admit(owner):
             yield None
             return
         self._reserved += 1
         try:
-            yield WorkerSlot(self.name, lease_time())
+            yield WorkerSlot(self.name, conf.current().lease_time)
         finally:
             self._reserved -= 1
+            self._dismiss(owner)
             self._slot_released.set()
+
+    def _admit(self, owner: str) -> bool:
+        """Count a slot as an owner's; return False where it has its whole share."""
+        most = conf.current().max_runs
+        with self._owners_lock:
+            # As long as so few slots are taken, nobody can have a whole share.
+            is_plain = (FOR_EACH_FREE + 1) * self._owners.total() < FOR_EACH_FREE * (most - 1)
+            if is_plain or Shares(most, self._owners).has_room(owner):
+                self._owners[owner] += 1
+                return True
+        return False
+
+    def _dismiss(self, owner: str) -> None:
+        with self._owners_lock:
+            self._owners[owner] -= 1
+            if not self._owners[owner]:
+                del self._owners[owner]
 
     async def start_claimed(self, claim: Claim) -> None:
         """Start a turn that was stored as claimed for a reserved slot.
@@ -130,24 +128,46 @@ class Worker:
         if self.is_closing:
             await database.run(runs.put_back, claim)
         else:
-            self._start_task(claim.head.task_id, claim)
+            with self._owners_lock:
+                self._owners[claim.head.owner] += 1  # besides the slot that is reserved for it
+            self._start_task(claim.head.task_id, claim, slot=_Slot(claim.head.owner))
 
-    def start(self, task_id: UUID) -> None:
-        """Start the task's next turn now, or once a slot is free. A second call does no harm."""
+    def start(self, task_id: UUID, owner: str | None = None) -> None:
+        """Start the task's next turn now, or once a slot is free. A second call does no harm.
+
+        Args:
+            task_id: The task.
+            owner: The task's owner. None: it is found out when the turn is claimed.
+        """
         if self.is_closing:
             return
-        if self.free_slots > 0:
-            self._start_task(task_id)
-        elif len(self._waiting) < MAX_WAITING:
-            self._waiting[task_id] = None
+        if self.free_slots > 0 and (owner is None or self._admit(owner)):
+            self._start_task(task_id, slot=_Slot(owner))
+        elif not self._waiting.add(task_id, owner or ""):
+            self._lookout.has_more = True
 
     async def work_on(self, task_id: UUID) -> None:
-        """Run the task's turns until there are none, for a queue that limits its jobs itself.
+        """Run a task's turns until there are none, for a queue that limits its jobs itself.
 
+        A job that comes late, or finds nothing to do, does the turn of the owner who comes next.
         A caller that waits may be cancelled. The turns go on, and only `close` gives them up.
         """
+        is_late = time.time() - made_at(task_id) > LATE_SECONDS
+        if is_late and (found := await self.find_waiting(limit=1, in_turn=True)):
+            task_id = found[0].task_id
+        slot = _Slot()
         if not self.is_closing:
-            await asyncio.wait([self._start_task(task_id)])
+            await asyncio.wait([self._start_task(task_id, slot=slot)])
+        if slot.has_worked or self.is_closing:
+            return
+        if found := await self.find_waiting(limit=1, in_turn=True):
+            await asyncio.wait([self._start_task(found[0].task_id, slot=_Slot())])
+
+    async def find_waiting(self, *, limit: int, in_turn: bool = False) -> list[WaitingTurn]:
+        """Find turns that nobody has begun and that there is room for: see `Line.search`."""
+        with self._owners_lock:
+            room = Shares(conf.current().max_runs, self._owners.copy())
+        return await self._waiting.search(limit=limit, room=room, in_turn=in_turn)
 
     def recover(self, task_id: UUID, missed: WorkerSlot) -> None:
         """Start the task's next turn, even if it is stored as claimed for a reserved slot.
@@ -159,16 +179,21 @@ class Worker:
             missed: The slot.
         """
         if not self.is_closing:
-            self._start_task(task_id, missed=missed)
+            self._start_task(task_id, missed=missed, slot=_Slot())
 
     def _start_task(
-        self, task_id: UUID, claim: Claim | None = None, missed: WorkerSlot | None = None
+        self,
+        task_id: UUID,
+        claim: Claim | None = None,
+        missed: WorkerSlot | None = None,
+        *,
+        slot: _Slot,
     ) -> "asyncio.Task[None]":
-        work = self._run_turns(task_id, claim, missed)
+        work = self._run_turns(task_id, claim, missed, slot)
         # In a new context: that of the request would tie the agent to its thread and its user.
         task = self._loop.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, slot))
         return task
 
     async def close(self) -> None:
@@ -187,10 +212,7 @@ class Worker:
         if self._listening:
             await broadcast.leave(broadcast.worker_group(self.name), self._receive)
         if self._heartbeat is not None:
-            self._heartbeat_stopped.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS):
-                    await self._heartbeat_ended.wait()
+            await self._heartbeat.stop()
             await self._end_leases()
         await self._connection_closer.close()
 
@@ -200,25 +222,45 @@ class Worker:
         if given_up:
             logger.warning("%d turns are given up for another process.", given_up)
 
-    def _finished(self, task: "asyncio.Task[None]") -> None:
+    def _finished(self, slot: _Slot, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        if slot.owner is not None:
+            self._dismiss(slot.owner)
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out, and the next sweep finds the run.
             logger.error("A run was not brought to an end.", exc_info=error)
         if self._waiting and self.free_slots > 0:
-            oldest = next(iter(self._waiting))
-            del self._waiting[oldest]
-            self.start(oldest)
+            self._start_next()
+        # Only after a turn: one that had to wait again must not have it looked for at once.
+        elif self._lookout.has_more and slot.has_worked:
+            self._lookout.look()
+
+    def _start_next(self) -> None:
+        """Start the first turn in line that there is room for."""
+        for task_id, owner in self._waiting.in_turn():
+            if self._admit(owner):
+                self._waiting.remove(task_id, owner)
+                self._start_task(task_id, slot=_Slot(owner))
+                return
+
+    async def _start_found(self) -> bool:
+        """Start turns that wait in the database only; return whether there may be more."""
+        found = await self.find_waiting(limit=max(1, self.free_slots))
+        for turn in found:
+            self.start(turn.task_id, turn.owner)
+        # There may be some that there was no room for, too.
+        return bool(found) or Shares(conf.current().max_runs, self._owners).is_contended
 
     async def _run_turns(
-        self, task_id: UUID, claim: Claim | None, missed: WorkerSlot | None
+        self, task_id: UUID, claim: Claim | None, missed: WorkerSlot | None, slot: _Slot
     ) -> None:
         """Run the task's turns, one after the other, until there are none."""
         await self._listen()
         while claim is not None or not self.is_closing:
-            claim = claim or await self._claim(task_id, missed)
+            claim = claim or await self._claim(task_id, missed, slot)
             if claim is None:
                 return
+            slot.has_worked = True
             execution = self._executions[claim.run.id] = Execution(claim)
             self._start_heartbeat()
             try:
@@ -228,23 +270,34 @@ class Worker:
                 self._connection_closer.close_soon()
             # It keeps the slot until then, or there might be any number of such threads.
             await execution.thread_ended()
+            if _most_running(claim.head.agent):
+                # Another of the owner's turns may begin now, which any worker has passed over.
+                self._lookout.has_more = True
             if not execution.has_next_turn:
                 return
             claim = missed = None
 
-    async def _claim(self, task_id: UUID, missed: WorkerSlot | None) -> Claim | None:
+    async def _claim(self, task_id: UUID, missed: WorkerSlot | None, slot: _Slot) -> Claim | None:
         """Claim the task's next turn, which an earlier try whose answer was lost may have claimed.
 
         Returns:
-            The claim. None: there is no turn, or the database was away for a lease. Then the sweep
-            finds the turn.
+            The claim. None: there is no turn, its owner's turns have to wait, or the database was
+            away for a lease. Then the sweep finds the turn.
         """
         slots = [] if missed is None else [missed]
+        agents = registry.slugs()
+
+        def may_begin(head: TaskHead) -> bool:
+            if slot.owner is None and self._admit(head.owner):
+                slot.owner = head.owner
+            self._lookout.has_more |= slot.owner is None
+            return slot.owner is not None
 
         def claim(**_: bool) -> Claim | None:
             earlier = tuple(slots)
-            slots.append(WorkerSlot(self.name, lease_time()))
-            return runs.claim(task_id, slots[-1], agents=registry.slugs(), earlier=earlier)
+            slots.append(WorkerSlot(self.name, conf.current().lease_time))
+            options: Any = {"earlier": earlier, "may_begin": may_begin, "most_of": _most_running}
+            return runs.claim(task_id, slots[-1], agents=agents, **options)
 
         try:
             return await database.run_until_answered(claim, give_up=lambda: self.is_closing)
@@ -276,41 +329,5 @@ class Worker:
 
     def _start_heartbeat(self) -> None:
         if self._heartbeat is None:
-            self._heartbeat = threading.Thread(
-                target=self._renew_for_ever, name="a2a-heartbeat", daemon=True
-            )
+            self._heartbeat = Heartbeat(self.name, lambda: self.run_ids, on_loss=self._stop_lost)
             self._heartbeat.start()
-
-    def _renew_for_ever(self) -> None:
-        """Renew the leases of all runs three times in a lease, and stop the runs that are lost."""
-        usual = pause = lease_time().total_seconds() / 3
-        while not self._heartbeat_stopped.wait(pause) and not self._loop.is_closed():
-            # One renewal that fails loses no lease yet. The next one comes soon.
-            pause = usual if self._renew(self.run_ids) else min(usual, RETRY_SECONDS)
-        database.close_connection()
-        with suppress(RuntimeError):  # on a closed loop nobody waits for it
-            self._loop.call_soon_threadsafe(self._heartbeat_ended.set)
-
-    def _renew(self, run_ids: list[UUID]) -> bool:
-        """Renew the leases of runs; return False if the database could not be asked."""
-        if not run_ids:
-            database.close_connection()
-            return True
-        try:
-            renew = partial(runs.renew, self.name, run_ids, lease=lease_time())
-            lost = database.run_here(renew, seconds=lease_time().total_seconds() / 3)
-        except database.AwayError:  # which is logged
-            return False
-        except Exception:  # the thread must go on
-            logger.warning("Could not renew the leases of %d runs.", len(run_ids), exc_info=True)
-            return False
-        # On a loop that is closed there are no runs to stop.
-        with suppress(RuntimeError):
-            for run_id in lost:
-                self._loop.call_soon_threadsafe(self._stop_lost, run_id)
-        return True
-
-
-def lease_time() -> timedelta:
-    """Return the time for which a run belongs to a worker that does not renew its lease."""
-    return timedelta(seconds=conf.current().lease_seconds)

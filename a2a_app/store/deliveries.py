@@ -8,7 +8,6 @@ has that waits.
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from django.utils import timezone
 from a2a_app import models
 from a2a_app.concurrency.shares import Shares
 from a2a_app.database.values import EPOCH, escape_unstorable, from_now
-from a2a_app.models.owners import Scope
+from a2a_app.models.owners import Scope, half_of, last_queue_beside
 
 Row = models.PushNotificationConfig
 
@@ -31,7 +30,6 @@ WELL: dict[str, Any] = {"failures": 0, "failing_since": None, "error": "", "dead
 
 # What of a configuration changes whenever it is delivered to or replaced.
 _SEEN = ("worker", "delivered", "failures", "url", "secrets")
-_HOST_BITS = 31
 _LAST_QUEUE = (1 << 63) - 1
 
 
@@ -85,7 +83,7 @@ class Room:
 
     def is_for_owner(self, queue: int) -> bool:
         """Tell whether there is room for the owner of a queue."""
-        return self._owners.has_room(queue >> _HOST_BITS)
+        return self._owners.has_room(half_of(queue))
 
     def is_for(self, queue: int, host: str) -> bool:
         """Tell whether there is room for a host and for its queue's owner."""
@@ -93,12 +91,12 @@ class Room:
 
     def take(self, queue: int, host: str) -> None:
         """Count a delivery that begins."""
-        self._owners.take(queue >> _HOST_BITS)
+        self._owners.take(half_of(queue))
         self._hosts[host] += 1
 
     def give_back(self, queue: int, host: str) -> None:
         """Count a delivery that has ended."""
-        self._owners.give_back(queue >> _HOST_BITS)
+        self._owners.give_back(half_of(queue))
         self._hosts[host] -= 1
         if not self._hosts[host]:
             del self._hosts[host]
@@ -106,31 +104,6 @@ class Room:
     def copy(self) -> "Room":
         """Return an independent copy, for a search."""
         return Room(self._owners.copy(), self._hosts.copy())
-
-
-def queue_of(owner: str, host: str) -> int:
-    """Return the number under which what an owner has for a host waits.
-
-    An owner's queues have numbers that follow each other, so that the index can pass over all of
-    them. Two owners with the same half have one share together. That happens to one pair of four
-    billion.
-    """
-    return _number(owner, 32) << _HOST_BITS | _number(host, _HOST_BITS)
-
-
-def queues_of(owner: str) -> tuple[int, int]:
-    """Return the first and the last queue that an owner may have."""
-    first = _number(owner, 32) << _HOST_BITS
-    return first, _last_beside(first)
-
-
-def _number(text: str, bits: int) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:4]) >> 32 - bits
-
-
-def _last_beside(queue: int) -> int:
-    """Return the last queue of the owner that has this one."""
-    return queue | (1 << _HOST_BITS) - 1
 
 
 def claim_due(worker: str, *, limit: int, lease: timedelta, room: Room, after: int) -> Claimed:
@@ -190,9 +163,9 @@ class _Claims:
     def _pass(self, row: Any) -> int:
         """Claim the first row of a queue if it is due, and return after which queue to go on."""
         if not self._room.is_for_owner(row.queue):
-            return _last_beside(row.queue)
+            return last_queue_beside(row.queue)
         if row.is_due and self._room.is_for(row.queue, row.host) and self._claim(row):
-            return _last_beside(row.queue)
+            return last_queue_beside(row.queue)
         return int(row.queue)
 
     def _claim(self, row: models.PushNotificationConfig) -> bool:

@@ -45,6 +45,8 @@ PERSONAL: dict[type[Model], tuple[str, ...]] = {
     models.PushNotificationConfig: ("task__context",),
     models.IdempotencyKey: ("task__context", "message__context"),
 }
+# What says no more of a person than how much there is. It goes with the rest.
+BY_OWNER: tuple[type[Model], ...] = (models.Usage,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ class Person:
         """Return the tasks."""
         return models.Task.objects.filter(context__in=self.contexts().order_by())
 
+    def usage(self) -> "QuerySet[models.Usage]":
+        """Return the rows of what the person has stored, and of the limits it has reached."""
+        exact = {} if self.owner is None else {"owner": self.owner}
+        return models.Usage.objects.filter(caller__in=self.callers, **exact)
+
     def api_keys(self) -> "QuerySet[models.ApiKey]":
         """Return the API keys."""
         keys = models.ApiKey.objects.order_by("pk")
@@ -110,6 +117,7 @@ def forget(person: Person) -> Iterator["Counter[str]"]:
             yield Counter({"tasks": len(remove_tasks(models.Task.objects.filter(pk__in=tasks)))})
         empty = models.Context.objects.filter(pk__in=contexts, tasks=None)
         yield Counter({"conversations": remove_contexts(empty)})
+    person.usage().delete()
     deleted, _ = person.api_keys().delete()
     yield Counter({"API keys": deleted})
 
@@ -166,6 +174,7 @@ def disown(person: Person) -> None:
             whose = {"agent": agent, "owner": owner}
             _rename(models.Task.objects.filter(**whose), owner=new, user=None)
             _rename(models.IdempotencyKey.objects.filter(**whose), owner=new)
+            models.Usage.objects.filter(owner=owner).update(owner=new, caller=caller_of(new))
             _rename(person.contexts().filter(**whose), owner=new, caller=caller_of(new))
 
 

@@ -1,6 +1,7 @@
 """Removal: tasks and conversations are deleted with all that belongs to them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
@@ -8,6 +9,8 @@ from django.db.models import Model, QuerySet
 from a2a_app import models
 from a2a_app.database import atomic
 from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
+from a2a_app.database.inserts import insert
+from a2a_app.store.writes.rows import usage
 
 # What has a task, and what a conversation has besides its tasks. Files are deleted before.
 _OF_A_TASK: tuple[type[Model], ...] = (
@@ -33,11 +36,13 @@ def remove_tasks(tasks: "QuerySet[models.Task]") -> list[UUID]:
     """
     with atomic():
         # A client that answers now finds its task gone.
-        found: dict[UUID, UUID] = dict(lock_rows(tasks, "pk", "context_id", touch="seq"))
+        found = lock_rows(tasks, "pk", "context_id", "owner", "counted", touch="seq")
+        keys = [key for key, *_ in found]
         # By Django, whose signals delete files with their rows.
-        models.File.objects.filter(task__in=list(found)).delete()
-        _delete(models.Task, list(found), [(model, "task") for model in _OF_A_TASK])
-        return list(found.values())
+        models.File.objects.filter(task__in=keys).delete()
+        _delete(models.Task, keys, [(model, "task") for model in _OF_A_TASK])
+        _release((owner, counted) for _, _, owner, counted in found)
+        return [context for _, context, *_ in found]
 
 
 def remove_contexts(contexts: "QuerySet[models.Context]") -> int:
@@ -54,10 +59,24 @@ def remove_contexts(contexts: "QuerySet[models.Context]") -> int:
         # The lock refuses a new task, whose row refers to the conversation. Only then is it known
         # whether there is one.
         lock_rows(models.Context.objects.filter(pk__in=wanted), "pk", touch="version")
-        found = list(contexts.filter(pk__in=wanted).values_list("pk", flat=True))
+        rows = list(contexts.filter(pk__in=wanted).values_list("pk", "owner", "stored"))
+        found = [key for key, *_ in rows]
         models.File.objects.filter(context__in=found).delete()
         _delete(models.Context, found, _OF_A_CONTEXT)
+        _release((owner, stored) for _, owner, stored in rows)
         return len(found)
+
+
+def _release(sizes: Iterable[tuple[str, int]]) -> None:
+    """Count what was deleted no longer as stored: for each row its owner and its bytes."""
+    released: Counter[str] = Counter()
+    for owner, size in sizes:
+        released[owner] += size
+    # In one order, so that two transactions never wait for each other. A part may be below 0, since
+    # only the sum counts.
+    for owner, size in sorted(released.items()):
+        added = [usage(owner, -size)]
+        insert(models.Usage, added, overwrite=("stored",), unique=("owner", "part"), adds=True)
 
 
 def _delete(

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -24,15 +25,24 @@ from a2a_app.store.claims import Claim, WorkerSlot, user_of
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.columns import MessageRow
 from a2a_app.store.reads.tasks import to_message
-from a2a_app.store.task_head import HeadColumns, RunKey, read_task_head, select_open_artifacts
-from a2a_app.store.updates import StatusUpdate
-from a2a_app.store.writes.append import append, enqueue_nothing
+from a2a_app.store.task_head import (
+    HeadColumns,
+    RunKey,
+    TaskHead,
+    read_task_head,
+    select_open_artifacts,
+)
+from a2a_app.store.updates import StatusUpdate, TurnLimits
+from a2a_app.store.writes.append import TRIES, append, enqueue_nothing
+from a2a_app.store.writes.limits import is_of_place, taken_places
+from a2a_app.store.writes.rows import place_of
 
 
 class _RunColumns(NamedTuple):
     """The columns of a run's row that make its claim, named as a query names them."""
 
     pk: UUID
+    queue: int
     turn: int
     attempt: int
     metadata: dict[str, Any]
@@ -70,6 +80,8 @@ def claim(
     *,
     agents: Collection[str],
     earlier: Collection[WorkerSlot] = (),
+    may_begin: Callable[[TaskHead], bool] = lambda head: True,
+    most_of: Callable[[str], int] = lambda agent: 0,
 ) -> Claim | None:
     """Claim the task's next turn for a worker.
 
@@ -79,9 +91,13 @@ def claim(
         agents: The slugs of the agents that the worker has.
         earlier: Slots of the same worker whose connection broke before the answer came. A turn that
             one of them has claimed is returned now.
+        may_begin: Called with the task; tells whether the worker has room for its owner.
+        most_of: Called with the slug of its agent; returns how many turns of one owner may be
+            worked on at once, in all processes. 0: any number.
 
     Returns:
-        The claim; None where there is no turn to claim, or another run holds the task.
+        The claim; None where there is no turn to claim, another run holds the task, or its owner's
+        turns have to wait.
     """
     if not agents:
         return None
@@ -93,16 +109,20 @@ def claim(
     if found is None:
         return None
     values, [open_artifacts] = found
-    claim = _make_claim(values, open_artifacts, worker_slot.worker)
-    return claim if taken is not None or _take(claim, worker_slot) else None
+    run, claim = _make_claim(values, open_artifacts, worker_slot.worker)
+    if taken is None and not may_begin(claim.head):
+        return None
+    most = most_of(claim.head.agent)
+    return claim if taken is not None or _take(claim, run.queue, worker_slot, most) else None
 
 
 def put_back(claim: Claim) -> None:
     """Undo a claim whose turn was not begun, so that any worker may claim it."""
     with atomic():
         if statements.update(models.Task, {"run": None}, pk=claim.head.task_id, run=claim.run.id):
+            # Without a place: those for turns that wait may all be taken.
             models.Run.objects.filter(pk=claim.run.id, worker=claim.worker, ended_at=None).update(
-                worker="", lease_until=Now(), started_at=None
+                worker="", lease_until=Now(), started_at=None, place=None
             )
 
 
@@ -119,53 +139,6 @@ def give_back(worker: str) -> int:
     # Only a run that is not over has a lease. Leases have an index, and workers have none.
     held = models.Run.objects.filter(worker=worker, ended_at=None, lease_until__gt=EPOCH)
     return held.update(lease_until=Now())
-
-
-def waiting(*, agents: Collection[str], limit: int) -> list[UUID]:
-    """Return these agents' tasks with a turn that nobody has begun, the oldest first."""
-    runs = models.Run.objects.filter(
-        worker="", lease_until__lte=Now(), task__run=None, task__agent__in=agents
-    )
-    return list(runs.order_by("lease_until").values_list("task", flat=True)[:limit])
-
-
-def are_neglected(*, agents: Collection[str], patience: timedelta) -> bool:
-    """Tell whether a turn of these agents has waited for so long, and nobody works on any turn."""
-    unbegun = models.Run.objects.filter(
-        worker="",
-        attempt=1,  # a turn that was lost may be left alone for a while, on purpose
-        lease_until__gt=EPOCH,  # as above: so is found what is not over
-        created_at__lt=from_now(-patience),
-        task__run=None,
-        task__agent__in=agents,
-    )
-    held = models.Run.objects.filter(lease_until__gt=Now()).exclude(worker="")
-    # In the order of the index: neither looks for any such row in the whole table.
-    both = (rows.order_by("lease_until").values_list("pk") for rows in (unbegun, held))
-    waiting, working = (rows.first() for rows in both)
-    return waiting is not None and working is None
-
-
-def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list[UUID]:
-    """Return these agents' tasks with a turn that its queue has not brought to a worker in time.
-
-    Each is returned to one process only, and again only when it is twice as old, so that a long
-    queue does not grow longer.
-
-    Args:
-        agents: The slugs of the agents.
-        patience: How long a turn may wait before it counts.
-        limit: How many tasks at most.
-    """
-    turns = models.Run.objects.filter(
-        worker="", lease_until__lt=from_now(-patience), task__run=None, task__agent__in=agents
-    )
-    found = []
-    for row in turns.order_by("lease_until")[:limit]:
-        age = timezone.now() - row.created_at
-        if turns.filter(pk=row.pk).update(lease_until=from_now(age - patience)):
-            found.append(row.task_id)
-    return found
 
 
 def bring_near(lease: timedelta) -> None:
@@ -255,13 +228,15 @@ def _select_claim(task_id: UUID, agents: Collection[str], **which: Any) -> Selec
     )
 
 
-def _make_claim(values: Iterable[Any], open_artifacts: Iterable[Any], worker: str) -> Claim:
+def _make_claim(
+    values: Iterable[Any], open_artifacts: Iterable[Any], worker: str
+) -> tuple[_RunColumns, Claim]:
     """Make the claim of a run from the values of _CLAIM_FIELDS."""
     left = iter(values)
     run = _RunColumns._make(islice(left, len(_RunColumns._fields)))
     message = MessageRow._make(islice(left, len(MessageRow._fields)))
     head = replace(HeadColumns._make(left).head(open_artifacts), run_id=run.pk)
-    return Claim(
+    return run, Claim(
         run=RunKey(run.pk, run.turn),
         worker=worker,
         attempt=run.attempt,
@@ -288,11 +263,31 @@ def _find_taken(
     return row.pk
 
 
-def _take(claim: Claim, worker_slot: WorkerSlot) -> bool:
-    """Make the run hold its task; return False where another one does, or the run is over."""
+def _take(claim: Claim, queue: int, worker_slot: WorkerSlot, most: int) -> bool:
+    """Make the run hold its task and one of the places of its owner's turns.
+
+    Returns:
+        Whether it does: another one may hold the task, the run may be over, or all `most` places
+        be taken.
+    """
+    for _ in range(TRIES):
+        try:
+            limits = TurnLimits(running=most)
+            taken = taken_places(queue) if most else ()
+            return _take_place(claim, worker_slot, place_of(limits, runs=True, taken=taken))
+        except LookupError:
+            return False
+        except IntegrityError as error:  # another turn was quicker to take the place
+            if not is_of_place(error):
+                raise
+    return False
+
+
+def _take_place(claim: Claim, worker_slot: WorkerSlot, place: int | None) -> bool:
     task, run = claim.head.task_id, claim.run.id
     values = {
         "worker": worker_slot.worker,
+        "place": place,
         "lease_until": from_now(worker_slot.lease),
         "started_at": worker_slot.at,
     }
@@ -310,7 +305,8 @@ def _lose(run: LostRun) -> bool:
     over = models.Run.objects.filter(
         pk=run.id, worker=run.worker, ended_at=None, lease_until__lt=Now()
     )
-    if not over.update(ended_at=timezone.now(), lease_until=None, outcome=Outcome.LOST):
+    ended = {"ended_at": timezone.now(), "lease_until": None, "place": None}
+    if not over.update(**ended, outcome=Outcome.LOST):
         return False
     models.Task.objects.filter(pk=run.task_id, run=run.id).update(run=None)
     return True

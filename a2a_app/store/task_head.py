@@ -45,6 +45,10 @@ class TaskHead:
     """The run that may write now."""
     pushed: bool = False
     """Whether webhooks may wait for its events."""
+    stored: int = 0
+    """How many bytes its log, its messages and its files have."""
+    counted: int = 0
+    """How many of these are counted in what its owner has stored."""
     begins_context: bool = False
     """Whether the context is new, and stored with the task."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +106,8 @@ class HeadColumns(NamedTuple):
     answered: int
     run: UUID | None
     pushed: bool
+    stored: int
+    counted: int
     metadata: dict[str, Any]
 
     def head(self, open_artifacts: Iterable[Any]) -> TaskHead:
@@ -119,6 +125,8 @@ class HeadColumns(NamedTuple):
             answered=self.answered,
             run_id=self.run,
             pushed=self.pushed,
+            stored=self.stored,
+            counted=self.counted,
             metadata=self.metadata,
             artifacts=dict(open_artifacts),
         )

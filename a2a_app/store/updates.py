@@ -31,6 +31,21 @@ class MessageKey:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """How many turns there may be. 0: any number."""
+
+    running: int = 0
+    """Of the owner, worked on at once."""
+    waiting: int = 0
+    """Of the owner, not begun yet."""
+    waiting_in_task: int = 0
+    """Of the task, not begun yet."""
+    queue: str = ""
+    """Which of the owner's turns count together: those of an agent, by its slug. Empty: all of the
+    agents that have no limits of their own."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """The client sent a message: the task begins, or has one more turn to do."""
 
@@ -42,6 +57,8 @@ class MessageReceived:
     """Where the events after this one are to be sent."""
     key: MessageKey | None = None
     """Its key; None: it may be sent again."""
+    limits: TurnLimits = TurnLimits()
+    """How many turns there may be once its own is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,8 @@ class FilesAttached:
     """Parts of the updates beside this one are in files, which become the task's."""
 
     keys: tuple[UUID, ...]
+    size: int = 0
+    """How many bytes they have together."""
 
 
 Update: TypeAlias = (

@@ -14,13 +14,15 @@ from django.db.models.functions import Coalesce, Now
 from a2a_app import conf, models, protocol
 from a2a_app.database import atomic
 from a2a_app.database.values import new_key
-from a2a_app.models.owners import Scope
-from a2a_app.store.deliveries import WELL, queue_of, queues_of
+from a2a_app.models.owners import Scope, queue_of, queues_of
+from a2a_app.store.deliveries import WELL
 from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.secrets import UnreadableError, reseal, seal
 from a2a_app.store.updates import Webhook
 
 Row = models.PushNotificationConfig
+# After how long a client is told to try again where too many webhooks wait.
+RETRY_SECONDS = 60
 
 
 def announce(task_id: UUID, seq: int) -> None:
@@ -45,8 +47,8 @@ def put_webhook(
         after: The webhook gets the events after this number.
 
     Raises:
-        UnsupportedOperationError: The task has as many configurations as it may have, or the owner
-            as many webhooks that wait.
+        ResourceExhaustedError: The task has as many configurations as it may have, or the owner as
+            many webhooks that wait.
     """
     config = webhook.config
     key = config.id or str(new_key())
@@ -75,26 +77,29 @@ def put_webhook(
 
 
 def _check_limits(task_id: UUID, key: str, owner: str) -> None:
+    """Check how many configurations there are, in a transaction that has locked the task's row."""
     current = conf.current()
     most = current.push_configs_per_task
     if Row.objects.filter(task=task_id).exclude(config_id=key).count() >= most:
-        raise protocol.UnsupportedOperationError(
-            f"The task has {most} push notification configurations, and may not have more.",
-            task_id=str(task_id),
+        raise protocol.NoRoomError(
+            f"The task has {most} push notification configurations. Delete one to configure "
+            "another.",
+            limit="PUSH_CONFIGS_PER_TASK",
         )
     most = current.push_backlog_per_owner
     # Counted to the limit and no further, by the index of what waits.
     waiting = Row.objects.filter(due_at__isnull=False, queue__range=queues_of(owner))
     if most and waiting[:most].count() >= most:
-        raise protocol.UnsupportedOperationError(
+        raise protocol.ResourceExhaustedError(
             f"{most} of your webhooks have not got all of their events yet. You may configure more "
             "when some of those have got theirs, or are deleted.",
-            task_id=str(task_id),
+            limit="PUSH_BACKLOG_PER_OWNER",
+            retry_seconds=RETRY_SECONDS,
         )
 
 
 def create(scope: Scope, webhook: Webhook) -> protocol.TaskPushNotificationConfig:
-    """Store a configuration of a task; raise TaskNotFoundError or UnsupportedOperationError."""
+    """Store a configuration of a task; raise TaskNotFoundError or ResourceExhaustedError."""
     task_id = owned_task_head(scope, webhook.config.task_id).task_id
     with atomic():
         # This locks the row: no event comes between the number that is read and the configuration.

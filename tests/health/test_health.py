@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from a2a_app import broadcast, database, health, models, runners
-from a2a_app.store import runs
+from a2a_app.store.waiting import are_neglected
 from tests.channel_layers import Wavering
 from tests.outages import away, logged, lose_patience
 from tests.tasks import begin, claim_of
@@ -99,5 +99,5 @@ async def test_a_turn_of_an_agent_that_this_process_lacks_says_nothing_of_worker
     long_ago = timezone.now() - timedelta(hours=1)
     await database.run(lambda: models.Run.objects.update(created_at=long_ago))
     patience = timedelta(seconds=1)
-    assert await database.run(runs.are_neglected, agents=["load"], patience=patience)
-    assert not await database.run(runs.are_neglected, agents=["other"], patience=patience)
+    assert await database.run(are_neglected, agents=["load"], patience=patience)
+    assert not await database.run(are_neglected, agents=["other"], patience=patience)

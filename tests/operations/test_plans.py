@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
@@ -44,14 +45,15 @@ from a2a_app.protocol import (
     TaskPushNotificationConfig,
     TaskState,
 )
-from a2a_app.store import deliveries, runs
+from a2a_app.store import deliveries, runs, waiting
 from a2a_app.store.deliveries import Room
 from a2a_app.store.reads.tasks import position_at, read_messages, read_positions
+from a2a_app.store.writes import limits
 from benchmarks.fill import copy
 from benchmarks.peer import Peer
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
-from tests.plans import faults, recorded
+from tests.plans import faults, recorded, url
 from tests.tasks import new_message
 from tests.wire import state
 
@@ -113,24 +115,17 @@ async def fill(client: OperationsClient) -> None:
         parts = [Part(text="work"), *([Part(raw=b"x" * 2000)] if number % 3 else [])]
         message = new_message(context_id=context_id).model_copy(update={"parts": parts})
         await client.send(message, task_push_notification_config=hook)
-    await copy(Peer("a2a_app", _url(), ()), COPIES)
+    await copy(Peer("a2a_app", url(), ()), COPIES)
     for rare in ("ask", "fail"):
         await client.send(new_message(rare, context_id=SHARED))
     await database.run(_share)
-
-
-def _url() -> str:
-    name = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{name['NAME']}"
-    return f"postgresql://{name['USER']}@/{name['NAME']}?host={name['HOST']}"
 
 
 def _empty() -> None:
     # What other tests have deleted still has room in the files, and plans go by their size.
     if connection.vendor == "postgresql":
         with connections[database.alias()].cursor() as cursor:
-            cursor.execute("TRUNCATE a2a_app_context, a2a_app_archive CASCADE")
+            cursor.execute("TRUNCATE a2a_app_context, a2a_app_archive, a2a_app_usage CASCADE")
 
 
 def _share() -> None:
@@ -148,6 +143,8 @@ def _share() -> None:
     models.Context.objects.filter(tasks__in=old).update(created_at=long_ago)
     models.Message.objects.filter(task__in=old).update(created_at=long_ago)
     old.update(status_at=long_ago)
+    refused = models.Usage.objects.values_list("pk", flat=True)[:OLD]
+    models.Usage.objects.filter(pk__in=list(refused)).update(refused_at=long_ago)
     # Copies have the names of what they are copies of.
     models.File.objects.update(name=Cast("pk", CharField()))
     _remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))
@@ -261,7 +258,10 @@ async def background() -> None:
     """Do once what every process does again and again."""
     worker = runners.current()
     await worker.sweep()
-    await database.run(runs.overdue, agents=["planned"], patience=timedelta(0), limit=10)
+    search = partial(waiting.find_waiting, limit=10, room=Shares[str](1), in_turn=True)
+    await database.run(search, agents=["planned"], after=1 << 62)
+    await database.run(limits.taken_places, 1)
+    await database.run(waiting.overdue, agents=["planned"], patience=timedelta(0), limit=10)
     keys = [uuid4(), uuid4()]
     await database.run(runs.renew, "one", keys, lease=timedelta(seconds=9))
     await database.run(runs.give_back, "one")

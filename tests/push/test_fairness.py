@@ -12,10 +12,11 @@ from pytest_django import Settings
 from a2a_app import conf, database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.concurrency.shares import Shares
+from a2a_app.models.owners import queue_of, queues_of
 from a2a_app.operations import push
 from a2a_app.protocol import TaskPushNotificationConfig
 from a2a_app.store import deliveries
-from a2a_app.store.deliveries import LOOKS, Claimed, Room, queue_of, queues_of
+from a2a_app.store.deliveries import LOOKS, Claimed, Room
 from tests.clients.operations import OperationsClient, client_of
 from tests.receiver import receiving
 from tests.tasks import new_message

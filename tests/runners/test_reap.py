@@ -11,7 +11,7 @@ from a2a_app import conf, models
 from a2a_app.models.owners import Scope
 from a2a_app.store import runs
 from a2a_app.store.claims import WorkerSlot
-from tests.tasks import LEASE, begin
+from tests.tasks import LEASE, begin, waiting
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -40,7 +40,7 @@ def test_lost_runs_are_begun_again_or_their_tasks_failed_as_their_agents_declare
     once, thrice = lost("load"), lost("load-retry")
     assert reap() == "1 begun again, 1 failed\n"
     assert (state(once), state(thrice)) == ("FAILED", "SUBMITTED")
-    assert runs.waiting(agents=["load-retry"], limit=10) == [thrice.pk]
+    assert waiting("load-retry") == [thrice.pk]
     assert reap() == "No run is lost.\n"
 
 
@@ -71,6 +71,6 @@ def test_a_turn_that_is_lost_again_is_left_alone_for_a_while() -> None:
     assert third.attempt == 3 and third.lease_until is not None
     pause = timedelta(seconds=conf.current().sweep_seconds)
     assert before + pause <= third.lease_until <= timezone.now() + pause
-    assert runs.waiting(agents=["load-retry"], limit=10) == []
+    assert waiting("load-retry") == []
     models.Run.objects.filter(pk=third.pk).update(lease_until=before)
-    assert runs.waiting(agents=["load-retry"], limit=10) == [task.pk]
+    assert waiting("load-retry") == [task.pk]

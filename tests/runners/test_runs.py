@@ -12,11 +12,11 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from a2a_app import broadcast, database, models, runners
+from a2a_app import broadcast, conf, database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import TaskState
-from a2a_app.runners.worker import Worker, lease_time
+from a2a_app.runners.worker import Worker
 from a2a_app.store.claims import WorkerSlot
 from tests.clients.operations import client_of
 from tests.tasks import SCOPE, begin, begin_and_claim, claim_of
@@ -66,8 +66,10 @@ async def test_connections_that_an_agents_own_queries_leave_are_closed_when_they
     assert not await is_connected()
 
 
-async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Settings) -> None:
-    settings.A2A = {**settings.A2A, "MAX_RUNS": 3}
+async def test_no_more_turns_run_at_once_than_the_setting_leaves_to_an_owner(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "MAX_RUNS": 4}
     running, most = 0, 0
     three_run = asyncio.Barrier(3)
 
@@ -89,8 +91,8 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(settings: Setting
 async def test_a_slot_is_reserved_and_is_free_again_where_its_turn_is_not_stored() -> None:
     worker = Worker()
     free = worker.free_slots
-    with pytest.raises(RuntimeError, match="refused"), worker.reserve_slot() as worker_slot:
-        assert worker_slot == WorkerSlot(worker.name, lease_time())
+    with pytest.raises(RuntimeError, match="refused"), worker.reserve_slot("") as worker_slot:
+        assert worker_slot == WorkerSlot(worker.name, conf.current().lease_time)
         assert worker.free_slots == free - 1
         raise RuntimeError("refused")
     assert worker.free_slots == free
@@ -98,7 +100,7 @@ async def test_a_slot_is_reserved_and_is_free_again_where_its_turn_is_not_stored
 
 async def test_a_turn_that_is_stored_while_its_worker_closes_is_left_to_others() -> None:
     worker = Worker()
-    with worker.reserve_slot() as worker_slot:
+    with worker.reserve_slot("") as worker_slot:
         appended = await database.run(begin, worker_slot=worker_slot)
         closing = asyncio.create_task(worker.close())
         await asyncio.sleep(0)

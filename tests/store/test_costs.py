@@ -24,19 +24,20 @@ ON_POSTGRESQL = connection.vendor == "postgresql"
 SAVEPOINT = 2
 
 
-def test_a_first_message_is_five_statements_and_one_on_postgresql(
+def test_a_first_message_is_seven_statements_and_one_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     head = new_task_head(agent=SCOPE.agent, owner=SCOPE.owner, context_id="new")
-    with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 5):
-        # The context, the task, the message, the event, the run.
+    with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 7):
+        # The context, the task, the message, the event, the run; what the owner has stored, and a
+        # look whether it is too much.
         appended = append(
             head, [MessageReceived(new_message())], worker_slot=WorkerSlot("one", LEASE)
         )
     assert appended.claim is not None
 
 
-def test_an_answer_given_at_once_is_four_statements_and_one_on_postgresql(
+def test_an_answer_given_at_once_is_five_statements_and_one_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     claim = begin_and_claim()
@@ -45,8 +46,8 @@ def test_an_answer_given_at_once_is_four_statements_and_one_on_postgresql(
         chunk("x", append=False, last=True),
         Returned(),
     ]
-    with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 4):
-        # The guarded task; its events, the artifact, the end of the run.
+    with django_assert_num_queries(1 if ON_POSTGRESQL else SAVEPOINT + 5):
+        # The guarded task; its events, the artifact, the end of the run, what the owner has stored.
         append(claim.head, answer, run=claim.run)
 
 
@@ -60,12 +61,13 @@ def test_chunks_are_two_statements_however_many_and_one_on_postgresql(
         append(head, [chunk("x") for _ in range(count)], run=claim.run)
 
 
-def test_a_cancel_is_four_statements_and_three_on_postgresql(
+def test_a_cancel_is_five_statements_and_three_on_postgresql(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     head = begin_and_claim().head
-    with django_assert_num_queries(SAVEPOINT + (3 if ON_POSTGRESQL else 4)):
-        # The guarded task, the event, the runs under way, the end of the one there is.
+    with django_assert_num_queries(SAVEPOINT + (3 if ON_POSTGRESQL else 5)):
+        # The guarded task, the event, what the owner has stored; the runs under way, the end of the
+        # one there is.
         append(head, [status(TaskState.CANCELED)])
 
 

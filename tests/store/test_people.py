@@ -20,7 +20,7 @@ from a2a_app import models
 from a2a_app.agents import Turn
 from a2a_app.management.export import WITH_USER, WITHHELD, write_export
 from a2a_app.store import people
-from a2a_app.store.people import PERSONAL, Person
+from a2a_app.store.people import BY_OWNER, PERSONAL, Person
 from a2a_app.store.removal import remove_contexts
 from tests.clients.operations import client_of
 from tests.people import BYTES, CONVERSATIONS, TASKS, fill, rows, scope_of
@@ -63,7 +63,7 @@ def lines(archive: ZipFile, model: type[Model]) -> list[Any]:
 
 
 def test_every_model_says_how_its_rows_belong_to_a_person_or_why_to_nobody() -> None:
-    known = {*PERSONAL, *WITH_USER, *NOBODYS}
+    known = {*PERSONAL, *WITH_USER, *BY_OWNER, *NOBODYS}
     assert known == set(apps.get_app_config("a2a_app").get_models())
 
 
@@ -72,7 +72,7 @@ def test_what_is_forgotten_is_all_of_one_person_and_nothing_of_another() -> None
     bob = User.objects.create(username="bob")
     fill(scope_of(bob), bob)
     bobs = rows()
-    personal = {model.__name__ for model in [*PERSONAL, *WITH_USER]}
+    personal = {model.__name__ for model in [*PERSONAL, *WITH_USER, *BY_OWNER]}
     assert all(bobs[name] > before[name] for name in personal), bobs
     ann = User.objects.create(username="ann")
     for tenant in ("", "acme"):

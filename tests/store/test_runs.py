@@ -19,9 +19,20 @@ from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, StateSaved
+from a2a_app.store.waiting import are_neglected, overdue
 from a2a_app.store.writes.append import append
 from tests.store.writes.test_append import at_once
-from tests.tasks import LEASE, SCOPE, begin, begin_and_claim, chunk, claim_of, new_message, status
+from tests.tasks import (
+    LEASE,
+    SCOPE,
+    begin,
+    begin_and_claim,
+    chunk,
+    claim_of,
+    new_message,
+    status,
+    waiting,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +59,7 @@ def test_a_task_that_has_ended_has_no_turn_to_claim() -> None:
 
 def test_a_turn_of_an_agent_that_a_process_does_not_have_is_left_to_others() -> None:
     task_id = begin().head.task_id
-    assert runs.waiting(agents=["echo"], limit=10) == []
+    assert waiting("echo") == []
     assert runs.claim(task_id, WORKER_SLOT, agents=["echo"]) is None
 
 
@@ -113,7 +124,7 @@ def test_a_claim_that_is_put_back_may_be_taken_by_any_worker() -> None:
     first = begin(worker_slot=WORKER_SLOT).claim
     assert first is not None
     runs.put_back(first)
-    assert runs.waiting(agents=[SCOPE.agent], limit=10) == [first.head.task_id]
+    assert waiting(SCOPE.agent) == [first.head.task_id]
     again = claim_of(first.head.task_id, "two")
     assert again is not None
     assert (again.run, again.attempt) == (first.run, 1)
@@ -200,14 +211,14 @@ def test_a_run_is_lost_when_its_lease_is_over_and_not_before() -> None:
 def test_a_turn_that_nobody_has_begun_may_be_taken_by_any_process_at_once() -> None:
     head = begin().head
     begin_and_claim()
-    assert runs.waiting(agents=["load"], limit=10) == [head.task_id]
+    assert waiting("load") == [head.task_id]
     assert runs.lost(limit=10) == []
 
 
 def test_a_turn_that_its_queue_forgot_is_found_by_one_process_and_again_when_twice_as_old() -> None:
     task_id = begin().head.task_id
     begin_and_claim()
-    find = partial(runs.overdue, agents=["load"], limit=10)
+    find = partial(overdue, agents=["load"], limit=10)
     assert find(patience=timedelta(seconds=20)) == []
     ago = timezone.now() - timedelta(seconds=30)
     models.Run.objects.update(created_at=ago)
@@ -262,7 +273,7 @@ def test_a_turn_that_is_left_alone_after_it_was_lost_is_not_neglected() -> None:
     models.Run.objects.filter(task=task_id).update(lease_until=from_now(-LEASE))
     [lost] = runs.lost(limit=10)
     assert runs.retry(lost, pause=LEASE)
-    is_neglected = partial(runs.are_neglected, agents=[SCOPE.agent], patience=-LEASE)
+    is_neglected = partial(are_neglected, agents=[SCOPE.agent], patience=-LEASE)
     assert not is_neglected()
     begin()
     assert is_neglected()

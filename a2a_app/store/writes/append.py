@@ -1,12 +1,12 @@
 """The one write path (R1): append events to a task's log, and update the rows derived from them."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.db.models import F
 
 from a2a_app import models, protocol
@@ -16,28 +16,27 @@ from a2a_app.database.inserts import Row
 from a2a_app.database.statements import Write
 from a2a_app.database.values import current_time
 from a2a_app.files.rows import attach_files
-from a2a_app.models.owners import Scope
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import Claim, WorkerSlot, first_claim
 from a2a_app.store.events import Appended, Position
 from a2a_app.store.refusals import ContextChangedError, TaskGoneError
 from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
 from a2a_app.store.updates import Update
-from a2a_app.store.webhooks import announce, put_webhook
-from a2a_app.store.writes import rows
-from a2a_app.store.writes.idempotency import remember_message
+from a2a_app.store.webhooks import announce
+from a2a_app.store.writes import consequences, limits, rows
+from a2a_app.store.writes.consequences import OUTCOMES
 from a2a_app.store.writes.projection import ArtifactChange, Change, check_holder, project
 
-OUTCOMES = {
-    protocol.TaskState.COMPLETED: Outcome.COMPLETED,
-    protocol.TaskState.FAILED: Outcome.FAILED,
-    protocol.TaskState.CANCELED: Outcome.CANCELED,
-    protocol.TaskState.REJECTED: Outcome.REJECTED,
-}
+# How often a free place is looked for.
+TRIES = 32
 
 
 class _MovedError(Exception):
     """The task is no longer at the number at which it was read."""
+
+
+class _NearlyFullError(Exception):
+    """The owner has so much stored that its messages must be counted one after the other."""
 
 
 def enqueue_nothing(task_id: UUID) -> None:
@@ -65,35 +64,60 @@ def append(
         first_job: A part of the statement that enqueues a new task's turn in place of `enqueue`.
         worker_slot: The slot that takes a turn which may begin at once. It is not enqueued.
         now: When it happened, from `current_time`; None: now.
-        is_retry: Whether the same call, with the same `now`, was made before and the connection
-            broke before the answer came. What was committed then is not committed twice.
+        is_retry: Whether the same call, with the same `now`, may be committed already.
 
     Returns:
         The new head and the events, numbered and committed.
 
     Raises:
         Refused: The rules forbid it, see `refusals`. Nothing was stored.
+        ResourceExhaustedError: The owner has as much as it may have. Nothing was stored.
     """
     now = now or current_time()
     change = _projected(head, updates, run, now)
     if is_retry and _is_committed(change):
-        change.head = rows.head_after(change)
-        return _appended(change)
-    with suppress(_MovedError):
-        return _write(change, enqueue, worker_slot, first_job)
-    with atomic():
-        change = _projected(_held_head(head.task_id), updates, run, now)
-        return _write(change, enqueue, worker_slot)
+        return _appended(change, head=rows.head_after(change))
+    write = partial(_write, enqueue=enqueue, worker_slot=worker_slot, first_job=first_job)
+    try:
+        return write(change)
+    except (_MovedError, _NearlyFullError, IntegrityError) as obstacle:
+        change.taken_places = limits.find_taken(change, obstacle)
+    return _write_alone(change, lambda: _projected(_held_head(head), updates, run, now), write)
 
 
-def _held_head(task_id: UUID) -> TaskHead:
+def _write_alone(
+    change: Change, project_again: Callable[[], Change], write: Callable[..., Appended]
+) -> Appended:
+    """Write a change that could not be written, while nobody else writes to the task.
+
+    Nor does anybody store another message of the owner's meanwhile, where this is one.
+    """
+    # Each further time means that another turn has just got the place that was found free.
+    for _ in range(TRIES):
+        taken = change.taken_places
+        try:
+            with atomic():
+                change = project_again()
+                change.taken_places = taken
+                if change.turns:
+                    limits.wait_for_others(change.head.owner)
+                return write(change, is_alone=True)
+        except IntegrityError as error:
+            change.taken_places = limits.find_taken(change, error)
+    raise protocol.UnavailableError
+
+
+def _held_head(head: TaskHead) -> TaskHead:
     """Lock a task's row and return its head; raise TaskGoneError where it was deleted.
 
-    The statement changes nothing. SQLite has no other way to lock a row.
+    The statement changes nothing. SQLite has no other way to lock a row. A task that is not stored
+    yet has none.
     """
-    if not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
+    if head.seq == 0:
+        return head
+    if not models.Task.objects.filter(pk=head.task_id).update(seq=F("seq")):
         raise TaskGoneError
-    return read_task_head(task_id)
+    return read_task_head(head.task_id)
 
 
 def _projected(
@@ -117,6 +141,8 @@ def _write(
     enqueue: Callable[[UUID], None],
     worker_slot: WorkerSlot | None,
     first_job: Write | None = None,
+    *,
+    is_alone: bool = False,
 ) -> Appended:
     run = _started_run(change, worker_slot)
     batch = Batch()
@@ -134,6 +160,7 @@ def _write(
         batch.call(job)
     is_enqueued = run is not None or job is not None
     following = _following_steps(change, None if is_enqueued else enqueue, stopped)
+    _add_usage(batch, change, following, is_alone=is_alone)
     if batch.is_atomic and not following:
         batch.run()
     else:
@@ -144,10 +171,31 @@ def _write(
     return _appended(change, stopped, claim)
 
 
+def _add_usage(
+    batch: Batch, change: Change, following: list[Callable[[], object]], *, is_alone: bool
+) -> None:
+    """Count what the task has more than was counted of it, and see that the owner may have it."""
+    if not rows.counts(change):
+        return
+    before, head = change.before, change.head
+    size = head.stored - before.counted
+    added = rows.usage(head.owner, size)
+    batch.insert(models.Usage, [added], overwrite=("stored",), unique=("owner", "part"), adds=True)
+    if not change.turns:
+        return  # what an agent says counts, and is never refused
+    if is_alone or not batch.runs_as_one:
+        following.insert(0, partial(rows.check_stored, head.owner))
+    elif (condition := rows.is_far_from_full(head.owner, size)) is not None:
+        batch.require(condition, _NearlyFullError())
+
+
 def _appended(
-    change: Change, stopped: Sequence[tuple[UUID, str]] = (), claim: Claim | None = None
+    change: Change,
+    stopped: Sequence[tuple[UUID, str]] = (),
+    claim: Claim | None = None,
+    head: TaskHead | None = None,
 ) -> Appended:
-    head = change.head
+    head = head or change.head
     # A return may add no event, such as that of a run whose task has been left to its client.
     turn = change.events[-1].turn if change.events else head.turn
     return Appended(
@@ -172,16 +220,16 @@ def _following_steps(
         steps.append(
             partial(attach_files, change.files, context=head.context_key, task=head.task_id)
         )
-    if _closing(change):
-        steps.append(partial(_close_artifacts, change))
+    if change.closing_artifacts:
+        steps.append(partial(consequences.close_artifacts, change))
     if any(each.key for each in received):
-        steps.append(partial(_remember_messages, change))
+        steps.append(partial(consequences.remember_messages, change))
     if any(each.webhook for each in received):
-        steps.append(partial(_put_webhooks, change))
+        steps.append(partial(consequences.put_webhooks, change))
     if head.pushed:
         steps.append(partial(announce, head.task_id, head.seq))
     if _has_others(change):
-        steps.append(partial(_end_others, change, stopped))
+        steps.append(partial(consequences.end_others, change, stopped))
     return steps
 
 
@@ -189,7 +237,10 @@ def _started_run(change: Change, worker_slot: WorkerSlot | None) -> Row | None:
     """Return the row of the turn that may begin at once, if there is one and a slot for it."""
     if worker_slot is None or not change.turns or not change.before.is_idle:
         return None
-    [run] = rows.runs(change, worker_slot)
+    try:
+        [run] = rows.runs(change, worker_slot)
+    except LookupError:
+        return None  # as many of the owner's turns are worked on as may be
     return run
 
 
@@ -207,15 +258,23 @@ def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
         if change.head.begins_context:
             batch.insert(models.Context, [rows.context(change)])
         batch.insert(models.Task, [rows.task(change, holder)])
+        change.head.counted = change.head.stored
         batch.insert(models.Message, rows.messages(change))
     else:
         # The messages first: the task's row refers to one of them.
         batch.insert(models.Message, rows.messages(change))
         _move_task(batch, change, holder)
     batch.insert(models.Event, rows.events(change))
-    batch.insert(models.Run, [run] if run is not None else rows.runs(change))
+    batch.insert(models.Run, [run] if run is not None else _waiting_runs(change))
     if run is not None and not both:
         batch.update(models.Task, {"run": run["id"]}, pk=change.head.task_id)
+
+
+def _waiting_runs(change: Change) -> list[Row]:
+    try:
+        return rows.runs(change)
+    except LookupError:
+        raise limits.too_many(change.turns[0].received.limits) from None
 
 
 def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
@@ -254,32 +313,6 @@ def _add_artifacts(batch: Batch, change: Change) -> None:
     )
 
 
-def _closing(change: Change) -> list[str]:
-    """Return the ids of the artifacts that end here and began earlier."""
-    return [
-        key for key, it in change.artifacts.items() if it.last_seq is not None and not it.begins
-    ]
-
-
-def _close_artifacts(change: Change) -> None:
-    for key in _closing(change):
-        rows.close_artifact(change, key)
-
-
-def _remember_messages(change: Change) -> None:
-    scope = Scope(change.head.agent, change.head.owner)
-    for turn in change.turns:
-        if (key := turn.received.key) is not None:
-            remember_message(scope, key, task=change.head.task_id, turn=turn.number)
-
-
-def _put_webhooks(change: Change) -> None:
-    for turn in change.turns:
-        if (webhook := turn.received.webhook) is not None:
-            head = change.head
-            put_webhook(head.task_id, webhook, owner=head.owner, after=head.seq)
-
-
 def _add_state(batch: Batch, change: Change) -> None:
     if change.saved is not None:
         batch.update(
@@ -294,16 +327,3 @@ def _add_state(batch: Batch, change: Change) -> None:
 def _has_others(change: Change) -> bool:
     """Tell whether the task ends here and may have runs besides the one that ends it."""
     return change.ends_task and (change.run is None or change.run.turn != change.head.turn)
-
-
-def _end_others(change: Change, stopped: list[tuple[UUID, str]]) -> None:
-    """End with the task every run that it still has; add to `stopped` those that are worked on."""
-    left = models.Run.objects.filter(task=change.head.task_id, ended_at=None)
-    batch = Batch()
-    for key, worker in left.values_list("pk", "worker"):
-        outcome = OUTCOMES[change.head.state] if worker else Outcome.DROPPED
-        error = change.error if worker else ""
-        batch.update(models.Run, rows.run_end(outcome, error), pk=key)
-        if worker:
-            stopped.append((key, worker))
-    batch.run()

@@ -82,6 +82,11 @@ class StoredAttachments(Generic[T]):
         if self.keys and isinstance(error, Exception):
             await try_to_delete_unattached(self.keys)
 
+    @property
+    def size(self) -> int:
+        """How many bytes the files of `keys` have."""
+        return sum(row.size for row in self._rows)
+
     async def _store(self, limit: int) -> None:
         parts = [part for item in self.items for part in _parts(item)]
         urls = {part.url for part in parts if part.url is not None}
@@ -139,7 +144,9 @@ class StoredAttachments(Generic[T]):
 
 def with_attachments(stored: StoredAttachments[Update]) -> list[Update]:
     """Return the updates together with the one that attaches their files."""
-    return [FilesAttached(stored.keys), *stored.items] if stored.keys else stored.items
+    if not stored.keys:
+        return stored.items
+    return [FilesAttached(stored.keys, stored.size), *stored.items]
 
 
 def _is_large(part: Part, limit: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import F
 from django.utils import timezone
 
 from a2a_app import models, protocol
@@ -15,8 +16,9 @@ from a2a_app.database.values import new_key
 from a2a_app.files.rows import attach_files
 from a2a_app.models.owners import Scope, caller_of
 from a2a_app.store.updates import MessageKey
-from a2a_app.store.writes import rows
+from a2a_app.store.writes import limits, rows
 from a2a_app.store.writes.idempotency import remember_message
+from a2a_app.store.writes.projection import EVENT_BYTES, text_size
 
 
 def open_context(scope: Scope, context_id: str) -> UUID:
@@ -38,6 +40,7 @@ def record(
     answer: protocol.Message,
     key: MessageKey | None = None,
     files: Collection[UUID] = (),
+    files_size: int = 0,
 ) -> None:
     """Store a message and its answer, which belong to a conversation but to no task.
 
@@ -48,14 +51,20 @@ def record(
         answer: The agent's.
         key: The message's key, if it has one.
         files: The files that are attached to both.
+        files_size: How many bytes they have.
 
     Raises:
         AlreadySentError: Another request was quicker to answer the message of this key.
+        StorageExhaustedError: The owner has too much stored.
     """
     context = open_context(scope, context_id)
     at = timezone.now()
     both = [rows.message(each, key=new_key(), context=context, at=at) for each in (message, answer)]
+    size = files_size + sum(EVENT_BYTES + text_size(each.to_json()) for each in (message, answer))
     with atomic():
+        models.Context.objects.filter(pk=context).update(stored=F("stored") + size)
+        limits.add_usage(scope.owner, size)
+        rows.check_stored(scope.owner)
         insert(models.Message, both)
         if files:
             attach_files(files, context=context)

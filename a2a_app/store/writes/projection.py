@@ -5,7 +5,7 @@ a message of the client leads to SUBMITTED: at once where no turn is under way, 
 message's turn comes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -26,6 +26,11 @@ from a2a_app.store.updates import (
     StatusUpdate,
     Update,
 )
+
+# What an event counts for besides its text. Its rows have more than the text, however short it is.
+EVENT_BYTES = 256
+# After how long a client is told to try again where too many turns wait.
+RETRY_SECONDS = 5
 
 
 class NewMessage(NamedTuple):
@@ -81,6 +86,8 @@ class Change:
     """What the agent remembers of the context, where it has changed."""
     files: tuple[UUID, ...] = ()
     """The files that become the task's."""
+    taken_places: Collection[int] = ()
+    """The places of the owner's turns that are known to be taken."""
     ids: Mapping[str, str] = field(init=False)
     """The ids that every event of the task bears."""
 
@@ -92,6 +99,13 @@ class Change:
     def ends_task(self) -> bool:
         """Whether the task is over with this batch."""
         return self.head.state.is_terminal
+
+    @property
+    def closing_artifacts(self) -> list[str]:
+        """The ids of the artifacts that end with this batch and began before it."""
+        return [
+            key for key, it in self.artifacts.items() if it.last_seq is not None and not it.begins
+        ]
 
     @property
     def ends_run(self) -> bool:
@@ -147,6 +161,7 @@ def _apply(change: Change, update: Update) -> None:
             change.saved = update
         case FilesAttached():
             change.files += update.keys
+            change.head.stored += update.size
 
 
 def _set_status(change: Change, update: StatusUpdate, *, turn: int | None = None) -> None:
@@ -207,9 +222,17 @@ def _artifacts_after(head: TaskHead, update: ArtifactUpdate) -> Mapping[str, int
 
 def _receive(change: Change, update: MessageReceived) -> None:
     head = change.head
+    open_turns, most = head.turn - change.before.answered, update.limits.waiting_in_task
+    if most and open_turns > most:
+        raise protocol.ResourceExhaustedError(
+            f"{most} messages of the task wait for their turn. Send more when some are answered.",
+            limit="WAITING_TURNS_PER_TASK",
+            retry_seconds=RETRY_SECONDS,
+        )
     # An idle task is submitted again. A busy one keeps its state, and the message waits.
-    is_idle = head.turn == change.before.answered
+    is_idle = not open_turns
     head.turn += 1
+    head.stored += text_size(update.message.to_json())
     head.pushed = head.pushed or update.webhook is not None
     message = NewMessage(new_key(), head.seq + 1, update.message)
     change.messages.append(message)
@@ -242,4 +265,11 @@ def _log(
     head.seq += 1
     if turn is None:
         turn = run.turn if run else min(change.before.answered + 1, head.turn)
-    change.events.append(Event(head.seq, turn, head.state, response.to_json(), artifact_id))
+    body = response.to_json()
+    head.stored += EVENT_BYTES + text_size(body)
+    change.events.append(Event(head.seq, turn, head.state, body, artifact_id))
+
+
+def text_size(text: str) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())

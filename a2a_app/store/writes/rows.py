@@ -1,5 +1,7 @@
 """Rows: a change of a task in terms of tables."""
 
+import random
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -7,26 +9,39 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from a2a_app import models, protocol
+from a2a_app import conf, models, protocol
 from a2a_app.database import statements
 from a2a_app.database.inserts import Row
+from a2a_app.database.statements import Write
+from a2a_app.database.transactions import connection
 from a2a_app.database.values import escape_unstorable, from_now, new_key
-from a2a_app.models.owners import caller_of
+from a2a_app.models.owners import caller_of, queue_of
 from a2a_app.models.run import Outcome
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.reads.replay import assemble, logged_chunks
 from a2a_app.store.task_head import TaskHead
+from a2a_app.store.updates import TurnLimits
 from a2a_app.store.writes.projection import Change
 
 ARTIFACT_FIELDS = (
     "name", "description", "parts", "metadata", "extensions", "first_seq", "last_seq",
 )  # fmt: skip  # as one list: what an artifact that begins again overwrites
 
+# The parts into which what an owner has stored is divided.
+USAGE_PARTS = 16
+# The turns that wait have the places from here on, and those that are worked on the ones before.
+FIRST_WAITING = 1_000_000_000
+# As many messages of the largest size may be stored at the very same moment, and yet none of them
+# is too many.
+AT_ONCE = 16
+
 
 def task_changes(change: Change) -> dict[str, Any]:
     """Return the columns of the task's row that the change sets."""
     head = head_after(change)
-    columns: dict[str, Any] = {"seq": head.seq}
+    columns: dict[str, Any] = {"seq": head.seq, "stored": head.stored}
+    if counts(change):
+        columns["counted"] = head.stored
     if change.turns:
         columns |= {"turn": head.turn, "pushed": head.pushed}
     if change.ends_run:
@@ -41,11 +56,14 @@ def task_changes(change: Change) -> dict[str, Any]:
 
 def head_after(change: Change) -> TaskHead:
     """Return the head once the change is stored: a run that is over no longer holds the task."""
+    head = change.head
+    counted = head.stored if counts(change) else head.counted
     if change.ends_task:
-        return replace(change.head, answered=change.head.turn, run_id=None)
+        return replace(head, answered=head.turn, run_id=None, counted=counted)
     if change.returned and change.run is not None:
-        return replace(change.head, answered=change.run.turn, run_id=None)
-    return change.head
+        return replace(head, answered=change.run.turn, run_id=None, counted=counted)
+    head.counted = counted
+    return head
 
 
 def task(change: Change, run: UUID | None) -> Row:
@@ -66,6 +84,8 @@ def task(change: Change, run: UUID | None) -> Row:
         "answered": head.answered,
         "run_id": run,
         "pushed": head.pushed,
+        "stored": head.stored,
+        "counted": head.stored,
         "created_at": change.at,
     }
 
@@ -131,12 +151,106 @@ def context(change: Change) -> Row:
         "caller": caller_of(head.owner),
         "state": {},
         "version": 0,
+        "stored": 0,
         "created_at": change.at,
     }
 
 
+def counts(change: Change) -> bool:
+    """Tell whether what the task has stored is to be counted: when a message comes, or is answered.
+
+    What an agent says meanwhile counts later, so that each chunk costs as little as it can.
+    """
+    return bool(change.turns) or change.ends_run
+
+
+def usage(owner: str, size: int) -> Row:
+    """Return the row that adds to what an owner has stored, by `insert(…, adds=True)`."""
+    return {
+        "id": new_key(),
+        "owner": owner,
+        "caller": caller_of(owner),
+        "part": random.randrange(USAGE_PARTS),  # noqa: S311  # no secret
+        "stored": size,
+        "refused_by": "",
+        "refused_at": None,
+    }
+
+
+def is_far_from_full(owner: str, size: int) -> Write | None:
+    """Return the condition that an owner has so little stored that nobody need be waited for.
+
+    None: there is no limit.
+    """
+    current = conf.current()
+    if not current.stored_bytes_per_owner:
+        return None
+    most = current.stored_bytes_per_owner - AT_ONCE * current.max_body_bytes - size
+    return Write(f"({stored_by()}) <= %s", [owner, most])
+
+
+def check_stored(owner: str) -> None:
+    """Check what an owner has stored, with what this transaction adds.
+
+    Raises:
+        StorageExhaustedError: It is more than it may have. The transaction has to be given up.
+    """
+    most = conf.current().stored_bytes_per_owner
+    if not most:
+        return
+    with connection().cursor() as cursor:
+        cursor.execute(stored_by(), [owner])
+        [stored] = cursor.fetchone()
+    if stored > most:
+        raise protocol.StorageExhaustedError(
+            f"You may have {most} bytes stored, and have too many already, or would have with "
+            "this message. Tasks have to be deleted first.",
+            limit="STORED_BYTES_PER_OWNER",
+        )
+
+
+def stored_by() -> str:
+    """Return the query of what an owner has stored, whose one parameter is the owner."""
+    quote = connection().ops.quote_name
+    table = quote(models.Usage._meta.db_table)
+    return f"SELECT COALESCE(SUM({table}.stored), 0) FROM {table} WHERE {table}.owner = %s"  # noqa: S608  # a model's name
+
+
+def place_of(limits: TurnLimits, *, runs: bool, taken: Collection[int] = ()) -> int | None:
+    """Return a place for a turn that no other turn seems to have; None: it needs none.
+
+    A place is chosen at random. The few that are taken by somebody else are found by the database.
+
+    Args:
+        limits: How many turns there may be.
+        runs: Whether the turn is worked on at once; else it waits.
+        taken: Places that are known to be taken.
+
+    Raises:
+        LookupError: All are taken.
+    """
+    most, first = (limits.running, 0) if runs else (limits.waiting, FIRST_WAITING)
+    if not most:
+        return None
+    if not taken:
+        return first + random.randrange(most)  # noqa: S311  # no secret
+    free = [place for place in range(first, first + most) if place not in taken]
+    if not free:
+        raise LookupError
+    return random.choice(free)  # noqa: S311  # no secret
+
+
 def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
-    """Return the rows of the turns to do, which are stored with the message (R6)."""
+    """Return the rows of the turns to do, which are stored with the message (R6).
+
+    Args:
+        change: The change.
+        worker_slot: The slot that takes the one turn that there is.
+
+    Raises:
+        LookupError: The owner has as many such turns as it may have.
+    """
+    runs, taken = worker_slot is not None, change.taken_places
     return [
         {
             "id": new_key(),
@@ -147,6 +261,8 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
             "metadata": turn.received.metadata,
             "accepted_output_modes": list(turn.received.accepted_output_modes),
             "extensions": list(turn.received.extensions),
+            "queue": queue_of(change.head.owner, turn.received.limits.queue),
+            "place": place_of(turn.received.limits, runs=runs, taken=taken),
             "worker": worker_slot.worker if worker_slot else "",
             "lease_until": from_now(worker_slot.lease) if worker_slot else timezone.now(),
             "outcome": "",
@@ -164,6 +280,7 @@ def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
     # What an agent raised may be any text. If it could not be stored, the run would have no end.
     return {
         "ended_at": timezone.now(),
+        "place": None,
         "lease_until": None,
         "outcome": outcome.value,
         "error": escape_unstorable(error),

@@ -1,0 +1,40 @@
+"""Limits: that a caller has reached one is logged, and shown in the admin."""
+
+import logging
+import time
+
+from a2a_app import conf, database, protocol
+from a2a_app.store.usage import note_refusal
+
+logger = logging.getLogger(__name__)
+
+# How often one limit of one owner is noted: those who attack are refused thousands of times.
+PAUSE_SECONDS = 60.0
+# How many of them are remembered. One more, and the pauses of all begin anew.
+MAX_REMEMBERED = 10_000
+
+
+@conf.cached()
+def _noted() -> dict[tuple[str, str], float]:
+    """Return when each owner's limits were noted last, by `time.monotonic`."""
+    return {}
+
+
+async def note_limit(owner: str, error: protocol.ResourceExhaustedError) -> None:
+    """Log and store that a limit has refused an owner, once a minute at most.
+
+    Args:
+        owner: The owner. Empty: nobody who is known.
+        error: The error that it gets.
+    """
+    noted, key, now = _noted(), (owner, error.limit), time.monotonic()
+    if now - noted.get(key, -PAUSE_SECONDS) < PAUSE_SECONDS:
+        return
+    if len(noted) >= MAX_REMEMBERED:
+        noted.clear()
+    noted[key] = now
+    logger.warning("%s is refused by A2A['%s'].", owner or "An unknown caller", error.limit)
+    try:
+        await database.run(note_refusal, owner, error.limit)
+    except database.AwayError:  # which is logged
+        del noted[key]

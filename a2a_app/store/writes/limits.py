@@ -1,0 +1,77 @@
+"""Limits: what is done where an owner has nearly as much as it may have, or a place is taken.
+
+Of turns there are no more than places, since the database lets no two have the same. What is stored
+is added up in several rows, which seldom keep each other waiting. Far below the limit each message
+is stored on the condition that the sum is small enough. Near it, one message is stored after the
+other.
+"""
+
+from collections.abc import Collection
+
+from django.db import IntegrityError
+
+from a2a_app import conf, models, protocol
+from a2a_app.database.deletes import lock_rows
+from a2a_app.database.inserts import insert
+from a2a_app.models.owners import queue_of
+from a2a_app.store.updates import TurnLimits
+from a2a_app.store.writes import rows
+from a2a_app.store.writes.projection import RETRY_SECONDS, Change
+
+# As the databases name what was violated.
+_OF_PLACES = ("a2a_run_place", f"{models.Run._meta.db_table}.place")
+
+
+def find_taken(change: Change, obstacle: Exception) -> Collection[int]:
+    """Return the places of the owner's turns that are taken, where one of them was the obstacle.
+
+    Args:
+        change: The change that could not be stored.
+        obstacle: The error. One of the database's that is of no place is raised again.
+
+    Raises:
+        ResourceExhaustedError: All are taken.
+    """
+    if not isinstance(obstacle, IntegrityError):
+        return ()
+    if not change.turns or not is_of_place(obstacle):
+        raise obstacle
+    most = change.turns[0].received.limits
+    taken = taken_places(queue_of(change.head.owner, most.queue))
+    # Known without a transaction for which others would have to wait.
+    if len(taken) >= most.running + most.waiting > most.running:
+        raise too_many(most)
+    return taken
+
+
+def too_many(most: TurnLimits) -> protocol.ResourceExhaustedError:
+    """Return the error for an owner whose turns all wait that may."""
+    return protocol.ResourceExhaustedError(
+        f"{most.waiting} of your messages wait for their turn. Send more when some are answered.",
+        limit="WAITING_TURNS_PER_OWNER",
+        retry_seconds=RETRY_SECONDS,
+    )
+
+
+def is_of_place(error: IntegrityError) -> bool:
+    """Tell whether an error says that a place is another turn's."""
+    return any(name in str(error) for name in _OF_PLACES)
+
+
+def taken_places(queue: int) -> Collection[int]:
+    """Return the places of the turns of a queue."""
+    taken = models.Run.objects.filter(queue=queue, place__isnull=False)
+    return {place for (place,) in taken.values_list("place") if place is not None}
+
+
+def wait_for_others(owner: str) -> None:
+    """Wait until all that is being stored of an owner's is counted, and keep the others waiting."""
+    if conf.current().stored_bytes_per_owner:
+        lock_rows(models.Usage.objects.filter(owner=owner), "pk", touch="part")
+
+
+def add_usage(owner: str, size: int) -> None:
+    """Count so many bytes as stored for an owner, for whose other messages the caller waits."""
+    wait_for_others(owner)
+    added = rows.usage(owner, size)
+    insert(models.Usage, [added], overwrite=("stored",), unique=("owner", "part"), adds=True)
