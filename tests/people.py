@@ -72,6 +72,6 @@ def _archive(scope: Scope, user_id: int | None) -> None:
 
 
 def rows() -> dict[str, int]:
-    """Count the rows of every model, and the owners in `Usage`, who have as many as it happens."""
+    """Count the rows of every model; of `StoredBytes`, which varies, only the owners."""
     counts = {name: getattr(models, name).objects.count() for name in models.__all__}
-    return {**counts, "Usage": models.Usage.objects.values("owner").distinct().count()}
+    return {**counts, "StoredBytes": models.StoredBytes.objects.values("owner").distinct().count()}

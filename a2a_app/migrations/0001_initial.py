@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Usage',
+            name='StoredBytes',
             fields=[
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
                 ('owner', models.CharField(blank=True, max_length=255)),
@@ -316,15 +316,15 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('task', 'artifact_id'), name='a2a_artifact_of_task'),
         ),
         migrations.AddIndex(
-            model_name='usage',
-            index=models.Index(fields=['caller'], name='a2a_usage_of_caller'),
+            model_name='storedbytes',
+            index=models.Index(fields=['caller'], name='a2a_stored_of_caller'),
         ),
         migrations.AddIndex(
-            model_name='usage',
-            index=models.Index(condition=models.Q(('refused_at__isnull', False)), fields=['refused_at'], name='a2a_usage_refused'),
+            model_name='storedbytes',
+            index=models.Index(condition=models.Q(('refused_at__isnull', False)), fields=['refused_at'], name='a2a_stored_refused'),
         ),
         migrations.AddConstraint(
-            model_name='usage',
-            constraint=models.UniqueConstraint(fields=('owner', 'part'), name='a2a_usage_of_owner'),
+            model_name='storedbytes',
+            constraint=models.UniqueConstraint(fields=('owner', 'part'), name='a2a_stored_of_owner'),
         ),
     ]

@@ -11,9 +11,9 @@ from a2a_app.models.idempotency_key import IdempotencyKey
 from a2a_app.models.message import Message
 from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
+from a2a_app.models.stored_bytes import StoredBytes
 from a2a_app.models.task import Task
 from a2a_app.models.upkeep import Upkeep
-from a2a_app.models.usage import Usage
 
 __all__ = [
     "ApiKey",
@@ -27,7 +27,7 @@ __all__ = [
     "Message",
     "PushNotificationConfig",
     "Run",
+    "StoredBytes",
     "Task",
     "Upkeep",
-    "Usage",
 ]

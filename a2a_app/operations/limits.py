@@ -4,7 +4,7 @@ import logging
 import time
 
 from a2a_app import conf, database, protocol
-from a2a_app.store.usage import note_refusal
+from a2a_app.store.quota import note_refusal
 
 logger = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ PERSONAL: dict[type[Model], tuple[str, ...]] = {
     models.IdempotencyKey: ("task__context", "message__context"),
 }
 # What says no more of a person than how much there is. It goes with the rest.
-BY_OWNER: tuple[type[Model], ...] = (models.Usage,)
+BY_OWNER: tuple[type[Model], ...] = (models.StoredBytes,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class Person:
         """Return the tasks."""
         return models.Task.objects.filter(context__in=self.contexts().order_by())
 
-    def usage(self) -> "QuerySet[models.Usage]":
+    def stored_bytes(self) -> "QuerySet[models.StoredBytes]":
         """Return the rows of what the person has stored, and of the limits it has reached."""
         exact = {} if self.owner is None else {"owner": self.owner}
-        return models.Usage.objects.filter(caller__in=self.callers, **exact)
+        return models.StoredBytes.objects.filter(caller__in=self.callers, **exact)
 
     def api_keys(self) -> "QuerySet[models.ApiKey]":
         """Return the API keys."""
@@ -117,7 +117,7 @@ def forget(person: Person) -> Iterator["Counter[str]"]:
             yield Counter({"tasks": len(remove_tasks(models.Task.objects.filter(pk__in=tasks)))})
         empty = models.Context.objects.filter(pk__in=contexts, tasks=None)
         yield Counter({"conversations": remove_contexts(empty)})
-    person.usage().delete()
+    person.stored_bytes().delete()
     deleted, _ = person.api_keys().delete()
     yield Counter({"API keys": deleted})
 
@@ -174,7 +174,7 @@ def disown(person: Person) -> None:
             whose = {"agent": agent, "owner": owner}
             _rename(models.Task.objects.filter(**whose), owner=new, user=None)
             _rename(models.IdempotencyKey.objects.filter(**whose), owner=new)
-            models.Usage.objects.filter(owner=owner).update(owner=new, caller=caller_of(new))
+            models.StoredBytes.objects.filter(owner=owner).update(owner=new, caller=caller_of(new))
             _rename(person.contexts().filter(**whose), owner=new, caller=caller_of(new))
 
 

@@ -10,7 +10,7 @@ from a2a_app import models
 from a2a_app.database import atomic
 from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
 from a2a_app.database.inserts import insert
-from a2a_app.store.writes.rows import usage
+from a2a_app.store.writes.rows import stored_bytes
 
 # What has a task, and what a conversation has besides its tasks. Files are deleted before.
 _OF_A_TASK: tuple[type[Model], ...] = (
@@ -75,8 +75,10 @@ def _release(sizes: Iterable[tuple[str, int]]) -> None:
     # In one order, so that two transactions never wait for each other. A part may be below 0, since
     # only the sum counts.
     for owner, size in sorted(released.items()):
-        added = [usage(owner, -size)]
-        insert(models.Usage, added, overwrite=("stored",), unique=("owner", "part"), adds=True)
+        added = [stored_bytes(owner, -size)]
+        insert(
+            models.StoredBytes, added, overwrite=("stored",), unique=("owner", "part"), adds=True
+        )
 
 
 def _delete(

@@ -154,12 +154,12 @@ async def test_the_admin_lists_who_was_refused_and_what_it_has(
 
 def _pages() -> list[str]:
     staff = User.objects.create(username="staff", is_staff=True)
-    staff.user_permissions.add(Permission.objects.get(codename="view_usage"))
+    staff.user_permissions.add(Permission.objects.get(codename="view_storedbytes"))
     browser = Browser()
     browser.force_login(staff)
-    [row] = models.Usage.objects.exclude(refused_at=None)
+    [row] = models.StoredBytes.objects.exclude(refused_at=None)
     urls = [
-        reverse("admin:a2a_app_usage_changelist"),
-        reverse("admin:a2a_app_usage_change", args=[row.pk]),
+        reverse("admin:a2a_app_storedbytes_changelist"),
+        reverse("admin:a2a_app_storedbytes_change", args=[row.pk]),
     ]
     return [browser.get(url).content.decode() for url in urls]

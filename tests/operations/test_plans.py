@@ -125,7 +125,7 @@ def _empty() -> None:
     # What other tests have deleted still has room in the files, and plans go by their size.
     if connection.vendor == "postgresql":
         with connections[database.alias()].cursor() as cursor:
-            cursor.execute("TRUNCATE a2a_app_context, a2a_app_archive, a2a_app_usage CASCADE")
+            cursor.execute("TRUNCATE a2a_app_context, a2a_app_archive, a2a_app_storedbytes CASCADE")
 
 
 def _share() -> None:
@@ -143,8 +143,8 @@ def _share() -> None:
     models.Context.objects.filter(tasks__in=old).update(created_at=long_ago)
     models.Message.objects.filter(task__in=old).update(created_at=long_ago)
     old.update(status_at=long_ago)
-    refused = models.Usage.objects.values_list("pk", flat=True)[:OLD]
-    models.Usage.objects.filter(pk__in=list(refused)).update(refused_at=long_ago)
+    refused = models.StoredBytes.objects.values_list("pk", flat=True)[:OLD]
+    models.StoredBytes.objects.filter(pk__in=list(refused)).update(refused_at=long_ago)
     # Copies have the names of what they are copies of.
     models.File.objects.update(name=Cast("pk", CharField()))
     _remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))

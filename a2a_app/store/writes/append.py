@@ -179,8 +179,10 @@ def _add_usage(
         return
     before, head = change.before, change.head
     size = head.stored - before.counted
-    added = rows.usage(head.owner, size)
-    batch.insert(models.Usage, [added], overwrite=("stored",), unique=("owner", "part"), adds=True)
+    added = rows.stored_bytes(head.owner, size)
+    batch.insert(
+        models.StoredBytes, [added], overwrite=("stored",), unique=("owner", "part"), adds=True
+    )
     if not change.turns:
         return  # what an agent says counts, and is never refused
     if is_alone or not batch.runs_as_one:

@@ -67,11 +67,11 @@ def taken_places(queue: int) -> Collection[int]:
 def wait_for_others(owner: str) -> None:
     """Wait until all that is being stored of an owner's is counted, and keep the others waiting."""
     if conf.current().stored_bytes_per_owner:
-        lock_rows(models.Usage.objects.filter(owner=owner), "pk", touch="part")
+        lock_rows(models.StoredBytes.objects.filter(owner=owner), "pk", touch="part")
 
 
 def add_usage(owner: str, size: int) -> None:
     """Count so many bytes as stored for an owner, for whose other messages the caller waits."""
     wait_for_others(owner)
-    added = rows.usage(owner, size)
-    insert(models.Usage, [added], overwrite=("stored",), unique=("owner", "part"), adds=True)
+    added = rows.stored_bytes(owner, size)
+    insert(models.StoredBytes, [added], overwrite=("stored",), unique=("owner", "part"), adds=True)

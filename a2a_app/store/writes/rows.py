@@ -28,7 +28,7 @@ ARTIFACT_FIELDS = (
 )  # fmt: skip  # as one list: what an artifact that begins again overwrites
 
 # The parts into which what an owner has stored is divided.
-USAGE_PARTS = 16
+STORED_PARTS = 16
 # The turns that wait have the places from here on, and those that are worked on the ones before.
 FIRST_WAITING = 1_000_000_000
 # As many messages of the largest size may be stored at the very same moment, and yet none of them
@@ -164,13 +164,13 @@ def counts(change: Change) -> bool:
     return bool(change.turns) or change.ends_run
 
 
-def usage(owner: str, size: int) -> Row:
+def stored_bytes(owner: str, size: int) -> Row:
     """Return the row that adds to what an owner has stored, by `insert(…, adds=True)`."""
     return {
         "id": new_key(),
         "owner": owner,
         "caller": caller_of(owner),
-        "part": random.randrange(USAGE_PARTS),  # noqa: S311  # no secret
+        "part": random.randrange(STORED_PARTS),  # noqa: S311  # no secret
         "stored": size,
         "refused_by": "",
         "refused_at": None,
@@ -212,7 +212,7 @@ def check_stored(owner: str) -> None:
 def stored_by() -> str:
     """Return the query of what an owner has stored, whose one parameter is the owner."""
     quote = connection().ops.quote_name
-    table = quote(models.Usage._meta.db_table)
+    table = quote(models.StoredBytes._meta.db_table)
     return f"SELECT COALESCE(SUM({table}.stored), 0) FROM {table} WHERE {table}.owner = %s"  # noqa: S608  # a model's name
 
 

@@ -13,9 +13,9 @@ from a2a_app.protocol import ResourceExhaustedError, Role, StorageExhaustedError
 from a2a_app.store import runs
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.prune import Age
+from a2a_app.store.quota import stored_by, usage_of
 from a2a_app.store.removal import remove_contexts, remove_tasks
 from a2a_app.store.updates import MessageReceived, Returned, TurnLimits
-from a2a_app.store.usage import stored_by, usage_of
 from a2a_app.store.writes import limits
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import record

@@ -1,4 +1,4 @@
-"""Usage: what owners have stored, how many turns they have, and which limits refuse them."""
+"""The quota: what owners have stored, how many turns they have, and which limits refuse them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -27,17 +27,19 @@ class OwnerUsage:
 
 def note_refusal(owner: str, limit: str) -> None:
     """Store that a limit has refused an owner, for the admin."""
-    first = {**rows.usage(owner, 0), "part": 0}
+    first = {**rows.stored_bytes(owner, 0), "part": 0}
     with atomic():
-        insert(models.Usage, [first], overwrite=("stored",), unique=("owner", "part"), adds=True)
-        models.Usage.objects.filter(owner=owner, part=0).update(
+        insert(
+            models.StoredBytes, [first], overwrite=("stored",), unique=("owner", "part"), adds=True
+        )
+        models.StoredBytes.objects.filter(owner=owner, part=0).update(
             refused_by=limit, refused_at=timezone.now()
         )
 
 
 def stored_by(owners: Collection[str]) -> dict[str, int]:
     """Return how many bytes each of some owners has stored."""
-    found = models.Usage.objects.filter(owner__in=owners).values_list("owner")
+    found = models.StoredBytes.objects.filter(owner__in=owners).values_list("owner")
     return dict(found.annotate(total=Sum("stored")))
 
 

@@ -1,11 +1,11 @@
-"""Usage: what an owner has stored, and which limit it has reached."""
+"""Stored bytes: how much an owner has stored, and which limit it has reached."""
 
 from django.db import models
 
 from a2a_app.database.values import new_key
 
 
-class Usage(models.Model):
+class StoredBytes(models.Model):
     """A part of what an owner has stored. The sum of its parts is what counts.
 
     There are several, so that transactions which add to it seldom wait for one another. The first
@@ -30,15 +30,15 @@ class Usage(models.Model):
         verbose_name = "owner at a limit"
         verbose_name_plural = "owners at their limits"
         indexes = [
-            models.Index(fields=["caller"], name="a2a_usage_of_caller"),
+            models.Index(fields=["caller"], name="a2a_stored_of_caller"),
             models.Index(
                 fields=["refused_at"],
                 condition=models.Q(refused_at__isnull=False),
-                name="a2a_usage_refused",
+                name="a2a_stored_refused",
             ),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["owner", "part"], name="a2a_usage_of_owner"),
+            models.UniqueConstraint(fields=["owner", "part"], name="a2a_stored_of_owner"),
         ]
 
     def __str__(self) -> str:

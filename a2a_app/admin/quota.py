@@ -9,12 +9,12 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
 from a2a_app import models
-from a2a_app.admin.lists import ReadOnlyAdmin
+from a2a_app.admin.lists import CheckedChangeList, ReadOnlyAdmin
 from a2a_app.database.values import EPOCH
-from a2a_app.store.usage import stored_by, usage_of
+from a2a_app.store.quota import stored_by, usage_of
 
 
-class RefusedChangeList(ChangeList):
+class RefusedChangeList(CheckedChangeList):
     """A list in the order in which owners were refused, with what each has stored."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
@@ -30,8 +30,8 @@ class RefusedChangeList(ChangeList):
             row.all_stored = stored.get(row.owner, 0)
 
 
-@admin.register(models.Usage)
-class UsageAdmin(ReadOnlyAdmin):
+@admin.register(models.StoredBytes)
+class StoredBytesAdmin(ReadOnlyAdmin):
     """Owners that a limit has refused, and how much each has now."""
 
     list_display = ("__str__", "refused_by", "refused_at", "stored_in_all")
@@ -40,7 +40,7 @@ class UsageAdmin(ReadOnlyAdmin):
     fields = ("owner", "refused_by", "refused_at", "stored_now", "turns_now")
     readonly_fields = ("stored_now", "turns_now")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[models.Usage]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.StoredBytes]:
         """Leave out owners that no limit has refused."""
         # A time after it is not null, and so is found in an index on SQLite.
         return super().get_queryset(request).filter(refused_at__gt=EPOCH)
@@ -55,12 +55,12 @@ class UsageAdmin(ReadOnlyAdmin):
         return filesizeformat(row.all_stored)
 
     @admin.display(description="stored")
-    def stored_now(self, row: models.Usage) -> str:
+    def stored_now(self, row: models.StoredBytes) -> str:
         """Return what the owner has stored."""
         return filesizeformat(usage_of(row.owner).stored)
 
     @admin.display(description="turns")
-    def turns_now(self, row: models.Usage) -> str:
+    def turns_now(self, row: models.StoredBytes) -> str:
         """Return how many turns of the owner are worked on, and how many wait."""
         usage = usage_of(row.owner)
         return f"{usage.running} running, {usage.waiting} waiting"
