@@ -43,7 +43,8 @@ class Part(Model):
     text: Text | None = None
     raw: Bytes | None = None
     url: Text | None = None
-    data: Value = UNSET
+    # Left out of every form of it, however it is written: no reader knows UNSET.
+    data: Value = Field(UNSET, exclude_if=lambda data: data is UNSET)
     metadata: Struct = Field(default_factory=dict)
     filename: Text = ""
     media_type: Text = ""
