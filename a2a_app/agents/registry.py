@@ -1,9 +1,11 @@
 """The registry: every agent of the project, found in its apps' `agents.py`."""
 
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import time
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from a2a_app import conf
 from a2a_app.agents.base import Agent, is_synchronous
@@ -24,17 +26,24 @@ class Registry:
 
     def __init__(self) -> None:
         self._agents: dict[str, Agent] = {}
+        self._readings: dict[str, object] = {}
         self.changed_at = time()
         """When agents were last added or removed, in seconds since the epoch."""
 
     def register(self, new: Agent) -> None:
-        """Add an agent; raises ValueError that names both agents if its slug is taken."""
-        taken = self._agents.get(new.slug)
-        if taken is not None and _origin(taken) != _origin(new):
+        """Add an agent; raises ValueError that names both places if its slug is taken.
+
+        An agent may be added again, as when its module is read again.
+        """
+        taken, reading = self._agents.get(new.slug), _reading(new)
+        if taken is not None and not (
+            _subject(taken) is _subject(new)
+            or (_origin(taken) == _origin(new) and self._readings.get(new.slug) is not reading)
+        ):
             raise ValueError(
-                f"Two agents have the slug {new.slug!r}: {_origin(taken)} and {_origin(new)}."
+                f"Two agents have the slug {new.slug!r}: {_place(taken)} and {_place(new)}."
             )
-        self._agents[new.slug] = new
+        self._agents[new.slug], self._readings[new.slug] = new, reading
         self.changed_at = time()
 
     def get(self, slug: str) -> Agent:
@@ -68,30 +77,36 @@ class Registry:
     @contextmanager
     def registered(self, *new: Agent) -> Iterator[None]:
         """Register agents for a while, in a test, instead of others with the same slug."""
-        before = self._agents
+        before, readings = self._agents, self._readings
+        self._readings = {**readings}
         self._agents = {**before, **{each.slug: each for each in new}}
         self.changed_at = time()
         try:
             yield
         finally:
-            self._agents = before
+            self._agents, self._readings = before, readings
             self.changed_at = time()
 
 
 registry = Registry()
 
 
-def agent(**declared: Any) -> Callable[[T], T]:
+@overload
+def agent(subject: T, /) -> T: ...
+@overload
+def agent(**declared: Any) -> Callable[[T], T]: ...
+def agent(subject: Any = None, /, **declared: Any) -> Any:
     """Make an agent from a function or a subclass of Agent, and register it.
 
     Args:
+        subject: The function or class, where nothing is declared: `@agent` without parentheses.
         **declared: Any attribute of Agent: `name`, `description`, `skills`, `attempts`, …
 
     Returns:
-        A decorator, which returns the function or class that it decorates.
+        The function or class; where it was not given, a decorator that returns it.
 
     Raises:
-        TypeError: Agent has no such attribute.
+        TypeError: Agent has no such attribute, or the subject is neither function nor class.
         ValueError: An attribute has a wrong value, or the slug is taken.
     """
 
@@ -99,11 +114,16 @@ def agent(**declared: Any) -> Callable[[T], T]:
         registry.register(make_agent(subject, **declared))
         return subject
 
-    return register
+    return register if subject is None else register(subject)
 
 
 def make_agent(subject: Callable[..., Any], **declared: Any) -> Agent:
     """Make an agent from a function or a subclass of Agent, without registering it."""
+    if not callable(subject) or (isinstance(subject, type) and not issubclass(subject, Agent)):
+        raise TypeError(
+            f"An agent is a function or a subclass of Agent, not {subject!r}. What it declares is "
+            'written with a name, such as @agent(name="Echo").'
+        )
     made: Agent = subject() if isinstance(subject, type) else FunctionAgent(subject)
     for key, value in declared.items():
         if key not in Agent.__annotations__:
@@ -129,6 +149,28 @@ class FunctionAgent(Agent):
         return is_synchronous(self.function)
 
 
+def _subject(of: Agent) -> Any:
+    return of.function if isinstance(of, FunctionAgent) else type(of)
+
+
 def _origin(of: Agent) -> str:
-    subject = of.function if isinstance(of, FunctionAgent) else type(of)
+    subject = _subject(of)
     return f"{subject.__module__}.{subject.__qualname__}"
+
+
+def _reading(of: Agent) -> object:
+    """Return what is another object each time that the module of an agent is read.
+
+    Where the module has none, as in a shell, it is always another one.
+    """
+    return getattr(sys.modules.get(_subject(of).__module__), "__spec__", None) or object()
+
+
+def _place(of: Agent) -> str:
+    """Return where an agent is defined, for its author to find it."""
+    subject = _subject(of)
+    code = getattr(inspect.unwrap(getattr(subject, "run", subject)), "__code__", None)
+    if code is None:
+        return _origin(of)
+    line = getattr(subject, "__firstlineno__", code.co_firstlineno)
+    return f"{_origin(of)} ({code.co_filename}, line {line})"
