@@ -169,10 +169,15 @@ class Execution:
     async def _fail(self, failure: BaseException) -> None:
         """End the task as failed, with a reference for the client to the traceback (R8)."""
         run = self.claim.run
-        # Characters that some databases cannot store, some log files cannot either.
-        trace = escape_unstorable(_traceback_of(failure))
-        logger.error("The agent %r failed in run %s of task %s.\n%s",
-                     self.claim.head.agent, run.id, self._turn.task_id, trace)  # fmt: skip
+        trace = _traceback_of(failure)
+        # With the exception itself, by which services that collect errors tell them apart.
+        logger.error(
+            "The agent %r failed in run %s of task %s.",
+            self.claim.head.agent,
+            run.id,
+            self._turn.task_id,
+            exc_info=failure,
+        )
         if self._writer.head.state.is_terminal:
             return
         is_limit = isinstance(failure, TimeLimitError)
@@ -193,13 +198,26 @@ def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:
 
 
 def _traceback_of(failure: BaseException) -> str:
-    """Return the traceback of a failure, and of a very long one its beginning and its end."""
-    trace = "".join(traceback.format_exception(failure))
+    """Return the traceback of a failure, and of a very long one its beginning and its end.
+
+    Characters that some databases cannot store, some log files cannot either, are escaped.
+    """
+    trace = escape_unstorable("".join(traceback.format_exception(failure)))
     left_out = len(trace) - TRACEBACK_HEAD - TRACEBACK_TAIL
     if left_out <= 0:
         return trace
     note = f"\n… {left_out} characters are left out here …\n"
     return trace[:TRACEBACK_HEAD] + note + trace[-TRACEBACK_TAIL:]
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """Have handlers write the traceback of a record as it is stored."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = _traceback_of(record.exc_info[1])
+    return True
+
+
+logger.addFilter(_shorten)
 
 
 class TimeLimitError(Exception):

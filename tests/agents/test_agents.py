@@ -86,11 +86,15 @@ async def test_an_agent_that_raises_fails_its_task_and_the_client_learns_no_secr
         events = await client.stream()
         assert [state(e) for e in events][-1] == "FAILED"
         assert [text(e) for e in events if text(e)] == ["begun"]
-        assert "swordfish" not in str(events)
+    assert "swordfish" not in str(events)
     run = await database.run(models.Run.objects.get)
-    assert "swordfish" in run.error and run.outcome == "failed"
-    assert "swordfish" in caplog.text
+    assert run.outcome == "failed"
+    assert caplog.text.count("RuntimeError: the password is swordfish") == 1
     assert str(run.pk) in str(events[-1])
+    [line] = [record for record in caplog.records if record.exc_info]
+    # Services that collect errors tell them apart by the exception.
+    assert (line.exc_info or [None])[0] is RuntimeError
+    assert line.exc_text == run.error and "swordfish" in run.error
 
 
 @pytest.mark.parametrize(
