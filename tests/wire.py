@@ -1,6 +1,7 @@
 """The JSON of A2A 1.0, as clients write it and read it."""
 
 import json
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -51,6 +52,12 @@ def text(item: dict[str, Any]) -> str:
     """Return the text of a chunk; empty for anything else."""
     parts = item.get("artifactUpdate", {}).get("artifact", {}).get("parts", [])
     return "".join(part.get("text", "") for part in parts)
+
+
+def chunk_numbers(artifact: dict[str, Any]) -> list[int]:
+    """Return the numbers of the chunks of an artifact of the load agent, in their order."""
+    [part] = artifact["parts"]
+    return [int(number) for number in re.findall(r"(\d+) \d+\.\d{6} ", part["text"])]
 
 
 def strict_json(content: str | bytes) -> Any:

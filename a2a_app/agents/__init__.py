@@ -1,7 +1,7 @@
 """The names that an agent's author needs: `agent`, `Agent`, `Turn`, and types of the protocol."""
 
 from a2a_app.agents.base import Agent
-from a2a_app.agents.content import ArtifactWriter
+from a2a_app.agents.content import ArtifactWriter, Content
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
 from a2a_app.agents.tenants import Tenant
 from a2a_app.agents.turn import ContextState, Turn
@@ -26,6 +26,7 @@ __all__ = [
     "AgentSkill",
     "Artifact",
     "ArtifactWriter",
+    "Content",
     "ContextState",
     "Message",
     "Part",

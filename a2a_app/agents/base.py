@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from a2a_app import conf
+from a2a_app.agents.content import Content
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
@@ -15,7 +16,6 @@ from a2a_app.protocol import (
     AgentProvider,
     AgentSkill,
     Message,
-    Part,
     SecurityRequirement,
     SecurityScheme,
 )
@@ -134,14 +134,14 @@ class Agent:
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what it does: define run().")
 
-    async def answer(self, message: Message) -> Message | Part | str | None:
+    async def answer(self, message: Message) -> Content | None:
         """Answer a message at once and without a task (section 3.1.1). Override it.
 
         It runs in the serving process, while the client waits, and only for messages that name no
         task and continue none.
 
         Returns:
-            The answer; None: the message begins a task.
+            The answer, which may be all that a verb takes; None: the message begins a task.
         """
         return None
 

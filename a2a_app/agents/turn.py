@@ -5,24 +5,28 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
-from a2a_app import database, protocol
+from a2a_app import database
 from a2a_app.agents.content import (
     ArtifactWriter,
     Content,
     agent_message,
     clean,
+    must_be_read,
     report_replaced,
 )
-from a2a_app.files.rows import read_file
+from a2a_app.agents.reading import Reader
+from a2a_app.agents.values import with_files_read
 from a2a_app.models.owners import Scope, tenant_of
-from a2a_app.protocol import Message, Part, TaskState
+from a2a_app.protocol import Message, TaskState
 from a2a_app.protocol.scalars import require_json
 from a2a_app.store.claims import Claim
-from a2a_app.store.reads.tasks import read_messages, read_snapshot
+from a2a_app.store.reads.tasks import read_messages
 from a2a_app.store.updates import StateSaved, StatusUpdate, Update
 from a2a_app.store.writes.writer import Writer
+
+Metadata: TypeAlias = Mapping[str, Any] | None
 
 
 class ContextState:
@@ -68,10 +72,7 @@ def _as_text(state: dict[str, Any]) -> str:
     return json.dumps(state, sort_keys=True)
 
 
-T = TypeVar("T")
-
-
-class Turn:
+class Turn(Reader):
     """The work on one message, for one run.
 
     The verbs tell the client about the work. In asynchronous code each is awaited. In an agent
@@ -155,63 +156,23 @@ class Turn:
         """
         return self._canceled
 
-    # Reading the task. In a synchronous agent: `turn.wait(turn.history())`.
+    # The verbs. What each takes as content is said once, at `content.Content`.
 
-    async def history(self, limit: int | None = None) -> list[Message]:
-        """Read the newest `limit` messages of the task, oldest first, with this one; None: all."""
-        return (await self._snapshot(limit)).history
-
-    async def task(self) -> protocol.Task:
-        """Read the task with its artifacts, as a client now sees it."""
-        return await self._snapshot(None)
-
-    async def referenced_tasks(self) -> list[protocol.Task]:
-        """Read the tasks to which the message refers, without those that its owner may not see."""
-        tasks = []
-        for task_id in self.message.reference_task_ids:
-            try:
-                snapshot = await database.read(read_snapshot, self._scope, task_id)
-            except protocol.TaskNotFoundError:
-                continue
-            tasks.append(snapshot.task)
-        return tasks
-
-    async def read(self, part: Part) -> bytes:
-        """Return the bytes of a part, whether they are in it or in a file.
-
-        Raises:
-            ValueError: The part has text, data or a URL of another server.
-        """
-        if part.raw is not None:
-            return part.raw
-        try:
-            return await read_file(self._scope.owner, part.url or "")
-        except LookupError:
-            raise ValueError(f"The part has no bytes: {part.url or 'no raw, no url'}") from None
-
-    def wait(self, reading: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a coroutine, for an agent that cannot await it."""
-        return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
-
-    # The verbs.
-
-    def working(
-        self, text: Content = "", *, metadata: Mapping[str, Any] | None = None
-    ) -> Awaitable[None]:
-        """Tell the client that the agent is at work; the text says on what."""
-        return self._set(TaskState.WORKING, text, metadata)
+    def working(self, *contents: Content, metadata: Metadata = None) -> Awaitable[None]:
+        """Tell the client that the agent is at work; the contents say on what."""
+        return self._set(TaskState.WORKING, contents, metadata)
 
     def artifact(
         self,
-        *content: Content,
+        *contents: Content,
         name: str = "",
         description: str = "",
         artifact_id: str = "",
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Metadata = None,
     ) -> Awaitable[None]:
         """Add a whole artifact (section 4.1.7), with one part for each content."""
         about = {"name": name, "description": description, "metadata": dict(metadata or {})}
-        return self._new_artifact(artifact_id, about).write(*content, last=True)
+        return self._new_artifact(artifact_id, about).write(*contents, last=True)
 
     def open_artifact(
         self,
@@ -219,7 +180,7 @@ class Turn:
         name: str = "",
         description: str = "",
         artifact_id: str = "",
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Metadata = None,
     ) -> ArtifactWriter:
         """Begin an artifact in chunks, and return the writer for them.
 
@@ -231,33 +192,25 @@ class Turn:
         self._open.append(writer)
         return writer
 
-    def complete(
-        self, text: Content = "", *, metadata: Mapping[str, Any] | None = None
-    ) -> Awaitable[None]:
+    def complete(self, *contents: Content, metadata: Metadata = None) -> Awaitable[None]:
         """End the task as completed. Returning from `run` does the same."""
-        return self._set(TaskState.COMPLETED, text, metadata)
+        return self._set(TaskState.COMPLETED, contents, metadata)
 
-    def fail(self, text: Content, *, metadata: Mapping[str, Any] | None = None) -> Awaitable[None]:
+    def fail(self, *contents: Content, metadata: Metadata = None) -> Awaitable[None]:
         """End the task as failed, with a reason for the client."""
-        return self._set(TaskState.FAILED, text, metadata)
+        return self._set(TaskState.FAILED, contents, metadata)
 
-    def reject(
-        self, text: Content, *, metadata: Mapping[str, Any] | None = None
-    ) -> Awaitable[None]:
+    def reject(self, *contents: Content, metadata: Metadata = None) -> Awaitable[None]:
         """End the task as rejected, because the agent will not do it."""
-        return self._set(TaskState.REJECTED, text, metadata)
+        return self._set(TaskState.REJECTED, contents, metadata)
 
-    def input_required(
-        self, text: Content, *, metadata: Mapping[str, Any] | None = None
-    ) -> Awaitable[None]:
+    def input_required(self, *contents: Content, metadata: Metadata = None) -> Awaitable[None]:
         """Ask the client something; then return. The answer begins a new turn (section 3.4.3)."""
-        return self._set(TaskState.INPUT_REQUIRED, text, metadata)
+        return self._set(TaskState.INPUT_REQUIRED, contents, metadata)
 
-    def auth_required(
-        self, text: Content, *, metadata: Mapping[str, Any] | None = None
-    ) -> Awaitable[None]:
+    def auth_required(self, *contents: Content, metadata: Metadata = None) -> Awaitable[None]:
         """Ask for authorization (section 7.6). Then return, or wait for it and go on."""
-        return self._set(TaskState.AUTH_REQUIRED, text, metadata)
+        return self._set(TaskState.AUTH_REQUIRED, contents, metadata)
 
     # For the runner and for ArtifactWriter.
 
@@ -275,10 +228,7 @@ class Turn:
 
     def put(self, *updates: Update) -> Awaitable[None]:
         """Append updates: on the event loop when awaited, in other threads before it returns."""
-        if threading.get_ident() == self._thread:
-            return self._writer.put(*updates)
-        asyncio.run_coroutine_threadsafe(self._writer.put(*updates), self._loop).result()
-        return _Done()
+        return self._do(self._writer.put(*updates))
 
     def mark_canceled(self) -> None:
         """Set `is_canceled`, since the run may no longer write to its task."""
@@ -295,23 +245,24 @@ class Turn:
         artifact_id = artifact_id or f"{self.number}-{self._artifacts}"
         return ArtifactWriter(self.put, artifact_id, about, self.report)
 
-    @property
-    def _scope(self) -> Scope:
-        return Scope(self._claim.head.agent, self._claim.head.owner)
+    def _do(self, work: Coroutine[Any, Any, None]) -> Awaitable[None]:
+        if threading.get_ident() == self._thread:
+            return work
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return _Done()
 
-    async def _snapshot(self, history_length: int | None) -> protocol.Task:
-        # A read must see what this turn has written before.
-        await self._writer.flushed()
-        snapshot = await database.read(
-            read_snapshot, self._scope, self.task_id, history_length=history_length
-        )
-        return snapshot.task
+    async def _read_and_set(
+        self, state: TaskState, contents: Sequence[Content], metadata: Metadata
+    ) -> None:
+        await self._set(state, await with_files_read(contents), metadata)
 
     def _set(
-        self, state: TaskState, content: Content, metadata: Mapping[str, Any] | None
+        self, state: TaskState, contents: Sequence[Content], metadata: Metadata
     ) -> Awaitable[None]:
+        if must_be_read(contents):
+            return self._read_and_set(state, contents, metadata)
         ids = {"context_id": self.context.id, "task_id": self.task_id}
-        message = agent_message(content, **ids, report=self.report) if content else None
+        message = agent_message(*contents, **ids, report=self.report) if contents else None
         status = StatusUpdate(state, message, clean(dict(metadata or {}), self.report))
         if not (state.is_terminal or state.is_interrupted):
             return self.put(status)

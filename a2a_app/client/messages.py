@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any, TypeAlias, TypedDict, Unpack
 from uuid import uuid4
 
-from a2a_app.agents.content import Content, as_part, report_replaced
+from a2a_app.agents.content import Content, as_parts, report_replaced
 from a2a_app.client.answers import Answer
-from a2a_app.protocol import Message, Role, SendMessageConfiguration, SendMessageRequest
+from a2a_app.protocol import Message, Part, Role, SendMessageConfiguration, SendMessageRequest
 
 Said: TypeAlias = Content | Message | Sequence[Content]
 """What may be sent: a text, data, a part, several of these, or a whole message."""
@@ -50,7 +50,7 @@ def _message(said: Any, how: Sending) -> Message:
     return Message(
         message_id=str(uuid4()),
         role=Role.USER,
-        parts=[as_part(content, report) for content in contents],
+        parts=as_parts(contents, report) or [Part(text="")],
         task_id=id_of(how.get("task", "")),
         context_id=how.get("context_id", ""),
     )

@@ -8,10 +8,11 @@ from django.core.exceptions import PermissionDenied
 
 from a2a_app import database, protocol
 from a2a_app.agents.content import agent_message
+from a2a_app.agents.values import with_files_read
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
-from a2a_app.protocol import Message, Part
+from a2a_app.protocol import Message
 from a2a_app.store.refusals import Refused, UnknownFileError
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes.attachments import StoredAttachments
@@ -34,8 +35,8 @@ async def answer(call: Call, message: Message, key: MessageKey | None = None) ->
     Raises:
         InternalError: The agent raised.
         PermissionDenied: The agent raised this error.
-        InvalidAgentResponseError: The agent returned something that is no message, or one in the
-            role of the user.
+        InvalidAgentResponseError: The agent returned something that it cannot say, or nothing but
+            an empty text.
         AlreadySentError: A message under the same key was answered in the meantime.
     """
     try:
@@ -49,7 +50,7 @@ async def answer(call: Call, message: Message, key: MessageKey | None = None) ->
         raise protocol.InternalError(f"The agent failed. Reference: {reference}") from None
     if result is None:
         return None
-    reply = _as_message(result, message.context_id)
+    reply = await _as_message(result, message.context_id)
     # Shielded: if it were cancelled half-way, files would be left behind.
     return await shield(_store(call, message, reply, key), refusals=(protocol.A2AError, Refused))
 
@@ -76,17 +77,12 @@ async def _store(call: Call, message: Message, reply: Message, key: MessageKey |
     return stored_reply
 
 
-def _as_message(result: Any, context_id: str) -> Message:
-    match result:
-        case Message() if result.role is not protocol.Role.AGENT:
-            raise protocol.InvalidAgentResponseError(
-                f"The agent answered as {result.role.value}; it speaks as ROLE_AGENT."
-            )
-        case Message():
-            return result.model_copy(update={"context_id": context_id, "task_id": ""})
-        case str() | Part():
-            return agent_message(result, context_id=context_id)
-        case _:
-            raise protocol.InvalidAgentResponseError(
-                f"The agent answered with {type(result).__name__}, which is no message."
-            )
+async def _as_message(result: Any, context_id: str) -> Message:
+    try:
+        contents = await with_files_read([result])
+        reply = agent_message(*contents, context_id=context_id)
+    except TypeError as error:
+        raise protocol.InvalidAgentResponseError(str(error)) from None
+    if reply is None:
+        raise protocol.InvalidAgentResponseError("The agent answered with an empty text.")
+    return reply

@@ -1,8 +1,9 @@
 """Messages and artifacts, and the parts they are made of (sections 4.1.4 to 4.1.7)."""
 
 from base64 import b64decode
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -19,6 +20,8 @@ from a2a_app.protocol.scalars import (
     enum_reader,
 )
 from a2a_app.protocol.states import Role
+
+P = TypeVar("P")
 
 
 class _Unset:
@@ -74,6 +77,48 @@ class Part(Model):
     def has_data(self) -> bool:
         """Whether the content is data. The data itself may be null."""
         return self.data is not UNSET
+
+    @property
+    def plain_text(self) -> str | None:
+        """Its text, if it is nothing but text: without metadata, name or media type."""
+        return None if self.metadata or self.filename or self.media_type else self.text
+
+
+def plain_text_of(part: dict[str, Any]) -> str | None:
+    """Return the `plain_text` of a part in JSON."""
+    return part.get("text") if len(part) == 1 else None
+
+
+def join_chunks(
+    chunks: Iterable[Sequence[P]],
+    plain_text: Callable[[P], str | None],
+    part_of: Callable[[str], P],
+) -> list[P]:
+    """Return the parts of an artifact that came in chunks.
+
+    Text goes on from chunk to chunk: where one ends with plain text and the next begins with it,
+    both are one part. Parts that came in one chunk stay apart.
+
+    Args:
+        chunks: The parts of each chunk.
+        plain_text: Returns the text of a part that is nothing else; None for any other part.
+        part_of: Makes a part of text.
+    """
+    parts: list[P] = []
+    texts: list[str] = []  # of the newest part, as long as it may grow
+    for chunk in chunks:
+        for place, part in enumerate(chunk):
+            text = plain_text(part)
+            if text is not None and texts and not place:
+                texts.append(text)
+                continue
+            if len(texts) > 1:
+                parts[-1] = part_of("".join(texts))
+            parts.append(part)
+            texts = [] if text is None else [text]
+    if len(texts) > 1:
+        parts[-1] = part_of("".join(texts))
+    return parts
 
 
 def _not_unspecified(role: Role) -> Role:

@@ -18,7 +18,7 @@ from fasta2a.client import A2AClient
 from tests.clients.sdk import plain_http
 from tests.clients.sockets import SocketClient
 from tests.servers import Process, served
-from tests.wire import UNKNOWN_TASK
+from tests.wire import UNKNOWN_TASK, chunk_numbers
 
 Told = dict[str, Any]
 
@@ -72,7 +72,7 @@ async def test_it_sends_a_message_and_gets_the_task(
     assert task["status"]["state"] == "completed"
     assert [each["role"] for each in task["history"]] == ["user"]
     [artifact] = task["artifacts"]
-    assert [int(part["text"].split()[0]) for part in artifact["parts"]] == [0, 1]
+    assert chunk_numbers(artifact) == [0, 1]
 
 
 async def test_it_streams_a_message_to_its_end(only_server: Process, client: A2AClient) -> None:

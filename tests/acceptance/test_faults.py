@@ -9,7 +9,7 @@ import pytest
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
 from tests.servers import Process
-from tests.wire import load_message, state, text
+from tests.wire import chunk_numbers, load_message, state, text
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
@@ -62,7 +62,7 @@ async def test_a_task_that_may_be_tried_again_completes_after_its_server_was_kil
     async with SocketClient(served.url, "load-retry") as client:
         task = await client.result("GetTask", id=task_id)
     [artifact] = task["artifacts"]
-    assert [int(part["text"].split()[0]) for part in artifact["parts"]] == list(range(30))
+    assert chunk_numbers(artifact) == list(range(30))
 
 
 async def test_recovery_begins_with_the_server_and_not_with_the_first_request(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance import installed
 from tests.servers import ROOT, Process, served
+from tests.wire import chunk_numbers
 
 SDK = "a2a-sdk==0.3.*"
 SECONDS = 90
@@ -17,10 +18,6 @@ Report = dict[str, Any]
 
 # The first run of all installs the SDK.
 pytestmark = pytest.mark.timeout(installed.SECONDS + SECONDS)
-
-
-def chunk_numbers(parts: list[dict[str, Any]]) -> list[int]:
-    return [int(part["text"].split()[0]) for part in parts]
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +49,15 @@ def test_it_sends_a_message_and_gets_the_task(report: Report) -> None:
     assert sent["status"]["state"] == "completed"
     assert [said["role"] for said in sent["history"]] == ["user"]
     [artifact] = sent["artifacts"]
-    assert chunk_numbers(artifact["parts"]) == [0, 1]
+    assert chunk_numbers(artifact) == [0, 1]
     assert not report["sent"]["brief"].get("history")
 
 
 def test_it_streams_every_event_once_and_in_order(report: Report) -> None:
     first, *updates, last = report["streamed"]
     assert (first["kind"], first["status"]["state"]) == ("task", "submitted")
-    chunks = [each["artifact"]["parts"] for each in updates if "artifact" in each]
-    assert [number for parts in chunks for number in chunk_numbers(parts)] == [0, 1, 2]
+    chunks = [each["artifact"] for each in updates if "artifact" in each]
+    assert [number for chunk in chunks for number in chunk_numbers(chunk)] == [0, 1, 2]
     assert (last["status"]["state"], last["final"]) == ("completed", True)
 
 

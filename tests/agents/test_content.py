@@ -48,7 +48,7 @@ async def test_a_chunk_that_cannot_be_stored_is_refused_where_it_is_written() ->
     written = Written()
     writer = ArtifactWriter(written.put, "a", {}, unreported)
     for _ in range(2):  # as the first chunk, and as a later one
-        for bad in ((), ({"a": object()},), (7,)):
+        for bad in ((), ({"a": object()},), (None,)):
             with pytest.raises((ValidationError, TypeError)):
                 writer.write(*bad)  # what an agent may give all the same
         await writer.write("good")
@@ -57,6 +57,7 @@ async def test_a_chunk_that_cannot_be_stored_is_refused_where_it_is_written() ->
 
 def test_a_text_of_an_agent_becomes_a_message_of_its_own() -> None:
     said = agent_message("hello", context_id="c", task_id="t")
+    assert said is not None
     checked = Message(
         message_id=said.message_id,
         context_id="c",
@@ -90,6 +91,7 @@ async def test_what_no_database_stores_is_replaced_in_what_an_agent_says(
     assert written[0].artifact.parts == [part]
     assert len(reports) == 1
     message = agent_message(said, context_id="c", report=lambda: reports.append(said))
+    assert message is not None
     assert message.parts == [part]
     assert len(reports) == 2
     Message.from_dict(message.to_dict())

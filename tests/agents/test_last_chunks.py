@@ -79,7 +79,7 @@ async def test_an_agent_may_say_that_nothing_is_repeated() -> None:
         events = await client.stream()
         read = await client.get(events[0]["task"]["id"])
     assert [last for _, _, last in chunks(events)] == [False] * 3
-    assert [part.text for part in read.artifacts[0].parts] == ["Lisbon ", "is ", "lovely."]
+    assert [part.text for part in read.artifacts[0].parts] == ["Lisbon is lovely."]
 
 
 async def test_the_artifact_keeps_its_name_and_the_order_of_its_parts() -> None:
@@ -111,7 +111,8 @@ async def test_what_is_long_or_has_bytes_is_not_repeated(content: Any) -> None:
         events = await client.stream()
         [artifact] = (await client.get(events[0]["task"]["id"])).artifacts
     assert [last for _, _, last in chunks(events)] == [False, False]
-    assert len(artifact.parts) == 2
+    whole = [content * 2] if isinstance(content, str) else [None, None]
+    assert [part.text for part in artifact.parts] == whole
 
 
 async def test_an_artifact_that_was_broken_off_has_no_last_chunk() -> None:

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from a2a_app import models, protocol
 from a2a_app.database import selects
+from a2a_app.protocol.messages import join_chunks, plain_text_of
 from a2a_app.store.events import Appended, Event
 
 # A task with more than this is not held in memory as it grows, but read once at its end.
@@ -121,7 +122,8 @@ def chunk_of(body: str) -> dict[str, Any]:
 def assemble(chunks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the columns of the Artifact that its chunks make up.
 
-    Parts are joined in order, and later metadata replaces earlier metadata of the same name.
+    Its parts are in the chunks' order, and text that goes on from chunk to chunk is one part: see
+    `join_chunks`. Later metadata replaces earlier metadata of the same name.
     """
     first = chunks[0]
     metadata: dict[str, Any] = {}
@@ -132,10 +134,14 @@ def assemble(chunks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": first.get("name", ""),
         "description": first.get("description", ""),
-        "parts": [part for chunk in chunks for part in chunk["parts"]],
+        "parts": join_chunks((chunk["parts"] for chunk in chunks), plain_text_of, _text_part),
         "metadata": metadata,
         "extensions": list(extensions),
     }
+
+
+def _text_part(text: str) -> dict[str, Any]:
+    return {"text": text}
 
 
 def to_artifact(artifact_id: str, columns: dict[str, Any]) -> protocol.Artifact:

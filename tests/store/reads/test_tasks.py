@@ -198,7 +198,7 @@ def test_artifacts_are_listed_when_asked_for_also_those_that_are_open() -> None:
     append(begin().head, [chunk("0", append=False), chunk("1")])
     assert everything()[0].artifacts == []
     [artifact] = everything(include_artifacts=True)[0].artifacts
-    assert [part.text for part in artifact.parts] == ["0", "1"]
+    assert [part.text for part in artifact.parts] == ["01"]
 
 
 def _token(text: str) -> str:
