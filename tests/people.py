@@ -12,6 +12,7 @@ from a2a_app.models.owners import Scope, name_of_row, owner_in
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.archives import archive_logs
 from a2a_app.store.prune import Age
+from a2a_app.store.token_usage import Used, record_usage
 from a2a_app.store.updates import MessageKey, MessageReceived, Returned, Update, Webhook
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context, record
@@ -51,6 +52,7 @@ def fill(scope: Scope, user: User | None = None) -> UUID:
         Returned(),
     ]
     append(claim.head, ended, run=claim.run)
+    record_usage(head.task_id, claim.run, 1, Used.checked("gpt", 3, 4, "0.01", "USD"))
     record(
         scope, "two", new_message(), new_message("yes", Role.AGENT), MessageKey(f"{name} 2", "y")
     )

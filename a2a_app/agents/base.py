@@ -96,6 +96,8 @@ class Agent:
     """Whether clients may have a task's events sent to a webhook."""
     cancelable: bool = True
     """Whether a client may cancel its tasks."""
+    shows_usage: bool = True
+    """Whether a task's metadata says what `turn.usage` has recorded; else only the admin does."""
     idempotent: bool = False
     """Whether a message with a `messageId` that was sent before joins the first one."""
     continues_waiting_task: bool = False

@@ -70,6 +70,11 @@ def made_at(key: UUID) -> float:
     return (key.int >> 80) / 1000
 
 
+def first_key_at(moment: datetime) -> UUID:
+    """Return the least key that `new_key` may return at a moment or later."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 class VerbatimJSONField(JSONField):
     """A JSON object or array that is read as it was stored, in the text that the log has for it.
 

@@ -251,6 +251,27 @@ class Migration(migrations.Migration):
                 ('task', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='a2a_app.task')),
             ],
         ),
+        migrations.CreateModel(
+            name='TokenUsage',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('owner', models.CharField(blank=True, max_length=255)),
+                ('agent', models.CharField(max_length=100)),
+                ('model', models.CharField(max_length=200)),
+                ('turn', models.PositiveIntegerField()),
+                ('attempt', models.PositiveIntegerField()),
+                ('input_tokens', models.PositiveBigIntegerField(default=0)),
+                ('output_tokens', models.PositiveBigIntegerField(default=0)),
+                ('cost', models.DecimalField(blank=True, decimal_places=12, help_text='Empty: it is not known.', max_digits=24, null=True)),
+                ('currency', models.CharField(blank=True, help_text='Of the cost. Empty: it is not known.', max_length=3)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='token_usage', to='a2a_app.task')),
+            ],
+            options={
+                'verbose_name_plural': 'token usage',
+                'indexes': [models.Index(fields=['owner', 'id'], name='a2a_token_usage_of_owner'), models.Index(fields=['agent', 'id'], name='a2a_token_usage_of_agent'), models.Index(fields=['model', 'id'], name='a2a_token_usage_of_model')],
+            },
+        ),
         migrations.AddIndex(
             model_name='task',
             index=models.Index(fields=['agent', 'owner', '-status_at', '-id'], name='a2a_task_page'),

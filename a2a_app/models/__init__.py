@@ -13,6 +13,7 @@ from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
 from a2a_app.models.stored_bytes import StoredBytes
 from a2a_app.models.task import Task
+from a2a_app.models.token_usage import TokenUsage
 from a2a_app.models.upkeep import Upkeep
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "Run",
     "StoredBytes",
     "Task",
+    "TokenUsage",
     "Upkeep",
 ]

@@ -1,5 +1,6 @@
 """GetTask, ListTasks, CancelTask and SubscribeToTask (sections 3.1.3 to 3.1.6)."""
 
+from typing import Any
 from uuid import UUID
 
 from a2a_app import database, protocol
@@ -13,6 +14,7 @@ from a2a_app.store.reads import pages
 from a2a_app.store.reads.tasks import owned_task_head, position_at, read_snapshot
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
 from a2a_app.store.task_head import TaskHead
+from a2a_app.store.token_usage import usage_metadata
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writes.writer import write
 
@@ -44,12 +46,12 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         TaskNotCancelableError: The task has ended already, or its agent cannot be stopped.
         TaskNotFoundError: The caller has no such task.
     """
-    head = await database.read(_head, call, params.id)
+    head, used = await database.read(_head_and_usage, call, params.id)
     if not call.agent.cancelable:
         raise protocol.TaskNotCancelableError(
             "The agent cannot be stopped.", task_id=str(head.task_id)
         )
-    update = StatusUpdate(TaskState.CANCELED, metadata=params.metadata)
+    update = StatusUpdate(TaskState.CANCELED, metadata={**params.metadata, **used})
     try:
         # Shielded: the agent must be stopped also if the client leaves now.
         await shield(write(head, update), refusals=Refused)
@@ -117,6 +119,11 @@ def _resume(call: Call, task_id: str) -> Position:
 
 def _head(call: Call, task_id: str) -> TaskHead:
     return owned_task_head(call.scope, task_id)
+
+
+def _head_and_usage(call: Call, task_id: str) -> tuple[TaskHead, dict[str, Any]]:
+    head = _head(call, task_id)
+    return head, usage_metadata(head.task_id) if call.agent.shows_usage else {}
 
 
 def _ended(task_id: UUID, state: TaskState) -> protocol.UnsupportedOperationError:

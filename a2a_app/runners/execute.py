@@ -81,7 +81,12 @@ class Execution:
         self._agent = registry.get(claim.head.agent)
         self._writer = Writer(claim.head, claim.run, on_loss=self.stop)
         repeats = self._agent.repeats_artifacts and APPEND_ONLY.uri not in claim.extensions
-        self._turn = Turn(claim, self._writer, repeats_artifacts=repeats)
+        self._turn = Turn(
+            claim,
+            self._writer,
+            repeats_artifacts=repeats,
+            shows_usage=self._agent.shows_usage,
+        )
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()
         self._thread_ended.set()
@@ -137,6 +142,8 @@ class Execution:
         await self._thread_ended.wait()
 
     async def _answer(self) -> None:
+        if self.claim.attempt > 1:
+            await self._turn.read_usage()
         await drive(self._agent, self._turn, self._thread_ended)
         state = self._writer.state
         if state.is_terminal:
@@ -148,7 +155,7 @@ class Execution:
             # First, since a state that cannot be saved must not take the earlier updates with it.
             await self._writer.flushed()
         # Without waiting, so that the end is in the same commit as the agent's last updates.
-        self._writer.accept(*unsaved, Returned())
+        self._writer.accept(*unsaved, Returned(self._turn.usage_metadata))
 
     @staticmethod
     async def _let_clean_up(agent_task: "asyncio.Task[None]") -> None:
@@ -184,7 +191,9 @@ class Execution:
         text = str(failure) if is_limit else f"The agent failed. Reference: {run.id}"
         head = self._writer.head
         message = agent_message(text, context_id=head.context_id, task_id=head.task_id)
-        update = StatusUpdate(TaskState.FAILED, message, error=trace)
+        update = StatusUpdate(
+            TaskState.FAILED, message, metadata=self._turn.usage_metadata, error=trace
+        )
         try:
             await shield(write(head, update, run=run))
         except Refused as refusal:

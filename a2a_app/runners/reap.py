@@ -17,6 +17,7 @@ from a2a_app.protocol import TaskState
 from a2a_app.store import runs
 from a2a_app.store.notify import notify
 from a2a_app.store.runs import LostRun
+from a2a_app.store.token_usage import usage_metadata
 from a2a_app.store.updates import StatusUpdate
 
 logger = logging.getLogger(__name__)
@@ -110,13 +111,22 @@ async def _retry(run: LostRun, enqueue: Callable[[UUID], None]) -> bool:
     return True
 
 
+def _shows_usage(run: LostRun) -> bool:
+    try:
+        return registry.get(run.agent).shows_usage
+    except AgentNotFoundError:
+        return False
+
+
 async def _fail(run: LostRun) -> bool:
     message = agent_message(
         "The process that worked on the task is gone.",
         context_id=run.context_id,
         task_id=run.task_id,
     )
-    appended = await database.run(runs.fail_lost, run, StatusUpdate(TaskState.FAILED, message))
+    used = await database.read(usage_metadata, run.task_id) if _shows_usage(run) else {}
+    failed = StatusUpdate(TaskState.FAILED, message, metadata=used)
+    appended = await database.run(runs.fail_lost, run, failed)
     if appended is None:
         return False
     logger.warning("Run %s is lost, and task %s has failed.", run.id, run.task_id)

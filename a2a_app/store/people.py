@@ -41,6 +41,7 @@ PERSONAL: dict[type[Model], tuple[str, ...]] = {
     models.Event: ("task__context",),
     models.ArchivedLog: ("task__context",),
     models.Run: ("task__context",),
+    models.TokenUsage: ("task__context",),
     models.File: ("context",),
     models.PushNotificationConfig: ("task__context",),
     models.IdempotencyKey: ("task__context", "message__context"),
@@ -173,6 +174,8 @@ def disown(person: Person) -> None:
             new = owner_in(tenant_of(owner), caller)
             whose = {"agent": agent, "owner": owner}
             _rename(models.Task.objects.filter(**whose), owner=new, user=None)
+            # After the tasks, whose lock a usage waits for that is being recorded.
+            _rename(models.TokenUsage.objects.filter(**whose), owner=new)
             _rename(models.IdempotencyKey.objects.filter(**whose), owner=new)
             models.StoredBytes.objects.filter(owner=owner).update(owner=new, caller=caller_of(new))
             _rename(person.contexts().filter(**whose), owner=new, caller=caller_of(new))

@@ -86,6 +86,9 @@ class ArtifactUpdate:
 class Returned:
     """The agent's code has returned: the task is complete, unless it waits or has further turns."""
 
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the task's next status, if there is one, says besides."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateSaved:

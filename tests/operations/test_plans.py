@@ -88,6 +88,7 @@ async def agent(turn: Turn) -> None:
             artifact = turn.open_artifact()
             for _ in range(2):
                 await artifact.write("x")
+            await turn.usage("gpt", input_tokens=3, cost=1)
             await turn.complete("Here you are.")
 
 

@@ -156,7 +156,7 @@ def _apply(change: Change, update: Update) -> None:
         case MessageReceived():
             _receive(change, update)
         case Returned():
-            _return(change)
+            _return(change, update)
         case StateSaved():
             change.saved = update
         case FilesAttached():
@@ -240,7 +240,7 @@ def _receive(change: Change, update: MessageReceived) -> None:
     _set_status(change, StatusUpdate(TaskState.SUBMITTED if is_idle else head.state))
 
 
-def _return(change: Change) -> None:
+def _return(change: Change, update: Returned) -> None:
     head = change.head
     change.returned = True
     if head.state.is_terminal:
@@ -248,11 +248,12 @@ def _return(change: Change) -> None:
     assert change.run is not None  # only a run returns
     is_newest = head.turn == change.run.turn
     if is_newest and not head.state.is_interrupted:
-        _set_status(change, StatusUpdate(TaskState.COMPLETED))
+        _set_status(change, StatusUpdate(TaskState.COMPLETED, metadata=update.metadata))
     elif head.state.is_interrupted and not is_newest:
         # The client answered before the agent returned. The question is no longer open, and a
         # client that waits for the answer must not take the old question for it.
-        _set_status(change, StatusUpdate(TaskState.SUBMITTED), turn=change.run.turn + 1)
+        submitted = StatusUpdate(TaskState.SUBMITTED, metadata=update.metadata)
+        _set_status(change, submitted, turn=change.run.turn + 1)
 
 
 def _log(

@@ -125,14 +125,17 @@ class Writer:
     async def _commit(self, batch: list[Update]) -> Appended:
         """Append a batch, and store its files before."""
         head, now = self.head, current_time()
-        stored = StoredAttachments(batch, owner=head.owner, task_id=head.task_id, run=self._persist)
+        stored = StoredAttachments(batch, owner=head.owner, task_id=head.task_id, run=self.persist)
         async with stored:
             return await self._insist(
                 partial(append, head, with_attachments(stored), run=self._run, now=now)
             )
 
-    async def _persist(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do a unit of work that may be done twice, and retry it while the database is away."""
+    async def persist(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do a unit of work that may be done twice, and retry it while the database is away.
+
+        It is apart from the updates, and not refused where those are.
+        """
         return await self._insist(lambda **_: work(*args, **kwargs))
 
     async def _insist(self, work: Callable[..., T]) -> T:

@@ -1,0 +1,152 @@
+"""Token usage in the admin: what turns have used of language models, with sums of what is chosen."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, F, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest
+from django.utils import timezone
+
+from a2a_app import models
+from a2a_app.admin import lists
+from a2a_app.admin.lists import AgentFilter, KeyOrderedChangeList, ReadOnlyAdmin, newest
+from a2a_app.database.values import first_key_at
+
+FIRST_KEY = UUID(int=0)
+# How many sums a page shows.
+SHOWN_SUMS = 50
+# By what they may be.
+GROUPS = {"model": "Model", "owner": "Owner", "agent": "Agent", "day": "Day"}
+
+
+def _midnight(days_ago: int = 0) -> datetime:
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return today - timedelta(days=days_ago)
+
+
+def _month(ago: int = 0) -> datetime:
+    first = _midnight().replace(day=1)
+    return first if not ago else (first - timedelta(days=1)).replace(day=1)
+
+
+class PeriodFilter(admin.SimpleListFilter):
+    """Filters by when something was used, by the keys, which grow with time."""
+
+    title = "time"
+    parameter_name = "time"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the periods."""
+        return [
+            ("today", "Today"),
+            ("yesterday", "Yesterday"),
+            ("week", "Past 7 days"),
+            ("month", "This month"),
+            ("last", "Last month"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen period."""
+        periods = {
+            "today": (_midnight(), None),
+            "yesterday": (_midnight(1), _midnight()),
+            "week": (_midnight(6), None),
+            "month": (_month(), None),
+            "last": (_month(1), _month()),
+        }
+        begin, end = periods.get(self.value() or "", (None, None))
+        if begin is not None:
+            queryset = queryset.filter(pk__gte=first_key_at(begin))
+        return queryset.filter(pk__lt=first_key_at(end)) if end is not None else queryset
+
+
+class TokenUsageAgentFilter(AgentFilter):
+    """Filters by agent, which has an index here."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen agent."""
+        return queryset.filter(agent=self.value()) if self.value() else queryset
+
+
+class GroupFilter(admin.SimpleListFilter):
+    """Chooses what the sums are by, and filters nothing."""
+
+    title = "sums"
+    parameter_name = "by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return what they may be by, besides everything together."""
+        return [(name, f"By {title.lower()}") for name, title in GROUPS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return all rows."""
+        return queryset
+
+
+class TokenUsageChangeList(KeyOrderedChangeList):
+    """The list of usage, with the sums of the newest rows of what is chosen."""
+
+    sums: Any = ()
+    group = ""
+    shown_sums, counted = SHOWN_SUMS, lists.COUNTED
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, and the sums."""
+        super().get_results(request)
+        by = request.GET.get("by", "")
+        self.group = GROUPS.get(by, "")
+        # By the index, also where there are so few that `newest` takes all.
+        rows = newest(self.queryset.select_related(None)).filter(pk__gte=FIRST_KEY)
+        rows = rows.annotate(day=TruncDate("created_at"))
+        names = [by, "currency"] if self.group else ["currency"]
+        sums = (
+            rows.order_by()
+            .values(*names)
+            .annotate(
+                rows=Count("pk"),
+                read=Sum("input_tokens"),
+                written=Sum("output_tokens"),
+                spent=Sum("cost"),
+            )
+        )
+        found = list(
+            sums.order_by(F("spent").desc(nulls_last=True), "-read", *names)[: SHOWN_SUMS + 1]
+        )
+        self.sums = [{**each, "group": each.get(by, "")} for each in found]
+
+
+@admin.register(models.TokenUsage)
+class TokenUsageAdmin(ReadOnlyAdmin):
+    """What was used of language models, newest first."""
+
+    change_list_template = "a2a_app/token_usage_list.html"
+    list_display = (
+        "created_at", "owner", "agent", "model", "input_tokens", "output_tokens", "cost",
+        "currency", "task",
+    )  # fmt: skip  # read as two lines it is one list
+    list_filter = (PeriodFilter, TokenUsageAgentFilter, GroupFilter)
+    list_select_related = ("task",)
+    search_fields = ("owner",)  # shows the search box; get_search_results does the search
+    search_help_text = "An owner or a model, in full."
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return TokenUsageChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for a whole owner, or else for a whole model."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        # In the order of the index, so that PostgreSQL does not look in the whole table.
+        owned = models.TokenUsage.objects.filter(owner=term).order_by("owner", "pk")
+        is_owner = owned.values_list("pk").first() is not None
+        # Only one of the conditions has its index.
+        rows = newest(queryset) if request.GET.get("agent") else queryset
+        return rows.filter(**{"owner" if is_owner else "model": term}), False
