@@ -19,7 +19,6 @@ NAME = "A2A"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
 PRUNABLE_STATES = (
     "completed", "failed", "canceled", "rejected", "input_required", "auth_required",
 )  # fmt: skip  # as one list
@@ -32,8 +31,7 @@ class Retention(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     days: int | None = Field(ge=1, le=36_500)
-    """For how many days a task is kept once it has ended, or has waited for its client. None: for
-    ever."""
+    """For how many days a task is kept once it ended, or waited for its client. None: for ever."""
 
     agent: str = ""
     """The slug of the agent whose tasks are meant. Empty: all agents."""
@@ -120,6 +118,10 @@ class Settings(BaseModel):
     """Dotted path of a callable that decides what the `tenant` of a request means, and which agent
     answers it. Empty: tenants are ignored."""
 
+    hand_on: str = ""
+    """Dotted path of a callable that takes a message's request and returns a dict of what its agent
+    gets of it, such as a token. It is stored encrypted until the turn ends. Empty: nothing."""
+
     api_key_days: int | None = Field(365, ge=1)
     """For how many days an API key is valid whose issuer does not say otherwise. None: for ever."""
 
@@ -182,8 +184,7 @@ class Settings(BaseModel):
     """After how much silence a stream sends a comment, so that no proxy closes it."""
 
     stream_buffer: int = Field(256, ge=1)
-    """How many events wait in memory for one slow stream. A stream with more reads them from the
-    log."""
+    """How many events wait in memory for a slow stream. One with more reads them from the log."""
 
     database_threads: int | None = Field(None, ge=1)
     """How many threads, each with its own connection, do the database work of one process.
@@ -267,8 +268,7 @@ class Settings(BaseModel):
     """How long a webhook may take to answer."""
 
     push_retry_seconds: float = Field(1.0, gt=0)
-    """The pause after a webhook's first failure. Each further failure doubles it, up to 5
-    minutes."""
+    """The pause after a webhook's first failure. Each further one doubles it, up to 5 minutes."""
 
     push_patience_seconds: float = Field(86400.0, ge=0)
     """How long a webhook may go on failing before it is given up."""

@@ -1,4 +1,4 @@
-"""Token usage in the admin: what turns have used of language models, with sums of what is chosen."""
+"""Token usage in the admin: what turns have used of models, with sums of what is chosen."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,6 +1,7 @@
 """The names that an agent's author needs: `agent`, `Agent`, `Turn`, and types of the protocol."""
 
 from a2a_app.agents.base import Agent
+from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import ArtifactWriter, Content
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
 from a2a_app.agents.tenants import Tenant
@@ -34,6 +35,7 @@ __all__ = [
     "TaskState",
     "Tenant",
     "Turn",
+    "TurnCaller",
     "agent",
     "registry",
 ]

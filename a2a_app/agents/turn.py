@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from a2a_app import database
+from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
     Content,
@@ -138,6 +139,11 @@ class Turn(Reader):
     def user(self) -> Any:
         """The Django user who sent the first message; None without authentication."""
         return self._claim.user
+
+    @property
+    def caller(self) -> TurnCaller:
+        """The caller who sent this message, whether a Django user or a name."""
+        return TurnCaller.of(self._claim)
 
     @property
     def tenant(self) -> str:

@@ -13,6 +13,7 @@ from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import Dialect
 from a2a_app.bindings.expansion import BodyTooLargeError, check_values, unpacked
+from a2a_app.bindings.hand_on import handed_on_of
 from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.origins import check_origin
 from a2a_app.bindings.reauthentication import guard_of
@@ -224,6 +225,7 @@ async def call_of(
         can_stream=not isinstance(request, WSGIRequest),
         served_at=served_at,
         base_url=partial(base_url, request),
+        handed_on=partial(handed_on_of, request) if conf.current().hand_on else None,
         guard=partial(guard_of, request, asked, agent, caller, tenant, tenant_key),
     )
 

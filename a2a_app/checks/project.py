@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage
 from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.cards import ServedAt, agent_card, card_faults
-from a2a_app.bindings import callers, tenants
+from a2a_app.bindings import callers, hand_on, tenants
 from a2a_app.bindings.security import declared_security
 from a2a_app.files.storage import FOLDER, get_storage
 from a2a_app.models import owners
@@ -37,6 +37,7 @@ def check_settings(**_: Any) -> list[Finding]:
         runners.current()
         declared_security()
         callers.owner_resolver()
+        hand_on.hook()
         owners.owner_models()
         get_storage(conf.current().storage)
     except (ImproperlyConfigured, ImportError) as error:

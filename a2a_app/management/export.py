@@ -19,7 +19,7 @@ from a2a_app.store.people import BATCH, PERSONAL, Person
 WITHHELD: dict[type[Model], set[str]] = {
     models.ApiKey: {"digest"},
     models.PushNotificationConfig: {"secrets"},
-    models.Run: {"error"},
+    models.Run: {"error", "handed_on"},
 }
 # What is a user's own, and in no conversation.
 WITH_USER: tuple[type[Model], ...] = (models.ApiKey,)
@@ -29,7 +29,8 @@ READ_ME = """What the agents of this site have stored of one person.
 Each .jsonl file has a row of a table in each line, as a JSON object. The folder "files" has the
 bytes of the files that messages and artifacts name by "a2a-file:" and the file's id, and "logs" the
 events of tasks that were moved into an archive.
-Not in here: the digests of API keys, the secrets of webhooks, and tracebacks of errors.
+Not in here: the digests of API keys, the secrets of webhooks, what the site
+hands on to its agents, and tracebacks of errors.
 """
 
 

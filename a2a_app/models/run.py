@@ -42,6 +42,15 @@ class Run(models.Model):
     place = models.PositiveIntegerField(
         null=True, blank=True, help_text="Which of the turns that its owner may have it is."
     )
+    credential = models.TextField(
+        blank=True, help_text="A name of the credentials with which the message came."
+    )
+    scopes = VerbatimJSONField(
+        null=True, blank=True, help_text="What these credentials are limited to. Empty: nothing."
+    )
+    handed_on = models.TextField(
+        blank=True, help_text="What the project takes from the request for its agents, encrypted."
+    )
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(
         null=True,

@@ -11,6 +11,8 @@ from a2a_app.agents.cards import ServedAt
 from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
+from a2a_app.store.secrets import seal
+from a2a_app.store.updates import Credentials
 
 NO_STREAMS = (
     "This server cannot stream: it speaks WSGI, and streams need ASGI. All other operations work. "
@@ -146,6 +148,16 @@ class Call:
     guard: Callable[..., Guard] | None = None
     """Makes the guard of an operation that lasts; takes the operation, and the timeout in which the
     caller waits, if it does."""
+
+    handed_on: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    """Asks the project what it hands on of the request; None: the project has no such hook."""
+
+    async def credentials(self) -> Credentials:
+        """Return what the agent may know of the credentials, with what the project hands on."""
+        grant = self.caller.grant or Grant(None)
+        scopes = None if grant.scopes is None else tuple(sorted(grant.scopes))
+        handed_on = seal(await self.handed_on()) if self.handed_on is not None else ""
+        return Credentials(grant.credential, scopes, handed_on)
 
     @property
     def links(self) -> Links:

@@ -250,6 +250,7 @@ async def _prepare(
         webhook=webhook,
         key=key,
         limits=call.agent.turn_limits,
+        credentials=await call.credentials(),
     )
     return head, received
 

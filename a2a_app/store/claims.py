@@ -10,7 +10,7 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.store.task_head import RunKey, TaskHead
-from a2a_app.store.updates import MessageReceived
+from a2a_app.store.updates import Credentials, MessageReceived
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Claim:
     """The request's metadata."""
     accepted_output_modes: list[str]
     extensions: list[str]
+    credentials: Credentials
+    """Those with which the message came."""
     user: Any
     """The Django user whose task it is; None: it has none."""
     context_state: dict[str, Any]
@@ -56,6 +58,7 @@ def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageRecei
         metadata=received.metadata,
         accepted_output_modes=list(received.accepted_output_modes),
         extensions=list(received.extensions),
+        credentials=received.credentials,
         user=user_of(head),
         context_state=state,
         context_version=version,

@@ -32,10 +32,10 @@ from a2a_app.store.task_head import (
     read_task_head,
     select_open_artifacts,
 )
-from a2a_app.store.updates import StatusUpdate, TurnLimits
+from a2a_app.store.updates import Credentials, StatusUpdate, TurnLimits
 from a2a_app.store.writes.append import TRIES, append, enqueue_nothing
 from a2a_app.store.writes.limits import is_of_place, taken_places
-from a2a_app.store.writes.rows import place_of
+from a2a_app.store.writes.rows import place_of, run_end
 
 
 class _RunColumns(NamedTuple):
@@ -48,6 +48,9 @@ class _RunColumns(NamedTuple):
     metadata: dict[str, Any]
     accepted_output_modes: list[str]
     extensions: list[str]
+    credential: str
+    scopes: list[str] | None
+    handed_on: str
     task__context__state: dict[str, Any]
     task__context__version: int
 
@@ -194,10 +197,12 @@ def retry(
         pause: How long the sweeps leave the turn alone.
     """
     with atomic():
-        if not _lose(run):
+        # Read before, since a run that is over has no more what was handed on.
+        attempt = models.Run.objects.filter(pk=run.id).first()
+        if attempt is None or not _lose(run):
             return False
-        attempt = models.Run.objects.get(pk=run.id)
         attempt.pk, attempt.attempt, attempt.worker = new_key(), run.attempt + 1, ""
+        attempt.place = None
         attempt.outcome, attempt.started_at, attempt.ended_at = "", None, None
         attempt.lease_until = timezone.now() + pause
         attempt.save(force_insert=True)
@@ -245,10 +250,15 @@ def _make_claim(
         metadata=run.metadata,
         accepted_output_modes=run.accepted_output_modes,
         extensions=run.extensions,
+        credentials=Credentials(run.credential, _limits(run.scopes), run.handed_on),
         user=user_of(head),
         context_state=run.task__context__state,
         context_version=run.task__context__version,
     )
+
+
+def _limits(scopes: list[str] | None) -> tuple[str, ...] | None:
+    return None if scopes is None else tuple(scopes)
 
 
 def _find_taken(
@@ -305,8 +315,7 @@ def _lose(run: LostRun) -> bool:
     over = models.Run.objects.filter(
         pk=run.id, worker=run.worker, ended_at=None, lease_until__lt=Now()
     )
-    ended = {"ended_at": timezone.now(), "lease_until": None, "place": None}
-    if not over.update(**ended, outcome=Outcome.LOST):
+    if not over.update(**run_end(Outcome.LOST)):
         return False
     models.Task.objects.filter(pk=run.task_id, run=run.id).update(run=None)
     return True

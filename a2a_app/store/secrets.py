@@ -2,10 +2,13 @@
 
 import json
 from base64 import urlsafe_b64encode
+from collections import Counter
 from hashlib import sha256
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.encoding import force_bytes
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,18 +22,18 @@ class UnreadableError(Exception):
 
 
 @sensitive_variables()
-def seal(secrets: dict[str, str]) -> str:
+def seal(secrets: dict[str, Any]) -> str:
     """Encrypt secrets with the project's SECRET_KEY; return an empty string if there are none."""
     return _cipher().encrypt(json.dumps(secrets).encode()).decode() if secrets else ""
 
 
 @sensitive_variables()
-def unseal(sealed: str) -> dict[str, str]:
+def unseal(sealed: str) -> dict[str, Any]:
     """Decrypt what `seal` returned, also with SECRET_KEY_FALLBACKS; raise UnreadableError."""
     if not sealed:
         return {}
     try:
-        secrets: dict[str, str] = json.loads(_cipher().decrypt(sealed.encode()))
+        secrets: dict[str, Any] = json.loads(_cipher().decrypt(sealed.encode()))
     except InvalidToken:
         raise UnreadableError("They were sealed with another SECRET_KEY.") from None
     return secrets
@@ -47,6 +50,30 @@ def reseal(sealed: str) -> str:
     except InvalidToken:
         return seal(unseal(sealed))
     return sealed
+
+
+def reseal_rows(rows: "QuerySet[Any]", field: str) -> dict[str, int]:
+    """Seal the secrets of rows with the present SECRET_KEY.
+
+    Args:
+        rows: The rows.
+        field: Their field that has secrets.
+
+    Returns:
+        How many were `resealed`, and how many are `unreadable`, since their key is gone.
+    """
+    done: Counter[str] = Counter()
+    for key, sealed in rows.exclude(**{field: ""}).values_list("pk", field):
+        try:
+            sealed_anew = reseal(sealed)
+        except UnreadableError:
+            done["unreadable"] += 1
+            continue
+        # On the condition that they were not replaced meanwhile.
+        same = rows.filter(pk=key, **{field: sealed})
+        if sealed_anew != sealed and same.update(**{field: sealed_anew}):
+            done["resealed"] += 1
+    return done
 
 
 def _cipher() -> MultiFernet:

@@ -46,6 +46,18 @@ class TurnLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is known of the credentials with which a message came, besides whose they are."""
+
+    name: str = ""
+    """A name of them that is no secret. Empty: they have none."""
+    scopes: tuple[str, ...] | None = None
+    """What they are limited to; None: nothing."""
+    handed_on: str = field(default="", repr=False)
+    """What the project takes from the request for its agents, sealed. Empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """The client sent a message: the task begins, or has one more turn to do."""
 
@@ -59,6 +71,7 @@ class MessageReceived:
     """Its key; None: it may be sent again."""
     limits: TurnLimits = TurnLimits()
     """How many turns there may be once its own is there."""
+    credentials: Credentials = Credentials()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ The log is the outbox. A configuration has a position in it, and is due when the
 that position.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,7 +15,7 @@ from a2a_app.database.values import new_key
 from a2a_app.models.owners import Scope, queue_of, queues_of
 from a2a_app.store.deliveries import WELL
 from a2a_app.store.reads.tasks import owned_task_head
-from a2a_app.store.secrets import UnreadableError, reseal, seal
+from a2a_app.store.secrets import seal
 from a2a_app.store.updates import Webhook
 
 Row = models.PushNotificationConfig
@@ -137,31 +135,6 @@ def page(
 def delete(scope: Scope, task_id: str, config_id: str) -> None:
     """Delete a configuration, if there is one; raise TaskNotFoundError where there is no task."""
     _of(scope, task_id).filter(config_id=config_id).delete()
-
-
-def reseal_webhooks(keys: Sequence[UUID]) -> dict[str, int]:
-    """Seal the secrets of webhooks with the present SECRET_KEY.
-
-    Args:
-        keys: The keys of their rows.
-
-    Returns:
-        How many were `resealed`, and how many are `unreadable`, since their key is gone.
-    """
-    done: Counter[str] = Counter()
-    rows = Row.objects.filter(pk__in=keys).exclude(secrets="")
-    for key, sealed in rows.values_list("pk", "secrets"):
-        try:
-            sealed_anew = reseal(sealed)
-        except UnreadableError:
-            done["unreadable"] += 1
-            continue
-        # On the condition that its client has not replaced it meanwhile.
-        if sealed_anew != sealed and rows.filter(pk=key, secrets=sealed).update(
-            secrets=sealed_anew
-        ):
-            done["resealed"] += 1
-    return done
 
 
 def _of(scope: Scope, task_id: str) -> "QuerySet[models.PushNotificationConfig]":

@@ -1,9 +1,12 @@
 """Authenticators of the tests: they know callers by a header, as a project might."""
 
+from typing import Any
+
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from a2a_app.authentication import CallerName
+from a2a_app.authentication import CallerName, Grant
 
 
 def by_username(request: HttpRequest) -> User | None:
@@ -27,3 +30,31 @@ class ByLongKey:
 def by_nobody(request: HttpRequest) -> AnonymousUser:
     """Return Django's stand-in for no user, as in `request.user`."""
     return AnonymousUser()
+
+
+def by_grant(request: HttpRequest) -> Grant | None:
+    """Know a caller by a name, with credentials that are limited."""
+    name = request.headers.get("X-User", "")
+    scopes = frozenset({"send", "read"})
+    return Grant(CallerName(name), scopes=scopes, credential="key 1") if name else None
+
+
+def hand_on(request: HttpRequest) -> dict[str, Any] | None:
+    """Hand on a token of the request, if it has one."""
+    token = request.headers.get("X-Token")
+    return {"token": token, "path": request.path} if token else None
+
+
+async def hand_on_later(request: HttpRequest) -> dict[str, Any] | None:
+    """Hand on the same without a thread."""
+    return hand_on(request)
+
+
+def hand_on_nonsense(request: HttpRequest) -> str:
+    """Return what is no dict."""
+    return "token"
+
+
+def refuse(request: HttpRequest) -> None:
+    """Refuse each request, as where a token cannot be exchanged."""
+    raise PermissionDenied("No token for you.")

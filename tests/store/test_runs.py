@@ -18,7 +18,7 @@ from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import read_task_head
-from a2a_app.store.updates import MessageReceived, Returned, StateSaved
+from a2a_app.store.updates import Credentials, MessageReceived, Returned, StateSaved
 from a2a_app.store.waiting import are_neglected, overdue
 from a2a_app.store.writes.append import append
 from tests.store.writes.test_append import at_once
@@ -246,6 +246,20 @@ def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing
         append(lost.head, [chunk("late", append=False)], run=lost.run)
     assert runs.renew("one", [lost.run.id], lease=LEASE) == {lost.run.id}
     append(second.head, [chunk("new", append=False)], run=second.run)
+
+
+def test_the_next_attempt_has_the_credentials_of_the_message_and_the_lost_one_no_secret() -> None:
+    given = Credentials("key 1", ("read",), "sealed")
+    lost = begin_and_claim("one", received=MessageReceived(new_message(), credentials=given))
+    assert lost.credentials == given
+    runs.renew("one", [lost.run.id], lease=OVER)
+    [lost_run] = runs.lost(limit=10)
+    assert runs.retry(lost_run) is True
+    second = claim_of(lost.head.task_id, "two")
+    assert second is not None and second.credentials == given
+    assert models.Run.objects.get(pk=lost.run.id).handed_on == ""
+    append(second.head, [Returned()], run=second.run)
+    assert not models.Run.objects.exclude(handed_on="").exists()
 
 
 def test_a_run_that_was_renewed_in_time_is_not_lost() -> None:

@@ -263,6 +263,9 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
             "extensions": list(turn.received.extensions),
             "queue": queue_of(change.head.owner, turn.received.limits.queue),
             "place": place_of(turn.received.limits, runs=runs, taken=taken),
+            "credential": turn.received.credentials.name,
+            "scopes": turn.received.credentials.scopes,
+            "handed_on": turn.received.credentials.handed_on,
             "worker": worker_slot.worker if worker_slot else "",
             "lease_until": from_now(worker_slot.lease) if worker_slot else timezone.now(),
             "outcome": "",
@@ -284,6 +287,7 @@ def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
         "lease_until": None,
         "outcome": outcome.value,
         "error": escape_unstorable(error),
+        "handed_on": "",
     }
 
 

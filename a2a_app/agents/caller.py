@@ -1,0 +1,50 @@
+"""TurnCaller: the caller who sent a message, as the agent that answers it may know it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from a2a_app.models.owners import caller_of, tenant_of
+from a2a_app.store.claims import Claim
+from a2a_app.store.secrets import unseal
+
+# How an owner begins that is a name, and no row.
+_NAME = "name:"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCaller:
+    """The caller who sent a message."""
+
+    owner: str
+    """The owner of the task within its tenant, such as `user:7`, `name:ann` or `shop.customer:3`.
+    No two callers have the same one. Empty: callers without credentials share it."""
+    name: str
+    """The name that the authenticator gave as a `CallerName`, or the user's; else the owner."""
+    user: Any
+    """The Django user whose task it is; None: it is no user's."""
+    key: str
+    """The name of the credentials with which this message came, such as the primary key of an API
+    key's row. It is no secret. Empty: the authenticator gave none."""
+    scopes: frozenset[str] | None
+    """The scopes to which these credentials are limited; None: they are not."""
+    tenant: str
+    """The key of the tenant. Empty: there is none."""
+    _sealed: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        """Return the caller of the message that a run answers."""
+        owner, user, given = caller_of(claim.head.owner), claim.user, claim.credentials
+        name = owner.removeprefix(_NAME) if user is None else user.get_username()
+        scopes = None if given.scopes is None else frozenset(given.scopes)
+        tenant = tenant_of(claim.head.owner)
+        return cls(owner, name, user, given.name, scopes, tenant, given.handed_on)
+
+    @property
+    def handed_on(self) -> dict[str, Any]:
+        """What the project's `HAND_ON` has taken from the request of this message; mostly nothing.
+
+        Raises:
+            UnreadableError: It was encrypted with a SECRET_KEY that the project no longer has.
+        """
+        return unseal(self._sealed)
