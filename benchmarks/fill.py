@@ -27,7 +27,7 @@ TABLES: dict[Product, dict[str, set[str]]] = {
         "a2a_app_pushnotificationconfig": {"id", "task_id"},
         "a2a_app_tokenusage": {"id", "task_id"},
         "a2a_app_file": {"id", "context_id", "task_id"},
-        "a2a_app_usage": {"id", "owner"},
+        "a2a_app_storedbytes": {"id", "owner"},
         "a2a_app_idempotencykey": {"id", "task_id", "message_id", "key"},
     },
     "SDK": {"tasks": {"id"}},

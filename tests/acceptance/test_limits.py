@@ -118,7 +118,7 @@ async def test_bytes_that_are_stored(pair: Pair) -> None:
     assert len(refused) == CALLERS - STORED // (LARGE + 1000)
     with psycopg.connect(pair.url) as connection:
         found = connection.execute(
-            "SELECT sum(stored) FROM a2a_app_usage WHERE owner = 'name:bytes'"
+            "SELECT sum(stored) FROM a2a_app_storedbytes WHERE owner = 'name:bytes'"
         ).fetchone()
     assert found is not None and found[0] <= STORED
 
