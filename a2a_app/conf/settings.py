@@ -1,76 +1,12 @@
-"""The settings: one dict, `A2A`, in the project's Django settings.
+"""The settings of the app, their types and their defaults."""
 
-`current()` returns them as one frozen object, so that `manage.py check` finds a misspelt name or a
-value of the wrong type before a request does.
-"""
-
-from collections.abc import Callable, Iterable
 from datetime import timedelta
-from difflib import get_close_matches
-from functools import cached_property, lru_cache
-from typing import Any, Literal, TypeVar, cast
+from functools import cached_property
+from typing import Literal
 
-from django.conf import settings as django_settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-NAME = "A2A"
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-PRUNABLE_STATES = (
-    "completed", "failed", "canceled", "rejected", "input_required", "auth_required",
-)  # fmt: skip  # as one list
-"""The states in which a task may be deleted: it has ended, or waits for its client."""
-
-
-class Retention(BaseModel):
-    """One rule of the setting RETENTION: of which tasks, and how long they are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    days: int | None = Field(ge=1, le=36_500)
-    """For how many days a task is kept once it ended, or waited for its client. None: for ever."""
-
-    agent: str = ""
-    """The slug of the agent whose tasks are meant. Empty: all agents."""
-
-    state: str = Field("", pattern=f"^({'|'.join(PRUNABLE_STATES)}|)$")
-    """The state of the tasks that are meant. Empty: all in which a task has ended."""
-
-    owner: str = ""
-    """The owner of the tasks that are meant, as the admin shows it. Empty: all owners."""
-
-
-class RemoteAgentSettings(BaseModel):
-    """One entry of the setting REMOTE_AGENTS: an agent elsewhere, and how it is called."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=str.upper)
-
-    url: str = Field(pattern="^https?://")
-    """The URL of the agent, or of its card. Its host may have any address, and http is allowed."""
-
-    credentials: str | dict[str, str] = Field("", repr=False)
-    """The credentials for each security scheme of its card, by the scheme's name; or one for
-    whichever scheme it is. For HTTP Basic: user and password with a colon between them."""
-
-    credentials_from: str = ""
-    """Dotted path of a callable, with or without `async`, that takes the name of this entry and
-    returns what CREDENTIALS would have. It is called for each client."""
-
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    """More headers of each request."""
-
-    hosts: tuple[str, ...] = ()
-    """Hosts besides that of the URL to which its card may lead. The credentials go there too."""
-
-    signature: Literal["ignore", "check", "require"] = "check"
-    """`check`: a card with signatures needs a valid one. `require`: each card does. `ignore`: none
-    does."""
-
-    key: str = ""
-    """The public key of its card's signatures, in PEM. Empty: the keys that its own host has."""
+from a2a_app.conf.entries import RemoteAgentSettings, Retention
 
 
 class Settings(BaseModel):
@@ -286,65 +222,3 @@ class Settings(BaseModel):
     def lease_time(self) -> timedelta:
         """LEASE_SECONDS, as the database adds it to its time."""
         return timedelta(seconds=self.lease_seconds)
-
-
-def cached(*settings: str, maxsize: int | None = None) -> Callable[[F], F]:
-    """Cache the results of a function until a setting that it uses changes, as happens in tests.
-
-    Args:
-        settings: The names of the Django settings that the function uses. Without any: `A2A`.
-        maxsize: How many results are cached, one for each set of arguments. None: all of them.
-
-    Returns:
-        A decorator. The decorated function has `cache_clear`, as with `functools.lru_cache`.
-    """
-    watched = settings or (NAME,)
-
-    def decorate(function: F) -> F:
-        cached_function = lru_cache(maxsize)(function)
-
-        def clear_on_change(*, setting: str, **_: Any) -> None:
-            if setting in watched:
-                cached_function.cache_clear()
-
-        setting_changed.connect(clear_on_change, weak=False)
-        return cast("F", cached_function)
-
-    return decorate
-
-
-@cached()
-def current() -> Settings:
-    """Return the project's settings; raises ImproperlyConfigured that names each bad entry."""
-    declared: Any = getattr(django_settings, NAME, {})
-    if not isinstance(declared, dict):
-        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(declared).__name__}.")
-    try:
-        return Settings.model_validate(declared)
-    except ValidationError as error:
-        raise ImproperlyConfigured(_explain(error)) from error
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(step) for step in problem["loc"])
-        is_unknown = problem["type"] == "extra_forbidden"
-        hint = _explain_unknown(problem["loc"]) if is_unknown else problem["msg"]
-        lines.append(f"{NAME}[{key!r}]: {hint}")
-    return "\n".join(lines)
-
-
-def _explain_unknown(place: tuple[int | str, ...]) -> str:
-    """Say of a key that there is not what it may have meant."""
-    settings = [name.upper() for name in Settings.model_fields]
-    known = settings if len(place) == 1 else list(Retention.model_fields)
-    meant = suggestion(str(place[-1]), known)
-    return f"unknown. {meant}" if meant else f"unknown; there are {', '.join(known)}"
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return the question whether another name was meant; empty if none is like it."""
-    by_lower = {each.lower(): each for each in known}
-    close = get_close_matches(name.lower(), by_lower, n=1)
-    return f"Did you mean {by_lower[close[0]]!r}?" if close else ""
