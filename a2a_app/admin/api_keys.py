@@ -17,8 +17,11 @@ from django.utils.cache import add_never_cache_headers
 from a2a_app.admin.lists import CheckedChangeList
 from a2a_app.agents import registry
 from a2a_app.authentication.changes import announce_after_commit
+from a2a_app.authentication.key_events import record_after_commit
 from a2a_app.models import ApiKey
+from a2a_app.models.owners import name_of_user
 from a2a_app.operations.call import SCOPES
+from a2a_app.security import SecurityEvent
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[ApiKey]
@@ -119,6 +122,7 @@ class ApiKeyAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Form, change: bool) -> None:
         """Issue a new key, or save the changes to an old one."""
+        obj.actor = name_of_user(request.user.pk)
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -134,15 +138,22 @@ class ApiKeyAdmin(ModelAdmin):
         add_never_cache_headers(response)
         return response
 
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        """Delete a key, in the name of whoever asks for it."""
+        obj.actor = name_of_user(request.user.pk)
+        super().delete_model(request, obj)
+
     @admin.action(description="Revoke selected API keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Refuse the keys from now on."""
         revoked = 0
-        for row in queryset.filter(revoked_at=None):
+        for row in queryset.filter(revoked_at=None).select_related("user"):
             # One that others revoke meanwhile is theirs.
             unrevoked = ApiKey.objects.filter(pk=row.pk, revoked_at=None)
             if unrevoked.update(revoked_at=timezone.now()):
                 self.log_change(request, row, "Revoked.")
+                row.actor = name_of_user(request.user.pk)
+                record_after_commit(SecurityEvent.KEY_REVOKED, row, queryset.db)
                 revoked += 1
         announce_after_commit(queryset.db)
         self.message_user(request, f"Revoked: {revoked}.", messages.SUCCESS)

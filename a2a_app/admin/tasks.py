@@ -22,10 +22,12 @@ from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.database.statements import Literal
 from a2a_app.files.links import SCHEME
+from a2a_app.models.owners import name_of_user
 from a2a_app.models.run import Outcome
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
 from a2a_app.protocol import TaskState
+from a2a_app.security import SecurityEvent, record
 from a2a_app.store.archives import open_log
 
 FILE_URL = "a2a_app_file_content"
@@ -232,6 +234,14 @@ class TaskAdmin(ReadOnlyAdmin):
                 self.message_user(request, text, messages.WARNING)
             else:
                 self.log_change(request, task, "Canceled.")
+                record(
+                    SecurityEvent.TASK_CANCELED,
+                    owner=task.owner,
+                    agent=task.agent,
+                    address=request.META.get("REMOTE_ADDR", ""),
+                    actor=name_of_user(request.user.pk),
+                    task=str(task.pk),
+                )
                 canceled += 1
         if canceled:
             self.message_user(request, f"Canceled: {canceled}.", messages.SUCCESS)

@@ -15,8 +15,10 @@ from a2a_app import database
 from a2a_app.database import selects
 from a2a_app.models import ApiKey
 from a2a_app.models.api_key import prefix_of
+from a2a_app.models.owners import name_of_user
 from a2a_app.operations.call import Grant
 from a2a_app.protocol import HTTPAuthSecurityScheme, SecurityScheme
+from a2a_app.security import SecurityEvent, record
 
 # The last use of a key is written at most once in so long. To write it for each request would cost
 # more than the request.
@@ -37,9 +39,14 @@ def user_of(key: str) -> Any | None:
     return grant and grant.identity
 
 
-def grant_of(key: str) -> Grant | None:
-    """Return what a key allows, and record its use; None if the key is not valid."""
-    row = _find(key)
+def grant_of(key: str, address: str = "") -> Grant | None:
+    """Return what a key allows, and record its use; None if the key is not valid.
+
+    Args:
+        key: The key.
+        address: Who has sent it, for the log if it is refused.
+    """
+    row = _checked(_find(key), address)
     if row is None:
         return None
     if _is_due(row):
@@ -52,8 +59,24 @@ def _find(key: str) -> ApiKey | None:
     if prefix is None:
         return None
     for row in selects.select_models(ApiKey, related=("user",), prefix=prefix):
-        if row.is_of(key) and _is_good(row):
+        if row.is_of(key):
             return row
+    return None
+
+
+def _checked(row: ApiKey | None, address: str) -> ApiKey | None:
+    """Return the row of a key that is good; log the use of one that is not good any more."""
+    if row is None or _is_good(row):
+        return row
+    is_over = "It was revoked." if row.revoked_at else "It has expired."
+    record(
+        SecurityEvent.KEY_REFUSED,
+        owner=name_of_user(row.user_id),
+        key=str(row.pk),
+        prefix=row.prefix,
+        address=address,
+        reason="Its user is not active." if row.is_usable else is_over,
+    )
     return None
 
 
@@ -119,7 +142,8 @@ class ApiKeyAuth:
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        row = await database.read(_find, key.strip())
+        found = await database.read(_find, key.strip())
+        row = _checked(found, request.META.get("REMOTE_ADDR", ""))
         if row is None:
             return None
         if _is_due(row):

@@ -10,8 +10,11 @@ from django.http import HttpRequest
 from a2a_app.authentication.provider_keys import ProviderKeys
 from a2a_app.operations.call import CallerName, Grant
 from a2a_app.protocol import OpenIdConnectSecurityScheme, SecurityScheme
+from a2a_app.security import SecurityEvent, record
 
 _REQUIRED = ["exp", "iss", "aud", "sub"]
+# What the token of another provider, which another authenticator knows, is refused with.
+_ELSEWHERE = (jwt.InvalidIssuerError, jwt.DecodeError)
 
 
 class TokenAuth:
@@ -68,7 +71,8 @@ class TokenAuth:
             return None
         try:
             claims = self._claims(token.strip())
-        except jwt.PyJWTError:
+        except jwt.PyJWTError as error:
+            _record_refusal(error, request)
             return None
         identity = None if claims is None else self.identity_of(claims)
         if claims is None or identity is None:
@@ -126,3 +130,10 @@ class TokenAuth:
         return not self.token_type or (
             str(said).lower().removeprefix("application/") == self.token_type.lower()
         )
+
+def _record_refusal(error: Exception, request: HttpRequest) -> None:
+    """Log why a token of the provider is refused; one of another form may be somebody else's."""
+    if not isinstance(error, _ELSEWHERE) or isinstance(error, jwt.InvalidSignatureError):
+        # The kind of the error only, since its text may quote the token.
+        address = request.META.get("REMOTE_ADDR", "")
+        record(SecurityEvent.TOKEN_REFUSED, address=address, reason=type(error).__name__)

@@ -42,7 +42,10 @@ async def caller_of(request: HttpRequest) -> Caller:
     if conf.current().requests_per_minute:
         await throttle(request, caller.owner)
     if grant is not None:
-        return replace(caller, authenticator=found, since=since)
+        caller = replace(caller, authenticator=found, since=since)
+        # What is refused to it later is logged with its name.
+        request.a2a_caller = caller  # type: ignore[attr-defined]  # ours, as `user` is Django's
+        return caller
     if conf.current().anonymous == "share":
         return replace(ANONYMOUS, since=since)
     raise protocol.UnauthenticatedError(

@@ -49,7 +49,7 @@ class OpenedFileResponse(StreamingHttpResponse):
 
 async def serve_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """Return the file of a link, if the caller is its owner."""
-    return await RestResponder(request, CURRENT).answer(_serve(request, token))
+    return await RestResponder(request, CURRENT).answer(_serve(request, token), request)
 
 
 async def _serve(request: HttpRequest, token: str) -> HttpResponseBase:

@@ -41,7 +41,7 @@ class JsonRpcResponder(Responder):
 async def serve(request: HttpRequest, agent: Agent) -> HttpResponseBase:
     """Answer a JSON-RPC request to an agent."""
     responder = JsonRpcResponder()
-    return await responder.answer(_serve(request, agent, responder))
+    return await responder.answer(_serve(request, agent, responder), request, agent)
 
 
 async def _serve(

@@ -25,12 +25,14 @@ from a2a_app import database, protocol
 from a2a_app.access import Guard, Watch
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import authenticators, caller_of, caller_with
+from a2a_app.bindings.refusals import described
 from a2a_app.bindings.tenants import resolve
 from a2a_app.bindings.threads import own_thread
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.operations import Operation
 from a2a_app.operations.call import Caller
+from a2a_app.security import SecurityEvent, record
 
 logger = logging.getLogger(__name__)
 
@@ -112,9 +114,30 @@ async def examine(claims: Sequence[Claim]) -> list[protocol.A2AError | None]:
         for claim in claims:
             if claim.question not in refusals:
                 refusals[claim.question] = await _refusal(claim, known[claim.key])
+        for claim in claims:
+            _record(claim, refusals[claim.question])
         return [refusals[claim.question] for claim in claims]
 
 
+<<<<<<< HEAD
+=======
+def _record(claim: Claim, refusal: protocol.A2AError | None) -> None:
+    if refusal is not None:
+        about = described(claim.request, claim.caller)
+        record(SecurityEvent.ACCESS_ENDED, agent=claim.asked.slug, reason=refusal.message, **about)
+
+
+@asynccontextmanager
+async def _own_thread() -> AsyncIterator[None]:
+    """Have hooks without `async` run in one thread, as in a request."""
+    async with PooledRequestThread():
+        try:
+            yield
+        finally:
+            await hand_thread_back()
+
+
+>>>>>>> 5256f90 (Log for security what is refused, and what is done to keys and tasks)
 async def _look_again(claims: dict[Key, Claim]) -> dict[Key, Known]:
     """Ask the authenticators that can answer for many callers at once."""
     known: dict[Key, Known] = {}

@@ -16,7 +16,9 @@ from ninja.errors import HttpError
 
 from a2a_app import database, protocol
 from a2a_app.access import START_SECONDS, Guard, guarded
+from a2a_app.agents import Agent
 from a2a_app.bindings.dialects import CURRENT, Dialect
+from a2a_app.bindings.refusals import record_refusal
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
 from a2a_app.bindings.wsgi import do_on_lasting_loop
@@ -56,14 +58,24 @@ class Responder(ABC):
     def status(self, error: protocol.A2AError) -> int:
         """Return the HTTP status of an error."""
 
-    async def answer(self, work: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-        """Return the response that `work` returns, or one that reports its error (R12)."""
+    async def answer(
+        self, work: Awaitable[HttpResponseBase], request: HttpRequest, agent: Agent | None = None
+    ) -> HttpResponseBase:
+        """Return the response that `work` returns, or one that reports its error (R12).
+
+        Args:
+            work: What answers the request.
+            request: The request.
+            agent: The agent of its URL, if it has one.
+        """
         try:
             return await work
         except protocol.A2AError as error:
-            return self.refuse(error)
+            refusal = error
         except Exception as error:  # the client must get neither a page of HTML nor any details
-            return self.refuse(_refusal(error))
+            refusal = _refusal(error)
+        record_refusal(refusal, request, agent)
+        return self.refuse(refusal)
 
     async def perform(
         self, operation: Operation, call: Call, params: protocol.Model

@@ -71,7 +71,8 @@ async def serve(
         fields: The fields of the parameters that the URL contains.
     """
     responder = RestResponder(request, route.method.dialect)
-    return await responder.answer(_serve(request, agent, route, fields, responder))
+    work = _serve(request, agent, route, fields, responder)
+    return await responder.answer(work, request, agent)
 
 
 async def _serve(

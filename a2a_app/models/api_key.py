@@ -3,8 +3,10 @@
 import re
 import secrets
 import string
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any, Self
 from zlib import crc32
 
 from django.conf import settings
@@ -63,12 +65,27 @@ class ApiKey(models.Model):
 
     key: str = ""
     """The key itself. Only the object that issued it has it, since it is not stored."""
+    actor: str = ""
+    """Who issues, changes or revokes it by this object, for the security log; not stored."""
+    replaces: str = ""
+    """The prefix of the key that it takes the place of, for the same log."""
+    was_revoked: bool = False
+    """Whether it was revoked already when it was read from the database."""
 
     class Meta:
         verbose_name = "API key"
 
     def __str__(self) -> str:
         return f"{self.name} (a2a_{self.prefix}_…)"
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> Self:
+        """Return the object of a row, which knows whether that is revoked already."""
+        row = super().from_db(db, field_names, values, **options)
+        row.was_revoked = row.__dict__.get("revoked_at") is not None
+        return row
 
     def issue(self) -> str:
         """Make the key of a new row and return it; save the row afterwards."""
@@ -83,6 +100,7 @@ class ApiKey(models.Model):
         """Issue a key that allows the same to the same user; save the row afterwards."""
         new = ApiKey(user=self.user, name=self.name, scopes=self.scopes, agents=self.agents)
         new.issue()
+        new.replaces, new.actor = self.prefix, self.actor
         return new
 
     @property

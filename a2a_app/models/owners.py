@@ -122,9 +122,14 @@ def callers_named(name: str) -> tuple[str, str]:
 def name_of_row(row: Model) -> str:
     """Return the name of the caller whose tasks belong to a saved row."""
     if isinstance(row, get_user_model()):
-        return f"user:{row.pk}"
+        return name_of_user(row.pk)
     # With its label, because a user may have the same key.
     return f"{_concrete(type(row))._meta.label_lower}:{row.pk}"
+
+
+def name_of_user(key: Any) -> str:
+    """Return the name of the caller that is a Django user, by the user's primary key."""
+    return f"user:{key}"
 
 
 @conf.cached(conf.NAME, "AUTH_USER_MODEL")

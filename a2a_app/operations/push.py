@@ -1,6 +1,5 @@
 """The operations on push notification configurations (sections 3.1.7 to 3.1.10)."""
 
-import logging
 import re
 from urllib.parse import urlsplit
 
@@ -15,11 +14,10 @@ from a2a_app.push.targets import (
     check_url,
     resolve,
 )
+from a2a_app.security import SecurityEvent, record
 from a2a_app.store import webhooks
 from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.updates import Webhook
-
-logger = logging.getLogger(__name__)
 
 # How long each field may be. The secrets become headers, and servers in common use accept none that
 # are longer.
@@ -99,7 +97,7 @@ def checked_webhook(call: Call, config: TaskPushNotificationConfig, *, path: str
     try:
         parts = check_url(config.url)
     except TargetError as error:
-        raise _refusal(error, config.url, path) from None
+        raise _refusal(error, call, config.url, path) from None
     return Webhook(
         config,
         host=parts.hostname or "",
@@ -127,15 +125,22 @@ async def check_target(call: Call, webhook: Webhook, *, path: str = "") -> None:
         if not conf.current().push_allow_unresolved:
             raise protocol.UnavailableError(f"{path}url {error}. Try again later.") from None
     except TargetError as error:
-        raise _refusal(error, url, path) from None
+        raise _refusal(error, call, url, path) from None
 
 
-def _refusal(error: TargetError, url: str, path: str) -> InvalidParamsError:
+def _refusal(error: TargetError, call: Call, url: str, path: str) -> InvalidParamsError:
     """Return the error for the client: one for all places to which this server does not send."""
     said = str(error)
     if isinstance(error, ForbiddenTargetError):
-        # Without its path, which often is a secret.
-        logger.info("A webhook to %s was refused: its URL %s.", urlsplit(url).hostname, error)
+        caller = call.caller
+        record(
+            SecurityEvent.WEBHOOK_REFUSED,
+            owner=call.scope.owner,
+            key=caller.grant.credential if caller.grant else "",
+            agent=call.agent.slug,
+            reason=f"Its URL {error}.",
+            host=urlsplit(url).hostname or "",  # without the path, which often is a secret
+        )
         said = FORBIDDEN
     return InvalidParamsError.of(f"{path}url", said)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from django.views.decorators.debug import sensitive_variables
@@ -13,7 +14,8 @@ from django.views.decorators.debug import sensitive_variables
 from a2a_app import conf
 from a2a_app.push.addresses import is_address
 from a2a_app.push.payloads import Notification
-from a2a_app.push.targets import TargetError, check_url, port_of, resolve
+from a2a_app.push.targets import ForbiddenTargetError, TargetError, check_url, port_of, resolve
+from a2a_app.security import SecurityEvent, record
 from a2a_app.store.deliveries import Delivery
 from a2a_app.store.secrets import UnreadableError, unseal
 
@@ -44,6 +46,8 @@ class Sender:
         try:
             self._request = await _request_to(self._delivery)
         except TargetError as error:
+            if isinstance(error, ForbiddenTargetError):
+                _record_refusal(self._delivery, error)
             raise NotDeliveredError(f"The URL {error}.") from None
         except UnreadableError as error:
             raise NotDeliveredError(f"The credentials cannot be read: {error}") from None
@@ -132,6 +136,18 @@ def _credentials(delivery: Delivery) -> dict[str, str]:
     if "token" in secrets:
         headers[TOKEN_HEADER] = secrets["token"]
     return headers
+
+
+def _record_refusal(delivery: Delivery, error: ForbiddenTargetError) -> None:
+    """Log that a webhook was allowed, and is not any more: its name has another address now."""
+    record(
+        SecurityEvent.WEBHOOK_REFUSED,
+        owner=delivery.scope.owner,
+        agent=delivery.scope.agent,
+        reason=f"Its URL {error}.",
+        host=urlsplit(delivery.url).hostname or "",
+        task=str(delivery.task_id),
+    )
 
 
 @cache

@@ -10,6 +10,8 @@ from django.utils import timezone
 from a2a_app.models import ApiKey
 from a2a_app.operations.call import SCOPES
 
+ACTOR = "manage.py a2a_key"
+
 
 class Command(BaseCommand):
     """Issue, list, revoke and rotate the API keys by which programs act for users."""
@@ -54,6 +56,7 @@ class Command(BaseCommand):
             scopes=" ".join(options["scope"]),
             agents=" ".join(options["agent"]),
         )
+        row.actor = ACTOR
         if (days := options["days"]) is not None:
             row.expires_at = timezone.now() + timedelta(days=days) if days else None
         self.stdout.write(row.issue())
@@ -75,6 +78,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.prefix}  {state}  {who}: {limits}; {until}; {used}")
 
     def _rotate(self, old: ApiKey, hours: float) -> None:
+        old.actor = ACTOR
         new = old.replacement()
         new.save()
         _end(old, after=timedelta(hours=hours))
@@ -88,6 +92,7 @@ def _end(row: ApiKey, *, revoked: bool = False, after: timedelta = timedelta()) 
         row.revoked_at = row.revoked_at or end
     else:
         row.expires_at = min(row.expires_at or end, end)
+    row.actor = ACTOR
     # By `save`, which tells all processes to end the open streams of the key.
     row.save(update_fields=["revoked_at", "expires_at"])
 
