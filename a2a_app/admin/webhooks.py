@@ -32,7 +32,8 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
     list_select_related = ("task",)
     search_fields = ("host__exact",)
     search_help_text = "A host, in full."
-    exclude = ("secrets",)
+    # A URL is often the only secret of a receiver: whoever knows it may send there.
+    exclude = ("url", "secrets")
     actions = ("send_again",)
 
     @admin.display(description="delivered")

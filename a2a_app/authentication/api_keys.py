@@ -10,6 +10,8 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+from pydantic import SecretStr
 
 from a2a_app import database
 from a2a_app.database import selects
@@ -33,12 +35,14 @@ logger = logging.getLogger(__name__)
 _WARNING = timedelta(days=WARNING_DAYS)
 
 
+@sensitive_variables("key")
 def user_of(key: str) -> Any | None:
     """Return the user of a key, and record its use; None if the key is not valid."""
     grant = grant_of(key)
     return grant and grant.identity
 
 
+@sensitive_variables("key")
 def grant_of(key: str, address: str = "") -> Grant | None:
     """Return what a key allows, and record its use; None if the key is not valid.
 
@@ -46,7 +50,7 @@ def grant_of(key: str, address: str = "") -> Grant | None:
         key: The key.
         address: Who has sent it, for the log if it is refused.
     """
-    row = _checked(_find(key), address)
+    row = _checked(_find(SecretStr(key)), address)
     if row is None:
         return None
     if _is_due(row):
@@ -54,12 +58,12 @@ def grant_of(key: str, address: str = "") -> Grant | None:
     return _grant(row)
 
 
-def _find(key: str) -> ApiKey | None:
-    prefix = prefix_of(key)
+def _find(key: SecretStr) -> ApiKey | None:
+    prefix = prefix_of(key.get_secret_value())
     if prefix is None:
         return None
     for row in selects.select_models(ApiKey, related=("user",), prefix=prefix):
-        if row.is_of(key):
+        if row.is_of(key.get_secret_value()):
             return row
     return None
 
@@ -137,12 +141,14 @@ class ApiKeyAuth:
         )
     )
 
+    @sensitive_variables("key")
     async def __call__(self, request: HttpRequest) -> Grant | None:
         """Return what the request's key allows, and for whom; None if it has no valid key."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        found = await database.read(_find, key.strip())
+        # Hidden from the reports of errors, which show what functions are called with.
+        found = await database.read(_find, SecretStr(key.strip()))
         row = _checked(found, request.META.get("REMOTE_ADDR", ""))
         if row is None:
             return None

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jwt
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app.authentication.provider_keys import ProviderKeys
 from a2a_app.operations.call import CallerName, Grant
@@ -60,6 +61,7 @@ class TokenAuth:
             )
         )
 
+    @sensitive_variables("token")
     def __call__(self, request: HttpRequest) -> Grant | None:
         """Return what the request's token allows, and for whom; None if it has no valid token.
 
@@ -103,6 +105,7 @@ class TokenAuth:
         each = given if isinstance(given, list) else [given]
         return frozenset(str(key) for key in each if isinstance(key, str | int) and key != "")
 
+    @sensitive_variables("token")
     def _claims(self, token: str) -> dict[str, Any] | None:
         """Return the claims of a token of the provider; None if it is not signed by its key."""
         unverified = jwt.decode_complete(token, options={"verify_signature": False})
@@ -130,6 +133,7 @@ class TokenAuth:
         return not self.token_type or (
             str(said).lower().removeprefix("application/") == self.token_type.lower()
         )
+
 
 def _record_refusal(error: Exception, request: HttpRequest) -> None:
     """Log why a token of the provider is refused; one of another form may be somebody else's."""

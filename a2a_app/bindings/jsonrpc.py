@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
@@ -51,6 +52,7 @@ async def _serve(
     return await responder.perform(operation, call, params)
 
 
+@sensitive_variables("body", "params", "given")
 async def _read(
     request: HttpRequest, agent: Agent, responder: JsonRpcResponder
 ) -> tuple[Operation, Call, protocol.Params]:

@@ -119,25 +119,12 @@ async def examine(claims: Sequence[Claim]) -> list[protocol.A2AError | None]:
         return [refusals[claim.question] for claim in claims]
 
 
-<<<<<<< HEAD
-=======
 def _record(claim: Claim, refusal: protocol.A2AError | None) -> None:
     if refusal is not None:
         about = described(claim.request, claim.caller)
         record(SecurityEvent.ACCESS_ENDED, agent=claim.asked.slug, reason=refusal.message, **about)
 
 
-@asynccontextmanager
-async def _own_thread() -> AsyncIterator[None]:
-    """Have hooks without `async` run in one thread, as in a request."""
-    async with PooledRequestThread():
-        try:
-            yield
-        finally:
-            await hand_thread_back()
-
-
->>>>>>> 5256f90 (Log for security what is refused, and what is done to keys and tasks)
 async def _look_again(claims: dict[Key, Claim]) -> dict[Key, Known]:
     """Ask the authenticators that can answer for many callers at once."""
     known: dict[Key, Known] = {}

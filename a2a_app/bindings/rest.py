@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
@@ -86,6 +87,7 @@ async def _serve(
     return await responder.perform(route.method.operation, call, params)
 
 
+@sensitive_variables("body", "params", "given")
 async def _read(
     request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str]
 ) -> tuple[Call, protocol.Params]:

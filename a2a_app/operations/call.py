@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from a2a_app import conf, protocol
 from a2a_app.access import Guard
 from a2a_app.agents import Agent
@@ -205,6 +207,7 @@ class Operation:
     streaming: Callable[[Call, Any], Awaitable[Stream]] | None = None
     """Returns a stream that is open, or raises A2AError."""
 
+    @sensitive_variables("given")
     async def checked_params(self, call: Call, given: dict[str, Any]) -> protocol.Params:
         """Check that the caller may do this and the agent can, and check the parameters of a call.
 

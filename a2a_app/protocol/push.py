@@ -18,7 +18,7 @@ class TaskPushNotificationConfig(Params):
 
     id: Text = ""
     task_id: Text = ""
-    url: Name
+    url: Name = Field(repr=False)
     token: Text = Field("", repr=False)
     authentication: AuthenticationInfo | None = None
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf, models, protocol
 from a2a_app.database import atomic
@@ -33,6 +34,7 @@ def announce(task_id: UUID, seq: int) -> None:
     waiting.update(announced=seq, due_at=Coalesce("due_at", Now()))
 
 
+@sensitive_variables()
 def put_webhook(
     task_id: UUID, webhook: Webhook, *, owner: str, after: int
 ) -> models.PushNotificationConfig:
