@@ -23,7 +23,7 @@ MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster worker test test-sqlite test-postgresql test-fast test-lowest coverage \
-  lint format docs bench dist publish clean
+  lint audit format docs bench dist publish clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -64,6 +64,9 @@ lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(VENV)/dev.stamp ## Ask whether a dependency has a security hole that is known
+	$(BIN)/python -m pip_audit --local --skip-editable --progress-spinner off
 
 format: $(VENV)/dev.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .

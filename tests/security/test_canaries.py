@@ -202,7 +202,8 @@ def see_the_admin() -> Iterator[str]:
 
 def stored() -> Iterator[str]:
     """Yield each row of the app's models, and of what the admin logs."""
-    for model in [*apps.get_app_config("a2a_app").get_models(), LogEntry]:
+    stores: list[type[Model]] = [*apps.get_app_config("a2a_app").get_models(), LogEntry]
+    for model in stores:
         for row in model._default_manager.values():
             yield str(row)
 

@@ -3,6 +3,7 @@
 Nothing is changed there: the requests ask for a task that cannot exist.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -106,10 +107,8 @@ class SiteExamination:
             yield Finding("signature", "note", "The card is not signed.")
             return
         try:
-            from a2a_app.management.verification import (  # loaded here: needs an extra
-                SignatureError,
-                verify_card,
-            )
+            from a2a_app.agents.signing import SignatureError  # loaded here: needs an extra
+            from a2a_app.management.verification import verify_card  # loaded here: as above
         except ImportError:
             text = "The card is signed. To verify it takes the extra 'signing'."
             yield Finding("signature", "note", text)
@@ -186,10 +185,10 @@ class SiteExamination:
 
     def _post(self, body: bytes | dict[str, Any], headers: dict[str, str]) -> tuple[int, int, str]:
         """Return the code of the error in the answer, 0 for none, its status and its challenge."""
-        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         typed = {"Content-Type": "application/json", **headers}
         try:
-            response = self._client.post(self.endpoint, headers=typed, **sent)  # type: ignore[arg-type]  # one of both
+            response = self._client.post(self.endpoint, headers=typed, content=content)
         except (httpx.HTTPError, httpx.InvalidURL):
             return 0, 0, ""
         code = 0
