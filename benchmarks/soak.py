@@ -20,9 +20,8 @@ import psutil
 import psycopg
 from redis import Redis
 
-from tests.clients.json_rpc import HEADERS
 from tests.servers import Process, fresh_database, redis_url, web_server
-from tests.wire import envelope, load_message
+from tests.wire import HEADERS, envelope, load_message
 
 WARM_UP_SECONDS = 30.0
 # For longer than idle connections are kept by anybody here.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -92,6 +93,18 @@ class ReadOnlyAdmin(ModelAdmin):
         """Refuse conditions that a URL adds to those of the filters, since they have no index."""
         filters = cast("Sequence[Any]", self.get_list_filter(request))
         return lookup in {each.parameter_name for each in filters}
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow it by the permission for the model, or by one for this row.
+
+        A backend of the project's, such as django-guardian's, may know permissions for rows.
+        Django's own knows none.
+        """
+        by_model = super().has_view_permission(request, obj)
+        if by_model or obj is None:
+            return by_model
+        codename = get_permission_codename("view", self.opts)
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}", obj))
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
         """Refuse, since tasks come from clients."""

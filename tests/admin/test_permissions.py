@@ -1,20 +1,24 @@
 """Permissions: a page of the admin shows rows of a model to staff with its permission only."""
 
+from typing import Any
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 
 from a2a_app import models
 from a2a_app.agents import Turn
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import TaskState
 from a2a_app.store.updates import Returned, Update
 from a2a_app.store.writes.append import append
 from tests.clients.operations import client_of
 from tests.people import fill
-from tests.tasks import SCOPE, begin_and_claim, chunk, status
+from tests.tasks import SCOPE, begin, begin_and_claim, chunk, status
 
 # What each model says of a task that nobody sees without the permission to view that model.
 SAID = {
@@ -110,3 +114,25 @@ def test_a_webhook_that_staff_sends_to_again_is_in_the_log(empty_storages: None)
     someone.post(listed, ticked)
     entries = LogEntry.objects.filter(object_id=str(hook.pk))
     assert [entry.get_change_message() for entry in entries] == ["Sent again."]
+
+
+class OneTask(BaseBackend):
+    """Knows a permission for one row, as django-guardian does."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        """Let everybody view the tasks of one agent."""
+        return perm == "a2a_app.view_task" and obj is not None and obj.agent == "shown"
+
+
+@pytest.mark.django_db
+def test_a_permission_for_one_row_opens_its_page_and_no_other(settings: Any) -> None:
+    backend = f"{OneTask.__module__}.{OneTask.__name__}"
+    settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, backend]
+    made = browser()
+    statuses = []
+    for agent in ("shown", "load"):
+        task = begin(scope=Scope(agent, "")).head.task_id
+        page = reverse("admin:a2a_app_task_change", args=[task])
+        statuses.append(made.get(page).status_code)
+    assert statuses == [200, 403]
+    assert made.get(reverse("admin:a2a_app_task_changelist")).status_code == 403

@@ -112,7 +112,7 @@ async def project(a2a: ChangeSettings, rpc: JsonRpcClient) -> AsyncIterator[None
         ANONYMOUS="refuse",
         AUTHENTICATION=[
             f"{HERE}.fails", "a2a_app.authentication.ApiKeyAuth", f"{HERE}.Company",
-            "tests.bindings.authenticators.Basic", "tests.bindings.authenticators.Cookie",
+            "a2a_app.authentication.BasicAuth", "tests.bindings.authenticators.Cookie",
         ],
         PUSH_HOSTS=["127.0.0.1"],
         PUSH_ALLOW_HTTP=True,
