@@ -6,7 +6,7 @@ has that waits.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db.models import BooleanField, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import models
 from a2a_app.concurrency.shares import Shares
@@ -41,11 +42,11 @@ class Delivery:
     worker: str
     task_id: UUID
     scope: Scope
-    url: str
+    url: str = field(repr=False)
     host: str
     queue: int
     scheme: str
-    secrets: str
+    secrets: str = field(repr=False)
     """The token and the credentials, sealed."""
     payload: str
     base_url: str
@@ -168,6 +169,7 @@ class _Claims:
             return last_queue_beside(row.queue)
         return int(row.queue)
 
+    @sensitive_variables("seen")
     def _claim(self, row: models.PushNotificationConfig) -> bool:
         # Of two workers that found it, the second no longer finds it due, or as it was: the first
         # may have delivered since, or its client replaced it, and something else made it due.

@@ -132,8 +132,11 @@ async def test_a_webhook_that_is_refused_is_logged_without_its_path(
     assert "planted" not in str(refused)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_what_staff_does_is_logged_with_its_name(log: Recorded) -> None:
+async def test_what_staff_does_is_logged_with_its_name(runtime: None, log: Recorded) -> None:
+    await sync_to_async(_cancel_a_task_and_handle_a_key)(log)
+
+
+def _cancel_a_task_and_handle_a_key(log: Recorded) -> None:
     boss = User.objects.create(username="boss", is_staff=True, is_superuser=True)
     browser, actor = Browser(), f"user:{boss.pk}"
     browser.force_login(boss)
