@@ -14,7 +14,7 @@ from django.utils import timezone
 from a2a_app import conf, models, runners
 from a2a_app.agents import registry
 from a2a_app.management.doctor import Finding, Level
-from a2a_app.store.runs import are_neglected
+from a2a_app.store.waiting import are_neglected
 
 LAYER_SECONDS = 5.0
 SLOW_SECONDS = 0.1
