@@ -15,7 +15,7 @@ from a2a_app.store.events import Appended
 from a2a_app.store.notify import notify
 from a2a_app.store.refusals import RunLostError, TaskEndedError
 from a2a_app.store.task_head import RunKey, TaskHead
-from a2a_app.store.updates import Returned, StatusUpdate, Update
+from a2a_app.store.updates import ArtifactUpdate, Returned, StatusUpdate, Update
 from a2a_app.store.writes.append import append, enqueue_nothing
 from a2a_app.store.writes.attachments import StoredAttachments, with_attachments
 from a2a_app.store.writes.projection import check
@@ -23,9 +23,10 @@ from a2a_app.store.writes.projection import check
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# How many updates one transaction takes, and so how many may wait. An agent that is faster than the
-# database waits for it, and does not fill the memory.
+# How many updates one transaction takes, and how many characters of text, and so how many may wait.
+# An agent that is faster than the database waits for it, and does not fill the memory.
 BATCH = 128
+BATCH_CHARACTERS = 1024 * 1024
 
 
 class Writer:
@@ -46,6 +47,7 @@ class Writer:
         self.accepted_at = 0.0
         """When the newest update was accepted, on the event loop's clock."""
         self._waiting: list[Update] = []
+        self._characters = 0
         self._committed = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -62,7 +64,7 @@ class Writer:
         self.accept(*updates)
         if any(_rests(update) for update in updates):
             await self.flushed()
-        while len(self._waiting) >= BATCH:
+        while len(self._waiting) >= BATCH or self._characters >= BATCH_CHARACTERS:
             await self._next_commit()
         self._raise_failure()
 
@@ -75,6 +77,7 @@ class Writer:
         self._checked = checked
         self.accepted_at = asyncio.get_running_loop().time()
         self._waiting.extend(updates)
+        self._characters += sum(map(_characters, updates))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
 
@@ -91,7 +94,7 @@ class Writer:
     def refuse(self) -> None:
         """Refuse all further updates, since the run is known to have lost its task."""
         self._failure = self._failure or RunLostError()
-        self._waiting.clear()
+        self._clear()
 
     async def flushed(self) -> None:
         """Wait until everything accepted so far is committed; raise what went wrong."""
@@ -107,7 +110,7 @@ class Writer:
         """Commit until nothing waits, and notify others of each commit before the next one."""
         try:
             while self._waiting and self._failure is None:
-                batch, self._waiting = self._waiting, []
+                batch = self._clear()
                 appended = await self._commit(batch)
                 self.head = appended.head
                 await notify(appended)
@@ -115,12 +118,17 @@ class Writer:
         except Exception as error:  # raised by the agent's next verb
             # That the run has lost its task says more than the error of a connection.
             self._failure = self._failure or error
-            self._waiting.clear()
+            self._clear()
             if isinstance(error, TaskEndedError | RunLostError):
                 self._on_loss()
         finally:
             self._flushing = None
             self._committed.set()
+
+    def _clear(self) -> list[Update]:
+        """Return what waits, and have nothing wait any more."""
+        waiting, self._waiting, self._characters = self._waiting, [], 0
+        return waiting
 
     async def _commit(self, batch: list[Update]) -> Appended:
         """Append a batch, and store its files before."""
@@ -144,6 +152,15 @@ class Writer:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _characters(update: Update) -> int:
+    """Return how many characters of text an update has. Its bytes become files."""
+    match update:
+        case ArtifactUpdate(artifact=said) | StatusUpdate(message=said) if said is not None:
+            return sum([len(part.text) for part in said.parts if part.text])
+        case _:
+            return 0
 
 
 def _rests(update: Update) -> bool:

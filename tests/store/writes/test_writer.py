@@ -11,7 +11,7 @@ from a2a_app.store.refusals import TaskEndedError, UnknownArtifactError
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import Returned
 from a2a_app.store.writes.append import append
-from a2a_app.store.writes.writer import BATCH, Writer
+from a2a_app.store.writes.writer import BATCH, BATCH_CHARACTERS, Writer
 from tests.outages import away, logged, lose_patience
 from tests.tasks import begin, chunk, claim_of, status
 
@@ -58,6 +58,17 @@ async def test_an_agent_that_is_faster_than_the_database_waits_for_it() -> None:
         await writer.put(chunk("x"))
         assert len(writer._waiting) < BATCH
     await writer.flushed()
+
+
+async def test_an_agent_that_writes_large_texts_waits_sooner() -> None:
+    writer = await new_writer()
+    await writer.put(chunk("0", append=False))
+    for _ in range(8):
+        await writer.put(chunk("x" * (BATCH_CHARACTERS // 2)))
+        # The first chunk is small; two of the others make the agent wait.
+        assert len(writer._waiting) <= 2
+    await writer.flushed()
+    assert await numbers() == list(range(1, 11))
 
 
 async def test_a_broken_rule_raises_at_once_in_the_caller() -> None:
