@@ -103,6 +103,7 @@ async def guarded(stream: AsyncGenerator[T, None], guard: Guard) -> AsyncGenerat
                 except StopAsyncIteration:
                     return
                 yield items
+                del items  # An idle stream holds nothing of what it has sent.
             raise guard.refusal
 
 

@@ -7,6 +7,7 @@ begun again only when the first request comes, and turns are cut off when the se
 import asyncio
 import logging
 import sys
+from functools import partial
 from typing import Any
 
 from django.core import asgi
@@ -21,6 +22,7 @@ def get_asgi_application() -> Any:
     application = asgi.get_asgi_application()
     from a2a_app.bindings.api import may_be_ours  # loaded here: the app registry is ready now
     from a2a_app.bindings.calls import up_to_limit, with_known_charset  # as above
+    from a2a_app.bindings.readers import Reader  # as above
     from a2a_app.bindings.threads import PooledRequestThread, in_server_context  # as above
 
     _begin_with_daphne()
@@ -32,9 +34,10 @@ def get_asgi_application() -> Any:
         elif scope["type"] == "websocket":
             await _refuse_websocket(receive, send)
         elif may_be_ours(scope.get("path", "")):
-            receive, send = in_server_context(receive, send)
+            receive, send_there = in_server_context(receive, send)
+            paced = _paced(send_there, partial(Reader, send_there, send, scope.get("client")))
             async with PooledRequestThread():
-                await application(with_known_charset(scope), up_to_limit(scope, receive), send)
+                await application(with_known_charset(scope), up_to_limit(scope, receive), paced)
         else:
             await application(scope, receive, send)
 
@@ -44,6 +47,19 @@ def get_asgi_application() -> Any:
 def is_ours(application: Any) -> bool:
     """Tell whether `get_asgi_application` has made an application."""
     return getattr(application, "__module__", "") == __name__
+
+
+def _paced(send: Any, make_reader: Any) -> Any:
+    """Return a `send` that waits for the reader of a response, if that has more than one piece."""
+    reader: Any = None
+
+    async def send_paced(message: Any) -> None:
+        nonlocal reader
+        if reader is None and message.get("more_body"):
+            reader = make_reader()
+        await (send if reader is None else reader.send)(message)
+
+    return send_paced
 
 
 def _begin_with_daphne() -> None:

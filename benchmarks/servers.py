@@ -64,7 +64,9 @@ class Server:
         url = stack.enter_context(fresh_database(database)) if database else ""
         if self.product == "a2a_app":
             loopback = {"PUSH_HOSTS": ["127.0.0.1"], "PUSH_ALLOW_HTTP": True} if push else {}
-            processes = self._a2a_app(url, fronts, workers, {**loopback, **a2a})
+            # All streams are one caller's.
+            a2a = {"STREAMS_PER_OWNER": 0, **loopback, **a2a}
+            processes = self._a2a_app(url, fronts, workers, a2a)
         elif self.product == "the floor":
             bare = "benchmarks.floors.without_middleware"
             processes = [web_server(self.http, database_url=url, settings_module=bare)]

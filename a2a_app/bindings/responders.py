@@ -22,6 +22,8 @@ from a2a_app.bindings.refusals import record_refusal
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
 from a2a_app.bindings.wsgi import do_on_lasting_loop
+from a2a_app.concurrency.budget import hold, release_all
+from a2a_app.files.links import REFERENCE
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.limits import note_limit
 from a2a_app.operations.streams import with_file_links
@@ -116,10 +118,19 @@ class Responder(ABC):
         work = operation.unary(call, params)
         if call.guard is not None:
             work = _wait(work, partial(call.guard, operation))
-        # A server that cannot stream ends each request's event loop with the request.
-        result = await (work if call.can_stream else do_on_lasting_loop(work))
-        body = call.links.replace_in_json(result.to_json())
-        return self._response(self.wrap(self.dialect.result(body)))
+        try:
+            # A server that cannot stream ends each request's event loop with the request.
+            result = await (work if call.can_stream else do_on_lasting_loop(work))
+            body = result.to_json()
+            if REFERENCE in body:
+                body = call.links.replace_in_json(body)
+            response = self._response(self.wrap(self.dialect.result(body)))
+        except BaseException:
+            release_all(call.held)
+            raise
+        if call.held:
+            response.let_go = hold(call.held, response)
+        return response
 
     def refuse(self, error: protocol.A2AError) -> HttpResponse:
         """Return the response that reports an error."""
@@ -133,8 +144,20 @@ class Responder(ABC):
             response["Retry-After"] = f"{error.retry_seconds:g}"
         return response
 
-    def _response(self, body: str, *, status: int = 200) -> HttpResponse:
-        return HttpResponse(body.encode(), content_type=self.media_type, status=status)
+    def _response(self, body: str, *, status: int = 200) -> "Answer":
+        return Answer(body.encode(), content_type=self.media_type, status=status)
+
+
+class Answer(HttpResponse):
+    """A response that may have room in memory, which it gives back once it is sent."""
+
+    let_go: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        """Close the response; Django calls this when it is sent, or its client is gone."""
+        super().close()
+        if self.let_go is not None:
+            self.let_go()
 
 
 def _refusal(error: Exception) -> protocol.A2AError:

@@ -4,7 +4,7 @@ import json
 from functools import lru_cache
 from typing import Any, get_args
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.views.decorators.debug import sensitive_variables
 
@@ -12,7 +12,7 @@ from a2a_app import protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.calls import admit, call_of, header, read_json_object, version_of
 from a2a_app.bindings.dialects import CURRENT, Dialect
-from a2a_app.bindings.responders import Responder
+from a2a_app.bindings.responders import Answer, Responder
 from a2a_app.bindings.routes import Route
 from a2a_app.operations import Call
 from a2a_app.protocol import InvalidParamsError
@@ -41,7 +41,7 @@ class RestResponder(Responder):
         """Return the HTTP status of an error (section 5.4)."""
         return error.http_status
 
-    def _response(self, body: str, *, status: int = 200) -> HttpResponse:
+    def _response(self, body: str, *, status: int = 200) -> Answer:
         response = super()._response(body, status=status)
         # The response to a GET is for this caller only, and is out of date the next moment.
         response["Cache-Control"] = "no-store"

@@ -23,6 +23,10 @@ HEADERS = {
 # some clients take an empty line for an event without data.
 KEEPALIVE = b": keep-alive\n"
 
+# Django holds a part of a response until it gets the next one, which may be hours later. So after a
+# part of more bytes an empty one follows.
+LARGE_PART = 64 * 1024
+
 # These do not end a line of Server-Sent Events, but many clients that read text line by line think
 # so. In JSON they occur in strings only, where they can be escaped.
 LINE_ENDS = {"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -62,10 +66,17 @@ async def _frames(
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
         try:
-            yield _batch(await anext(stream), wrap)
-            await hand_thread_back()
+            is_first = True
             async for items in stream:
-                yield _batch(items, wrap)
+                part = _batch(items, wrap)
+                is_large = len(part) > LARGE_PART
+                yield part
+                del items, part
+                if is_large:
+                    yield b""
+                if is_first:
+                    await hand_thread_back()
+                    is_first = False
         except Exception as error:  # the status has been sent: only an event can report it
             failure = wrap_error(_reported(error))
             event_type = f"event: {error_event}\n" if error_event else ""

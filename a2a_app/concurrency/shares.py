@@ -1,6 +1,6 @@
 """Shares: how many of a few places each owner may have at once, so that one leaves room for others.
 
-Places are deliveries under way, or threads that look up names.
+Places are deliveries under way, threads that look up names, or some of the memory for answers.
 """
 
 from collections import Counter
@@ -33,22 +33,28 @@ class Shares(Generic[K]):
         """Whether some owner may take no further place."""
         return any(not self.has_room(owner) for owner in self._taken)
 
+    @property
+    def largest(self) -> int:
+        """How many places a lone owner may have."""
+        return max(1, -(-FOR_EACH_FREE * (self.places - 1) // (FOR_EACH_FREE + 1)))
+
     def count(self, owner: K) -> int:
         """Return how many places an owner has."""
         return self._taken[owner]
 
-    def has_room(self, owner: K) -> bool:
-        """Tell whether an owner may take one more."""
-        taken, free = self._taken[owner], self.free
+    def has_room(self, owner: K, places: int = 1) -> bool:
+        """Tell whether an owner may take one more, or so many."""
+        # What holds for the last of them holds for those before it.
+        taken, free = self._taken[owner] + places - 1, self.free - places + 1
         return free > 0 and (taken == 0 or taken < FOR_EACH_FREE * (free - 1))
 
-    def take(self, owner: K) -> None:
-        """Count a place as taken."""
-        self._taken[owner] += 1
+    def take(self, owner: K, places: int = 1) -> None:
+        """Count places as taken."""
+        self._taken[owner] += places
 
-    def give_back(self, owner: K) -> None:
-        """Count a place as free."""
-        self._taken[owner] -= 1
+    def give_back(self, owner: K, places: int = 1) -> None:
+        """Count places as free."""
+        self._taken[owner] -= places
         if not self._taken[owner]:
             del self._taken[owner]
 

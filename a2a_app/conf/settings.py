@@ -122,6 +122,26 @@ class Settings(BaseModel):
     stream_buffer: int = Field(256, ge=1)
     """How many events wait in memory for a slow stream. One with more reads them from the log."""
 
+    stream_bytes: int = Field(256 * 1024, ge=1)
+    """How many bytes of events wait in memory for one slow stream, as `STREAM_BUFFER`. An event or
+    a task with more is large: it is read when its stream or its answer has room for it among
+    `ANSWER_BYTES`."""
+
+    streams_per_owner: int = Field(200, ge=0)
+    """How many streams and waiting requests one owner may have open in one process. 0: no limit."""
+
+    reader_seconds: float = Field(30.0, gt=0)
+    """How long a client may take nothing of what is sent to it. Then its connection is closed, and
+    it may resume."""
+
+    answer_bytes: int = Field(64 * 1024 * 1024, ge=1)
+    """How many bytes of large tasks and events one process reads and sends at once. The others wait
+    for their turn. One owner has at most four fifths of them, and less while others have some."""
+
+    page_bytes: int = Field(4 * 1024 * 1024, ge=1)
+    """How many bytes of tasks a page of ListTasks may have. It ends before the task that would be
+    more, but not before its first."""
+
     database_threads: int | None = Field(None, ge=1)
     """How many threads, each with its own connection, do the database work of one process.
     None: 1 on SQLite, which has one writer, and 8 elsewhere. SQLite has as many more that only

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import ExpressionWrapper, JSONField
+from django.db.models import ExpressionWrapper, Func, IntegerField, JSONField
 from django.db.models.expressions import BaseExpression, Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
@@ -58,6 +58,23 @@ def escape_unstorable(text: str) -> str:
     bytes that are not text.
     """
     return text.encode(errors="backslashreplace").decode().replace("\x00", r"\x00")
+
+
+def byte_length(text: str) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class ByteLength(Func):
+    """How many bytes a column's text has in UTF-8. PostgreSQL knows it without reading the text."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return the SQL for versions before 3.43, which have no such function."""
+        template = "LENGTH(CAST(%(expressions)s AS BLOB))"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 def new_key() -> UUID:

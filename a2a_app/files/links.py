@@ -25,9 +25,10 @@ TOKEN_PATTERN = r"[0-9a-f]{32}:[0-9A-Za-z]+:[0-9A-Za-z_-]{43}"  # noqa: S105  # 
 TENANT = "tenant"
 """The parameter in a link's query that has the key of its owner's tenant."""
 
-# The beginning of a reference in JSON of ours. It cannot be part of a string, in which its quotes
-# would have backslashes before them.
-_REFERENCE = f'"url":"{SCHEME}'
+REFERENCE = f'"url":"{SCHEME}'
+"""The beginning of a reference in JSON of ours. It cannot be part of a string, in which its quotes
+would have backslashes before them."""
+
 _LINK = re.compile(rf"https?://[^?#]*/({TOKEN_PATTERN})(\?{TENANT}=[^&#]*)?")
 # The members that may contain parts. Data and metadata are their authors' own and left as they are.
 _CONTAINERS = (
@@ -87,14 +88,9 @@ class Links:
         self._owner = owner
         self._base_url = base_url
 
-    @staticmethod
-    def has_references(body: str) -> bool:
-        """Tell whether a result or an event, in JSON of 1.0, may have references."""
-        return _REFERENCE in body
-
     def replace_in_json(self, body: str) -> str:
         """Return a result or an event, in JSON of 1.0, with links in place of references."""
-        if not self.has_references(body):
+        if REFERENCE not in body:
             return body
         return to_json(self.replace_in_values(from_json(body))).decode()
 

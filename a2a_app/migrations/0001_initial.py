@@ -147,6 +147,7 @@ class Migration(migrations.Migration):
                 ('stored', models.PositiveBigIntegerField(default=0, help_text='How many bytes its log, its messages and its files have.')),
                 ('counted', models.PositiveBigIntegerField(default=0, help_text='How many of these are counted in what its owner has stored.')),
                 ('pushed', models.BooleanField(default=False, help_text='Whether webhooks may wait for events.')),
+                ('size', models.PositiveBigIntegerField(default=0, help_text='How many bytes it has in JSON, at most.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('context', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='a2a_app.context')),
                 ('run', models.ForeignKey(blank=True, help_text='The one run that may write to it now.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='a2a_app.run')),

@@ -69,6 +69,9 @@ class Task(models.Model):
         default=0, help_text="How many of these are counted in what its owner has stored."
     )
     pushed = models.BooleanField(default=False, help_text="Whether webhooks may wait for events.")
+    size = models.PositiveBigIntegerField(
+        default=0, help_text="How many bytes it has in JSON, at most."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,6 +10,7 @@ from a2a_app import conf, protocol
 from a2a_app.access import Guard
 from a2a_app.agents import Agent
 from a2a_app.agents.cards import ServedAt
+from a2a_app.concurrency.budget import Reservation
 from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, owner_in
 from a2a_app.operations.streams import Stream
@@ -150,6 +151,8 @@ class Call:
     guard: Callable[..., Guard] | None = None
     """Makes the guard of an operation that lasts; takes the operation, and the timeout in which the
     caller waits, if it does."""
+    held: list[Reservation] = field(default_factory=list)
+    """The room in memory of a large answer, to be released once that is sent."""
 
     handed_on: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Asks the project what it hands on of the request; None: the project has no such hook."""

@@ -5,6 +5,7 @@ know nothing of messages that were sent before.
 """
 
 import json
+from functools import partial
 from hashlib import sha256
 
 from a2a_app import database, protocol
@@ -12,16 +13,11 @@ from a2a_app.feed import Follower, Until
 from a2a_app.models.owners import Scope
 from a2a_app.operations import messages
 from a2a_app.operations.call import Call
-from a2a_app.operations.streams import (
-    Stream,
-    StreamStart,
-    message_stream,
-    open_stream,
-    start_with_task,
-)
+from a2a_app.operations.reads import read_task
+from a2a_app.operations.streams import Stream, message_stream, open_stream, read_start
 from a2a_app.protocol import InvalidParamsError, SendMessageRequest, SendMessageResponse
 from a2a_app.store.events import Position
-from a2a_app.store.reads.tasks import position_at, read_snapshot
+from a2a_app.store.reads.tasks import newest_position, position_at
 from a2a_app.store.refusals import AlreadySentError, OtherContentError
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes.idempotency import EarlierSend, find_earlier_send
@@ -71,22 +67,20 @@ async def _wait_for_earlier(
     task_id, length = str(earlier.task_id), configuration.history_length
     awaited = None
     if not configuration.return_immediately:
-        async with Follower(earlier.task_id) as follower:
+        async with Follower(earlier.task_id, owner=call.scope.owner) as follower:
             position = await database.read(
                 _position_to_wait_from, call.scope, task_id, earlier.turn
             )
             until = Until(earlier.turn, turn_over=False)
             async for events in follower.follow(position, until):
                 awaited = events[-1].seq if events else awaited
-    snapshot = await database.read(
-        read_snapshot, call.scope, task_id, history_length=length, at=awaited
-    )
-    return SendMessageResponse(task=snapshot.task)
+    task = await read_task(call, task_id, history_length=length, at=awaited)
+    return SendMessageResponse(task=task)
 
 
 def _position_to_wait_from(scope: Scope, task_id: str, turn: int) -> Position:
     """Return the position from which to look for the end of a turn."""
-    newest = read_snapshot(scope, task_id, history_length=0).position
+    newest = newest_position(scope, task_id)
     if newest.answered < turn or newest.state.is_terminal or newest.state.is_interrupted:
         return newest
     # The turn is over, and a later one is under way. The log has what the turn left.
@@ -98,16 +92,16 @@ async def _stream_earlier(call: Call, params: SendMessageRequest, earlier: Earli
     if earlier.task_id is None:
         assert earlier.answer is not None  # it has either a task or an answer
         return message_stream(earlier.answer)
-    return await open_stream(Follower(earlier.task_id), _read_start(call, params, earlier))
-
-
-async def _read_start(call: Call, params: SendMessageRequest, earlier: EarlierSend) -> StreamStart:
     length = params.configuration.history_length if params.configuration else None
-    snapshot = await database.read(
-        read_snapshot, call.scope, str(earlier.task_id), history_length=length
+    until, task_id = partial(_until, earlier.turn), str(earlier.task_id)
+    follower = Follower(earlier.task_id, owner=call.scope.owner)
+    return await open_stream(
+        follower, read_start(call.scope, task_id, until, history_length=length)
     )
-    is_over = snapshot.position.answered >= earlier.turn
-    return start_with_task(snapshot, None if is_over else Until(earlier.turn))
+
+
+def _until(turn: int, position: Position) -> Until | None:
+    return None if position.answered >= turn else Until(turn)
 
 
 def _key_of(call: Call, params: SendMessageRequest) -> MessageKey | None:

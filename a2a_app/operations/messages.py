@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from a2a_app import database, protocol, runners
+from a2a_app import conf, database, protocol, runners
 from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
 from a2a_app.database.values import new_key
@@ -14,11 +14,14 @@ from a2a_app.operations.answers import answer
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.operations.push import check_target, checked_webhook
+from a2a_app.operations.reads import read_task
 from a2a_app.operations.streams import (
     Stream,
     StreamStart,
     message_stream,
     open_stream,
+    read_start,
+    start_large,
     start_with_task,
 )
 from a2a_app.protocol import (
@@ -31,12 +34,7 @@ from a2a_app.protocol import (
 )
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.replay import Replay
-from a2a_app.store.reads.tasks import (
-    Snapshot,
-    find_waiting_task,
-    owned_task_head,
-    read_snapshot,
-)
+from a2a_app.store.reads.tasks import Snapshot, find_waiting_task, owned_task_head
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError, UnknownFileError
 from a2a_app.store.task_head import TaskHead, new_task_head
 from a2a_app.store.updates import MessageKey, MessageReceived, Webhook
@@ -88,10 +86,8 @@ async def _send(
         awaited = await _accept_and_wait(head, received, length)
     if isinstance(awaited, protocol.Task):
         return SendMessageResponse.of(task=awaited)
-    snapshot = await database.read(
-        read_snapshot, call.scope, str(head.task_id), history_length=length, at=awaited
-    )
-    return SendMessageResponse.of(task=snapshot.task)
+    task = await read_task(call, str(head.task_id), history_length=length, at=awaited)
+    return SendMessageResponse.of(task=task)
 
 
 async def send_streaming_message(
@@ -163,15 +159,16 @@ async def _accept_and_start(
 ) -> StreamStart:
     """Accept a message, and return the start of its stream."""
     appended = await _accept(head, received)
-    if head.seq == 0:
-        # Not read: the stream has to begin with the first event, however quick the agent is.
-        task = Replay(appended).task(history_length=history_length)
-        snapshot = Snapshot(task, appended.position)
-    else:
-        snapshot = await database.read(
-            read_snapshot, call.scope, str(head.task_id), history_length=history_length
-        )
-    return start_with_task(snapshot, Until(appended.head.turn))
+    until = Until(appended.head.turn)
+    if head.seq:
+        key = str(head.task_id)
+        return await read_start(call.scope, key, lambda _: until, history_length=history_length)
+    # Not read as it is: the stream has to begin with the first event, however quick the agent is.
+    position, size = appended.position, appended.head.size
+    if size > conf.current().stream_bytes:
+        return start_large(call.scope, position, until, size, history_length=history_length)
+    task = Replay(appended).task(history_length=history_length)
+    return start_with_task(Snapshot(task, position), until)
 
 
 async def _accept_and_wait(
@@ -202,7 +199,8 @@ async def _accept_and_wait(
 def _follower(head: TaskHead) -> Follower:
     """Return a follower of a task that a message is about to be stored for."""
     # If the task is not idle, another turn comes first, and that one may run on another process.
-    return Follower(head.task_id, runs_here=runners.current().runs_here and head.is_idle)
+    runs_here = runners.current().runs_here and head.is_idle
+    return Follower(head.task_id, owner=head.owner, runs_here=runs_here)
 
 
 def _checked(call: Call, params: SendMessageRequest) -> Message:

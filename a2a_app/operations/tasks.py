@@ -1,5 +1,6 @@
 """GetTask, ListTasks, CancelTask and SubscribeToTask (sections 3.1.3 to 3.1.6)."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -7,11 +8,11 @@ from a2a_app import database, protocol
 from a2a_app.concurrency.event_loop import shield
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.call import Call
-from a2a_app.operations.streams import Stream, StreamStart, open_stream, start_with_task
+from a2a_app.operations.reads import read_page, read_task
+from a2a_app.operations.streams import Stream, StreamStart, open_stream, read_start
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Position
-from a2a_app.store.reads import pages
-from a2a_app.store.reads.tasks import owned_task_head, position_at, read_snapshot
+from a2a_app.store.reads.tasks import owned_task_head, position_at
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.token_usage import usage_metadata
@@ -25,15 +26,12 @@ MAX_EVENT_ID_DIGITS = 18
 
 async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task:
     """Return a task as it is now."""
-    snapshot = await database.read(
-        read_snapshot, call.scope, params.id, history_length=params.history_length
-    )
-    return snapshot.task
+    return await read_task(call, params.id, history_length=params.history_length)
 
 
 async def list_tasks(call: Call, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
     """Return a page of the caller's tasks with this agent, newest status first."""
-    return await database.read(pages.task_page, call.scope, params)
+    return await read_page(call, params)
 
 
 async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protocol.Task:
@@ -60,8 +58,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
-    snapshot = await database.read(read_snapshot, call.scope, params.id)
-    return snapshot.task
+    return await read_task(call, params.id)
 
 
 async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest) -> Stream:
@@ -75,7 +72,8 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
     last event id.
     """
     task_id = (await database.read(_head, call, params.id)).task_id
-    return await open_stream(Follower(task_id), _read_start(call, task_id))
+    follower = Follower(task_id, owner=call.scope.owner)
+    return await open_stream(follower, _read_start(call, task_id))
 
 
 async def _read_start(call: Call, task_id: UUID) -> StreamStart:
@@ -84,13 +82,13 @@ async def _read_start(call: Call, task_id: UUID) -> StreamStart:
         if call.stays_while_waiting or not _waits(position):
             # Empty, so that a client which comes back learns at once that the stream is open.
             return StreamStart([], position, _until(call, position))
-    snapshot = await database.read(read_snapshot, call.scope, str(task_id))
-    if call.last_event_id and snapshot.position.seq != position.seq:
+    start = await read_start(call.scope, str(task_id), partial(_until, call))
+    if call.last_event_id and start.position.seq != position.seq:
         # The task has gone on since: there are events that the client has not seen.
         return StreamStart([], position, _until(call, position))
-    if snapshot.position.state.is_terminal:
-        raise _ended(task_id, snapshot.position.state)
-    return start_with_task(snapshot, _until(call, snapshot.position))
+    if start.position.state.is_terminal:
+        raise _ended(task_id, start.position.state)
+    return start
 
 
 def _waits(position: Position) -> bool:

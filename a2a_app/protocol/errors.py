@@ -156,7 +156,7 @@ class ResourceExhaustedError(UnavailableError):
     code, reason = -32053, "RESOURCE_EXHAUSTED"  # chosen as for UnauthenticatedError
     http_status, grpc_status = 429, "RESOURCE_EXHAUSTED"
 
-    def __init__(self, message: str, *, limit: str, retry_seconds: int = 1) -> None:
+    def __init__(self, message: str, *, limit: str, retry_seconds: float = 1) -> None:
         """Make the error.
 
         Args:

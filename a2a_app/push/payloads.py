@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 from a2a_app import conf, database
 from a2a_app.files.links import Links
 from a2a_app.store.deliveries import Delivery
-from a2a_app.store.reads.tasks import events_after, read_snapshot
+from a2a_app.store.reads.log import events_after
+from a2a_app.store.reads.tasks import read_snapshot
 
 # How many events are read from the log at once.
 READ_LIMIT = 64

@@ -27,6 +27,15 @@ class Event:
     """The artifact whose chunk it is; empty: it is a change of status."""
 
 
+class LargeReadError(Exception):
+    """What was to be read has more bytes than its reader takes without room for them."""
+
+    def __init__(self, size: int) -> None:
+        """Make the error; `size` is at least as large as what was to be read."""
+        super().__init__(f"There are {size} bytes.")
+        self.size = size
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a reader of a task's log stands."""

@@ -49,6 +49,8 @@ class TaskHead:
     """How many bytes its log, its messages and its files have."""
     counted: int = 0
     """How many of these are counted in what its owner has stored."""
+    size: int = 0
+    """At most so many bytes has the task in JSON."""
     begins_context: bool = False
     """Whether the context is new, and stored with the task."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class HeadColumns(NamedTuple):
     pushed: bool
     stored: int
     counted: int
+    size: int
     metadata: dict[str, Any]
 
     def head(self, open_artifacts: Iterable[Any]) -> TaskHead:
@@ -127,6 +130,7 @@ class HeadColumns(NamedTuple):
             pushed=self.pushed,
             stored=self.stored,
             counted=self.counted,
+            size=self.size,
             metadata=self.metadata,
             artifacts=dict(open_artifacts),
         )

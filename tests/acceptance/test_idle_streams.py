@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "KEEPALIVE_SECONDS": 1,
     # So long that no heartbeat comes while we look: it has a connection of its own, one for all.
     "LEASE_SECONDS": 600,
+    "STREAMS_PER_OWNER": 0,
 }
 
 

@@ -29,6 +29,19 @@ def test_whoever_has_no_place_is_let_in_beside_many_greedy_owners(greedy: int) -
     assert shares.free and shares.has_room(-1)
 
 
+@pytest.mark.parametrize("places", [1, 2, 5, 6, 50, 1000])
+def test_many_places_are_taken_at_once_as_far_as_one_after_the_other(places: int) -> None:
+    one_by_one: Shares[str] = Shares(places)
+    at_once: Shares[str] = Shares(places)
+    most = fill(one_by_one, "a")
+    assert most == at_once.largest
+    assert at_once.has_room("a", most) and not at_once.has_room("a", most + 1)
+    at_once.take("a", most)
+    assert at_once.free == one_by_one.free and not at_once.has_room("a")
+    at_once.give_back("a", most)
+    assert at_once.free == places
+
+
 def test_a_place_that_is_given_back_may_be_taken_again() -> None:
     shares: Shares[str] = Shares(5)
     assert fill(shares, "a") == 4

@@ -11,12 +11,13 @@ import pytest
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from pytest_django import Settings
 
-from a2a_app import broadcast, database, feed, models
-from a2a_app.feed import Follower, Until
+from a2a_app import broadcast, database, models
+from a2a_app.feed import Follower, Until, topics
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
 from a2a_app.store.notify import notify
-from a2a_app.store.reads.tasks import position_at, read_positions, read_snapshot
+from a2a_app.store.reads.log import read_positions
+from a2a_app.store.reads.tasks import position_at, read_snapshot
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageReceived, Returned, Update
 from a2a_app.store.writes.append import append
@@ -71,7 +72,7 @@ async def follow(
 async def events(
     task_id: UUID, until: Until = TO_THE_END, *, after: int | None = None
 ) -> AsyncIterator[Event]:
-    async with asyncio.timeout(SECONDS), Follower(task_id) as follower:
+    async with asyncio.timeout(SECONDS), Follower(task_id, owner=SCOPE.owner) as follower:
         if after is None:
             start = (await database.run(read_snapshot, SCOPE, str(task_id))).position
         else:
@@ -231,7 +232,7 @@ async def test_a_stream_whose_log_is_taken_away_ends(settings: Settings) -> None
 async def test_a_silent_stream_says_so_and_can_be_kept_open(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
     head = (await database.run(begin)).head
-    async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
+    async with asyncio.timeout(SECONDS), Follower(head.task_id, owner=SCOPE.owner) as follower:
         start = (await database.run(read_snapshot, SCOPE, str(head.task_id))).position
         async with aclosing(follower.follow(start, TO_THE_END)) as batches:
             assert [await anext(batches), await anext(batches)] == [[], []]
@@ -257,7 +258,7 @@ async def test_a_task_that_is_stored_while_the_poll_reads_is_not_taken_for_gone(
     head = appended.head
     await database.run(models.Task.objects.all().delete)
     monkeypatch.setattr(database, "read", slow)
-    async with asyncio.timeout(SECONDS), Follower(head.task_id) as follower:
+    async with asyncio.timeout(SECONDS), Follower(head.task_id, owner=SCOPE.owner) as follower:
         # The poll has found no such task. Now it is stored and followed, and the poll goes on.
         await answered.wait()
         new = replace(head, seq=0, turn=0)
@@ -286,13 +287,13 @@ async def test_a_stream_of_what_is_done_here_joins_the_others_if_it_stays(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.A2A = {**settings.A2A, "POLL_SECONDS": 600}
-    monkeypatch.setattr(feed, "JOIN_SECONDS", 0.01)
+    monkeypatch.setattr(topics, "JOIN_SECONDS", 0.01)
     layer = get_channel_layer()
     assert isinstance(layer, InMemoryChannelLayer)
     head = (await database.run(begin)).head
     group = broadcast.task_group(head.task_id)
     async with asyncio.timeout(SECONDS):
-        async with Follower(head.task_id, runs_here=True) as follower:
+        async with Follower(head.task_id, owner=SCOPE.owner, runs_here=True) as follower:
             assert group not in layer.groups
             start = await database.run(position_at, SCOPE, str(head.task_id), 1)
             # Nobody hears of this: it is in the log when the stream joins.
@@ -309,11 +310,14 @@ async def test_a_stream_that_ends_soon_has_not_asked_the_layer(
 ) -> None:
     settings.A2A = {**settings.A2A, "POLL_SECONDS": 600}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Silent"}}
-    monkeypatch.setattr(feed, "JOIN_SECONDS", 600)
+    monkeypatch.setattr(topics, "JOIN_SECONDS", 600)
     layer = get_channel_layer()
     assert isinstance(layer, InMemoryChannelLayer)
     head = (await database.run(begin)).head
-    async with asyncio.timeout(SECONDS), Follower(head.task_id, runs_here=True) as follower:
+    async with (
+        asyncio.timeout(SECONDS),
+        Follower(head.task_id, owner=SCOPE.owner, runs_here=True) as follower,
+    ):
         start = await database.run(position_at, SCOPE, str(head.task_id), 1)
         batches = follower.follow(start, TO_THE_END)
         await write(head, status(TaskState.COMPLETED))

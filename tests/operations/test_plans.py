@@ -47,7 +47,8 @@ from a2a_app.protocol import (
 )
 from a2a_app.store import deliveries, runs, waiting
 from a2a_app.store.deliveries import Room
-from a2a_app.store.reads.tasks import position_at, read_messages, read_positions
+from a2a_app.store.reads.log import read_positions
+from a2a_app.store.reads.tasks import position_at, read_messages
 from a2a_app.store.writes import limits
 from benchmarks.fill import copy
 from benchmarks.peer import Peer

@@ -31,7 +31,7 @@ class WatchedFollower(Follower):
     """A follower that tells when it has left its task."""
 
     def __init__(self) -> None:
-        super().__init__(uuid4())
+        super().__init__(uuid4(), owner="")
         self.left = asyncio.Event()
 
     async def __aexit__(self, *error: object) -> None:
@@ -43,7 +43,7 @@ class StuckFollower(Follower):
     """A follower that cannot listen, such as when the channel layer hangs."""
 
     def __init__(self) -> None:
-        super().__init__(uuid4())
+        super().__init__(uuid4(), owner="")
         self.entered = asyncio.Event()
 
     async def __aenter__(self) -> Follower:

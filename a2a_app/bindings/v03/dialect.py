@@ -59,17 +59,26 @@ class Dialect03(Dialect):
         final: StreamItem | None = None
         async with aclosing(stream):
             async for batch in stream:
-                items = []
-                for item in batch:
-                    event = from_json(item.body)
-                    items.append(StreamItem(item.seq, _json(self.write(event))))
-                    if results.is_final(event):
-                        yield items
-                        return
-                    final = self._final(item.seq, event, final)
+                items, is_over, final = self._items(batch, final)
                 yield items
+                if is_over:
+                    return
+                del batch, items  # An idle stream holds nothing of what it has sent.
         if final is not None:
             yield [final]
+
+    def _items(
+        self, batch: Sequence[StreamItem], final: StreamItem | None
+    ) -> tuple[list[StreamItem], bool, StreamItem | None]:
+        """Return items of 0.3, whether one is final, and the final event to end with if none is."""
+        items = []
+        for item in batch:
+            event = from_json(item.body)
+            items.append(StreamItem(item.seq, _json(self.write(event))))
+            if results.is_final(event):
+                return items, True, None
+            final = self._final(item.seq, event, final)
+        return items, False, final
 
     def _final(self, seq: int | None, event: Json, before: StreamItem | None) -> StreamItem | None:
         """Return the final event that a stream has to end with after an event; None if none."""

@@ -1,6 +1,6 @@
 """Columns: what is read of rows, as named tuples, which are faster to make than models."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -53,18 +53,30 @@ class TaskRow(NamedTuple):
     seq: int
     turn: int
     answered: int
-    status_message: MessageRow | None
+    size: int
+    """How many bytes the task has in JSON, at most."""
+    status_key: UUID | None
+    """The primary key of the message of its status, if that has one."""
+    status_message: MessageRow | None = None
+    """That message, where it was read too."""
 
 
-_OWN = ("pk", "context__context_id", "state", "status_at", "metadata", "seq", "turn", "answered")
-TASK_FIELDS = (*_OWN, *(f"status_message__{name}" for name in MessageRow._fields))
-_LINKED = (*_OWN, "status_message_id")
+TASK_FIELDS = (
+    "pk", "context__context_id", "state", "status_at", "metadata", "seq", "turn", "answered",
+    "size", "status_message_id",
+)  # fmt: skip  # as one list
+_WITH_MESSAGE = (*TASK_FIELDS, *(f"status_message__{name}" for name in MessageRow._fields))
 
 
 def task_row(values: Sequence[Any]) -> TaskRow:
-    """Return the row that the values of TASK_FIELDS make."""
-    message = MessageRow._make(values[len(_OWN) :])
-    return TaskRow._make([*values[: len(_OWN)], message if message.pk is not None else None])
+    """Return the row that the values of TASK_FIELDS make, without a message."""
+    return TaskRow(*values)
+
+
+def _with_message(values: Sequence[Any]) -> TaskRow:
+    own = len(TASK_FIELDS)
+    row, message = task_row(values[:own]), MessageRow._make(values[own:])
+    return row._replace(status_message=message if row.status_key is not None else None)
 
 
 class TaskWithChildren(NamedTuple):
@@ -89,7 +101,9 @@ def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChi
     """
     found = fetch_with_children(
         # Where all messages are read, that of the status is among them.
-        selects.prepare_select(models.Task, _LINKED if messages else TASK_FIELDS, pk=pk, **where),
+        selects.prepare_select(
+            models.Task, TASK_FIELDS if messages else _WITH_MESSAGE, pk=pk, **where
+        ),
         _artifacts(task=pk),
         *([_messages(task=pk)] if messages else []),
     )
@@ -98,14 +112,22 @@ def task_with_children(*, pk: UUID, messages: bool, **where: Any) -> TaskWithChi
     values, (made, *all_said) = found
     artifacts, said = _made(ArtifactRow, made), _made(MessageRow, *all_said)
     if not messages:
-        return TaskWithChildren(task_row(values), said, artifacts)
-    *own, key = values
-    status_message = next((each for each in said if each.pk == key), None)
-    return TaskWithChildren(TaskRow._make([*own, status_message]), said, artifacts)
+        return TaskWithChildren(_with_message(values), said, artifacts)
+    [row] = with_status_messages([task_row(values)], said)
+    return TaskWithChildren(row, said, artifacts)
+
+
+def with_status_messages(found: Iterable[TaskRow], said: Iterable[MessageRow]) -> list[TaskRow]:
+    """Return tasks with the messages of their statuses, which are among those given."""
+    by_key = {message.pk: message for message in said}
+    return [
+        row if row.status_key is None else row._replace(status_message=by_key.get(row.status_key))
+        for row in found
+    ]
 
 
 def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> list[TaskRow]:
-    """Return tasks. The arguments are those of `selects.select_models`."""
+    """Return tasks without their messages. The arguments are those of `selects.select_models`."""
     found = selects.select_values(models.Task, TASK_FIELDS, order_by=order_by, limit=limit, **where)
     return [task_row(values) for values in found]
 
@@ -113,6 +135,13 @@ def tasks(*, order_by: Fields = (), limit: int | None = None, **where: Any) -> l
 def messages(tasks: Collection[UUID]) -> list[MessageRow]:
     """Return tasks' messages, the newest first."""
     return _made(MessageRow, _of(tasks, _messages))
+
+
+def messages_by_key(keys: Collection[UUID]) -> list[MessageRow]:
+    """Return the messages that have these primary keys."""
+    if not keys:
+        return []  # Django has no SQL for "one of none".
+    return _made(MessageRow, selects.fetch(_messages(pk__in=list(keys))))
 
 
 def message_at(task: UUID, seq: int) -> MessageRow | None:

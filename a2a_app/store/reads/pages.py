@@ -2,9 +2,10 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, Self
 from uuid import UUID
 
@@ -13,7 +14,9 @@ from django.db.models import Q
 from a2a_app import conf, models, protocol
 from a2a_app.database import selects
 from a2a_app.database.statements import Literal
+from a2a_app.database.values import byte_length
 from a2a_app.models.owners import Scope
+from a2a_app.store.events import LargeReadError
 from a2a_app.store.reads import columns
 from a2a_app.store.reads.columns import TASK_FIELDS, TaskRow, task_row
 from a2a_app.store.reads.tasks import with_details
@@ -52,24 +55,35 @@ class Cursor:
         return cursor
 
 
-def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
+def task_page(
+    scope: Scope, params: protocol.ListTasksRequest, *, most: int | None = None
+) -> protocol.ListTasksResponse:
     """Return one page of the caller's tasks, newest status first (section 3.1.4).
 
-    The number of queries is the same whatever the page holds, and so is what each of them reads,
-    however many tasks there are.
+    The number of queries is the same whatever the page holds, unless its tasks have more than
+    PAGE_BYTES: those are read a few at a time, so that the page ends before it has more. What each
+    query reads does not depend on how many tasks there are.
+
+    Args:
+        scope: The caller's.
+        params: Which page.
+        most: How many bytes may be read; None: as many as a page may have.
+
+    Raises:
+        LargeReadError: More than `most` bytes are to be read. None were.
     """
     cursor = Cursor.parse(params.page_token) if params.page_token else None
     size = params.page_size or DEFAULT_PAGE_SIZE
     matching = _matching(scope, params)
     # One more than asked for tells whether there is another page.
     found = _after(cursor, matching, limit=size + 1) if matching is not None else []
-    shown = found[:size]
-    more = len(found) > size
-    tasks = with_details(
-        shown,
-        history_length=params.history_length,
-        include_artifacts=bool(params.include_artifacts),
-    )
+    wanted = found[:size]
+    bytes_to_read = _bytes_to_read(wanted)
+    if most is not None and bytes_to_read > most:
+        raise LargeReadError(bytes_to_read)
+    tasks = _fitting_tasks(wanted, params)
+    shown = wanted[: len(tasks)]
+    more = len(found) > len(shown)
     if cursor is not None:
         total = cursor.total
     else:
@@ -78,6 +92,44 @@ def task_page(scope: Scope, params: protocol.ListTasksRequest) -> protocol.ListT
     return protocol.ListTasksResponse(
         tasks=tasks, next_page_token=str(next_cursor), page_size=size, total_size=total
     )
+
+
+def _bytes_to_read(rows: Sequence[TaskRow]) -> int:
+    """Return how many bytes of tasks a page holds at most while it is made."""
+    largest = max((row.size for row in rows), default=0)
+    return min(sum(row.size for row in rows), conf.current().page_bytes + largest)
+
+
+def _fitting_tasks(
+    rows: Sequence[TaskRow], params: protocol.ListTasksRequest
+) -> list[protocol.Task]:
+    """Return the first tasks that have PAGE_BYTES together, as the caller wants them; at least one.
+
+    A task's `size` has all of its messages and artifacts, of which the caller may want few. So it
+    says how many are read at once, and the JSON says how many there is room for.
+    """
+    tasks: list[protocol.Task] = []
+    limit = conf.current().page_bytes
+    is_large, room = sum(row.size for row in rows) > limit, limit
+    while len(tasks) < len(rows):
+        some = _first(rows[len(tasks) :], limit)
+        for task in with_details(
+            some,
+            history_length=params.history_length,
+            include_artifacts=bool(params.include_artifacts),
+        ):
+            room -= byte_length(task.to_json()) if is_large else 0
+            if room < 0 and tasks:
+                return tasks
+            tasks.append(task)
+        if room <= 0:
+            break
+    return tasks
+
+
+def _first(rows: Sequence[TaskRow], limit: int) -> Sequence[TaskRow]:
+    """Return the first rows whose tasks have so many bytes together; at least one."""
+    return rows[: max(1, sum(total <= limit for total in accumulate(row.size for row in rows)))]
 
 
 def _matching(scope: Scope, params: protocol.ListTasksRequest) -> dict[str, Any] | None:

@@ -13,9 +13,9 @@ from pydantic_core import from_json
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.models.owners import Scope
-from a2a_app.store.events import Event, Position
+from a2a_app.store.events import LargeReadError, Position
 from a2a_app.store.reads import columns
-from a2a_app.store.reads.columns import ArtifactRow, MessageRow, TaskRow
+from a2a_app.store.reads.columns import ArtifactRow, MessageRow, TaskRow, TaskWithChildren
 from a2a_app.store.reads.replay import assemble, chunk_of, to_artifact
 from a2a_app.store.task_head import TaskHead, find_task_head
 
@@ -75,9 +75,14 @@ def _not_found(task_id: str) -> protocol.TaskNotFoundError:
 
 
 def read_snapshot(
-    scope: Scope, task_id: str, *, history_length: int | None = None, at: int | None = None
+    scope: Scope,
+    task_id: str,
+    *,
+    history_length: int | None = None,
+    at: int | None = None,
+    most: int | None = None,
 ) -> Snapshot:
-    """Return a task together with the number of its newest event; raise TaskNotFoundError.
+    """Return a task together with the number of its newest event.
 
     The rows may be read one after the other while others write. Rows that are newer than the task's
     number are left out, so that the result is the task at exactly that number. (An artifact that
@@ -88,12 +93,14 @@ def read_snapshot(
         task_id: The task's id, as the client gave it.
         history_length: How many of the newest messages to read; None: all (section 3.2.4).
         at: The number of the event after which the task is wanted; None: as it is now.
+        most: How many bytes the task may have in JSON; None: any number.
+
+    Raises:
+        TaskNotFoundError: The caller has no such task.
+        LargeReadError: It has more than `most` bytes. It was not read.
     """
     all_messages = history_length is None
-    found = columns.task_with_children(messages=all_messages, pk=_key(task_id), **scope.tasks())
-    if found is None:
-        raise _not_found(task_id)
-    row, messages, artifacts = found
+    row, messages, artifacts = _with_children(scope, task_id, most, messages=all_messages)
     newest = row.seq
     if at is not None and at < newest:
         row = _row_at(row, at)
@@ -102,6 +109,18 @@ def read_snapshot(
         task=_task(row, history.get(row.pk, []), _artifacts([row], artifacts).get(row.pk, [])),
         position=_position(row, newest),
     )
+
+
+def _with_children(
+    scope: Scope, task_id: str, most: int | None, *, messages: bool
+) -> TaskWithChildren:
+    where = {**scope.tasks(), **({} if most is None else {"size__lte": most})}
+    found = columns.task_with_children(messages=messages, pk=_key(task_id), **where)
+    if found is not None:
+        return found
+    if most is None:
+        raise _not_found(task_id)
+    raise LargeReadError(owned_task_row(scope, task_id).size)
 
 
 def _row_at(row: TaskRow, seq: int) -> TaskRow:
@@ -124,6 +143,21 @@ def _row_at(row: TaskRow, seq: int) -> TaskRow:
     )
 
 
+def owned_task_row(scope: Scope, task_id: str) -> TaskRow:
+    """Return a task's row without its messages; raise TaskNotFoundError."""
+    found = columns.tasks(pk=_key(task_id), **scope.tasks())
+    if not found:
+        raise _not_found(task_id)
+    [row] = found
+    return row
+
+
+def newest_position(scope: Scope, task_id: str) -> Position:
+    """Return the position after the newest event of a task; raise TaskNotFoundError."""
+    row = owned_task_row(scope, task_id)
+    return _position(row, row.seq)
+
+
 def position_at(scope: Scope, task_id: str, seq: int) -> Position:
     """Return the position after one number of a task's log, from which a stream goes on.
 
@@ -131,10 +165,7 @@ def position_at(scope: Scope, task_id: str, seq: int) -> Position:
 
     Raises TaskNotFoundError, and ValueError where the log has no such number.
     """
-    found = columns.tasks(pk=_key(task_id), **scope.tasks())
-    if not found:
-        raise _not_found(task_id)
-    [row] = found
+    row = owned_task_row(scope, task_id)
     state = protocol.TaskState(row.state)
     if state.is_terminal and seq <= row.seq and not _logged(row.pk, row.seq):
         return Position(row.pk, row.seq, row.turn, state, row.seq, row.answered)
@@ -163,28 +194,6 @@ def _position(row: TaskRow, newest: int) -> Position:
     return Position(row.pk, row.seq, turn, state, newest, row.answered)
 
 
-def read_positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
-    """Return each task's id, newest number and newest answered turn, in one query."""
-    tasks = models.Task.objects.filter(pk__in=list(task_ids))
-    return list(tasks.values_list("pk", "seq", "answered"))
-
-
-def events_after(task_id: UUID, seq: int, *, limit: int) -> list[Event]:
-    """Return the events of a task's log after a number, in order, `limit` at most."""
-    found = selects.select_values(
-        models.Event,
-        ("seq", "turn", "state", "body", "artifact_id"),
-        order_by=("seq",),
-        limit=limit,
-        task=task_id,
-        seq__gt=seq,
-    )
-    return [
-        Event(number, turn, protocol.TaskState(state), body, artifact_id)
-        for number, turn, state, body, artifact_id in found
-    ]
-
-
 def read_messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol.Message]:
     """Return the newest messages of a conversation, over all of its tasks, oldest first."""
     newest = models.Message.objects.filter(
@@ -198,7 +207,14 @@ def with_details(
     found: Sequence[TaskRow], *, history_length: int | None, include_artifacts: bool
 ) -> list[protocol.Task]:
     """Return the protocol's tasks of many rows, by a fixed number of queries for all of them."""
-    history = _history(found, history_length)
+    if history_length is None:
+        said = columns.messages(_keys(found))
+        found = columns.with_status_messages(found, said)
+        history = _oldest_first(found, said)
+    else:
+        keys = [row.status_key for row in found if row.status_key]
+        found = columns.with_status_messages(found, columns.messages_by_key(keys))
+        history = _history(found, history_length)
     artifacts = _artifacts(found, columns.artifacts(_keys(found))) if include_artifacts else {}
     return [_task(row, history.get(row.pk, []), artifacts.get(row.pk, [])) for row in found]
 
@@ -236,11 +252,9 @@ def _task(
 
 
 def _history(found: Sequence[TaskRow], length: int | None) -> dict[UUID, list[protocol.Message]]:
-    """Return the newest `length` messages of each task; None: all of them (section 3.2.4)."""
-    if length == 0 or not found:
+    """Return the newest `length` messages of each task (section 3.2.4)."""
+    if not length or not found:
         return {}
-    if length is None:
-        return _oldest_first(found, columns.messages(_keys(found)))
     return _oldest_first(found, _newest(found, length))
 
 

@@ -12,13 +12,13 @@ from django.utils import timezone
 from a2a_app import models, protocol
 from a2a_app.database import atomic, selects
 from a2a_app.database.inserts import insert
-from a2a_app.database.values import new_key
+from a2a_app.database.values import byte_length, new_key
 from a2a_app.files.rows import attach_files
 from a2a_app.models.owners import Scope, caller_of
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes import limits, rows
 from a2a_app.store.writes.idempotency import remember_message
-from a2a_app.store.writes.projection import EVENT_BYTES, text_size
+from a2a_app.store.writes.projection import EVENT_BYTES
 
 
 def open_context(scope: Scope, context_id: str) -> UUID:
@@ -60,7 +60,7 @@ def record(
     context = open_context(scope, context_id)
     at = timezone.now()
     both = [rows.message(each, key=new_key(), context=context, at=at) for each in (message, answer)]
-    size = files_size + sum(EVENT_BYTES + text_size(each.to_json()) for each in (message, answer))
+    size = files_size + sum(EVENT_BYTES + byte_length(each.to_json()) for each in (message, answer))
     with atomic():
         models.Context.objects.filter(pk=context).update(stored=F("stored") + size)
         limits.add_usage(scope.owner, size)

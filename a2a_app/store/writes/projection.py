@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from a2a_app import protocol
-from a2a_app.database.values import new_key
+from a2a_app.database.values import byte_length, new_key
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
 from a2a_app.store.refusals import RunLostError, TaskEndedError, UnknownArtifactError
@@ -232,7 +232,10 @@ def _receive(change: Change, update: MessageReceived) -> None:
     # An idle task is submitted again. A busy one keeps its state, and the message waits.
     is_idle = not open_turns
     head.turn += 1
-    head.stored += text_size(update.message.to_json())
+    # The log has the agent's messages, and of the client's only that they came.
+    length = byte_length(update.message.to_json())
+    head.size += length
+    head.stored += length
     head.pushed = head.pushed or update.webhook is not None
     message = NewMessage(new_key(), head.seq + 1, update.message)
     change.messages.append(message)
@@ -267,10 +270,7 @@ def _log(
     if turn is None:
         turn = run.turn if run else min(change.before.answered + 1, head.turn)
     body = response.to_json()
-    head.stored += EVENT_BYTES + text_size(body)
+    length = byte_length(body)
+    head.size += length
+    head.stored += EVENT_BYTES + length
     change.events.append(Event(head.seq, turn, head.state, body, artifact_id))
-
-
-def text_size(text: str) -> int:
-    """Return how many bytes a text has in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())

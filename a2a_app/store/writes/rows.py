@@ -39,7 +39,7 @@ AT_ONCE = 16
 def task_changes(change: Change) -> dict[str, Any]:
     """Return the columns of the task's row that the change sets."""
     head = head_after(change)
-    columns: dict[str, Any] = {"seq": head.seq, "stored": head.stored}
+    columns: dict[str, Any] = {"seq": head.seq, "size": head.size, "stored": head.stored}
     if counts(change):
         columns["counted"] = head.stored
     if change.turns:
@@ -86,6 +86,7 @@ def task(change: Change, run: UUID | None) -> Row:
         "pushed": head.pushed,
         "stored": head.stored,
         "counted": head.stored,
+        "size": head.size,
         "created_at": change.at,
     }
 

@@ -1,26 +1,21 @@
-"""The feed: a task's events after a number, in order, each once, as they come (R4).
-
-The events are in the log. Messages between processes only make it unnecessary to poll the log all
-the time. To lose no event, enter the follower first, which listens to messages; then read the task
-and its number together; then follow from that number.
-
-A topic is a task that this event loop follows. A follower is one stream's place in its log.
-"""
+"""Topics: the tasks that an event loop follows, and the buffers of those who follow them."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from contextvars import Context
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from a2a_app import broadcast, conf, database
 from a2a_app.concurrency.event_loop import PerLoop
-from a2a_app.protocol import TaskState
-from a2a_app.store.events import Event, Position
+from a2a_app.database.values import byte_length
+from a2a_app.protocol import ResourceExhaustedError
+from a2a_app.store.events import Event, LargeReadError, Position
 from a2a_app.store.notify import TaskChanged
-from a2a_app.store.reads.tasks import events_after, read_positions
+from a2a_app.store.reads.log import events_after, read_positions
 
 logger = logging.getLogger(__name__)
 
@@ -33,119 +28,56 @@ JOIN_SECONDS = 0.1
 POLL_LIMIT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Until:
-    """Where following ends, besides the end of the task."""
+class Buffer:
+    """The events that one follower has not taken yet."""
 
-    turn: int | None = None
-    """End when the task waits for its client in this turn or a later one. None: go on then."""
-    turn_over: bool = True
-    """End there only once that turn is over, since an agent may ask and go on without an answer."""
-
-    def reached(self, state: TaskState, turn: int, answered: int) -> bool:
-        """Tell whether following ends after an event.
-
-        Args:
-            state: The task's state after the event.
-            turn: The turn of the event.
-            answered: The newest turn that was over then.
-        """
-        if state.is_terminal:
-            return True
-        if self.turn is None or not state.is_interrupted or turn < self.turn:
-            return False
-        return answered >= turn or not self.turn_over
-
-
-class Follower:
-    """One stream's place in a task's log, and the events that it has not taken yet.
-
-    Use it as an asynchronous context manager. Inside, it misses no event of the task.
-    """
-
-    def __init__(self, task_id: UUID, *, runs_here: bool = False) -> None:
-        """Make a place in a task's log.
-
-        Args:
-            task_id: The task, which need not be stored yet.
-            runs_here: Whether the task's turn will probably run on this event loop. Then the
-                topic joins the task's group a little later, if there are followers still. Events
-                that other processes published before are read from the log.
-        """
-        self._runs_here = runs_here
-        self._topic = _feeds.get().topic(task_id)
-        self._buffer: list[Event] = []
-        self._behind = False
+    def __init__(self) -> None:
+        self.is_behind = False
+        """Whether events are missing here, and have to be read from the log."""
+        self._events: list[Event] = []
+        self._size = 0
         self._wake = asyncio.Event()
 
-    async def __aenter__(self) -> "Follower":
-        await self._topic.enter(self, runs_here=self._runs_here)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._topic.exit(self)
-
-    async def follow(self, start: Position, until: Until) -> AsyncGenerator[list[Event], None]:
-        """Yield the events after a position that was read inside this context.
-
-        Yields:
-            The next events, in order; an empty list after each `keepalive_seconds` without any.
-        """
-        topic = self._topic
-        topic.begin(start)
-        seq, state, turn = start.seq, start.state, start.turn
-        self._behind = topic.seq > seq
-        while not until.reached(state, turn, topic.answered_at(seq)) and not topic.is_deleted:
-            quiet = not self._behind and not self._buffer and await self._stays_quiet()
-            events = [] if quiet else await self._next(seq)
-            last = self._before_end(events, until, state, turn)
-            if last is not None:
-                if last:
-                    yield last
-                return
-            if events:
-                seq, state, turn = events[-1].seq, events[-1].state, events[-1].turn
-            if events or quiet:
-                yield events
-
     @property
-    def answered(self) -> int:
-        """The newest turn of the task that is known to be over."""
-        return self._topic.answered
+    def is_empty(self) -> bool:
+        """Whether there is nothing to take and nothing to read."""
+        return not self.is_behind and not self._events
 
-    def offer(self, events: Sequence[Event]) -> None:
-        """Buffer events. A full buffer is dropped, since the log has all events (R5)."""
-        if self._behind or len(self._buffer) + len(events) > conf.current().stream_buffer:
-            self._behind = True
-            self._buffer.clear()
+    def offer(self, events: Sequence[Event], size: int) -> None:
+        """Buffer events of so many bytes, which they share with other buffers.
+
+        A full buffer is dropped, since the log has all events (R5).
+        """
+        settings = conf.current()
+        is_full = len(self._events) + len(events) > settings.stream_buffer
+        if self.is_behind or is_full or self._size + size > settings.stream_bytes:
+            self.fall_behind()
         else:
-            self._buffer.extend(events)
+            self._events.extend(events)
+            self._size += size
+            self._wake.set()
+
+    def fall_behind(self) -> None:
+        """Have the next events read from the log."""
+        self.is_behind = True
+        self._clear()
         self._wake.set()
 
-    def wake(self) -> None:
-        """Wake the stream, because something other than an event has changed."""
-        self._wake.set()
-
-    async def _next(self, seq: int) -> list[Event]:
-        if self._behind:
-            try:
-                events = await self._topic.read_after(seq)
-            except database.AwayError:
-                # It may be back soon, and it has all events that this stream still has to show.
-                await asyncio.sleep(conf.current().poll_seconds)
-                return []
-            newest = events[-1].seq if events else seq
-            if not events and newest < self._topic.seq:
-                # They were committed: the log, or the task, was taken away meanwhile.
-                self._topic.end()
-            # Events that came during the read were not buffered: read on until none is missing.
-            self._behind = newest < self._topic.seq
-            return events
-        events = [event for event in self._buffer if event.seq > seq]
-        self._buffer.clear()
+    def take_after(self, seq: int) -> list[Event]:
+        """Return the events after a number, and let go of all."""
+        events = [event for event in self._events if event.seq > seq]
+        self._clear()
         return events
 
-    async def _stays_quiet(self) -> bool:
+    def _clear(self) -> None:
+        self._events.clear()
+        self._size = 0
+
+    def wake(self) -> None:
+        """Wake the follower, because something other than an event has changed."""
+        self._wake.set()
+
+    async def stays_quiet(self) -> bool:
         """Wait to be woken; return True if that does not happen for `keepalive_seconds`."""
         self._wake.clear()
         try:
@@ -155,24 +87,9 @@ class Follower:
             return True
         return False
 
-    @staticmethod
-    def _before_end(
-        events: list[Event], until: Until, state: TaskState, turn: int
-    ) -> list[Event] | None:
-        """Return the events before the end of following; None if it comes after all of them.
 
-        Args:
-            events: The next events.
-            until: Where following ends.
-            state: The task's state before them.
-            turn: The turn before them.
-        """
-        for index, event in enumerate(events):
-            # If the next event is of a later turn, this turn is over; otherwise it is not.
-            if until.reached(state, turn, event.turn - 1):
-                return events[:index]
-            state, turn = event.state, event.turn
-        return None
+class LargeBatch(list[Event]):
+    """Events that are too large for buffers, in a list that may be referred to weakly."""
 
 
 class Topic:
@@ -186,14 +103,16 @@ class Topic:
         self._feed = feed
         self._begun = False
         self._newest = 0
-        self._followers: set[Follower] = set()
+        self._buffers: set[Buffer] = set()
         self._reading: asyncio.Task[None] | None = None
         self._join_timer: asyncio.TimerHandle | None = None
         self._joining: asyncio.Task[None] | None = None
+        # By the number after which they begin. What one follower still holds serves the others.
+        self._large: WeakValueDictionary[int, LargeBatch] = WeakValueDictionary()
 
-    async def enter(self, follower: Follower, *, runs_here: bool) -> None:
+    async def enter(self, buffer: Buffer, *, runs_here: bool) -> None:
         """Add a follower, which gets all events from now on."""
-        self._followers.add(follower)
+        self._buffers.add(buffer)
         self._feed.add(self)
         if not runs_here:
             await broadcast.listen(self._group, self._receive)
@@ -203,10 +122,10 @@ class Topic:
             loop = asyncio.get_running_loop()
             self._join_timer = loop.call_later(JOIN_SECONDS, self._start_joining, context=Context())
 
-    async def exit(self, follower: Follower) -> None:
+    async def exit(self, buffer: Buffer) -> None:
         """Remove a follower, and with the last one the topic."""
-        self._followers.discard(follower)
-        if not self._followers:
+        self._buffers.discard(buffer)
+        if not self._buffers:
             self._feed.remove(self)
             if self._join_timer is not None:
                 self._join_timer.cancel()
@@ -221,7 +140,7 @@ class Topic:
         self._joining = asyncio.create_task(self._join())
 
     async def _join(self) -> None:
-        if self._followers:
+        if self._buffers:
             await broadcast.listen(self._group, self._receive)
             # Events that others published before this are in the log.
             await self._feed.look_for_events([self.task_id])
@@ -253,9 +172,22 @@ class Topic:
         """
         return self.answered if seq >= self._newest else 0
 
-    async def read_after(self, seq: int) -> list[Event]:
-        """Read the next events after a number from the log."""
-        return await database.read(events_after, self.task_id, seq, limit=READ_LIMIT)
+    async def read_after(self, seq: int) -> Sequence[Event]:
+        """Read the next events after a number from the log.
+
+        Raises:
+            LargeReadError: The very next one has more than STREAM_BYTES.
+        """
+        most = conf.current().stream_bytes
+        return await database.read(events_after, self.task_id, seq, limit=READ_LIMIT, most=most)
+
+    async def read_large(self, seq: int) -> Sequence[Event]:
+        """Read the next event after a number, however large, or share what another has of it."""
+        batch = self._large.get(seq)
+        if batch is None:
+            found = await database.read(events_after, self.task_id, seq, limit=1)
+            batch = self._large[seq] = LargeBatch(found)
+        return batch
 
     def _receive(self, message: dict[str, Any]) -> None:
         change = TaskChanged.parse(message)
@@ -268,7 +200,11 @@ class Topic:
         """Read events that are known of and did not come, once for all followers."""
         try:
             while self.seq < self._newest:
-                events = await self.read_after(self.seq)
+                try:
+                    events = await self.read_after(self.seq)
+                except LargeReadError:
+                    self._leave_to_followers()
+                    break
                 if not events:
                     break
                 self._deliver(events)
@@ -279,14 +215,21 @@ class Topic:
         finally:
             self._reading = None
 
-    def _deliver(self, events: list[Event]) -> None:
+    def _deliver(self, events: Sequence[Event]) -> None:
         self.seq = events[-1].seq
-        for follower in self._followers:
-            follower.offer(events)
+        size = sum(byte_length(event.body) for event in events)
+        for buffer in self._buffers:
+            buffer.offer(events, size)
+
+    def _leave_to_followers(self) -> None:
+        """Have each follower read on, because the next event is too large for their buffers."""
+        self.seq = self._newest
+        for buffer in self._buffers:
+            buffer.fall_behind()
 
     def _wake_all(self) -> None:
-        for follower in self._followers:
-            follower.wake()
+        for buffer in self._buffers:
+            buffer.wake()
 
 
 class Feed:
@@ -294,11 +237,28 @@ class Feed:
 
     def __init__(self) -> None:
         self._topics: dict[UUID, Topic] = {}
+        self._streams: Counter[str] = Counter()
         self._polling: asyncio.Task[None] | None = None
 
     def topic(self, task_id: UUID) -> Topic:
         """Return the topic of a task, which is new if the task is not followed yet."""
         return self._topics.get(task_id) or Topic(self, task_id)
+
+    def open_stream(self, owner: str) -> None:
+        """Count a stream of an owner; raise ResourceExhaustedError where it has all it may have."""
+        limit = conf.current().streams_per_owner
+        if limit and self._streams[owner] >= limit:
+            raise ResourceExhaustedError(
+                f"You have {limit} streams and waiting requests open here. Close one of them.",
+                limit="STREAMS_PER_OWNER",
+            )
+        self._streams[owner] += 1
+
+    def close_stream(self, owner: str) -> None:
+        """Count a stream of an owner as closed."""
+        self._streams[owner] -= 1
+        if not self._streams[owner]:
+            del self._streams[owner]
 
     def add(self, topic: Topic) -> None:
         """Poll for the events of a topic."""
@@ -337,6 +297,11 @@ class Feed:
                 topics[key].note(seq, answered)
         for key in stored - {key for key, _, _ in positions}:
             topics[key].end()
+
+
+def current_feed() -> Feed:
+    """Return the feed of the running event loop."""
+    return _feeds.get()
 
 
 _feeds = PerLoop(Feed)
