@@ -46,7 +46,6 @@ from a2a_app.protocol import (
     TaskState,
 )
 from a2a_app.store import deliveries, runs, waiting
-from a2a_app.store.deliveries import Room
 from a2a_app.store.reads.log import read_positions
 from a2a_app.store.reads.tasks import position_at, read_messages
 from a2a_app.store.writes import limits
@@ -274,7 +273,7 @@ async def background() -> None:
 async def deliver_to_webhooks() -> None:
     """Claim what is due, the oldest and then in turn by owner, and do all that is done with it."""
     lease = timedelta(seconds=9)
-    alone, contended = Room(Shares(50)), Room(Shares(5))
+    alone, contended = deliveries.Room(Shares(50)), deliveries.Room(Shares(5))
     while not contended.is_contended:
         contended.take(1, "example.com")
     for room in (alone, contended):
