@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
-from a2a_app import database, models
+from a2a_app import database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.concurrency.shares import Shares
 from a2a_app.models.owners import Scope, queue_of
@@ -173,3 +173,17 @@ def test_a_line_has_so_many_of_one_owner_and_begins_them_in_turn(
     waiting.remove(keys[3], "few")
     waiting.remove(keys[1], "many")
     assert not waiting
+
+
+async def test_a_turn_whose_agent_is_not_there_any_more_ends_as_any_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with gate() as (client, _, begun):
+        await client.send("", return_immediately=True)
+        async with asyncio.timeout(SECONDS):
+            await begun.get()
+    async with asyncio.timeout(SECONDS):
+        while await models.Run.objects.filter(ended_at=None).aexists():
+            pass
+        await runners.current().close()
+    assert caplog.records == []
