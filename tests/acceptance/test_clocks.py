@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,64 +32,74 @@ class Clock:
         new.replace(self._file)  # at once: it may be read meanwhile
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+@contextmanager
+def under(clock: Path) -> Iterator[Clock]:
     """Put the processes that are started from here on under a clock of their own."""
-    file = folder() / "clock"
     library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
-    for name, value in {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_CACHE_DURATION": "1",  # to read it each time would cost much
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return Clock(file)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_CACHE_DURATION": "1",  # to read it each time would cost much
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }.items():
+            environment.setenv(name, value)
+        yield Clock(clock)
+
+
+@pytest.fixture(scope="module")
+def postgresql_under_a_clock() -> Iterator[tuple[str, Clock]]:
+    """Start PostgreSQL, for all tests here, under a clock that only it has."""
+    with ExitStack() as stack:
+        with under(folder() / "clock") as clock:
+            _, url = stack.enter_context(own_postgresql())
+        yield url, clock
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(
-    request: pytest.FixtureRequest, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """Yield a database under that clock: SQLite has its process's, PostgreSQL one of its own."""
-    if request.param == "sqlite":
-        with fresh_database("sqlite") as url:
-            yield url
+def database(request: pytest.FixtureRequest) -> Iterator[tuple[str, Clock]]:
+    """Yield a database's URL and its clock: SQLite has the one of its process."""
+    if request.param == "postgresql":
+        url, clock = request.getfixturevalue("postgresql_under_a_clock")
+        clock.set(0)
+        yield url, clock
         return
-    with own_postgresql() as (_, url):
-        monkeypatch.delenv("LD_PRELOAD")
-        yield url
+    with fresh_database("sqlite") as url, under(folder() / "clock_of_sqlite") as clock:
+        yield url, clock
 
 
 @pytest.mark.parametrize(
-    ("database_url", "agent"),
+    ("database", "agent"),
     [("sqlite", "load"), ("postgresql", "load-retry")],
-    indirect=["database_url"],
+    indirect=["database"],
 )
-async def test_a_clock_that_is_put_forward_costs_no_process_its_turns(
-    serve: Serve, clock: Clock, database_url: str, agent: str
+async def test_a_clock_that_is_put_forward_and_back_costs_no_process_its_turns(
+    serve: Serve, database: tuple[str, Clock], agent: str
 ) -> None:
-    server = serve(database_url=database_url, **SETTINGS)
-    load = load_message(chunks=40, delay=0.1)
+    url, clock = database
+    server = serve(database_url=url, **SETTINGS)
+    load = load_message(chunks=50, delay=0.1)
     async with asyncio.timeout(SECONDS), SocketClient(server.url, agent) as client:
         tasks = [await client.send(load, returnImmediately=True) for _ in range(3)]
         async with client.open("SubscribeToTask", id=tasks[0]["id"]) as events:
             for _ in range(10):  # meanwhile the server has looked at the clock
                 await anext(events)
-            clock.set(300)
+            for seconds in (300, 0):
+                clock.set(seconds)
+                await server.says(f"clock has jumped by {300 if seconds else -300}")
         for task in tasks:
             seen = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
             assert state(seen[-1][1]) == "COMPLETED"
             # With the beginning and the end: it was begun once.
-            assert len(seen) == 42
-    assert "clock has jumped by 300" in server.output()
+            assert len(seen) == 52
 
 
 async def test_a_run_of_a_crash_under_a_clock_that_was_ahead_is_found_once_it_is_right(
-    serve: Serve, clock: Clock, database_url: str
+    serve: Serve, database: tuple[str, Clock]
 ) -> None:
+    url, clock = database
     clock.set(3600)
-    server = serve(database_url=database_url, **SETTINGS)
+    server = serve(database_url=url, **SETTINGS)
     async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
         task = await client.send(load_message(end="hang"), returnImmediately=True)
         server.kill()
