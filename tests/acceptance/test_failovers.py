@@ -1,6 +1,7 @@
-"""What becomes of PostgreSQL's sessions in production: closed while idle, or read-only."""
+"""What becomes of PostgreSQL's sessions in production: closed, read-only, or not to be opened."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from tests.acceptance.records import records
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.servers import own_postgresql
+from tests.servers import Process, own_postgresql
 from tests.wire import load_message, state
 
 SECONDS = 60
@@ -67,12 +68,33 @@ class Operator:
         """Return the sessions of all others."""
         return {pid for (pid,) in self._connection.execute(SESSIONS)}
 
+    def end_sessions(self) -> None:
+        """End the sessions of all others."""
+        self._connection.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({SESSIONS}) others")
+
     def _until(self, query: str) -> None:
         for _ in range(SECONDS * 1000):
             if self._connection.execute(query).fetchall():
                 return
             self._connection.execute("SELECT pg_sleep(0.001)")
         raise TimeoutError(query)
+
+
+@contextmanager
+def no_more_files(server: Process) -> Iterator[None]:
+    """Let a process open no more files and connections; it keeps those that are open."""
+    kind = resource.RLIMIT_NOFILE
+    before = resource.prlimit(server.pid, kind)
+    resource.prlimit(server.pid, kind, (3, before[1]))  # as many as have been open from the start
+    try:
+        yield
+    finally:
+        resource.prlimit(server.pid, kind, before)
+
+
+async def send_over_a_new_connection(server: Process) -> dict[str, Any]:
+    async with SocketClient(server.url) as client:
+        return await client.send(load_message())
 
 
 @contextmanager
@@ -125,6 +147,32 @@ async def test_runs_wait_for_a_database_that_is_read_only_for_a_while(
     # A write that had begun before may be over only then, as if all were well for a moment.
     assert 1 <= server.output().count(AWAY) == server.output().count(BACK) <= 2
     assert f"{AWAY}: cannot execute " in server.output()
+    for record in records(url).values():
+        record.check()
+
+
+async def test_clients_are_told_to_try_again_while_no_file_can_be_opened(
+    serve: Serve, url: str
+) -> None:
+    # One session, or another one would answer for a moment after the first was ended.
+    server = serve(database_url=url, DATABASE_THREADS=1, **SETTINGS)
+    with operating(url) as operator:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url) as client:
+            message = load_message(chunks=30, delay=0.05)
+            sending = [asyncio.create_task(client.send(message)) for _ in range(5)]
+            # The client keeps as many connections, on which it is answered meanwhile.
+            await asyncio.gather(*[client.send(load_message()) for _ in range(SIDE_BY_SIDE)])
+            with no_more_files(server):
+                operator.end_sessions()
+                await server.says(AWAY)
+                tries = [
+                    client.error("SendMessage", message=load_message()) for _ in range(SIDE_BY_SIDE)
+                ]
+                assert {error["code"] for error in await asyncio.gather(*tries)} == {UNAVAILABLE}
+                sending.append(asyncio.create_task(send_over_a_new_connection(server)))
+            for task in await asyncio.gather(*sending):
+                assert state({"task": task}) == "COMPLETED"
+    assert server.output().count(AWAY) == server.output().count(BACK) == 1
     for record in records(url).values():
         record.check()
 
