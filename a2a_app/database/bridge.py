@@ -26,6 +26,7 @@ from a2a_app.database.transactions import (
     Statements,
     alias,
     is_pooled,
+    pause_after_conflict,
     this_thread,
 )
 
@@ -126,7 +127,10 @@ def run_here(work: Callable[[], T], *, seconds: float | None = None) -> T:
                 if tries == TRIES or not _may_repeat(error, statements, is_kept=is_kept):
                     note_away(error)
                     raise
-                is_kept = is_kept and error.cause is Cause.CONFLICT
+                if error.cause is Cause.CONFLICT:
+                    pause_after_conflict(tries)
+                else:
+                    is_kept = False
 
 
 @contextmanager

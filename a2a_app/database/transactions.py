@@ -3,9 +3,12 @@
 Whoever does a unit of work again has to know whether something of it may be committed.
 """
 
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -21,6 +24,9 @@ APP = "a2a_app"
 
 # How often work is done in all whose transaction has to give way to another one.
 TRIES = 5
+
+# How many seconds it waits before that, at most; each further time twice as many.
+CONFLICT_PAUSE = 0.01
 
 # How statements begin that change nothing. Each of ours that begins otherwise does.
 READS = ("SELECT", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -98,6 +104,16 @@ def _begin_with_limit(connection: Any) -> None:
             raise psycopg.errors.error_from_result(result)
 
 
+def pause_after_conflict(tries: int) -> None:
+    """Wait for a moment before work is done again that had to give way so many times.
+
+    The moment is random, or two that were in each other's way would meet again. No lock is held
+    meanwhile, but a thread is, and so all pauses of a unit of work together are short.
+    """
+    longest = CONFLICT_PAUSE * 2 ** (tries - 1)
+    time.sleep(random.uniform(0, longest))  # noqa: S311  # no secret
+
+
 def note_commit() -> None:
     """Note that the unit of work under way in this thread, if there is one, has committed."""
     if this_thread.statements is not None:
@@ -126,14 +142,15 @@ class Statements:
         """Execute a statement, and note what it may have changed."""
         is_read, self._have_begun = str(sql).startswith(READS), True
         is_in_transaction = self.connection.in_atomic_block
-        for left in reversed(range(TRIES)):
+        for tries in count(1):
             try:
                 result = execute(sql, *args)
                 break
             except Exception as error:
                 # What came before it is committed: this statement is done again by itself.
                 is_alone = self.have_committed and not is_in_transaction
-                if left and is_alone and cause_of(error) is Cause.CONFLICT:
+                if tries < TRIES and is_alone and cause_of(error) is Cause.CONFLICT:
+                    pause_after_conflict(tries)
                     continue
                 # Outside a transaction, what writes may be committed though its answer was lost.
                 self._failed_in_vain = is_read or is_in_transaction or is_unbegun(error)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from threading import Barrier
@@ -97,6 +99,11 @@ def count() -> int:
 
 def write_nothing() -> None:
     models.Task.objects.filter(seq=0).update(seq=0)
+
+
+def give_way() -> None:
+    with database.connection().cursor() as cursor:
+        cursor.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
 
 
 class Work:
@@ -299,10 +306,25 @@ async def test_work_that_has_committed_is_not_done_again_after_a_conflict(
         tries.append(1)
         with database.atomic() if is_transaction else nullcontext():
             write_nothing()
-        with database.atomic(), database.connection().cursor() as cursor:
-            cursor.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+        with database.atomic():
+            give_way()
 
     with pytest.raises(database.AwayError) as raised:
         await database.run(work)
     assert raised.value.cause is Cause.CONFLICT
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize("have_committed", [False, True])
+async def test_what_gives_way_each_time_pauses_for_longer_each_time_and_then_fails(
+    site: Site, have_committed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    work = Work(*[write_nothing] * have_committed, give_way)
+    with pytest.raises(database.AwayError) as raised:
+        await database.run(work)
+    assert raised.value.cause is Cause.CONFLICT
+    assert pauses == [0.01, 0.02, 0.04, 0.08]
+    assert work.times == (1 if have_committed else 5)
