@@ -2,7 +2,7 @@
 
 import a2a_app.database.values
 import a2a_app.models.api_key
-import a2a_app.models.task
+import a2a_app.models.deletion
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('context', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='a2a_app.context')),
                 ('run', models.ForeignKey(blank=True, help_text='The one run that may write to it now.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='a2a_app.run')),
                 ('status_message', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='a2a_app.message')),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=a2a_app.models.task.keep_or_protect, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(blank=True, null=True, on_delete=a2a_app.models.deletion.keep_or_protect, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
         ),
         migrations.AddField(

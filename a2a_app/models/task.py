@@ -1,32 +1,12 @@
 """Task: the unit of work."""
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 
-from a2a_app import conf
 from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.context import Context
+from a2a_app.models.deletion import keep_or_protect
 from a2a_app.protocol import TaskState
-
-# How many tasks an error names.
-PROTECTING = 20
-
-
-def keep_or_protect(collector: Any, field: Any, tasks: Any, using: str) -> None:
-    """Forget a deleted user, or refuse the deletion where OWNER_DELETED says so.
-
-    What becomes of the tasks, and of other owners', is decided in `store/deleted_owners.py`. Here
-    it is refused early enough for the admin to show why.
-    """
-    if conf.current().owner_deleted == "refuse" and (some := list(tasks[:PROTECTING])):
-        raise models.ProtectedError(f"{conf.NAME}['OWNER_DELETED'] is 'refuse'.", set(some))
-    models.SET_NULL(collector, field, tasks, using)
-
-
-# As Django's own has: a user's tasks are not read to find out whether there are any.
-keep_or_protect.lazy_sub_objs = True  # type: ignore[attr-defined]  # Django looks for it there
 
 
 class Task(models.Model):

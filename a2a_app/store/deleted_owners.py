@@ -3,19 +3,22 @@
 from typing import Any
 
 from django.apps import apps
-from django.db import router, transaction
-from django.db.models import Model, ProtectedError
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete
 
 from a2a_app import conf
 from a2a_app.database import alias
 from a2a_app.models import ArchivedLog
+from a2a_app.models.deletion import (
+    OwnsConversations,
+    is_of_copy,
+    refuse_to_delete_owners,
+)
 from a2a_app.models.owners import owner_models
 from a2a_app.store.archives import tidy
 from a2a_app.store.people import Person, disown, forget
-
-# How many conversations an error names.
-NAMED = 20
 
 
 def watch() -> None:
@@ -30,6 +33,10 @@ def watch() -> None:
         if model._meta.concrete_model in owners:
             pre_delete.connect(on_delete, sender=model, dispatch_uid="a2a_owner_deleted")
             post_save.connect(on_save, sender=model, dispatch_uid="a2a_owner_saved")
+    for model in owners - {get_user_model()}:  # users have keys in tasks
+        if not any(isinstance(field, OwnsConversations) for field in model._meta.private_fields):
+            field = OwnsConversations(editable=False)
+            field.contribute_to_class(model, "owns_a2a_conversations", private_only=True)
 
 
 def on_delete(sender: type[Model], instance: Model, using: str, **_: Any) -> None:
@@ -40,8 +47,8 @@ def on_delete(sender: type[Model], instance: Model, using: str, **_: Any) -> Non
     Raises:
         ProtectedError: The row owns something, and may not be deleted while it does.
     """
-    if using != router.db_for_write(sender, instance=instance):
-        return  # a row of a copy of the database
+    if is_of_copy(instance, using):
+        return
     person = Person.of_row(instance)
     match conf.current().owner_deleted:
         case "keep":
@@ -53,13 +60,7 @@ def on_delete(sender: type[Model], instance: Model, using: str, **_: Any) -> Non
             for _ in forget(person):
                 pass
         case "refuse":
-            owned: set[Model] = set(person.contexts()[:NAMED])
-            if owned:
-                raise ProtectedError(
-                    f"{instance} has conversations with agents, and {conf.NAME}['OWNER_DELETED'] "
-                    "is 'refuse'. Use manage.py a2a_forget first.",
-                    owned,
-                )
+            refuse_to_delete_owners([instance], using)  # which may have come since Django looked
 
 
 def on_save(
@@ -71,5 +72,5 @@ def on_save(
     meanwhile.
     """
     # Of a dump that is being loaded, the tasks are the row's own.
-    if created and not raw and using == router.db_for_write(sender, instance=instance):
+    if created and not raw and not is_of_copy(instance, using):
         disown(Person.of_row(instance))

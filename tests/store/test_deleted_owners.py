@@ -12,11 +12,13 @@ from django.urls import reverse
 
 from a2a_app import models
 from a2a_app.models.owners import Scope
+from a2a_app.protocol import Role
 from a2a_app.store import people
 from a2a_app.store.deleted_owners import watch
+from a2a_app.store.writes.contexts import record
 from tests.conftest import ChangeSettings
 from tests.people import fill, rows, scope_of
-from tests.tasks import begin
+from tests.tasks import begin, new_message
 
 pytestmark = pytest.mark.usefixtures("runtime", "empty_storages")
 
@@ -147,15 +149,46 @@ def test_refuse_lets_no_user_be_deleted_that_owns_anything(a2a: ChangeSettings) 
     User.objects.create(username="idle").delete()
 
 
-def test_the_admin_says_why_a_user_may_not_be_deleted(a2a: ChangeSettings) -> None:
+@pytest.fixture
+def browser() -> Browser:
+    """Return the browser of a superuser."""
+    made = Browser()
+    made.force_login(User.objects.create(username="root", is_staff=True, is_superuser=True))
+    return made
+
+
+def test_the_admin_says_why_a_user_may_not_be_deleted(
+    a2a: ChangeSettings, browser: Browser
+) -> None:
     a2a(OWNER_DELETED="refuse")
     row = made("user")
     begin(scope=scope_of(row), user_id=row.pk)
-    browser = Browser()
-    browser.force_login(User.objects.create(username="root", is_staff=True, is_superuser=True))
     page = browser.get(reverse("admin:auth_user_delete", args=[row.pk])).content.decode()
     assert "Cannot delete user" in page
     assert "<li>task</li>" in page
+
+
+@pytest.mark.parametrize("kind", ["user", "group"])
+def test_the_admin_says_so_where_only_answers_are_left(
+    a2a: ChangeSettings, browser: Browser, kind: str
+) -> None:
+    a2a(OWNER_DELETED="refuse")
+    row, idle = made(kind), again(kind, 1000)
+    record(scope_of(row), "some", new_message(), new_message("yes", Role.AGENT), None)
+    confirmed = {"post": "yes"}
+    chosen = {"action": "delete_selected", "_selected_action": [row.pk], **confirmed}
+    alone, many = f"admin:auth_{kind}_delete", f"admin:auth_{kind}_changelist"
+    for response in (
+        browser.get(reverse(alone, args=[row.pk])),
+        browser.post(reverse(alone, args=[row.pk]), confirmed),
+        browser.post(reverse(many), chosen),
+    ):
+        assert f"Cannot delete {kind}" in response.content.decode()
+        assert "<li>context</li>" in response.content.decode()
+    assert browser.post(reverse(alone, args=[idle.pk]), confirmed).status_code == 302
+    assert [each.pk for each in type(row)._default_manager.filter(pk__in=[row.pk, 1000])] == [
+        row.pk
+    ]
 
 
 def test_no_statement_of_a_deletion_changes_more_rows_than_a_batch(
