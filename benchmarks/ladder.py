@@ -44,6 +44,8 @@ SITES = {
     "plain": Site(settings="benchmarks.floors.without_middleware"),
     "project": Site(settings="benchmarks.floors.settings"),
     "a2a_app": Site(),
+    # What looks at connections, and watches over work with them, does nothing.
+    "unguarded": Site(application="benchmarks.floors.unguarded:application"),
     # PostgreSQL answers before a commit is on the disk. libpq passes the option on.
     "unsafe": Site(environment=(("PGOPTIONS", "-c synchronous_commit=off"),)),
 }
@@ -65,10 +67,16 @@ RUNGS = (
     Rung("this app: reads the envelope, refuses the method", "a2a_app", _refused("Nothing")),
     Rung("identifies the caller, refuses the parameters", "a2a_app", _refused("GetTask")),
     Rung("looks into the database, finds nothing", "a2a_app", _refused("GetTask", id=ABSENT)),
+    Rung(
+        "GetTask, on connections that nobody looks after",
+        "unguarded",
+        lambda p: p.ask("GetTask", id=p.small),
+    ),
     Rung("GetTask: reads a task and returns it", "a2a_app", lambda p: p.ask("GetTask", id=p.small)),
     # A message and its answer need two commits: the task with its message, and the end.
     Rung("the floor of a send: Django and two commits of a row", "plain", _nothing("/commits/")),
     Rung("SendMessage, without waiting for the disk", "unsafe", lambda peer: peer.send()),
+    Rung("SendMessage, on such connections", "unguarded", lambda peer: peer.send()),
     Rung("SendMessage", "a2a_app", lambda peer: peer.send()),
 )
 
@@ -102,7 +110,7 @@ def measure(rounds: int) -> str:
             for http in found for name, site in SITES.items()
         }  # fmt: skip  # the two loops belong together
         for (_, name), peer in peers.items():
-            if name in ("a2a_app", "unsafe"):
+            if name in ("a2a_app", "unguarded", "unsafe"):
                 asyncio.run(fill(peer, 0))
         for number_of_round in range(rounds + 1):
             for http, figures in found.items():

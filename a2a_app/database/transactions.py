@@ -3,12 +3,12 @@
 Whoever does a unit of work again has to know whether something of it may be committed.
 """
 
-import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from random import uniform
+from time import sleep
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -111,7 +111,7 @@ def pause_after_conflict(tries: int) -> None:
     meanwhile, but a thread is, and so all pauses of a unit of work together are short.
     """
     longest = CONFLICT_PAUSE * 2 ** (tries - 1)
-    time.sleep(random.uniform(0, longest))  # noqa: S311  # no secret
+    sleep(uniform(0, longest))  # noqa: S311  # no secret
 
 
 def note_commit() -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import random
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from threading import Barrier
@@ -16,7 +14,7 @@ import pytest
 from django.db import connections
 
 from a2a_app import database, models
-from a2a_app.database import bridge
+from a2a_app.database import bridge, transactions
 from a2a_app.database.away import Cause
 from tests.proxy import Proxy
 from tests.servers import fresh_database
@@ -320,8 +318,8 @@ async def test_what_gives_way_each_time_pauses_for_longer_each_time_and_then_fai
     site: Site, have_committed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    monkeypatch.setattr(transactions, "sleep", pauses.append)
+    monkeypatch.setattr(transactions, "uniform", lambda least, most: most)
     work = Work(*[write_nothing] * have_committed, give_way)
     with pytest.raises(database.AwayError) as raised:
         await database.run(work)
