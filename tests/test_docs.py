@@ -11,10 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import get_commands
+from django.dispatch import Signal
 from django.utils.module_loading import import_string
 from pydantic_core import PydanticUndefined
 
-from a2a_app import checks, models, protocol
+from a2a_app import checks, models, protocol, signals
 from a2a_app.agents import Agent, registry
 from a2a_app.conf import Settings
 from a2a_app.layers import PostgreSQLChannelLayer
@@ -103,6 +104,14 @@ def test_the_reference_gives_every_model_with_its_fields(model: str) -> None:
     named = set(re.findall(r"`(\w+)`", row))
     fields = {field.name for field in getattr(models, model)._meta.local_fields if field.column}
     assert fields <= named, fields - named
+
+
+SIGNALS = [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_the_reference_gives_every_signal(signal: str) -> None:
+    row_of(signal)
 
 
 @pytest.mark.parametrize("attribute", Agent.__annotations__)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from a2a_app import broadcast, conf, database
+from a2a_app import broadcast, conf, database, models, signals
 from a2a_app.concurrency.shares import Shares
 from a2a_app.models import owners
 from a2a_app.push.payloads import PAYLOADS
@@ -125,8 +125,8 @@ class Deliverer:
         except NotDeliveredError as failure:
             await self._postpone(delivery, str(failure))
         except OwnerGoneError:
-            await database.run(deliveries.give_up, delivery, GONE)
-            _log_failure(delivery, "is given up", GONE)
+            if await database.run(deliveries.give_up, delivery, GONE):
+                await _report_given_up(delivery, GONE)
         except database.AwayError:
             raise
         except Exception as error:
@@ -173,14 +173,33 @@ class Deliverer:
             )
         except database.AwayError:
             return  # As in `_deliver`.
-        after = "is given up" if given_up else f"is tried again in {pause.total_seconds():.1f} s"
-        _log_failure(delivery, after, error)
-        if not given_up:
+        if given_up:
+            await _report_given_up(delivery, error)
+        else:
+            _log_failure(delivery, f"is tried again in {pause.total_seconds():.1f} s", error)
             asyncio.get_running_loop().call_later(pause.total_seconds(), self._wake.set)
 
 
 def _log_failure(delivery: Delivery, after: str, error: str) -> None:
     logger.warning("Webhook %s of task %s %s: %s", delivery.id, delivery.task_id, after, error)
+
+
+async def _report_given_up(delivery: Delivery, reason: str) -> None:
+    _log_failure(delivery, "is given up", reason)
+    if not signals.webhook_given_up.receivers:
+        return
+    agent, owner = delivery.scope.agent, delivery.scope.owner
+    arguments = {
+        "webhook_id": delivery.id,
+        "task_id": delivery.task_id,
+        "agent": agent,
+        "owner": owner,
+        "tenant": owners.tenant_of(owner),
+        "url": delivery.url,
+        "reason": reason,
+    }
+    sends = [(signals.webhook_given_up, arguments)]
+    await signals.wait_for_receivers(signals.begin_sending(models.PushNotificationConfig, sends))
 
 
 async def _check_owner(delivery: Delivery) -> None:

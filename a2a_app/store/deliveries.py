@@ -249,12 +249,16 @@ def postpone(delivery: Delivery, error: str, *, pause: timedelta, patience: time
     return dead
 
 
-def give_up(delivery: Delivery, error: str) -> None:
-    """Deliver nothing more to a webhook, until somebody asks for it."""
+def give_up(delivery: Delivery, error: str) -> bool:
+    """Deliver nothing more to a webhook, until somebody asks for it.
+
+    Returns:
+        Whether it was still this worker's to give up.
+    """
     now = timezone.now()
-    Row.objects.filter(pk=delivery.id, worker=delivery.worker).update(
-        worker="", due_at=None, dead_at=now, failing_since=now, error=error
-    )
+    held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
+    changed = held.update(worker="", due_at=None, dead_at=now, failing_since=now, error=error)
+    return bool(changed)
 
 
 def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:

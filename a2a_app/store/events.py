@@ -61,6 +61,8 @@ class Appended:
     events: tuple[Event, ...]
     position: Position
     """The position after the events, from which a stream goes on."""
+    state_before: protocol.TaskState | None = None
+    """The task's state before the events; None: it is new."""
     stopped: tuple[tuple[UUID, str], ...] = ()
     """The runs of others that it ended: each run and its worker."""
     claim: Claim | None = None

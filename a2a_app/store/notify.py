@@ -1,10 +1,14 @@
-"""Notify: tell streams and workers what was appended, after its commit (R2)."""
+"""Notify: tell streams, workers and receivers of signals what was appended, once committed (R2)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from a2a_app import broadcast, protocol
+from django.dispatch import Signal
+
+from a2a_app import broadcast, models, protocol, signals
+from a2a_app.models.owners import tenant_of
 from a2a_app.store.events import Appended, Event
 
 # Above this many characters a message has only the numbers, and each process reads the log once for
@@ -32,7 +36,20 @@ class TaskChanged:
 
 
 async def notify(appended: Appended) -> None:
-    """Tell the task's streams what was committed, and workers which of their runs it stopped."""
+    """Tell the task's streams what was committed, and workers which of their runs it stopped.
+
+    Where the project listens to signals, it is told too, and waited for.
+    """
+    if not any(signal.receivers for signal in signals.OF_TASKS):
+        await _broadcast(appended)
+        return
+    # Begun before, so that whoever has seen a change in a stream can wait for its receivers.
+    sending = signals.begin_sending(models.Task, _signals_of(appended))
+    await _broadcast(appended)
+    await signals.wait_for_receivers(sending)
+
+
+async def _broadcast(appended: Appended) -> None:
     head = appended.head
     # Nobody waits for the first event: whoever knows the task, knows it from that commit or later.
     if head.seq > len(appended.events):
@@ -48,6 +65,32 @@ async def _tell_streams(appended: Appended) -> None:
     events = [[e.turn, e.state.value, e.body] for e in appended.events] if small else []
     message = {"seq": appended.head.seq, "answered": appended.head.answered, "events": events}
     await broadcast.publish(broadcast.task_group(appended.head.task_id), message)
+
+
+def _signals_of(appended: Appended) -> Iterator[tuple[Signal, dict[str, Any]]]:
+    """Yield the signals that the events lead to, each with its arguments."""
+    head, before = appended.head, appended.state_before
+    about = {
+        "task_id": head.task_id,
+        "context_id": head.context_id,
+        "agent": head.agent,
+        "owner": head.owner,
+        "tenant": tenant_of(head.owner),
+        "user_id": head.user_id,
+    }
+    for event in appended.events:
+        state, about = event.state, {**about, "seq": event.seq}
+        if state is before:
+            continue
+        if before is None:
+            yield signals.task_created, {**about, "state": state}
+        else:
+            yield signals.task_state_changed, {**about, "old": before, "new": state}
+        if state.is_interrupted:
+            yield signals.task_waiting, {**about, "state": state}
+        elif state.is_terminal:
+            yield signals.task_ended, {**about, "state": state}
+        before = state
 
 
 def stopped_run(message: dict[str, Any]) -> UUID:

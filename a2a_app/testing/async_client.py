@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.test import AsyncClient as DjangoClient
 from django.urls import reverse
 
-from a2a_app import protocol
+from a2a_app import protocol, signals
 from a2a_app.client.answers import Answer, Event
 from a2a_app.client.messages import Said, Sending, id_of, request_to_send
 from a2a_app.client.refusals import refusal_of
@@ -167,6 +167,7 @@ class AsyncClient:
             response = await self._post(method, params or {})
             async with aclosing(_envelopes(response)) as envelopes:
                 _, envelope = await anext(envelopes)
+            await signals.settled()
         return _result_in(envelope)
 
     async def _events(self, method: str, params: Json) -> AsyncGenerator[Event, None]:
@@ -176,8 +177,9 @@ class AsyncClient:
             while True:
                 async with within(self._seconds, self._silence):
                     found = await anext(envelopes, None)
-                if found is None:
-                    return
+                    if found is None:
+                        await signals.settled()
+                        return
                 number, envelope = found
                 yield Event(self._wire.event(_result_in(envelope)), number)
 

@@ -197,13 +197,14 @@ def _appended(
     claim: Claim | None = None,
     head: TaskHead | None = None,
 ) -> Appended:
-    head = head or change.head
+    before, head = change.before, head or change.head
     # A return may add no event, such as that of a run whose task has been left to its client.
     turn = change.events[-1].turn if change.events else head.turn
     return Appended(
         head=head,
         events=tuple(change.events),
         position=Position(head.task_id, head.seq, turn, head.state, head.seq, head.answered),
+        state_before=before.state if before.seq else None,
         stopped=tuple(stopped),
         claim=claim,
         said=change.turns[0].received.message if change.turns else None,
