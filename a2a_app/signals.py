@@ -12,6 +12,7 @@ from typing import Any
 
 from django.dispatch import Signal
 
+from a2a_app import logs
 from a2a_app.concurrency.event_loop import Contained, PerLoop
 
 logger = logging.getLogger(__name__)
@@ -80,9 +81,20 @@ async def settled() -> None:
 
 async def _send(sender: type, signals: Iterable[tuple[Signal, dict[str, Any]]]) -> None:
     for signal, arguments in signals:
+        logs.subject.set(_subject_of(arguments))
         try:
             with Contained("A receiver"):
                 # It logs exceptions, and calls receivers without `async` in a thread.
                 await signal.asend_robust(sender, **arguments)
         except RuntimeError:  # what `Contained` makes of a SystemExit
             logger.exception("A receiver of the signal %r failed.", _NAMES[signal])
+
+
+def _subject_of(arguments: dict[str, Any]) -> logs.Subject:
+    return logs.Subject(
+        task=str(arguments["task_id"]),
+        context=arguments.get("context_id", ""),
+        agent=arguments["agent"],
+        owner=arguments["owner"],
+        tenant=arguments["tenant"],
+    )

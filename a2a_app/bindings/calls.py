@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
 from pydantic_core import from_json
 
-from a2a_app import conf, protocol
+from a2a_app import conf, logs, protocol
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import Dialect
@@ -18,6 +18,7 @@ from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.origins import check_origin
 from a2a_app.bindings.reauthentication import guard_of
 from a2a_app.bindings.tenants import resolve
+from a2a_app.models.owners import owner_in
 from a2a_app.operations.call import Call, Caller, activated_extensions
 
 # JSON in ASCII is JSON in UTF-8.
@@ -211,6 +212,8 @@ async def call_of(
         tenant = dialect.tenant(given)
         served_at = partial(served_at, tenant=tenant)
         agent, tenant_key = await resolve(request, agent, tenant, caller.grant)
+    owner = owner_in(tenant_key, caller.owner)
+    logs.subject.set(logs.Subject(agent=agent.slug, owner=owner, tenant=tenant_key))
     return Call(
         agent=agent,
         caller=caller,

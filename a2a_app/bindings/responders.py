@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja.errors import HttpError
 
-from a2a_app import database, protocol
+from a2a_app import database, logs, protocol
 from a2a_app.access import START_SECONDS, Guard, guarded
 from a2a_app.agents import Agent
 from a2a_app.bindings.dialects import CURRENT, Dialect
@@ -70,14 +70,20 @@ class Responder(ABC):
             request: The request.
             agent: The agent of its URL, if it has one.
         """
+        outside = logs.subject.get()
+        logs.subject.set(logs.Subject(agent=agent.slug if agent else ""))
         try:
-            return await work
-        except protocol.A2AError as error:
-            refusal = error
-        except Exception as error:  # the client must get neither a page of HTML nor any details
-            refusal = _refusal(error)
-        record_refusal(refusal, request, agent)
-        return self.refuse(refusal)
+            try:
+                return await work
+            except protocol.A2AError as error:
+                refusal = error
+            except Exception as error:  # the client must get no page of HTML and no details
+                refusal = _refusal(error)
+            record_refusal(refusal, request, agent)
+            return self.refuse(refusal)
+        finally:
+            # A server that speaks WSGI serves the next request in this very context.
+            logs.subject.set(outside)
 
     async def perform(
         self, operation: Operation, call: Call, params: protocol.Model
@@ -92,6 +98,7 @@ class Responder(ABC):
         Raises:
             A2AError: The operation refused. No stream is open then.
         """
+        _note_subject(params)
         try:
             response = await self._perform(operation, call, params)
         except protocol.ResourceExhaustedError as error:
@@ -158,6 +165,15 @@ class Answer(HttpResponse):
         super().close()
         if self.let_go is not None:
             self.let_go()
+
+
+def _note_subject(params: protocol.Model) -> None:
+    """Have the log tell which task and which conversation the client has named."""
+    named = getattr(params, "message", params)
+    # Where there are both, `id` is that of a webhook.
+    task = getattr(named, "task_id", None) or getattr(named, "id", None) or ""
+    context = getattr(named, "context_id", None) or ""
+    logs.subject.set(logs.subject.get()._replace(task=task, context=context))
 
 
 def _refusal(error: Exception) -> protocol.A2AError:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from a2a_app import database, protocol
+from a2a_app import database, logs, protocol
 from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.operations.streams import Stream, StreamItem
 
@@ -48,7 +48,7 @@ def event_stream(
             been sent.
         error_event: The type of the event that reports such a failure; empty if its data says so.
     """
-    frames = _frames(stream, wrap, wrap_error, error_event)
+    frames = _frames(stream, wrap, wrap_error, error_event, logs.subject.get())
     return StreamingHttpResponse(frames, content_type=MEDIA_TYPE, headers=HEADERS)
 
 
@@ -63,6 +63,7 @@ async def _frames(
     wrap: Callable[[str], str],
     wrap_error: Callable[[protocol.A2AError], str],
     error_event: str,
+    subject: logs.Subject,
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
         try:
@@ -78,7 +79,11 @@ async def _frames(
                     await hand_thread_back()
                     is_first = False
         except Exception as error:  # the status has been sent: only an event can report it
+            # Only here: what is set in a generator is set outside it too.
+            outside = logs.subject.get()
+            logs.subject.set(subject)
             failure = wrap_error(_reported(error))
+            logs.subject.set(outside)
             event_type = f"event: {error_event}\n" if error_event else ""
             yield f"{event_type}data: {failure}\n\n".encode()
 

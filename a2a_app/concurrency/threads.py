@@ -6,6 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
 
@@ -206,7 +208,7 @@ class Watch(Generic[T]):
 
 
 async def run_in_own_thread(work: Callable[[], T], *, ended: asyncio.Event | None = None) -> T:
-    """Do work in a new thread and return its result.
+    """Do work in a new thread and return its result. The thread has a copy of the caller's context.
 
     The thread is a daemon, so that an agent that never returns does not keep its process from
     ending. The caller may be cancelled; the thread cannot be.
@@ -217,7 +219,7 @@ async def run_in_own_thread(work: Callable[[], T], *, ended: asyncio.Event | Non
             wait for.
     """
     loop = asyncio.get_running_loop()
-    job = Job(lambda: _with_own_connections(work))
+    job = Job(partial(copy_context().run, _with_own_connections, work))
 
     def do() -> None:
         job.report(job.do())

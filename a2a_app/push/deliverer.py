@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from a2a_app import broadcast, conf, database, models, signals
+from a2a_app import broadcast, conf, database, logs, models, signals
 from a2a_app.concurrency.shares import Shares
 from a2a_app.models import owners
 from a2a_app.push.payloads import PAYLOADS
@@ -109,6 +109,9 @@ class Deliverer:
         self._wake.set()
 
     async def _deliver(self, delivery: Delivery) -> None:
+        owner = delivery.scope.owner
+        about = logs.Subject(str(delivery.task_id), "", delivery.scope.agent, owner)
+        logs.subject.set(about._replace(tenant=owners.tenant_of(owner)))
         try:
             await self._try(delivery)
         except database.AwayError:

@@ -12,6 +12,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
+from a2a_app import logs
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import agent_message
@@ -121,6 +122,9 @@ class Execution:
 
         Raises only errors of the database. Then the lease runs out, and the run counts as lost.
         """
+        head, turn = self.claim.head, self._turn
+        about = logs.Subject(turn.task_id, head.context_id, head.agent, head.owner, turn.tenant)
+        logs.subject.set(about)
         # In a task of its own, so that stopping the agent does not stop the writing of the end.
         self._agent_task = asyncio.create_task(self._answer())
         try:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from a2a_app import conf, database
+from a2a_app import conf, database, logs
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
@@ -68,12 +68,15 @@ async def reap(lost: Iterable[LostRun], enqueue: Callable[[UUID], None]) -> Reap
             transaction that stores the new run.
     """
     reaped = Reaped()
+    outside = logs.subject.get()
     for run in lost:
+        logs.subject.set(logs.Subject(str(run.task_id), run.context_id, run.agent))
         decision = decide(run)
         if await _carry_out(decision, run, enqueue):
             reaped.counts[decision] += 1
             if decision is Decision.RETRY and not pause_after(run):
                 reaped.retried.append(run.task_id)
+    logs.subject.set(outside)
     return reaped
 
 
