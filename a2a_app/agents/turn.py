@@ -8,7 +8,7 @@ from copy import deepcopy
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from a2a_app import database
+from a2a_app import database, telemetry
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
@@ -312,6 +312,9 @@ class Turn(Reader):
             record_usage, claim.head.task_id, claim.run, claim.attempt, used
         )
         self._usage = metadata if self._shows_usage else {}
+        if telemetry.active is not None:
+            tokens = {"input": used.input_tokens, "output": used.output_tokens}
+            telemetry.active.count_usage(used.model, tokens)
 
     async def _read_and_set(
         self, state: TaskState, contents: Sequence[Content], metadata: Metadata

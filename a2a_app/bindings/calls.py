@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
 from pydantic_core import from_json
 
-from a2a_app import conf, logs, protocol
+from a2a_app import conf, logs, protocol, telemetry
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import caller_of
 from a2a_app.bindings.dialects import Dialect
@@ -229,8 +229,14 @@ async def call_of(
         served_at=served_at,
         base_url=partial(base_url, request),
         handed_on=partial(handed_on_of, request) if conf.current().hand_on else None,
+        trace=_trace_headers(request) if telemetry.active else {},
         guard=partial(guard_of, request, asked, agent, caller, tenant, tenant_key),
     )
+
+
+def _trace_headers(request: HttpRequest) -> dict[str, str]:
+    names = ("traceparent", "tracestate")
+    return {name: value for name in names if (value := header(request, name))}
 
 
 def header(request: HttpRequest, name: str) -> str:

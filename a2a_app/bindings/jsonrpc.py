@@ -21,6 +21,8 @@ from a2a_app.operations import Call, Operation
 class JsonRpcResponder(Responder):
     """Writes the envelope of JSON-RPC round results and errors."""
 
+    binding = "JSONRPC"
+
     def __init__(self) -> None:
         self.id = "null"
         """The request's id as JSON text, once that is known."""

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja.errors import HttpError
 
-from a2a_app import database, logs, protocol
+from a2a_app import database, logs, protocol, telemetry
 from a2a_app.access import START_SECONDS, Guard, guarded
 from a2a_app.agents import Agent
 from a2a_app.bindings.dialects import CURRENT, Dialect
@@ -40,6 +40,8 @@ View: TypeAlias = Callable[..., Awaitable[HttpResponseBase]]
 class Responder(ABC):
     """Writes the response to one request, in the format of a binding."""
 
+    binding = "HTTP+JSON"
+    """The binding's name, as cards have it."""
     media_type = "application/json"
     error_event = ""
     """The type of an event that reports an error in a stream; empty if its data says so."""
@@ -100,7 +102,11 @@ class Responder(ABC):
         """
         _note_subject(params)
         try:
-            response = await self._perform(operation, call, params)
+            if telemetry.active is None:
+                response = await self._perform(operation, call, params)
+            else:
+                with telemetry.active.request(operation.name, self.binding, call.trace):
+                    response = await self._perform(operation, call, params)
         except protocol.ResourceExhaustedError as error:
             await note_limit(call.scope.owner, error)
             raise

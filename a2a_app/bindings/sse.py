@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from a2a_app import database, logs, protocol
+from a2a_app import database, logs, protocol, telemetry
 from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.operations.streams import Stream, StreamItem
 
@@ -66,6 +66,9 @@ async def _frames(
     subject: logs.Subject,
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
+        telling = telemetry.active
+        if telling is not None:
+            telling.count_stream(1)
         try:
             is_first = True
             async for items in stream:
@@ -86,6 +89,9 @@ async def _frames(
             logs.subject.set(outside)
             event_type = f"event: {error_event}\n" if error_event else ""
             yield f"{event_type}data: {failure}\n\n".encode()
+        finally:
+            if telling is not None:
+                telling.count_stream(-1)
 
 
 def _reported(error: Exception) -> protocol.A2AError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from a2a_app import protocol
+from a2a_app import protocol, telemetry
 from a2a_app.client.refusals import RemoteAgentError, refusal_of, seconds_in
 from a2a_app.push.addresses import is_address
 from a2a_app.push.targets import TargetError, check_url, resolve
@@ -94,6 +94,12 @@ def _copy(request: httpx.Request, url: httpx.URL, **extensions: str) -> httpx.Re
         stream=request.stream,
         extensions={**request.extensions, **extensions},
     )
+
+
+async def join_trace(request: httpx.Request) -> None:
+    """Name in a request the trace of the code that calls, where anybody follows it."""
+    if telemetry.active is not None:
+        request.headers.update(telemetry.active.carrier())
 
 
 async def examine(response: httpx.Response) -> None:

@@ -73,7 +73,7 @@ class SdkConnection(Connection):
             transport=self._transport,
             timeout=httpx.Timeout(place.seconds, connect=min(place.seconds, CONNECT_SECONDS)),
             headers={"Accept-Encoding": "identity", "User-Agent": "a2a_app", **place.headers},
-            event_hooks={"response": [http.examine]},
+            event_hooks={"request": [http.join_trace], "response": [http.examine]},
             trust_env=False,
         )
         self._sdk: Client

@@ -122,6 +122,7 @@ class Migration(migrations.Migration):
                 ('credential', models.TextField(blank=True, help_text='A name of the credentials with which the message came.')),
                 ('scopes', a2a_app.database.values.VerbatimJSONField(blank=True, help_text='What these credentials are limited to. Empty: nothing.', null=True)),
                 ('handed_on', models.TextField(blank=True, help_text='What the project takes from the request for its agents, encrypted.')),
+                ('trace', a2a_app.database.values.VerbatimJSONField(blank=True, default=dict, help_text='The trace of the request, as the headers that name it.')),
                 ('worker', models.CharField(blank=True, max_length=100)),
                 ('lease_until', models.DateTimeField(blank=True, db_index=True, help_text='From then on another process may take over.', null=True)),
                 ('outcome', models.CharField(blank=True, choices=[('completed', 'completed the task'), ('failed', 'failed the task'), ('canceled', 'was canceled with the task'), ('rejected', 'rejected the task'), ('yielded', 'ended the turn, not the task'), ('lost', 'lost its lease'), ('dropped', 'was not begun before the task ended')], max_length=16)),

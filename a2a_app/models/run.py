@@ -51,6 +51,9 @@ class Run(models.Model):
     handed_on = models.TextField(
         blank=True, help_text="What the project takes from the request for its agents, encrypted."
     )
+    trace = VerbatimJSONField(
+        default=dict, blank=True, help_text="The trace of the request, as the headers that name it."
+    )
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(
         null=True,

@@ -1,6 +1,6 @@
 """Operations, their calls, and their callers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,6 +148,8 @@ class Call:
     """Returns where and how the agent is served, for its card; few operations call it."""
     base_url: Callable[[], str] = str
     """Returns the scheme and host that the client uses, for the links to files."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """The request's headers that name its trace, where anybody asks for them."""
     guard: Callable[..., Guard] | None = None
     """Makes the guard of an operation that lasts; takes the operation, and the timeout in which the
     caller waits, if it does."""

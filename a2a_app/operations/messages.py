@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from a2a_app import conf, database, protocol, runners
+from a2a_app import conf, database, protocol, runners, telemetry
 from a2a_app.agents import Agent
 from a2a_app.concurrency.event_loop import shield
 from a2a_app.database.values import new_key
@@ -246,6 +246,7 @@ async def _prepare(
         accepted_output_modes=tuple(configuration.accepted_output_modes),
         extensions=call.extensions,
         webhook=webhook,
+        trace=telemetry.active.carrier() if telemetry.active else {},
         key=key,
         limits=call.agent.turn_limits,
         credentials=await call.credentials(),

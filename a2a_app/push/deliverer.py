@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from a2a_app import broadcast, conf, database, logs, models, signals
+from a2a_app import broadcast, conf, database, logs, models, signals, telemetry
 from a2a_app.concurrency.shares import Shares
 from a2a_app.models import owners
 from a2a_app.push.payloads import PAYLOADS
@@ -142,13 +142,19 @@ class Deliverer:
         seq = delivery.delivered
         now = asyncio.get_running_loop().time
         asked = now()
+        traced = telemetry.active is not None
+        trace = await database.read(deliveries.trace_of, delivery.task_id) if traced else {}
         while True:
             batch = await PAYLOADS[delivery.payload](delivery, seq)
             for notification in batch.notifications:
                 if now() >= asked + OWNER_SECONDS:
                     await _check_owner(delivery)
                     asked = now()
-                await sender.send(notification)
+                if telemetry.active is None:
+                    await sender.send(notification)
+                else:
+                    with telemetry.active.notification(delivery.host, trace):
+                        await sender.send(notification)
                 # Recorded one by one, so that after a crash at most one is sent a second time.
                 if not await self._advance(delivery, notification.seq):
                     return

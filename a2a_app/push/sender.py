@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from django.views.decorators.debug import sensitive_variables
 
-from a2a_app import conf
+from a2a_app import conf, telemetry
 from a2a_app.push.addresses import is_address
 from a2a_app.push.payloads import Notification
 from a2a_app.push.targets import ForbiddenTargetError, TargetError, check_url, port_of, resolve
@@ -83,10 +83,11 @@ class Sender:
     @sensitive_variables()
     async def _post(self, notification: Notification) -> int:
         wanted = self._request
+        trace = telemetry.active.carrier() if telemetry.active else {}
         request = httpx.Request(
             "POST",
             wanted["url"],
-            headers={**wanted["headers"], "Content-Type": notification.media_type},
+            headers={**wanted["headers"], "Content-Type": notification.media_type, **trace},
             extensions=wanted["extensions"],
             content=notification.body.encode(),
         )

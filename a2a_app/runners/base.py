@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from a2a_app import conf, database
+from a2a_app import conf, database, telemetry
 from a2a_app.agents import registry
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.database.statements import Write
@@ -139,6 +139,7 @@ class Runner(ABC):
             self._background.get()
 
     def _begin_background(self) -> Background:
+        telemetry.start()
         loop = asyncio.get_running_loop()
         deliverer = Deliverer(self.worker.name)
         # In new contexts, since they outlive the request that begins them, and its thread.

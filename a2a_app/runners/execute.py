@@ -7,12 +7,12 @@ import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from a2a_app import logs
+from a2a_app import logs, telemetry
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import agent_message
@@ -25,6 +25,10 @@ from a2a_app.store.claims import Claim
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writes.writer import Writer, write
+
+if TYPE_CHECKING:
+    # It needs an extra, which most projects do not have.
+    from a2a_app.telemetry.spans import TurnSpan
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +92,7 @@ class Execution:
             repeats_artifacts=repeats,
             shows_usage=self._agent.shows_usage,
         )
+        self._span: TurnSpan | None = None
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()
         self._thread_ended.set()
@@ -125,6 +130,14 @@ class Execution:
         head, turn = self.claim.head, self._turn
         about = logs.Subject(turn.task_id, head.context_id, head.agent, head.owner, turn.tenant)
         logs.subject.set(about)
+        if telemetry.active is None:
+            await self._perform()
+            return
+        with telemetry.active.turn(turn.number, turn.attempt, self.claim.trace) as self._span:
+            await self._perform()
+            self._span.end(self._writer.head.state.value)
+
+    async def _perform(self) -> None:
         # In a task of its own, so that stopping the agent does not stop the writing of the end.
         self._agent_task = asyncio.create_task(self._answer())
         try:
@@ -181,6 +194,8 @@ class Execution:
         """End the task as failed, with a reference for the client to the traceback (R8)."""
         run = self.claim.run
         trace = _traceback_of(failure)
+        if self._span is not None:
+            self._span.fail(failure)
         # With the exception itself, by which services that collect errors tell them apart.
         logger.error(
             "The agent %r failed in run %s of task %s.",
@@ -199,7 +214,7 @@ class Execution:
             TaskState.FAILED, message, metadata=self._turn.usage_metadata, error=trace
         )
         try:
-            await shield(write(head, update, run=run))
+            self._writer.head = (await shield(write(head, update, run=run))).head
         except Refused as refusal:
             logger.info("Run %s of task %s: %s", run.id, self._turn.task_id, refusal)
 

@@ -43,6 +43,8 @@ class Claim:
     """The Django user whose task it is; None: it has none."""
     context_state: dict[str, Any]
     context_version: int
+    trace: dict[str, str] = field(default_factory=dict)
+    """The headers that name the trace of the request."""
 
 
 def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageReceived) -> Claim:
@@ -62,6 +64,7 @@ def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageRecei
         user=user_of(head),
         context_state=state,
         context_version=version,
+        trace=received.trace,
     )
 
 

@@ -261,6 +261,12 @@ def give_up(delivery: Delivery, error: str) -> bool:
     return bool(changed)
 
 
+def trace_of(task_id: UUID) -> dict[str, str]:
+    """Return the headers that name the trace of a task's newest turn; empty: it has none."""
+    runs = models.Run.objects.filter(task=task_id).order_by("-turn", "-attempt")
+    return runs.values_list("trace", flat=True).first() or {}
+
+
 def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:
     """Make webhooks due that fail or were given up, from the event at which they failed."""
     newest = models.Task.objects.filter(pk=OuterRef("task")).values("seq")

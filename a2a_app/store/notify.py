@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.dispatch import Signal
 
-from a2a_app import broadcast, models, protocol, signals
+from a2a_app import broadcast, models, protocol, signals, telemetry
 from a2a_app.models.owners import tenant_of
 from a2a_app.store.events import Appended, Event
 
@@ -40,6 +40,8 @@ async def notify(appended: Appended) -> None:
 
     Where the project listens to signals, it is told too, and waited for.
     """
+    if telemetry.active is not None:
+        telemetry.active.count_events(appended.head.agent, len(appended.events))
     if not any(signal.receivers for signal in signals.OF_TASKS):
         await _broadcast(appended)
         return

@@ -51,6 +51,7 @@ class _RunColumns(NamedTuple):
     credential: str
     scopes: list[str] | None
     handed_on: str
+    trace: dict[str, str]
     task__context__state: dict[str, Any]
     task__context__version: int
 
@@ -254,6 +255,7 @@ def _make_claim(
         user=user_of(head),
         context_state=run.task__context__state,
         context_version=run.task__context__version,
+        trace=run.trace,
     )
 
 

@@ -67,6 +67,8 @@ class MessageReceived:
     extensions: tuple[str, ...] = ()
     webhook: Webhook | None = None
     """Where the events after this one are to be sent."""
+    trace: dict[str, str] = field(default_factory=dict)
+    """The headers that name the trace of the request; empty: it has none."""
     key: MessageKey | None = None
     """Its key; None: it may be sent again."""
     limits: TurnLimits = TurnLimits()

@@ -267,6 +267,7 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
             "credential": turn.received.credentials.name,
             "scopes": turn.received.credentials.scopes,
             "handed_on": turn.received.credentials.handed_on,
+            "trace": turn.received.trace,
             "worker": worker_slot.worker if worker_slot else "",
             "lease_until": from_now(worker_slot.lease) if worker_slot else timezone.now(),
             "outcome": "",

@@ -1,0 +1,25 @@
+"""Telemetry: spans and metrics by OpenTelemetry, where the project has set it up.
+
+Code that has something to tell looks at `active` first. So where nobody listens, nothing is
+imported and nothing called.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from a2a_app.telemetry.spans import Telemetry
+
+active: "Telemetry | None" = None
+"""What tells OpenTelemetry; None: the project has no provider."""
+
+
+def start() -> None:
+    """Begin to tell OpenTelemetry, if this process has a provider by now."""
+    global active
+    # Whoever has set a provider has imported this.
+    if active is None and "opentelemetry.trace" in sys.modules:
+        # Loaded here: it needs an extra, which most projects do not have.
+        from a2a_app.telemetry.spans import find_telemetry
+
+        active = find_telemetry()
