@@ -51,10 +51,14 @@ def can_fork(command: list[str], env: dict[str, str]) -> bool:
 class Fork:
     """A command of Python as a fork, with as much of `subprocess.Popen` as tests use."""
 
-    def __init__(self, command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
-        """Start it; what it prints goes to the end of a log."""
+    def __init__(
+        self, command: list[str], cwd: Path, env: dict[str, str], log: Path, errors: Path
+    ) -> None:
+        """Start it; what it prints, and its errors, go to the ends of files."""
         # A daemon: it is ended with the tests' own process.
-        self._process = _context.Process(target=_run, args=(command, cwd, env, log), daemon=True)
+        self._process = _context.Process(
+            target=_run, args=(command, cwd, env, log, errors), daemon=True
+        )
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -81,16 +85,16 @@ class Fork:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
+def _run(command: list[str], cwd: Path, env: dict[str, str], log: Path, errors: Path) -> None:
     """Become the command: `python -m module …` or `python file …`."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for standard in (sys.stdout, sys.stderr):
+    for standard, path in ((sys.stdout, log), (sys.stderr, errors)):
+        written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(written, standard.fileno())
+        os.close(written)
         standard.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # real files
-    os.close(written)
     sys.path[0] = str(cwd)
     atexit_too = getattr(atexit, "_run_exitfuncs")  # noqa: B009  # a fork leaves without them
     try:

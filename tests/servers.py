@@ -141,7 +141,7 @@ class Process:
     def start(self) -> None:
         """Start it and return when it is ready."""
         before = len(self.output())
-        self._process = self._begun()
+        self._process = self._begun(self.log)
         deadline = time.monotonic() + START_SECONDS
         while not (self.ready in self.output()[before:] if self.ready else self._listens()):
             try:
@@ -154,21 +154,28 @@ class Process:
             raise RuntimeError(f"{' '.join(self.command)} did not start:\n{self.output()}")
 
     def run(self, seconds: float = 120.0) -> str:
-        """Return what it printed once it has ended by itself; raise RuntimeError if it failed."""
-        self._process = self._begun()
+        """Return what it printed once it has ended by itself; raise RuntimeError if it failed.
+
+        Its errors and its log are in the RuntimeError only.
+        """
+        errors = self.log.with_suffix(".errors")
+        self._process = self._begun(errors)
         try:
             self._process.wait(timeout=seconds)
         finally:
             self.kill()
         if self.exit_code != 0:
-            raise RuntimeError(f"{' '.join(self.command)} failed:\n{self.output()}")
+            said = self.output() + errors.read_text(errors="replace")
+            raise RuntimeError(f"{' '.join(self.command)} failed:\n{said}")
         return self.output()
 
-    def _begun(self) -> "subprocess.Popen[bytes] | Fork":
+    def _begun(self, errors: Path) -> "subprocess.Popen[bytes] | Fork":
         if self.forks and can_fork(self.command, self.env):
-            return Fork(self.command, ROOT, self.env, self.log)
-        with self.log.open("ab") as log:
-            return subprocess.Popen(self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            return Fork(self.command, ROOT, self.env, self.log, errors)
+        with self.log.open("ab") as log, errors.open("ab") as error_log:
+            return subprocess.Popen(
+                self.command, cwd=ROOT, env=self.env, stdout=log, stderr=error_log
+            )
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -57,7 +57,12 @@ def text(item: dict[str, Any]) -> str:
 def chunk_numbers(artifact: dict[str, Any]) -> list[int]:
     """Return the numbers of the chunks of an artifact of the load agent, in their order."""
     [part] = artifact["parts"]
-    return [int(number) for number in re.findall(r"(\d+) \d+\.\d{6} ", part["text"])]
+    return numbers_in(part["text"])
+
+
+def numbers_in(text: str) -> list[int]:
+    """Return the numbers of the load agent's chunks in a text of one or several."""
+    return [int(number) for number in re.findall(r"(\d+) \d+\.\d{6} ", text)]
 
 
 def strict_json(content: str | bytes) -> Any:

@@ -156,15 +156,17 @@ class ResourceExhaustedError(UnavailableError):
     code, reason = -32053, "RESOURCE_EXHAUSTED"  # chosen as for UnauthenticatedError
     http_status, grpc_status = 429, "RESOURCE_EXHAUSTED"
 
-    def __init__(self, message: str, *, limit: str, retry_seconds: float = 1) -> None:
+    def __init__(
+        self, message: str | None = None, *, limit: str = "", retry_seconds: float = 1
+    ) -> None:
         """Make the error.
 
         Args:
             message: What the caller has too much of, and how it gets rid of it.
-            limit: The name of the setting that limits it.
+            limit: The name of the setting that limits it. Empty: it is not known.
             retry_seconds: After how long to try again.
         """
-        super().__init__(message, limit=limit)
+        super().__init__(message, **({"limit": limit} if limit else {}))
         self.limit = limit
         self.retry_seconds = retry_seconds
 
@@ -252,7 +254,7 @@ class InternalError(A2AError):
 class NoRoomError(ResourceExhaustedError):
     """The caller has as much of something as one caller may have. To wait does not help."""
 
-    def __init__(self, message: str, *, limit: str) -> None:
+    def __init__(self, message: str | None = None, *, limit: str = "") -> None:
         """Make the error. The arguments are those of ResourceExhaustedError."""
         super().__init__(message, limit=limit, retry_seconds=0)
 

@@ -49,8 +49,12 @@ const factory = new sdk.ClientFactory(
 );
 
 const connected = (agent) => factory.createFromUrl(`${url}/a2a/${agent}/`);
+// The text of a chunk begins with its number and a time; that of several is joined once they are all.
+const CHUNK = /(\d+) \d+\.\d{6} /g;
 const numbers = (artifacts) =>
-  artifacts.flatMap((each) => each.parts.map((part) => parseInt(speeches.chunk(part))));
+  artifacts
+    .flatMap((each) => each.parts.flatMap((part) => [...speeches.chunk(part).matchAll(CHUNK)]))
+    .map((found) => parseInt(found[1]));
 
 async function sent(client) {
   const task = await client.sendMessage(speeches.said(JSON.stringify({ chunks: 3 })));

@@ -20,7 +20,7 @@ from tests.wire import envelope, load_message
 FEW, MANY = 50, 500
 SECONDS = 40.0
 # What a stream may hold, and what an agent at work on a task may hold besides.
-STREAM_KILOBYTES, RUN_KILOBYTES = 45, 30
+STREAM_KILOBYTES, RUN_KILOBYTES = 50, 30
 
 # Opens a stream of a task of its own.
 HANG = envelope("SendStreamingMessage", {"message": load_message(end="hang")})

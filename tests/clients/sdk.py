@@ -14,6 +14,8 @@ from a2a.client.transports.jsonrpc import JsonRpcTransport
 from a2a.helpers import get_data_parts
 from a2a.types import a2a_pb2 as pb
 
+from tests.wire import numbers_in
+
 SECONDS = 20.0
 
 # What the load agent is told to end as, and what clients then see.
@@ -179,7 +181,7 @@ def chunks(items: Iterable[pb.StreamResponse]) -> list[int]:
     for item in items:
         for artifact in (*item.task.artifacts, item.artifact_update.artifact):
             found += artifact.parts
-    return [int(part.text.split()[0]) for part in found]
+    return [number for part in found for number in numbers_in(part.text)]
 
 
 def data_of(artifact: pb.Artifact) -> Any:
