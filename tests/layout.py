@@ -69,6 +69,7 @@ SHORT_FILES = {
     "cors.py": "names that a project's settings import",
     "health.py": "one question, which pages and probes of all kinds ask",
     "management/commands": "a command is its arguments and a call",
+    "management/start/agents.py": "the first agent's text, and where it belongs",
     "management/people.py": "what two commands share",
     "models": "one table a file",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
