@@ -35,6 +35,7 @@ CLOSED_ROOMS = {
     "agents": {"models", "broadcast", "feed"},
     "operations": {"models", "broadcast"},
     "bindings": {"models", "store", "broadcast", "feed"},
+    "contrib": {"models", "store", "broadcast", "feed", "runners", "operations", "bindings"},
     "client": {"models", "store", "broadcast", "feed"},
 }
 # What of a closed room is open all the same: who owns a row is no table.

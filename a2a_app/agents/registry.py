@@ -4,14 +4,15 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from time import time
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from a2a_app import conf
 from a2a_app.agents.base import Agent, is_synchronous
 from a2a_app.agents.turn import Turn
 
-T = TypeVar("T", bound=Callable[..., Any])
+T = TypeVar("T", bound=Callable[..., Any] | Agent)
 
 
 NO_DEFAULT = "A2A['DEFAULT_AGENT'] does not say which agent is the site's."
@@ -37,7 +38,7 @@ class Registry:
         """
         taken, reading = self._agents.get(new.slug), _reading(new)
         if taken is not None and not (
-            _subject(taken) is _subject(new)
+            subject_of(taken) is subject_of(new)
             or (_origin(taken) == _origin(new) and self._readings.get(new.slug) is not reading)
         ):
             raise ValueError(
@@ -91,45 +92,72 @@ class Registry:
 registry = Registry()
 
 
+class _Line(NamedTuple):
+    """The line on which an instance is declared: its class is defined elsewhere."""
+
+    module: str
+    path: str
+    number: int
+
+
+# The names of what an agent knows of its own declaration, if it was declared as an instance.
+_DECLARED_AT, _INSTANCE = "_declared_at", "_declared_instance"
+
+
 @overload
-def agent(subject: T, /) -> T: ...
+def agent(subject: T, /, **declared: Any) -> T: ...
 @overload
 def agent(**declared: Any) -> Callable[[T], T]: ...
 def agent(subject: Any = None, /, **declared: Any) -> Any:
-    """Make an agent from a function or a subclass of Agent, and register it.
+    """Make an agent from a function, a subclass of Agent or an instance of one, and register it.
 
     Args:
         subject: The function or class, where nothing is declared: `@agent` without parentheses.
+            Or an instance, such as those of `a2a_app.contrib`: `agent(LangGraphAgent(graph))`.
         **declared: Any attribute of Agent: `name`, `description`, `skills`, `attempts`, …
 
     Returns:
-        The function or class; where it was not given, a decorator that returns it.
+        The subject; where it was not given, a decorator that returns it.
 
     Raises:
-        TypeError: Agent has no such attribute, or the subject is neither function nor class.
+        TypeError: Agent has no such attribute, or the subject is nothing of these.
         ValueError: An attribute has a wrong value, or the slug is taken.
     """
+    frame = sys._getframe(1)
+    line = _Line(frame.f_globals.get("__name__", ""), frame.f_code.co_filename, frame.f_lineno)
 
     def register(subject: T) -> T:
-        registry.register(make_agent(subject, **declared))
+        made = make_agent(subject, **declared)
+        if isinstance(subject, Agent):
+            vars(made)[_DECLARED_AT] = line
+        registry.register(made)
         return subject
 
     return register if subject is None else register(subject)
 
 
-def make_agent(subject: Callable[..., Any], **declared: Any) -> Agent:
-    """Make an agent from a function or a subclass of Agent, without registering it."""
-    if not callable(subject) or (isinstance(subject, type) and not issubclass(subject, Agent)):
+def make_agent(subject: Callable[..., Any] | Agent, **declared: Any) -> Agent:
+    """Make an agent from any subject that `agent` takes, without registering it."""
+    made: Agent
+    if isinstance(subject, Agent):
+        made = copy(subject)  # since it may be declared twice, as a function may
+        vars(made)[_INSTANCE] = subject
+        default_name = subject.name or declared.get("name") or type(subject).__name__
+        docstring = None  # of its class, which other instances have too
+    elif callable(subject) and (not isinstance(subject, type) or issubclass(subject, Agent)):
+        made = subject() if isinstance(subject, type) else FunctionAgent(subject)
+        default_name, docstring = subject.__name__, subject.__doc__
+    else:
         raise TypeError(
-            f"An agent is a function or a subclass of Agent, not {subject!r}. What it declares is "
+            "An agent is a function, a subclass of Agent or an instance of one, "
+            f"not {subject!r}. What it declares is "
             'written with a name, such as @agent(name="Echo").'
         )
-    made: Agent = subject() if isinstance(subject, type) else FunctionAgent(subject)
     for key, value in declared.items():
         if key not in Agent.__annotations__:
             raise TypeError(f"An agent has no {key!r}; it has {', '.join(Agent.__annotations__)}.")
         setattr(made, key, value)
-    made.complete_declaration(subject.__name__, subject.__doc__)
+    made.complete_declaration(default_name, docstring)
     return made
 
 
@@ -149,12 +177,23 @@ class FunctionAgent(Agent):
         return is_synchronous(self.function)
 
 
-def _subject(of: Agent) -> Any:
-    return of.function if isinstance(of, FunctionAgent) else type(of)
+def subject_of(of: Agent) -> Any:
+    """Return what an agent was made of: a function, a class or an instance."""
+    if isinstance(of, FunctionAgent):
+        return of.function
+    return vars(of).get(_INSTANCE, type(of))
+
+
+def _declared_at(of: Agent) -> _Line | None:
+    found: _Line | None = vars(of).get(_DECLARED_AT)
+    return found
 
 
 def _origin(of: Agent) -> str:
-    subject = _subject(of)
+    subject = subject_of(of)
+    if isinstance(subject, Agent):
+        line = _declared_at(of)
+        return f"{line.module if line else ''}.{type(subject).__name__}()"
     return f"{subject.__module__}.{subject.__qualname__}"
 
 
@@ -163,12 +202,17 @@ def _reading(of: Agent) -> object:
 
     Where the module has none, as in a shell, it is always another one.
     """
-    return getattr(sys.modules.get(_subject(of).__module__), "__spec__", None) or object()
+    line = _declared_at(of)
+    module = line.module if line else subject_of(of).__module__
+    return getattr(sys.modules.get(module), "__spec__", None) or object()
 
 
 def _place(of: Agent) -> str:
     """Return where an agent is defined, for its author to find it."""
-    subject = _subject(of)
+    at = _declared_at(of)
+    if at is not None:
+        return f"{_origin(of)} ({at.path}, line {at.number})"
+    subject = subject_of(of)
     code = getattr(inspect.unwrap(getattr(subject, "run", subject)), "__code__", None)
     if code is None:
         return _origin(of)

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from a2a_app.agents import Agent, registry
-from a2a_app.agents.registry import FunctionAgent, make_agent
+from a2a_app.agents.registry import make_agent, subject_of
 
 Subject: TypeAlias = Callable[..., Any] | Agent | str
-"""What stands for an agent: its slug, itself, or the function or class that is its code."""
+"""What stands for an agent: its slug, itself, or what it was made of: function, class, instance."""
 
 
 @contextmanager
-def agent_for_test(subject: Callable[..., Any], **declared: Any) -> Iterator[Agent]:
+def agent_for_test(subject: Callable[..., Any] | Agent, **declared: Any) -> Iterator[Agent]:
     """Register an agent inside the `with`, in place of another one with its slug.
 
     Args:
-        subject: A function, or a subclass of Agent, as `@agent` decorates it.
+        subject: A function, a subclass of Agent or an instance of one, as `@agent` takes it.
         **declared: What `@agent` takes, such as `time_limit`.
 
     Raises:
@@ -39,18 +39,18 @@ def served(subject: Subject) -> Iterator[Agent]:
     if isinstance(subject, str):
         yield registry.get(subject)
         return
-    found = subject if isinstance(subject, Agent) else _registered(subject) or make_agent(subject)
+    found = _registered(subject)
+    if found is None:
+        # One that was made and never registered has a slug already.
+        is_made = isinstance(subject, Agent) and bool(subject.slug)
+        found = cast("Agent", subject) if is_made else make_agent(subject)
     with registry.registered(found):
         yield found
 
 
 def _registered(subject: Any) -> Agent | None:
-    """Return the agent of which a function or a class is the code, with all that it declares."""
-    found = [
-        each
-        for each in registry
-        if type(each) is subject or (isinstance(each, FunctionAgent) and each.function is subject)
-    ]
+    """Return the agent that was made of something, with all that it declares."""
+    found = [each for each in registry if subject_of(each) is subject]
     if len(found) > 1:
         slugs = ", ".join(each.slug for each in found)
         raise ValueError(f"It is the code of several agents; name one by its slug: {slugs}.")

@@ -52,9 +52,11 @@ def test_an_agent_is_registered_with_and_without_parentheses() -> None:
         assert set(registry.slugs()) - before == {"one", "another", "written"}
 
 
-@pytest.mark.parametrize("subject", ["Echo", 7, Turn, Written()])
-def test_what_is_neither_a_function_nor_an_agents_class_is_refused(subject: Any) -> None:
-    with pytest.raises(TypeError, match=r"a function or a subclass of Agent.*@agent\(name="):
+@pytest.mark.parametrize("subject", ["Echo", 7, Turn])
+def test_what_is_neither_a_function_nor_an_agent_is_refused(subject: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"a function, a subclass of Agent or an instance.*@agent\(name="
+    ):
         agent(subject)
 
 
@@ -80,6 +82,18 @@ class Parrot(Agent):
 """
 
 
+INSTANCES = """
+from a2a_app.agents import Agent, agent
+
+class Parrot(Agent):
+    async def run(self, turn): ...
+
+agent(Parrot(), slug="parrot")
+
+agent(Parrot(), slug="parrot")
+"""
+
+
 @pytest.fixture
 def read_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Read a module of agents, as Django reads an app's; one that was read is read again."""
@@ -98,7 +112,11 @@ def read_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 @pytest.mark.parametrize(
     ("source", "places"),
-    [(AGENTS.format(first="", second="()"), (4, 7)), (CLASSES, (5, 9))],
+    [
+        (AGENTS.format(first="", second="()"), (4, 7)),
+        (CLASSES, (5, 9)),
+        (INSTANCES, (7, 9)),
+    ],
 )
 def test_two_agents_of_one_name_in_one_module_are_refused_and_both_places_named(
     tmp_path: Path, read_module: Callable[[str], Path], source: str, places: tuple[int, int]
@@ -121,6 +139,27 @@ def test_a_module_that_is_read_again_replaces_its_agents(
         read_module(f"# moved\n{source}")
         after = [registry.get(slug) for slug in ("parrot", "two")]
     assert all(new is not old for new, old in zip(after, before, strict=True))
+
+
+def test_an_instance_may_be_declared_twice_and_is_replaced_where_its_module_is_read_again(
+    read_module: Callable[[str], Path],
+) -> None:
+    source = """
+from a2a_app.agents import Agent, agent
+
+class Parrot(Agent):
+    async def run(self, turn): ...
+
+parrot = agent(Parrot(), name="Polly", description="Speaks.")
+agent(parrot, name="Polly, thrice", slug="thrice", attempts=3)
+"""
+    with registry.registered():
+        read_module(source)
+        before = [registry.get(slug) for slug in ("polly", "thrice")]
+        read_module(f"# moved\n{source}")
+        after = [registry.get(slug) for slug in ("polly", "thrice")]
+    assert all(new is not old for new, old in zip(after, before, strict=True))
+    assert [(each.name, each.attempts) for each in after] == [("Polly", 1), ("Polly, thrice", 3)]
 
 
 def test_an_agent_that_does_not_exist_is_not_found() -> None:

@@ -81,7 +81,7 @@ async def _items(opening: Awaitable[Stream]) -> AsyncIterator[dict[str, Any]]:
 
 
 @contextmanager
-def client_of(subject: Callable[..., Any], **declared: Any) -> Iterator[OperationsClient]:
+def client_of(subject: Callable[..., Any] | Agent, **declared: Any) -> Iterator[OperationsClient]:
     """Register an agent for the time of the context, and yield its client."""
     with agent_for_test(subject, **declared) as agent:
         yield OperationsClient(agent)
