@@ -9,6 +9,8 @@ from a2a_app.protocol import (
     FieldViolation,
     InternalError,
     InvalidParamsError,
+    NoRoomError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 
@@ -47,12 +49,21 @@ def refusal_of(error: Mapping[str, Any]) -> A2AError:
     ]
     if kind is InvalidParamsError or violations:
         return InvalidParamsError(message, violations=violations)
-    made = kind(message)
+    made = _limit(message, details) if issubclass(kind, ResourceExhaustedError) else kind(message)
     for detail in details:
         made.metadata.update(detail.get("metadata", {}))
         if isinstance(made, UnavailableError) and "retryDelay" in detail:
             made.retry_seconds = seconds_in(str(detail["retryDelay"]).removesuffix("s"))
     return made
+
+
+def _limit(message: str | None, details: list[Mapping[str, Any]]) -> ResourceExhaustedError:
+    """Return the exception for a limit: what says when to try again tells the kinds apart."""
+    named = (each.get("metadata", {}).get("limit", "") for each in details)
+    limit = next(filter(None, named), "")
+    if any("retryDelay" in each for each in details):
+        return ResourceExhaustedError(message, limit=limit)
+    return NoRoomError(message, limit=limit)
 
 
 def seconds_in(text: str) -> float:

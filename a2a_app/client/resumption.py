@@ -12,7 +12,13 @@ from a2a_app.agents.base import STREAM_RESUMPTION
 from a2a_app.client.answers import Answer, Event
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.refusals import UnreachableError
-from a2a_app.protocol import GetTaskRequest, SubscribeToTaskRequest, Task, UnavailableError
+from a2a_app.protocol import (
+    GetTaskRequest,
+    NoRoomError,
+    SubscribeToTaskRequest,
+    Task,
+    UnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +158,8 @@ def may_repeat(request: Request, error: Exception) -> bool:
     """Tell whether a request may be sent again after an error, without being taken twice."""
     if isinstance(error, UnreachableError) and not error.is_sent:
         return True
+    if isinstance(error, NoRoomError):
+        return False  # To wait does not help.
     if not isinstance(error, UnreachableError | UnavailableError):
         return False
     is_message = request.operation in ("SendMessage", "SendStreamingMessage")

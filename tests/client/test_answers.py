@@ -8,10 +8,13 @@ from a2a_app.client.answers import Answer, Event, text_of
 from a2a_app.client.messages import id_of, request_to_send
 from a2a_app.client.refusals import refusal_of
 from a2a_app.protocol import (
+    A2AError,
     InternalError,
     InvalidParamsError,
     Message,
+    NoRoomError,
     Part,
+    ResourceExhaustedError,
     Role,
     StreamResponse,
     Task,
@@ -74,11 +77,18 @@ def test_what_is_sent_may_be_text_data_parts_or_a_whole_message() -> None:
     assert continued.message.task_id == "t"
 
 
+def _error(error: A2AError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "data": error.details()}
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         ({"code": -32001, "message": "gone"}, TaskNotFoundError),
         ({"code": 503, "details": [{"reason": "UNAVAILABLE"}]}, UnavailableError),
+        (_error(ResourceExhaustedError("Too many.", limit="X")), ResourceExhaustedError),
+        (_error(NoRoomError("Too many.", limit="X")), NoRoomError),
+        ({"code": 429, "details": [{"reason": "RESOURCE_EXHAUSTED"}]}, NoRoomError),
         ({"code": -32602, "data": [{"fieldViolations": [{"field": "id"}]}]}, InvalidParamsError),
         ({"code": 12345, "message": "what?"}, InternalError),
         ({"code": -32603, "data": "no details"}, InternalError),
@@ -88,3 +98,5 @@ def test_an_error_of_either_binding_is_an_exception(error: dict[str, Any], kind:
     refusal = refusal_of(error)
     assert type(refusal) is kind
     assert refusal.message == error.get("message", refusal.message)
+    if "data" in error and isinstance(refusal, ResourceExhaustedError):
+        assert refusal.details() == error["data"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -15,7 +16,9 @@ from a2a_app.client import RemoteAgent, RemoteAgentError, UnreachableError
 from a2a_app.client.credentials import credentials_for
 from a2a_app.protocol import (
     InternalError,
+    NoRoomError,
     PermissionDeniedError,
+    ResourceExhaustedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -126,6 +129,18 @@ async def test_a_message_that_was_never_sent_is_sent_again() -> None:
     peer = Peer(refused, 200)
     async with RemoteAgent(BASE, transport=peer) as agent:
         assert (await agent.send("hello")).task_id == "t"
+
+
+async def test_a_limit_is_tried_again_only_where_it_helps_to_wait() -> None:
+    for limit, tries in (
+        (ResourceExhaustedError("Too many.", limit="X", retry_seconds=0), 2),
+        (NoRoomError("Too much.", limit="X"), 1),
+    ):
+        peer = Peer(error(limit.code, data=limit.details()), 200)
+        async with RemoteAgent(BASE, transport=peer) as agent:
+            with nullcontext() if tries == 2 else pytest.raises(NoRoomError):
+                await agent.get("t")
+        assert len(peer.requests) == tries
 
 
 async def test_an_agent_that_does_not_come_back_is_given_up() -> None:
