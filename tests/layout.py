@@ -46,6 +46,11 @@ HOLDERS = {
     "channels": {"broadcast", "layers"},
     "procrastinate": {"runners"},
     "django_tasks": {"runners"},
+    "agents": {"contrib"},
+    "langchain_core": {"contrib"},
+    "langgraph": {"contrib"},
+    "openai": {"contrib"},
+    "pydantic_ai": {"contrib"},
 }
 CLOSED_PACKAGES = {
     "agents": {"django.http"},
