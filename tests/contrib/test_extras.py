@@ -14,6 +14,7 @@ EXTRAS = {
     "langgraph": "langgraph",
     "openai_agents": "agents",
     "pydantic_ai": "pydantic_ai",
+    "sdk": "a2a",
 }
 ABSENT = """
 import sys, django
