@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import models, router
+from django.db.models.fields.mixins import FieldCacheMixin
 
 from a2a_app import conf
 from a2a_app.models.context import Context
@@ -47,11 +48,21 @@ def keep_or_protect(collector: Any, field: Any, tasks: Any, using: str) -> None:
 keep_or_protect.lazy_sub_objs = True  # type: ignore[attr-defined]  # Django looks for it there
 
 
-class OwnsConversations(models.Field):  # type: ignore[type-arg]  # not known when it runs
+# Django does not know its type when it runs.
+class OwnsConversations(FieldCacheMixin, models.Field):  # type: ignore[type-arg]  # as above
     """A field without a column, by which Django finds that a row of another model owns something.
 
-    It asks such a field of a model as it does a generic relation.
+    It asks such a field of a model as it does a generic relation, and leaves it out of the model's
+    fields, its forms and its validation as one.
     """
+
+    related_model = None
+    cache_name = "owns_a2a_conversations"
+
+    def __init__(self) -> None:
+        """Make the field; it is nothing that a form shows."""
+        super().__init__(editable=False)
+        self.is_relation = self.one_to_many = True
 
     def get_attname_column(self) -> tuple[str, None]:
         """Return the field's name, and no column."""

@@ -35,7 +35,7 @@ def watch() -> None:
             post_save.connect(on_save, sender=model, dispatch_uid="a2a_owner_saved")
     for model in owners - {get_user_model()}:  # users have keys in tasks
         if not any(isinstance(field, OwnsConversations) for field in model._meta.private_fields):
-            field = OwnsConversations(editable=False)
+            field = OwnsConversations()
             field.contribute_to_class(model, "owns_a2a_conversations", private_only=True)
 
 

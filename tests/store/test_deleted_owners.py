@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core import serializers
 from django.db import connection, transaction
 from django.db.models import Model, ProtectedError
+from django.forms import modelform_factory
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from a2a_app import models
+from a2a_app.models.deletion import OwnsConversations
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role
 from a2a_app.store import people
@@ -205,3 +208,13 @@ def test_no_statement_of_a_deletion_changes_more_rows_than_a_batch(
     # Three batches, and Django's own, which finds nothing left.
     assert len(changes) == 4
     assert owned(scope) == 0
+
+
+def test_a_model_whose_rows_may_own_tasks_is_validated_and_edited_as_before() -> None:
+    assert OwnsConversations in map(type, Group._meta.private_fields)
+    group = Group(name="a")
+    group.full_clean()
+    group.save()
+    assert set(modelform_factory(Group, fields="__all__").base_fields) == {"name", "permissions"}
+    assert serializers.serialize("json", [group])
+    assert {field.name for field in Group._meta.fields} == {"id", "name"}
