@@ -31,12 +31,13 @@ def ask_and_hear_more(task_id: UUID) -> None:
     head = read_task_head(task_id)
     assert head.run_id is not None
     run = RunKey(head.run_id, 1)
-    append(head, [chunk("of the first turn", append=False, last=True)], run=run)
-    append(head, [MessageReceived(new_message("second"))])
-    question = status(TaskState.INPUT_REQUIRED, "What?", metadata={"of": "the first turn"})
-    append(head, [question, Returned()], run=run)
-    more = chunk("of the second turn", key="b", append=False)
-    append(head, [status(TaskState.WORKING, "Hm…", metadata={"of": "the second"}), more])
+    with database.atomic():
+        append(head, [chunk("of the first turn", append=False, last=True)], run=run)
+        append(head, [MessageReceived(new_message("second"))])
+        question = status(TaskState.INPUT_REQUIRED, "What?", metadata={"of": "the first turn"})
+        append(head, [question, Returned()], run=run)
+        more = chunk("of the second turn", key="b", append=False)
+        append(head, [status(TaskState.WORKING, "Hm…", metadata={"of": "the second"}), more])
 
 
 async def interrupted(turn: Turn) -> None:
