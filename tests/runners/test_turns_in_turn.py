@@ -43,6 +43,13 @@ def gate() -> Iterator[tuple[OperationsClient, asyncio.Event, asyncio.Queue[str]
         opened.set()
 
 
+async def all_ended() -> None:
+    """Return once every turn is over, so that none is begun whose agent is not there any more."""
+    async with asyncio.timeout(SECONDS):
+        while await models.Run.objects.filter(ended_at=None).aexists():
+            pass
+
+
 async def test_a_hundred_turns_of_one_owner_do_not_keep_anothers_first_waiting(
     a2a: ChangeSettings,
 ) -> None:
@@ -112,6 +119,7 @@ async def test_an_agents_own_numbers_go_before_the_settings(a2a: ChangeSettings)
             await client.send(new_message(**again), return_immediately=True)
         assert refused.value.limit == "WAITING_TURNS_PER_TASK"
         opened.set()
+        await all_ended()
 
 
 async def test_a_late_job_does_the_turn_of_the_owner_who_comes_next(a2a: ChangeSettings) -> None:
@@ -182,8 +190,6 @@ async def test_a_turn_whose_agent_is_not_there_any_more_ends_as_any_other(
         await client.send("", return_immediately=True)
         async with asyncio.timeout(SECONDS):
             await begun.get()
-    async with asyncio.timeout(SECONDS):
-        while await models.Run.objects.filter(ended_at=None).aexists():
-            pass
-        await runners.current().close()
+    await all_ended()
+    await runners.current().close()
     assert caplog.records == []
