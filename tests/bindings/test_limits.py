@@ -1,10 +1,10 @@
 """Limits on the wire: each refuses with an error that names it, in every binding and version."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
@@ -146,7 +146,7 @@ async def test_the_admin_lists_who_was_refused_and_what_it_has(
         await rpc.call("SendMessage", {"message": load_message(), **HANG})
     said = [each.getMessage() for each in caplog.records if "is refused by" in each.getMessage()]
     assert said == ["An unknown caller is refused by A2A['STORED_BYTES_PER_OWNER']."]
-    pages = await asyncio.to_thread(_pages)
+    pages = await sync_to_async(_pages)()
     for page in pages:
         assert "STORED_BYTES_PER_OWNER" in page and "nobody" in page
     assert "waiting" in pages[1]
