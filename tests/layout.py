@@ -78,6 +78,7 @@ SHORT_FILES = {
     "management/start/agents.py": "the first agent's text, and where it belongs",
     "management/people.py": "what two commands share",
     "models": "one table a file",
+    "operations/limits.py": "what bindings may not store themselves",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
     "protocol": "one object of the specification a file",
     "runners/upkeep.py": "one loop, which is none of a runner's own",

@@ -1,12 +1,9 @@
-"""Limits: that a caller has reached one is logged, and shown in the admin."""
+"""Limits: that a caller has reached one is shown in the admin."""
 
-import logging
 import time
 
 from a2a_app import conf, database, protocol
 from a2a_app.store.quota import note_refusal
-
-logger = logging.getLogger(__name__)
 
 # How often one limit of one owner is noted: those who attack are refused thousands of times.
 PAUSE_SECONDS = 60.0
@@ -21,7 +18,7 @@ def _noted() -> dict[tuple[str, str], float]:
 
 
 async def note_limit(owner: str, error: protocol.ResourceExhaustedError) -> None:
-    """Log and store that a limit has refused an owner, once a minute at most.
+    """Store that a limit has refused an owner, once a minute at most. The security log has each.
 
     Args:
         owner: The owner. Empty: nobody who is known.
@@ -33,7 +30,6 @@ async def note_limit(owner: str, error: protocol.ResourceExhaustedError) -> None
     if len(noted) >= MAX_REMEMBERED:
         noted.clear()
     noted[key] = now
-    logger.warning("%s is refused by A2A['%s'].", owner or "An unknown caller", error.limit)
     try:
         await database.run(note_refusal, owner, error.limit)
     except database.AwayError:  # which is logged

@@ -22,29 +22,36 @@ class Line(dict[str, dict[UUID, None]]):
     def __init__(self) -> None:
         super().__init__()
         self._after = -1
+        self._total = 0
 
     def add(self, task_id: UUID, owner: str) -> bool:
         """Add a task; return False if it is not there, since too many are."""
         of_owner = self.get(owner, {})
         if task_id in of_owner:
             return True
-        total = sum(len(each) for each in self.values())
-        if total >= MAX_WAITING or len(of_owner) >= MAX_OF_OWNER:
+        if self._total >= MAX_WAITING or len(of_owner) >= MAX_OF_OWNER:
             return False
         self.setdefault(owner, of_owner)[task_id] = None
+        self._total += 1
         return True
 
     def in_turn(self) -> Iterator[tuple[UUID, str]]:
-        """Yield the oldest task of each owner, in the order of the line, which may change then."""
-        for owner, tasks in list(self.items()):
+        """Yield the oldest task of each owner, in the order of the line, until that changes."""
+        for owner, tasks in self.items():
             yield next(iter(tasks)), owner
 
     def remove(self, task_id: UUID, owner: str) -> None:
         """Remove a task whose turn begins, and put its owner at the end of the line."""
         tasks = self.pop(owner)
         del tasks[task_id]
+        self._total -= 1
         if tasks:
             self[owner] = tasks
+
+    def clear(self) -> None:
+        """Remove all."""
+        super().clear()
+        self._total = 0
 
     async def search(
         self, *, limit: int, room: Shares[str], in_turn: bool = False

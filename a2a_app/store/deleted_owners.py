@@ -33,6 +33,8 @@ def watch() -> None:
         if model._meta.concrete_model in owners:
             pre_delete.connect(on_delete, sender=model, dispatch_uid="a2a_owner_deleted")
             post_save.connect(on_save, sender=model, dispatch_uid="a2a_owner_saved")
+    if conf.current().owner_deleted != "refuse":
+        return
     for model in owners - {get_user_model()}:  # users have keys in tasks
         if not any(isinstance(field, OwnsConversations) for field in model._meta.private_fields):
             field = OwnsConversations()

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from a2a_app import database, models, runners
+from a2a_app import database, models
 from a2a_app.agents import Turn
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import TaskState
@@ -152,10 +152,7 @@ async def test_what_a_lost_attempt_has_used_counts_once_and_the_next_attempt_add
     over = timezone.now() - timedelta(seconds=1)
     await database.run(lambda: models.Run.objects.update(lease_until=over))
     with client_of(load, attempts=attempts) as client:
-        stream = client.subscribe(str(lost.head.task_id))
-        await anext(stream)
-        await runners.current().begin()
-        events = [event async for event in stream]
+        events = await client.see_taken_over(lost.head.task_id)
     assert state(events[-1]) == end
     assert events[-1]["statusUpdate"]["metadata"][USAGE]["inputTokens"] == 10
     late = await database.run(

@@ -5,7 +5,9 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
+from a2a_app import runners
 from a2a_app.agents import Agent
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.messages import send_message, send_streaming_message
@@ -53,6 +55,13 @@ class OperationsClient:
     def subscribe(self, task_id: str) -> AsyncIterator[dict[str, Any]]:
         """Follow a task."""
         return _items(subscribe_to_task(self.call, SubscribeToTaskRequest(id=task_id)))
+
+    async def see_taken_over(self, task_id: UUID) -> list[dict[str, Any]]:
+        """Follow a task whose run is lost from before the sweep finds it; return what comes."""
+        stream = self.subscribe(str(task_id))
+        await anext(stream)
+        await runners.current().begin()
+        return [event async for event in stream]
 
     async def get(self, task_id: str) -> Task:
         """Get a task."""

@@ -282,10 +282,7 @@ async def test_a_run_whose_process_is_gone_is_begun_again_or_its_task_failed(
     lost = await database.run(begin_and_claim, "a process that is gone")
     await database.run(lambda: models.Run.objects.update(lease_until=timezone.now()))
     with client_of(load, attempts=attempts) as client:
-        stream = client.subscribe(str(lost.head.task_id))
-        await anext(stream)
-        await runners.current().begin()
-        events = [event async for event in stream]
+        events = await client.see_taken_over(lost.head.task_id)
     assert state(events[-1]) == end
     runs = await database.run(lambda: list(models.Run.objects.order_by("attempt")))
     assert [run.outcome for run in runs] == [Outcome.LOST, Outcome.COMPLETED][: 1 + (attempts > 1)]

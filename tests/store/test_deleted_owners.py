@@ -176,6 +176,7 @@ def test_the_admin_says_so_where_only_answers_are_left(
     a2a: ChangeSettings, browser: Browser, kind: str
 ) -> None:
     a2a(OWNER_DELETED="refuse")
+    watch()
     row, idle = made(kind), again(kind, 1000)
     record(scope_of(row), "some", new_message(), new_message("yes", Role.AGENT), None)
     confirmed = {"post": "yes"}
@@ -210,7 +211,11 @@ def test_no_statement_of_a_deletion_changes_more_rows_than_a_batch(
     assert owned(scope) == 0
 
 
-def test_a_model_whose_rows_may_own_tasks_is_validated_and_edited_as_before() -> None:
+def test_a_model_whose_rows_may_own_tasks_is_validated_and_edited_as_before(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(OWNER_DELETED="refuse")
+    watch()
     assert OwnsConversations in map(type, Group._meta.private_fields)
     group = Group(name="a")
     group.full_clean()

@@ -41,9 +41,9 @@ def echo_user(turn: Turn) -> str:
 
 
 async def sleeper(turn: Turn) -> None:
-    """Sleep for an hour."""
+    """Never answer."""
     await turn.working()
-    await asyncio.sleep(3600)
+    await asyncio.Event().wait()
 
 
 @both_versions
