@@ -12,6 +12,8 @@ from django.db import connections
 
 from a2a_app import database as store_database
 from a2a_app import runners
+from a2a_app.concurrency.outages import Outage
+from a2a_app.database import away
 from tests import fast
 from tests.clients.json_rpc import JsonRpcClient
 from tests.servers import Database, Layer, Process, fresh_database, web_server
@@ -43,10 +45,15 @@ def only_tests_that_are_marked_start_servers(
         monkeypatch.setattr("project.services.start_postgresql", refuse)
 
 
+@pytest.fixture(autouse=True)
+def no_outage_of_another_test() -> None:
+    """Let each test know as little of the database as a new process."""
+    vars(store_database.outage).update(vars(Outage(away.logger, "The database")))
+
+
 @pytest.fixture
 async def runtime(transactional_db: None) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
-    store_database.outage.is_on = False  # as in a new process
     yield
     await runners.current().close()
     store_database.close()

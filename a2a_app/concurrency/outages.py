@@ -8,9 +8,16 @@ import logging
 import threading
 import time
 
+WAVERING_SECONDS = 5.0
+"""For how long after an outage a service may fail once more before that is logged as another."""
+
 
 class Outage:
-    """Whether a service that we need answers. Only changes are logged, however often it fails."""
+    """Whether a service that we need answers. Only changes are logged, however often it fails.
+
+    A service that comes back may waver: one connection is served, and the next is not. So the log
+    has at most one beginning and one end in `WAVERING_SECONDS`.
+    """
 
     def __init__(self, logger: logging.Logger, service: str) -> None:
         """Watch a service, whose name begins a sentence: `The database`."""
@@ -18,6 +25,8 @@ class Outage:
         self._service = service
         self._lock = threading.Lock()
         self._began_at = self._failed_at = 0.0
+        self._logged_end_at = -WAVERING_SECONDS
+        self._is_logged = False
         self.is_on = False
         """Whether the service is away."""
 
@@ -35,9 +44,11 @@ class Outage:
         """Note that the service has failed; log it if it answered before. Any thread may call."""
         with self._lock:
             self._failed_at = time.monotonic()
-            if self.is_on:
+            if not self.is_on:
+                self._began_at, self.is_on = self._failed_at, True
+            if self._is_logged or self._failed_at - self._logged_end_at < WAVERING_SECONDS:
                 return
-            self._began_at, self.is_on = self._failed_at, True
+            self._is_logged = True
         reason = str(error).strip() or type(error).__name__
         self._logger.warning("%s does not answer: %s", self._service, reason)
 
@@ -47,4 +58,7 @@ class Outage:
             if not self.is_on:
                 return
             self.is_on = False
+            if not self._is_logged:
+                return
+            self._is_logged, self._logged_end_at = False, time.monotonic()
         self._logger.warning("%s answers again.", self._service)

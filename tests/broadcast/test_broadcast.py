@@ -10,6 +10,7 @@ from channels.layers import channel_layers, get_channel_layer
 from pytest_django import Settings
 
 from a2a_app import broadcast
+from a2a_app.concurrency import outages
 from a2a_app.concurrency.event_loop import SharedTimeout
 from tests.channel_layers import Slow, Wavering
 
@@ -134,8 +135,9 @@ async def test_a_group_that_all_have_left_while_it_was_joined_is_left(slow: Slow
 
 
 async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
-    layer: Wavering, caplog: pytest.LogCaptureFixture
+    layer: Wavering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(outages, "WAVERING_SECONDS", 0)  # as if the second one came much later
     listener = GroupListener("group")
     await listener.listen()
     for outage in range(1, 3):
