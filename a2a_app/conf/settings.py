@@ -213,8 +213,9 @@ class Settings(BaseModel):
     """How many push notification configurations a task may have."""
 
     push_backlog_per_owner: int = Field(10_000, ge=0)
-    """How many webhooks of one owner may wait for events that they have not got yet. An owner with
-    so many can configure no more until some have got theirs. 0: no limit."""
+    """How many webhooks of one owner may wait for events that they have not got yet, or whose task
+    is being worked on. An owner with so many can configure no more until some have got theirs. 0:
+    no limit."""
 
     push_concurrency: int = Field(50, ge=1)
     """How many webhooks one process sends to at once. One owner has at most four fifths of them,

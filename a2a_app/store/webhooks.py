@@ -18,6 +18,7 @@ from a2a_app.store.deliveries import WELL
 from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.secrets import seal
 from a2a_app.store.updates import Webhook
+from a2a_app.store.writes import limits, rows
 
 Row = models.PushNotificationConfig
 # After how long a client is told to try again where too many webhooks wait.
@@ -78,24 +79,44 @@ def put_webhook(
 
 def _check_limits(task_id: UUID, key: str, owner: str) -> None:
     """Check how many configurations there are, in a transaction that has locked the task's row."""
-    current = conf.current()
-    most = current.push_configs_per_task
+    most = conf.current().push_configs_per_task
     if Row.objects.filter(task=task_id).exclude(config_id=key).count() >= most:
         raise protocol.NoRoomError(
             f"The task has {most} push notification configurations. Delete one to configure "
             "another.",
             limit="PUSH_CONFIGS_PER_TASK",
         )
-    most = current.push_backlog_per_owner
-    # Counted to the limit and no further, by the index of what waits.
-    waiting = Row.objects.filter(due_at__isnull=False, queue__range=queues_of(owner))
-    if most and waiting[:most].count() >= most:
+    most = conf.current().push_backlog_per_owner
+    others = Row.objects.exclude(task=task_id, config_id=key)
+    if not most or _count_waiting(others, owner, most) < most - rows.AT_ONCE:
+        return
+    # Near the limit one is configured after the other. Nothing else may be waited for after this,
+    # or two transactions could wait for each other.
+    limits.hold_part(owner, rows.WEBHOOKS_PART)
+    if _count_waiting(others, owner, most) >= most:
         raise protocol.ResourceExhaustedError(
             f"{most} of your webhooks have not got all of their events yet. You may configure more "
             "when some of those have got theirs, or are deleted.",
             limit="PUSH_BACKLOG_PER_OWNER",
             retry_seconds=RETRY_SECONDS,
         )
+
+
+def _count_waiting(
+    webhooks: "QuerySet[models.PushNotificationConfig]", owner: str, most: int
+) -> int:
+    """Count the webhooks of an owner that wait for events, to a limit and no further.
+
+    Those wait to which events are to be delivered, and those whose task is being worked on.
+    """
+    queues = queues_of(owner)
+    # Each by an index of what waits, or of turns that are not over.
+    due = webhooks.filter(due_at__isnull=False, queue__range=queues)[:most].count()
+    turns = models.Run.objects.filter(
+        lease_until__isnull=False, ended_at=None, queue__range=queues
+    ).values("task")
+    to_come = webhooks.filter(due_at=None, dead_at=None, task__in=turns)
+    return due + (to_come[: most - due].count() if due < most else 0)
 
 
 def create(scope: Scope, webhook: Webhook) -> protocol.TaskPushNotificationConfig:

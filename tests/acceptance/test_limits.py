@@ -16,6 +16,7 @@ from tests.wire import HEADERS, envelope, message
 SECONDS = 30
 CALLERS = 16
 RUNNING, WAITING, PER_TASK = 3, 5, 4
+WEBHOOKS = 6
 STORED = 100_000
 LARGE = 30_000
 SETTINGS: dict[str, Any] = {
@@ -25,10 +26,15 @@ SETTINGS: dict[str, Any] = {
     "WAITING_TURNS_PER_OWNER": WAITING,
     "WAITING_TURNS_PER_TASK": PER_TASK,
     "STORED_BYTES_PER_OWNER": STORED,
+    "PUSH_BACKLOG_PER_OWNER": WEBHOOKS,
+    "PUSH_HOSTS": ["127.0.0.1"],
+    "PUSH_ALLOW_HTTP": True,
     "REQUESTS_PER_MINUTE": 2 * CALLERS,
     "LEASE_SECONDS": 600,
 }
 HANG = '{"end": "hang"}'
+# Where no webhook is.
+NOBODYS = "http://127.0.0.1:9/"
 
 
 class Pair:
@@ -54,13 +60,16 @@ class Pair:
 
     async def send(self, owner: str, count: int = CALLERS, **said: Any) -> list[Any]:
         """Send a message so often at once, and return the answers."""
-        text = said.pop("text", HANG)
+        text, hook = said.pop("text", HANG), said.pop("hook", None)
+        configuration = {"returnImmediately": True}
+        if hook is not None:
+            configuration["taskPushNotificationConfig"] = hook
         return await self.ask(
             owner,
             "SendMessage",
             count,
             message=message(text, **said),
-            configuration={"returnImmediately": True},
+            configuration=configuration,
         )
 
     def count(self, query: str, owner: str) -> int:
@@ -121,6 +130,14 @@ async def test_bytes_that_are_stored(pair: Pair) -> None:
             "SELECT sum(stored) FROM a2a_app_storedbytes WHERE owner = 'name:bytes'"
         ).fetchone()
     assert found is not None and found[0] <= STORED
+
+
+async def test_webhooks_that_wait_for_events(pair: Pair) -> None:
+    answers = await pair.send("webhooks", hook={"url": NOBODYS})
+    assert set(refused_by(answers)) == {"PUSH_BACKLOG_PER_OWNER"}
+    assert len(answers) - len(refused_by(answers)) == WEBHOOKS
+    stored = "FROM a2a_app_pushnotificationconfig WHERE queue BETWEEN %s AND %s"
+    assert pair.count(f"SELECT count(*) {stored}", "webhooks") == WEBHOOKS
 
 
 async def test_requests_in_a_minute(pair: Pair) -> None:

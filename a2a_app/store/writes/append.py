@@ -227,12 +227,13 @@ def _following_steps(
         steps.append(partial(consequences.close_artifacts, change))
     if any(each.key for each in received):
         steps.append(partial(consequences.remember_messages, change))
-    if any(each.webhook for each in received):
-        steps.append(partial(consequences.put_webhooks, change))
     if head.pushed:
         steps.append(partial(announce, head.task_id, head.seq))
     if _has_others(change):
         steps.append(partial(consequences.end_others, change, stopped))
+    if any(each.webhook for each in received):
+        # The last one: it may wait for others of the owner's webhooks, and hold those up.
+        steps.append(partial(consequences.put_webhooks, change))
     return steps
 
 

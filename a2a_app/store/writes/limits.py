@@ -12,7 +12,7 @@ from django.db import IntegrityError
 
 from a2a_app import conf, models, protocol
 from a2a_app.database.deletes import lock_rows
-from a2a_app.database.inserts import insert
+from a2a_app.database.inserts import Row, insert
 from a2a_app.models.owners import queue_of
 from a2a_app.store.updates import TurnLimits
 from a2a_app.store.writes import rows
@@ -67,11 +67,22 @@ def taken_places(queue: int) -> Collection[int]:
 def wait_for_others(owner: str) -> None:
     """Wait until all that is being stored of an owner's is counted, and keep the others waiting."""
     if conf.current().stored_bytes_per_owner:
-        lock_rows(models.StoredBytes.objects.filter(owner=owner), "pk", touch="part")
+        # Of an owner who has nothing stored there would be no row to lock.
+        hold_part(owner, 0)
+        parts = models.StoredBytes.objects.filter(owner=owner, part__lt=rows.STORED_PARTS)
+        lock_rows(parts, "pk", touch="part")
+
+
+def hold_part(owner: str, part: int) -> None:
+    """Lock a part of what an owner has stored until the transaction ends. It need not be there."""
+    _add(rows.stored_bytes(owner, 0, part=part))
 
 
 def add_usage(owner: str, size: int) -> None:
     """Count so many bytes as stored for an owner, for whose other messages the caller waits."""
     wait_for_others(owner)
-    added = rows.stored_bytes(owner, size)
-    insert(models.StoredBytes, [added], overwrite=("stored",), unique=("owner", "part"), adds=True)
+    _add(rows.stored_bytes(owner, size))
+
+
+def _add(row: Row) -> None:
+    insert(models.StoredBytes, [row], overwrite=("stored",), unique=("owner", "part"), adds=True)

@@ -29,6 +29,8 @@ ARTIFACT_FIELDS = (
 
 # The parts into which what an owner has stored is divided.
 STORED_PARTS = 16
+# The part after them stores nothing. Whoever holds it configures webhooks alone.
+WEBHOOKS_PART = STORED_PARTS
 # The turns that wait have the places from here on, and those that are worked on the ones before.
 FIRST_WAITING = 1_000_000_000
 # As many messages of the largest size may be stored at the very same moment, and yet none of them
@@ -165,13 +167,21 @@ def counts(change: Change) -> bool:
     return bool(change.turns) or change.ends_run
 
 
-def stored_bytes(owner: str, size: int) -> Row:
-    """Return the row that adds to what an owner has stored, by `insert(…, adds=True)`."""
+def stored_bytes(owner: str, size: int, *, part: int | None = None) -> Row:
+    """Return the row that adds to what an owner has stored, by `insert(…, adds=True)`.
+
+    Args:
+        owner: The owner.
+        size: How many bytes are added.
+        part: To which part; None: to one of them at random.
+    """
+    if part is None:
+        part = random.randrange(STORED_PARTS)  # noqa: S311  # no secret
     return {
         "id": new_key(),
         "owner": owner,
         "caller": caller_of(owner),
-        "part": random.randrange(STORED_PARTS),  # noqa: S311  # no secret
+        "part": part,
         "stored": size,
         "refused_by": "",
         "refused_at": None,

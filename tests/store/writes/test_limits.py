@@ -8,14 +8,21 @@ import pytest
 from django.utils import timezone
 
 from a2a_app import models
+from a2a_app.database import atomic
 from a2a_app.models.owners import Scope
-from a2a_app.protocol import ResourceExhaustedError, Role, StorageExhaustedError
+from a2a_app.protocol import (
+    ResourceExhaustedError,
+    Role,
+    StorageExhaustedError,
+    TaskPushNotificationConfig,
+)
 from a2a_app.store import runs
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.prune import Age
 from a2a_app.store.quota import stored_by, usage_of
 from a2a_app.store.removal import remove_contexts, remove_tasks
-from a2a_app.store.updates import MessageReceived, Returned, TurnLimits
+from a2a_app.store.updates import MessageReceived, Returned, TurnLimits, Webhook
+from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes import limits
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import record
@@ -124,6 +131,33 @@ def test_what_an_agent_says_counts_and_is_never_refused(a2a: ChangeSettings) -> 
     append(head, [Returned()], run=claim.run)
     with pytest.raises(StorageExhaustedError):
         begin()
+
+
+def test_messages_of_an_owner_who_has_nothing_stored_are_stored_one_after_the_other() -> None:
+    with atomic():
+        limits.wait_for_others("name:new")
+        # This is what the others wait for.
+        assert models.StoredBytes.objects.filter(owner="name:new", stored=0).exists()
+
+
+def test_webhooks_of_turns_under_way_count_like_those_that_wait(a2a: ChangeSettings) -> None:
+    a2a(PUSH_BACKLOG_PER_OWNER=2)
+    hook = Webhook(TaskPushNotificationConfig(id="hook", url="https://example.com/"), "example.com")
+    pushed = MessageReceived(new_message(), webhook=hook)
+    claim = begin(received=pushed, worker_slot=HELD).claim
+    assert claim is not None
+    begin(received=pushed)
+    begin(received=pushed, scope=OTHER)
+    with pytest.raises(ResourceExhaustedError) as refused:
+        begin(received=pushed)
+    assert refused.value.limit == "PUSH_BACKLOG_PER_OWNER"
+    # One that takes the place of another is not one more.
+    put_webhook(claim.head.task_id, hook, owner=SCOPE.owner, after=claim.head.seq)
+    append(claim.head, [Returned()], run=claim.run)
+    models.PushNotificationConfig.objects.update(due_at=None)
+    begin(received=pushed)
+    with pytest.raises(ResourceExhaustedError):
+        begin(received=pushed)
 
 
 def test_far_below_the_limit_nobody_waits_for_anybody(
