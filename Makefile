@@ -13,8 +13,9 @@ export PYTHONDONTWRITEBYTECODE =
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 PARALLEL := --numprocesses 3 --dist loadfile
 # Tests that start no server, and that do not try many inputs or fill tables. They wait for nothing, so
-# each core has one process; and the folder whose tests need servers is not even loaded.
-FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance --ignore tests/operations/test_plans.py \
+# each core has one process; and the folders whose tests need servers are not even loaded.
+FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance --ignore tests/browser \
+  --ignore tests/operations/test_plans.py \
   --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations push runners store test_authentication.py)
@@ -44,7 +45,7 @@ worker: $(VENV)/run.stamp ## Run one more worker, with the DATABASE_URL and REDI
 
 test: test-sqlite test-postgresql ## Run every test; DJANGO=6.1 takes that release of Django
 
-test-sqlite: $(VENV)/dev.stamp ## Run every test, with SQLite inside the tests' own process
+test-sqlite: $(VENV)/dev.stamp $(VENV)/chromium.stamp ## Run every test, with SQLite inside the tests' own process
 	$(PYTEST)
 
 test-postgresql: $(VENV)/dev.stamp ## Run what meets the database, with PostgreSQL
@@ -114,6 +115,11 @@ $(VENV)/release.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(if $(DJANGO),'django~=$(DJANGO).0')
 	@touch $@ $(VENV)/cluster.stamp $(VENV)/docs.stamp $(VENV)/release.stamp $(VENV)/run.stamp
+
+# The browser of tests/browser, which fail without one.
+$(VENV)/chromium.stamp: tests/browser/chromium.py $(VENV)/dev.stamp
+	$(BIN)/python -m tests.browser.chromium
+	@touch $@
 
 # The frameworks of tests/contrib need newer versions than the app does.
 # First all that the tests need, then the app's own dependencies as low as they may be, and theirs.

@@ -85,6 +85,9 @@ class ReadOnlyAdmin(ModelAdmin):
     show_full_result_count = False
     sortable_by = ()
 
+    class Media:
+        css = {"all": ["a2a_app/a2a.css"]}  # noqa: RUF012  # Django reads it and never changes it
+
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
         """Return the class of the list."""
         return KeyOrderedChangeList

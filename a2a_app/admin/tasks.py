@@ -26,6 +26,7 @@ from a2a_app.models.owners import name_of_user
 from a2a_app.models.run import Outcome
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
+from a2a_app.pages.states import badge, words
 from a2a_app.protocol import TaskState
 from a2a_app.security import SecurityEvent, record
 from a2a_app.store.archives import open_log
@@ -62,7 +63,7 @@ class StateFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the states."""
-        return [(s.value, _words(s.value)) for s in TaskState if s is not TaskState.UNSPECIFIED]
+        return [(s.value, words(s.value)) for s in TaskState if s is not TaskState.UNSPECIFIED]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the tasks in the chosen state."""
@@ -89,6 +90,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 class TaskAdmin(ReadOnlyAdmin):
     """Tasks, newest first, and all that happened to each."""
 
+    change_form_template = "a2a_app/task.html"
     list_display = ("short_id", "agent", "state_words", "owner", "status_at", "conversation")
     # By state first, which has an index: the other one looks through what it has found.
     list_filter = (StateFilter, AgentFilter)
@@ -139,9 +141,9 @@ class TaskAdmin(ReadOnlyAdmin):
         return format_html('<span title="{}">…{}</span>', task.pk, task.pk.hex[-12:])
 
     @admin.display(description="state")
-    def state_words(self, task: models.Task) -> str:
-        """Return the state in words."""
-        return _words(task.state)
+    def state_words(self, task: models.Task) -> SafeString:
+        """Return the state in words, with its colour."""
+        return badge(task.state)
 
     @admin.display(description="context")
     def conversation(self, task: models.Task) -> str:
@@ -189,7 +191,7 @@ class TaskAdmin(ReadOnlyAdmin):
         lines = [
             {
                 **event,
-                "words": _words(event["state"]),
+                "words": words(event["state"]),
                 "more": max(0, event["length"] - SHOWN_CHARACTERS),
             }
             for event in shortened.values(
@@ -298,10 +300,6 @@ def _uuid_or_none(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _words(state: str) -> str:
-    return state.removeprefix("TASK_STATE_").replace("_", " ").lower()
 
 
 def _texts(parts: list[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,56 @@
+"""What the tests in a real browser share: one Chromium, and one server of the project.
+
+They are on one event loop for the whole session, since Playwright's connection to the browser is.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser import chromium
+from tests.browser.visitor import Visitor
+from tests.servers import Process, fresh_database, web_server
+
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of this folder, and no others, on the event loop of the session."""
+    for item in items:
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Start Chromium. As root it runs without a sandbox, and nothing but our site is visited."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium.find(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Process]:
+    """Serve the project, for all tests of the folder."""
+    with fresh_database("sqlite") as url:
+        server = web_server("daphne", database_url=url, settings_module="tests.browser.settings")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(browser: Browser, site: Process) -> AsyncIterator[Visitor]:
+    """Visit the site; the test fails where anything was wrong on any page."""
+    visitor = Visitor(browser, site.url)
+    yield visitor
+    await visitor.leave()
+    assert not visitor.faults, "\n".join(visitor.faults)
