@@ -5,5 +5,9 @@ they may import each other.
 """
 
 from importlib.metadata import version
+from pathlib import Path
+
+TEMPLATE = Path(__file__).parent / "project_template"
+"""The template of a new project, for `django-admin startproject --template`."""
 
 __version__ = version("django-agent2agent")

@@ -10,11 +10,11 @@ import pytest
 from benchmarks.servers import Server
 from tests.cluster import Cluster
 from tests.servers import Process, own_postgresql, postgresql_url
-from tests.sites import Site
+from tests.sites import Reader, Site
 
 MARK = "servers"
 # Every server of the tests is started by one of these.
-STARTERS = [Cluster, Process, Server, Site, own_postgresql, postgresql_url]
+STARTERS = [Cluster, Process, Reader, Server, Site, own_postgresql, postgresql_url]
 OURS = ("tests", "benchmarks")
 
 

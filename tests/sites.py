@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,11 @@ from tests.servers import ROOT, Process, free_port
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# ([\w/]+\.py)\n")
 SECONDS = 60
+TYPED = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROMISED = re.compile(r"It prints `(.*?)`")
+INSTALL = "pip install "
+# What is done already, and what asks a person for a name and a password.
+LEFT_OUT = ("python -m venv ", INSTALL, "python manage.py createsuperuser")
 
 
 def named_blocks(page: str) -> dict[str, list[str]]:
@@ -71,3 +77,101 @@ class Site:
             yield
         finally:
             self.server.kill()
+
+
+class QuickStart:
+    """The quick start, by sections."""
+
+    def __init__(self) -> None:
+        self.text = (ROOT / "docs" / "quick-start.md").read_text()
+
+    def blocks(self, section: str) -> list[tuple[str, str]]:
+        """Return the kinds and texts of a section's blocks."""
+        [found] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", self.text, re.M | re.S)
+        blocks: list[tuple[str, str]] = TYPED.findall(found)
+        assert blocks
+        return blocks
+
+    def block(self, section: str, beginning: str) -> tuple[str, str]:
+        """Return the one block of a section that begins so."""
+        [block] = [each for each in self.blocks(section) if each[1].startswith(beginning)]
+        return block
+
+    @property
+    def installed(self) -> list[str]:
+        """What the page has installed."""
+        [line] = re.findall(rf"^\$ {INSTALL}(.*)$", self.text, re.MULTILINE)
+        return shlex.split(line)
+
+
+class Reader:
+    """Follows the quick start in a folder, with an environment's commands."""
+
+    def __init__(self, folder: Path, python: Path) -> None:
+        self.folder, self.bin = folder, python.parent
+        self.env = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+        self.env |= {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
+        self.env.pop("DJANGO_SETTINGS_MODULE", None)
+        self.server: Process | None = None
+
+    def follow(self, *blocks: tuple[str, str]) -> None:
+        """Type what a page shows: commands one after the other, or the text of a file."""
+        for kind, text in blocks:
+            if kind == "python":
+                self._write(text)
+                continue
+            for line in text.splitlines():
+                command = line.removeprefix("$ ")
+                if command == "python manage.py runserver":
+                    self.serve()
+                elif not command.startswith(LEFT_OUT):
+                    self.type(command)
+
+    def type(self, command: str) -> str:
+        """Return what a command prints; fail where it does not end well."""
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "manage.py check" not in command or "no issues" in done.stdout
+        return done.stdout
+
+    def _write(self, text: str) -> None:
+        named = NAMED.match(text)
+        assert named is not None
+        path = self.folder / named[1]
+        # The page adds to the settings; every other file is the page's own.
+        before = path.read_text() + "\n" if path.name == "settings.py" else ""
+        path.write_text(before + text)
+
+    def manage(self, *commands: str) -> str:
+        """Return what several commands of manage.py print, which one process runs."""
+        run = [f"manage.call_command(*{shlex.split(each)})" for each in commands]
+        lines = ["import django", "from django.core import management as manage", "django.setup()"]
+        return self.type(
+            "DJANGO_SETTINGS_MODULE=mysite.settings python -c "
+            + shlex.quote("; ".join([*lines, *run]))
+        )
+
+    def serve(self) -> None:
+        """Run `runserver` on a free port, without the process that watches the files."""
+        port = free_port()
+        serve = ["runserver", "--noreload", f"127.0.0.1:{port}"]
+        manage = str(self.folder / "manage.py")
+        self.server = Process([str(self.bin / "python"), manage, *serve], {}, port)
+        self.server.env = self.env
+        self.server.start()
+
+    def talk(self, page: QuickStart) -> None:
+        """Run the page's client, and see that it prints what the page says."""
+        self.follow(*page.blocks("Talk to it"))
+        assert self.server is not None
+        said = self.type(f"python client.py {self.server.url}")
+        [promised] = PROMISED.findall(page.text)
+        assert said.split() == promised.split()

@@ -216,29 +216,6 @@ def test_the_readme_makes_a_project_whose_agent_streams(tmp_path: Path) -> None:
     assert Site(tmp_path, files).talk() == "Hello from the official client "
 
 
-def test_the_quick_start_makes_a_project_whose_agent_counts_down(tmp_path: Path) -> None:
-    said = Site(tmp_path, named_blocks("docs/quick-start.md")).talk()
-    assert said.split() == ["Counting…", "3…", "2…", "1…", "done."]
-
-
-def test_a2a_init_makes_the_project_of_the_quick_start(tmp_path: Path) -> None:
-    page = named_blocks("docs/quick-start.md")
-    installed = 'INSTALLED_APPS = [*INSTALLED_APPS, "a2a_app"]\n'
-    site = Site(tmp_path, {"mysite/settings.py": [installed], "client.py": page["client.py"]})
-    site.run("manage.py", "a2a_init", "hello", "--write")
-    [agents] = page["hello/agents.py"]
-    assert (tmp_path / "hello" / "agents.py").read_text() == agents.partition("\n")[2]
-    files = {path: path.read_text() for path in tmp_path.rglob("*.py")}
-    assert site.run("manage.py", "a2a_init", "hello", "--write") == "Nothing is missing.\n"
-    assert {path: path.read_text() for path in tmp_path.rglob("*.py")} == files
-    assert site.talk().split() == ["Counting…", "3…", "2…", "1…", "done."]
-    unclear = "from django.urls import path\nurlpatterns = list()\n"
-    (tmp_path / "mysite" / "urls.py").write_text(unclear)
-    with pytest.raises(AssertionError, match=r"Not written: .*urls\.py"):
-        site.run("manage.py", "a2a_init", "hello", "--write")
-    assert (tmp_path / "mysite" / "urls.py").read_text() == unclear
-
-
 def test_the_page_on_files_makes_a_project_whose_files_come_back(tmp_path: Path) -> None:
     files = named_blocks("docs/quick-start.md")
     for name, blocks in named_blocks("docs/files.md").items():

@@ -102,3 +102,23 @@ def test_settings_that_come_from_another_file_are_left_to_their_owner(
 def test_an_app_that_is_not_there_is_named() -> None:
     with pytest.raises(CommandError, match="no app 'nowhere'"):
         call_command("a2a_init", "nowhere", stdout=StringIO())
+
+
+def test_what_is_not_certain_is_not_written_and_fails_the_command(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "unclear"
+    site.mkdir()
+    urls = "from django.urls import path\nurlpatterns = list()\n"
+    for name, text in (("__init__", ""), ("urls", urls), ("settings", "from base import *\n")):
+        (site / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "unclear.settings")
+    settings.ROOT_URLCONF = "unclear.urls"
+    settings.ASGI_APPLICATION = "unclear.asgi.application"
+    with pytest.raises(CommandError, match=r"Not written: .*settings\.py, .*urls\.py$"):
+        call_command("a2a_init", "unclear", "--write", stdout=StringIO())
+    assert (site / "urls.py").read_text() == urls
+    assert (
+        'setdefault("DJANGO_SETTINGS_MODULE", "unclear.settings")' in (site / "asgi.py").read_text()
+    )

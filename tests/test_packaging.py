@@ -2,9 +2,6 @@
 
 import re
 import runpy
-import shutil
-import subprocess
-import sys
 import tomllib
 import zipfile
 from fnmatch import fnmatch
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.acceptance.installed import build_wheel
 from tests.servers import ROOT
 
 TOP = {
@@ -48,7 +46,6 @@ REPOSITORY: str = PROJECT["urls"]["Repository"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # The first Python of a release of Django that does not take all of ours.
 FIRST_PYTHON = {"6.0": "3.12", "6.1": "3.12"}
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
 
 def test_the_top_folder_holds_only_what_belongs_there() -> None:
@@ -64,16 +61,8 @@ def test_the_top_folder_holds_only_what_belongs_there() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of the files in the wheel, built from a copy: building leaves things behind."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("a2a_app", "project", "tests"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-c", BUILD, str(copy)]
-    subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=60)
-    [built] = copy.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
+    """Names of the files in the wheel."""
+    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as archive:
         return set(archive.namelist())
 
 

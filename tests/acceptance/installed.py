@@ -1,23 +1,70 @@
-"""Packages of other clients, installed once for all sessions; `make clean` removes them."""
+"""Packages that the tests' own environment does not have: those of other clients, and our wheel."""
 
+import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
+
+from tests.servers import ROOT
 
 SECONDS = 300
 BIN = Path(sys.executable).parent
+UV = str(BIN / "uv")  # pip takes a minute for what uv does in seconds
+OURS = "django-agent2agent"
+BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
 
 def python_with(requirement: str) -> Path:
-    """Return a Python that has a package which ours has in another version."""
+    """Return a Python that has a package which ours has in another version.
+
+    It is installed once for all sessions; `make clean` removes it.
+    """
     folder = _folder(requirement)
     python = folder / "bin" / "python"
     if not (folder / "done").exists():
-        uv = str(BIN / "uv")  # pip takes a minute for what uv does in seconds
-        make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
-        subprocess.run(make, check=True, timeout=SECONDS)
-        _install(folder, [uv, "pip", "install", "--quiet", "--python", str(python), requirement])
+        _make_environment(folder)
+        _install(folder, [UV, "pip", "install", "--quiet", "--python", str(python), requirement])
     return python
+
+
+def python_with_only(*requirements: str) -> Path:
+    """Return a Python that has the newest of these packages and what they need, and no others.
+
+    The environment stays for the next session, so that its packages need not be compiled again.
+    """
+    name = sha256(f"{ROOT} {[Path(each).name for each in requirements]}".encode()).hexdigest()[:12]
+    folder = _folder(name)
+    python, wanted = folder / "bin" / "python", folder / "wanted.txt"
+    if not python.exists():
+        _make_environment(folder)
+    compiling = ["compile", "--upgrade", "--output-file", str(wanted), "-"]
+    # The wheel has the same version each time, and other contents.
+    installing = ["sync", "--reinstall-package", OURS, str(wanted)]
+    for command in (compiling, installing):
+        subprocess.run(
+            [UV, "pip", *command, "--quiet", "--python", str(python)],
+            input="\n".join(requirements),
+            text=True,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=SECONDS,
+        )
+    return python
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel in a folder, from a copy there: building leaves things behind."""
+    copy = folder / "checkout"
+    copy.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("a2a_app", "project", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-c", BUILD, str(folder)]
+    subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=60)
+    [built] = folder.glob("*.whl")
+    return built
 
 
 def node_with(requirement: str) -> Path:
@@ -32,6 +79,11 @@ def node_with(requirement: str) -> Path:
 def _folder(requirement: str) -> Path:
     name = "".join(letter if letter.isalnum() else "-" for letter in requirement)
     return Path(sys.prefix) / "clients" / name.strip("-")
+
+
+def _make_environment(folder: Path) -> None:
+    make = [UV, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
+    subprocess.run(make, check=True, timeout=SECONDS)
 
 
 def _install(folder: Path, command: list[str]) -> None:

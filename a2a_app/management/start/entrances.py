@@ -3,20 +3,11 @@
 import ast
 from pathlib import Path
 
+from a2a_app import TEMPLATE
 from a2a_app.management.start.change import Change, assigned, change, insert, replace
 
 _INCLUDED = 'path("", include("a2a_app.urls"))'
 _IMPORTED = "from django.urls import include, path"
-
-_ASGI = """\
-import os
-
-from a2a_app.asgi import get_asgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{settings}")
-
-application = get_asgi_application()
-"""
 
 
 def in_urls(path: Path) -> Change | None:
@@ -79,9 +70,9 @@ def _bound_elsewhere(tree: ast.Module, ours: list[ast.Import | ast.ImportFrom]) 
 
 def in_asgi(path: Path, settings: str) -> Change | None:
     """Return what the file of the ASGI application needs, which may not be there; None: nothing."""
-    whole = _ASGI.format(settings=settings)
     if not path.exists():
-        return Change(path, after=whole)
+        whole = (TEMPLATE / "project_name" / "asgi.py-tpl").read_text(encoding="utf-8")
+        return Change(path, after=whole.replace("{{ project_name }}.settings", settings))
     if "a2a_app.asgi" in path.read_text(errors="replace"):
         return None
     return change(path, _import_ours, "from a2a_app.asgi import get_asgi_application")
