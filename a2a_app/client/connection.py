@@ -49,6 +49,11 @@ class Connection(ABC):
     def open(self, request: Request) -> AsyncGenerator[Event, None]:
         """Yield the events of a stream. The errors are those of `ask`."""
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What spans say of where it leads, in the words of OpenTelemetry's conventions."""
+        return {"rpc.service": self.card.name}
+
     def has_extension(self, uri: str) -> bool:
         """Tell whether the card declares an extension."""
         return any(each.uri == uri for each in self.card.capabilities.extensions)

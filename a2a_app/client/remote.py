@@ -19,7 +19,8 @@ from a2a_app.client.connection import Connection, Request
 from a2a_app.client.local import LocalConnection, local_agent
 from a2a_app.client.messages import Said, Sending, id_of, request_to_send
 from a2a_app.client.refusals import RemoteAgentError, UnreachableError
-from a2a_app.client.resumption import Tries, ask, follow
+from a2a_app.client.resumption import Tries
+from a2a_app.client.tracing import ask, follow
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCard,

@@ -77,6 +77,7 @@ class SdkConnection(Connection):
             trust_env=False,
         )
         self._sdk: Client
+        self._interface: pb.AgentInterface
 
     async def __aenter__(self) -> "SdkConnection":
         """Fetch the card, and check its signature."""
@@ -96,6 +97,17 @@ class SdkConnection(Connection):
     async def __aexit__(self, *_: Any) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What spans say of where it leads, in the words of OpenTelemetry's conventions."""
+        url = httpx.URL(self._interface.url)
+        return {
+            **super().about,
+            "rpc.system": self._interface.protocol_binding.lower(),
+            "server.address": url.host,
+            "server.port": url.port or (443 if url.scheme == "https" else 80),
+        }
 
     async def ask(self, request: Request) -> dict[str, Any]:
         """Ask for the result of an operation."""
@@ -199,6 +211,8 @@ class SdkConnection(Connection):
             each.url = urljoin(url, each.url)
         del card.supported_interfaces[:]
         card.supported_interfaces.extend(chosen)
+        # The SDK takes the first one that it can.
+        self._interface = chosen[0]
 
     def _authenticate(self, card: pb.AgentCard) -> None:
         """Have each request carry the credentials, unless the card leads to where nobody sent them.

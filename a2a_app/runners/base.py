@@ -188,6 +188,9 @@ class Runner(ABC):
             self._neglected_since = None
         elif self._neglected_since is None:
             self._neglected_since = time.monotonic()
+        if telemetry.active is not None:
+            waits = await database.read(waiting.count_by_agent, slugs)
+            telemetry.active.note_waiting(waits)
 
     @property
     def seconds_neglected(self) -> float:

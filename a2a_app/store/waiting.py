@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -20,6 +20,8 @@ from a2a_app.models.owners import last_queue_beside
 
 # How many owners one search looks at. The next search goes on where it has stopped.
 LOOKS = 32
+# How many turns that wait are counted.
+COUNTED = 10_000
 _LAST_QUEUE = (1 << 63) - 1
 
 
@@ -125,6 +127,16 @@ def are_neglected(*, agents: Collection[str], patience: timedelta) -> bool:
     both = (rows.order_by("lease_until").values_list("pk") for rows in (unbegun, held))
     waiting, working = (rows.first() for rows in both)
     return waiting is not None and working is None
+
+
+def count_by_agent(agents: Collection[str]) -> dict[str, int]:
+    """Count the turns of each of these agents that nobody has begun, and COUNTED at most."""
+    ready = models.Run.objects.filter(
+        started_at=None, ended_at=None, task__run=None, task__agent__in=agents
+    )
+    some = ready.order_by("queue", "lease_until").values("pk")[:COUNTED]
+    counted = models.Run.objects.filter(pk__in=some).order_by().values_list("task__agent")
+    return {**dict.fromkeys(agents, 0), **dict(counted.annotate(Count("pk")))}
 
 
 def overdue(*, agents: Collection[str], patience: timedelta, limit: int) -> list[UUID]:

@@ -5,12 +5,13 @@ Only the API is needed. The SDK, and where it exports to, are the project's.
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry import context, metrics, propagate, trace
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 import a2a_app
@@ -38,6 +39,13 @@ class Telemetry:
         meter = metrics.get_meter(NAME, version, meter_provider)
         self._turns = meter.create_up_down_counter(
             "a2a.turns.active", unit="{turn}", description="Turns that run, by agent."
+        )
+        self._waiting: Mapping[str, int] = {}
+        meter.create_observable_gauge(
+            "a2a.turns.waiting",
+            [self._observe_waiting],
+            unit="{turn}",
+            description="Turns that nobody has begun, in all processes, by agent.",
         )
         self._durations = meter.create_histogram(
             "a2a.turn.duration", unit="s", description="How long turns took, by agent and state."
@@ -106,6 +114,34 @@ class Telemetry:
         finally:
             self._notifications.add(1, {"a2a.outcome": outcome})
 
+    @contextmanager
+    def call(self, operation: str, about: Mapping[str, Any]) -> Iterator["WorkSpan"]:
+        """Make the span of a request to another agent, with all that is done to repeat it.
+
+        It is not the current one: a stream gives way to the code that reads it.
+
+        Args:
+            operation: The operation's name.
+            about: What the conventions want to be said of the agent.
+        """
+        about = {"rpc.method": operation, **about, **_subject()}
+        span = self._tracer.start_span(f"a2a {operation}", kind=SpanKind.CLIENT, attributes=about)
+        call = WorkSpan(span)
+        try:
+            yield call
+        except Exception as error:
+            call.fail(error)
+            raise
+        finally:
+            span.end()
+
+    def note_waiting(self, turns: Mapping[str, int]) -> None:
+        """Note how many turns of each agent nobody has begun."""
+        self._waiting = dict(turns)
+
+    def _observe_waiting(self, options: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"a2a.agent": agent}) for agent, count in self._waiting.items()]
+
     def count_events(self, agent: str, count: int) -> None:
         """Count events that were committed."""
         self._events.add(count, {"a2a.agent": agent})
@@ -134,14 +170,7 @@ class Telemetry:
     def _span(
         self, name: str, kind: SpanKind, about: Mapping[str, Any], carrier: Mapping[str, str]
     ) -> Iterator[Span]:
-        subject = logs.subject.get()
-        named = {
-            "a2a.task.id": subject.task,
-            "a2a.context.id": subject.context,
-            "a2a.agent": subject.agent,
-            "a2a.tenant": subject.tenant,
-        }
-        about = {**about, **{key: value for key, value in named.items() if value}}
+        about = {**about, **_subject()}
         # A span of the project's, such as that of its instrumentation of Django, is nearer.
         has_parent = trace.get_current_span().get_span_context().is_valid
         parent = context.get_current() if has_parent else propagate.extract(carrier)
@@ -149,24 +178,45 @@ class Telemetry:
             yield span
 
 
-class TurnSpan:
-    """The span of a turn."""
+class WorkSpan:
+    """The span of work that may fail."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
-        self.state = "TASK_STATE_UNSPECIFIED"
-        """The state of the task after the turn."""
+
+    def current(self) -> AbstractContextManager[Span]:
+        """Have the code within be a part of it."""
+        return trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
+
+    def fail(self, error: BaseException) -> None:
+        """Note an error that has ended it."""
+        self._span.record_exception(error)
+        self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        self._span.set_attribute("error.type", type(error).__qualname__)
+
+
+class TurnSpan(WorkSpan):
+    """The span of a turn."""
+
+    state = "TASK_STATE_UNSPECIFIED"
+    """The state of the task after the turn."""
 
     def end(self, state: str) -> None:
         """Note the state of the task after the turn."""
         self.state = state
         self._span.set_attribute("a2a.task.state", state)
 
-    def fail(self, error: BaseException) -> None:
-        """Note what the agent has raised."""
-        self._span.record_exception(error)
-        self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        self._span.set_attribute("error.type", type(error).__qualname__)
+
+def _subject() -> dict[str, str]:
+    """Return what all spans say of the task for which the code works."""
+    subject = logs.subject.get()
+    named = {
+        "a2a.task.id": subject.task,
+        "a2a.context.id": subject.context,
+        "a2a.agent": subject.agent,
+        "a2a.tenant": subject.tenant,
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def find_telemetry() -> Telemetry | None:

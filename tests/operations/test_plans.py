@@ -259,12 +259,12 @@ async def background() -> None:
     """Do once what every process does again and again."""
     worker = runners.current()
     await worker.sweep()
+    await database.read(waiting.count_by_agent, ["planned"])
     search = partial(waiting.find_waiting, limit=10, room=Shares[str](1), in_turn=True)
     await database.run(search, agents=["planned"], after=1 << 62)
     await database.run(limits.taken_places, 1)
     await database.run(waiting.overdue, agents=["planned"], patience=timedelta(0), limit=10)
-    keys = [uuid4(), uuid4()]
-    await database.run(runs.renew, "one", keys, lease=timedelta(seconds=9))
+    await database.run(runs.renew, "one", keys := [uuid4(), uuid4()], lease=timedelta(seconds=9))
     await database.run(runs.give_back, "one")
     await database.run(read_positions, keys)
     await deliver_to_webhooks()

@@ -1,8 +1,10 @@
 """What OpenTelemetry is told: spans of one trace from the request on, errors, usage and metrics."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 from pytest_django import Settings
 
 from a2a_app import database, models, runners, telemetry
@@ -21,16 +23,19 @@ from a2a_app.agents import Turn
 from a2a_app.client import RemoteAgent
 from a2a_app.client.http import join_trace
 from a2a_app.database.values import EPOCH
-from a2a_app.protocol import TaskPushNotificationConfig
+from a2a_app.models.owners import Scope
+from a2a_app.protocol import TaskNotFoundError, TaskPushNotificationConfig
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim
 from a2a_app.store.updates import MessageReceived
+from a2a_app.store.waiting import count_by_agent
 from a2a_app.telemetry.spans import Telemetry
 from a2a_app.testing import AsyncClient
+from tests.client.test_on_the_way import BASE, Peer, error
 from tests.clients.operations import client_of
 from tests.receiver import receiving
 from tests.servers import ROOT
-from tests.tasks import begin_and_claim, claim_of, new_message
+from tests.tasks import begin, begin_and_claim, claim_of, new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -144,10 +149,10 @@ async def test_the_errors_of_agents_and_requests_are_recorded(exported: Exported
         with pytest.raises(Exception, match="not found"):
             await client.call("CancelTask", {"id": "nothing"})
         turn = exported.span(f"invoke_agent {client.agent.slug}")
-    for span, error in ((turn, "LookupError"), (exported.span("a2a CancelTask"), "TaskNotFound")):
+    for span, kind in ((turn, "LookupError"), (exported.span("a2a CancelTask"), "TaskNotFound")):
         assert span.status.status_code is StatusCode.ERROR
         [raised] = [event for event in span.events if event.name == "exception"]
-        assert error in str(dict(raised.attributes or {})["exception.type"])
+        assert kind in str(dict(raised.attributes or {})["exception.type"])
     assert dict(turn.attributes or {})["a2a.task.state"] == "TASK_STATE_FAILED"
 
 
@@ -197,8 +202,76 @@ async def test_an_agent_that_calls_another_one_of_the_project_is_followed(
     async with AsyncClient(threaded), AsyncClient(planner, headers=HEADERS) as client:
         assert (await client.send("hello")).text == "done"
     inner, outer = exported.span("invoke_agent threaded"), exported.span("invoke_agent planner")
+    call = exported.span("a2a SendStreamingMessage")
     assert trace_id(inner) == TRACE
-    assert parent_of(inner) == id_of(outer)
+    assert parent_of(inner) == id_of(call)
+    assert parent_of(call) == id_of(outer)
+    assert call.kind is SpanKind.CLIENT
+    said = dict(call.attributes or {})
+    assert (said["rpc.service"], said["a2a.agent"]) == ("threaded", "planner")
+
+
+async def test_a_request_to_an_agent_elsewhere_is_one_span_with_all_its_tries(
+    exported: Exported,
+) -> None:
+    peer = Peer(503, 200)
+    with exported.tracer.start_as_current_span("caller") as caller:
+        async with RemoteAgent(f"{BASE}/", transport=peer) as other:
+            await other.get("t")
+    call = exported.span("a2a GetTask")
+    assert call.kind is SpanKind.CLIENT and call.status.status_code is StatusCode.UNSET
+    assert parent_of(call) == caller.get_span_context().span_id
+    assert dict(call.attributes or {}) == {
+        "rpc.method": "GetTask",
+        "rpc.service": "Peer",
+        "rpc.system": "jsonrpc",
+        "server.address": "peer.test",
+        "server.port": 443,
+    }
+    parents = {request.headers["traceparent"].split("-")[2] for request in peer.requests}
+    assert parents == {f"{id_of(call):016x}"} and len(peer.requests) == 2
+
+
+async def test_the_error_of_an_agent_elsewhere_is_the_error_of_the_span(
+    exported: Exported,
+) -> None:
+    async with RemoteAgent(f"{BASE}/", transport=Peer(error(-32001))) as other:
+        with pytest.raises(TaskNotFoundError):
+            await other.get("t")
+    call = exported.span("a2a GetTask")
+    assert call.status.status_code is StatusCode.ERROR
+    assert dict(call.attributes or {})["error.type"] == "TaskNotFoundError"
+
+
+async def test_the_span_of_a_stream_is_not_that_of_the_code_that_reads_it(
+    exported: Exported,
+) -> None:
+    async with AsyncClient(spender), RemoteAgent("spender") as other:
+        with exported.tracer.start_as_current_span("reader") as reader:
+            async with aclosing(other.stream("hello")) as events:
+                async for _ in events:
+                    assert trace.get_current_span() is reader
+                    break
+    call = exported.span("a2a SendStreamingMessage")
+    assert call.status.status_code is StatusCode.UNSET
+    assert parent_of(call) == reader.get_span_context().span_id
+
+
+async def test_turns_that_nobody_has_begun_are_counted_by_each_sweep(exported: Exported) -> None:
+    slug = "patient"
+    with client_of(threaded, slug=slug):
+        await database.run(lambda: [begin(scope=Scope(slug, f"name:{n}")) for n in range(3)])
+        waiting = await database.read(count_by_agent, [slug, "idle"])
+        exported.telemetry.note_waiting(waiting)
+        counted = exported.values("a2a.turns.waiting")
+        assert sorted((count, about["a2a.agent"]) for count, about in counted) == [
+            (0, "idle"),
+            (3, slug),
+        ]
+        await runners.current().begin()
+        async with asyncio.timeout(SECONDS):
+            while (0, {"a2a.agent": slug}) not in exported.values("a2a.turns.waiting"):
+                await runners.current().sweep()
 
 
 async def test_metrics_count_turns_events_and_tokens(exported: Exported) -> None:
