@@ -6,13 +6,21 @@ from typing import Any, Literal
 
 from tests.servers import Layer, Process, web_server
 
-Queue = Literal["procrastinate", "tasks"]
+Queue = Literal["celery", "procrastinate", "tasks"]
 
 # Each queue's own worker, and what it says once it takes work.
 WORKERS = {
-    "procrastinate": (["a2a_worker"], "takes turns from the queue"),
-    "tasks": (["db_worker", "--no-startup-delay", "--interval", "0.1"], "Starting worker"),
+    "celery": (
+        ["-m", "celery", "--app", "tests.celery_site", "worker", "--queues", "a2a", "-l", "INFO"],
+        " ready.",
+    ),
+    "procrastinate": (["manage.py", "a2a_worker"], "takes turns from the queue"),
+    "tasks": (
+        ["manage.py", "db_worker", "--no-startup-delay", "--interval", "0.1"],
+        "Starting worker",
+    ),
 }
+SETTINGS = {"celery": "tests.celery_site"}
 
 
 class Cluster:
@@ -34,7 +42,9 @@ class Cluster:
         self._options = {
             "database_url": database_url,
             "layer": "memory" if silent else layer,
-            "settings_module": "tests.silent_layer" if silent else "tests.settings",
+            "settings_module": "tests.silent_layer"
+            if silent
+            else SETTINGS.get(queue, "tests.settings"),
             **a2a,
         }
         self._stack = ExitStack()
@@ -58,11 +68,11 @@ class Cluster:
         """Start one more server."""
         return self._start(self._described())
 
-    def worker(self) -> Process:
-        """Start one more worker."""
+    def worker(self, *options: str) -> Process:
+        """Start one more worker, with these options of its command."""
         command, ready = WORKERS[self._queue]
         env = self._described().env
-        return self._start(Process([sys.executable, "manage.py", *command], env, ready=ready))
+        return self._start(Process([sys.executable, *command, *options], env, ready=ready))
 
     def _described(self) -> Process:
         server = web_server("daphne", **self._options)

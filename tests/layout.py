@@ -44,6 +44,7 @@ OPEN_MODULES = {"models.owners"}
 HOLDERS = {
     "ninja": {"bindings"},
     "channels": {"broadcast", "layers"},
+    "celery": {"runners"},
     "procrastinate": {"runners"},
     "django_tasks": {"runners"},
     "agents": {"contrib"},
@@ -85,7 +86,6 @@ SHORT_FILES = {
     "runners/upkeep.py": "one loop, which is none of a runner's own",
     "testing/callers.py": "what a setting names by its path",
     "urls.py": "Django looks for it here",
-    "runners/queued.py": "what two runners share, of which each needs a library of its own",
 }
 MAX_FUNCTION_LINES = 40
 # Orders to tools, which are no reasons.

@@ -7,6 +7,7 @@ from a2a_app import conf
 from a2a_app.runners.base import Runner
 
 RUNNERS = {
+    "celery": "a2a_app.runners.celery.CeleryRunner",
     "embedded": "a2a_app.runners.embedded.EmbeddedRunner",
     "procrastinate": "a2a_app.runners.procrastinate.ProcrastinateRunner",
     "tasks": "a2a_app.runners.django_tasks.TasksRunner",

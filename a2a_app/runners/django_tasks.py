@@ -4,7 +4,6 @@ The framework is `django.tasks` from Django 6.0 on, and the package `django-task
 workers are synchronous, so that turns run on an event loop in another thread.
 """
 
-import logging
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,8 +16,6 @@ from a2a_app import conf, database, runners
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.runners.loops import run_in_background
 from a2a_app.runners.queued import QueuedRunner, work
-
-logger = logging.getLogger(__name__)
 
 FRAMEWORK = "django.tasks" if find_spec("django.tasks") else "django_tasks"
 tasks: Any = import_module(FRAMEWORK)
@@ -36,18 +33,7 @@ def answer(task_id: str) -> None:
 
 
 class TasksRunner(QueuedRunner):
-    """Enqueues a task of the framework for each turn, once the turn is stored.
-
-    The queue may be in our database or anywhere else. The sweep enqueues turns again that a crash
-    kept from the queue, or that the queue has lost.
-    """
-
-    async def start(self, task_id: UUID, claim: object = None, owner: object = None) -> None:
-        """Enqueue the task's next turn."""
-        try:
-            await self.enqueue_again(task_id)
-        except Exception:  # each backend has errors of its own; the sweep tries again
-            logger.warning("Task %s was not enqueued.", task_id, exc_info=True)
+    """Enqueues a task of the framework for each turn, once the turn is stored."""
 
     async def enqueue_again(self, task_id: UUID) -> None:
         """Enqueue a turn that nobody has begun; raises the errors of the backend."""

@@ -36,5 +36,5 @@ class EmbeddedRunner(Runner):
         """Raise NotImplementedError, since the serving processes do the work."""
         raise NotImplementedError(
             "The embedded runner works in the processes that serve: there is nothing for a worker "
-            "to do. Set A2A['RUNNER'] to 'procrastinate' or 'tasks'."
+            "to do. Set A2A['RUNNER'] to 'procrastinate', or see docs/deployment.md for others."
         )

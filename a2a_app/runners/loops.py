@@ -18,7 +18,8 @@ T = TypeVar("T")
 Close: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 _loop: asyncio.AbstractEventLoop | None = None
-_lock = threading.Lock()
+# A handler of signals may come while its own thread has it.
+_lock = threading.RLock()
 _closing: "Future[None] | None" = None
 _ends_with_process = False
 
@@ -33,7 +34,7 @@ def run_in_background(work: Coroutine[Any, Any, None], close: Close) -> None:
     """
     loop, is_new = _background()
     if is_new and threading.current_thread() is threading.main_thread():
-        _handle_signals(loop, close)
+        _handle_signals(close)
     asyncio.run_coroutine_threadsafe(work, loop).result()
     if _closing is not None:
         # The process may be gone as soon as this returns.
@@ -58,6 +59,25 @@ async def await_in_background(work: Coroutine[Any, Any, T], close: Close) -> T:
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
+def begin_to_end(close: Close) -> None:
+    """Begin to end all work on the loop. Any thread may call it, and a handler of signals too.
+
+    Args:
+        close: Ends all work on the loop, also such as only begins now. It is called once.
+    """
+    global _closing
+    loop, _ = _background()
+    _closing = _closing or asyncio.run_coroutine_threadsafe(close(), loop)
+
+
+def end(close: Close) -> None:
+    """End all work on the loop, if there is any, as `begin_to_end` does, and wait for it."""
+    if _loop is not None:
+        begin_to_end(close)
+    if _closing is not None:
+        _closing.result()
+
+
 def _close_at_exit(close: Close) -> None:
     # None: in a forked process that has had no work.
     if _loop is not None:
@@ -75,28 +95,26 @@ def _background() -> tuple[asyncio.AbstractEventLoop, bool]:
         return _loop, is_new
 
 
-def _handle_signals(loop: asyncio.AbstractEventLoop, close: Close) -> None:
+def _handle_signals(close: Close) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         previous = signal.getsignal(number)
         if callable(previous):
-            signal.signal(number, partial(_on_signal, loop, close, previous))
+            signal.signal(number, partial(_on_signal, close, previous))
 
 
 def _on_signal(
-    loop: asyncio.AbstractEventLoop,
     close: Close,
     previous: Callable[[int, FrameType | None], Any],
     number: int,
     frame: FrameType | None,
 ) -> None:
-    global _closing
-    _closing = _closing or asyncio.run_coroutine_threadsafe(close(), loop)
+    begin_to_end(close)
     previous(number, frame)
 
 
 def _reset() -> None:
     global _loop, _lock, _closing
-    _loop, _lock, _closing = None, threading.Lock(), None
+    _loop, _lock, _closing = None, threading.RLock(), None
 
 
 # A forked child has the loop object of its parent, but no thread that runs it.

@@ -1,5 +1,6 @@
 """The base of runners that bring turns to workers by a queue."""
 
+import logging
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,6 +8,8 @@ from a2a_app import conf, database, runners
 from a2a_app.agents import registry
 from a2a_app.runners.base import Runner
 from a2a_app.store import waiting
+
+logger = logging.getLogger(__name__)
 
 # How many turns one sweep enqueues again at most.
 LIMIT = 200
@@ -20,7 +23,18 @@ async def work(task_id: str) -> None:
 
 
 class QueuedRunner(Runner):
-    """Brings turns to workers by a queue. Serving processes and workers both sweep."""
+    """Brings turns to workers by a queue. Serving processes and workers both sweep.
+
+    The queue may be anywhere, and may lose what it has. A kind of queue adds `enqueue_again`, which
+    sends a job that calls `work`; it may raise what it likes.
+    """
+
+    async def start(self, task_id: UUID, claim: object = None, owner: object = None) -> None:
+        """Enqueue the task's next turn, once the turn is stored."""
+        try:
+            await self.enqueue_again(task_id)
+        except Exception:  # each queue has errors of its own; the sweep tries again
+            logger.warning("Task %s was not enqueued.", task_id, exc_info=True)
 
     async def find_unstarted(self) -> list[UUID]:
         """Find turns that the queue has not brought to a worker within a lease."""

@@ -1,13 +1,15 @@
 """Queues that bring turns to workers: what is put into them, and what a set-up lacks."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import Any
 from uuid import UUID
 
 import pytest
+from celery import Celery, _state
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
@@ -245,7 +247,74 @@ def test_a_backend_without_workers_is_refused_outside_tests(
     assert runner.check() == []
 
 
-@pytest.mark.parametrize(("runner", "instead"), [("embedded", "RUNNER"), ("tasks", "db_worker")])
+@contextmanager
+def app_of_celery(broker: str) -> Iterator[Celery]:
+    """Make a project's app of Celery."""
+    app = Celery("site", broker=broker)
+    app.set_default()
+    try:
+        yield app
+    finally:
+        app.close()
+        _state.set_default_app(None)
+        _state._set_current_app(None)
+
+
+async def test_a_turn_is_stored_though_celerys_broker_takes_no_job(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = use(settings, "celery")
+    with (
+        app_of_celery("redis://127.0.0.1:1/0") as celery,
+        client_of(lambda turn: turn.text) as client,
+    ):
+        task = await client.send("hello", return_immediately=True)
+        assert f"Task {task.id} was not enqueued." in caplog.text
+        assert task.status.state is TaskState.SUBMITTED
+        celery.conf.task_always_eager = True
+        await runner.enqueue_again(UUID(task.id))
+        assert (await client.get(task.id)).status.state is TaskState.COMPLETED
+    await asyncio.to_thread(run_in_background, runner.close(), runner.close)
+
+
+async def test_nobody_waits_for_a_broker_of_celery_that_is_silent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = use(settings, "celery")
+    monkeypatch.setattr("a2a_app.runners.celery.ENQUEUE_SECONDS", 0.2)
+    # The system accepts connections for it.
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        app_of_celery(f"redis://127.0.0.1:{silent.getsockname()[1]}/0"),
+        pytest.raises(TimeoutError),
+    ):
+        await runner.enqueue_again(new_key())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("task_always_eager", True), ("broker_url", "memory://")]
+)
+def test_an_app_of_celery_without_workers_is_refused_outside_tests(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, option: str, value: object
+) -> None:
+    runner = use(settings, "celery")
+    with app_of_celery("redis://127.0.0.1:1/0") as celery:
+        setattr(celery.conf, option, value)
+        assert runner.check() == []
+        monkeypatch.delattr(mail, "outbox")
+        assert len(runner.check()) == 1
+        setattr(celery.conf, option, None)
+        assert runner.check() == []
+
+
+def test_a_project_without_an_app_of_celery_is_told_so(settings: Settings) -> None:
+    [missing] = use(settings, "celery").check()
+    assert "__init__.py" in missing
+
+
+@pytest.mark.parametrize(
+    ("runner", "instead"), [("celery", "celery"), ("embedded", "RUNNER"), ("tasks", "db_worker")]
+)
 def test_a_runner_without_a_worker_of_its_own_says_what_to_do(
     settings: Settings, runner: str, instead: str
 ) -> None:

@@ -1,0 +1,102 @@
+"""Workers of Celery, with its two pools: what they answer, and what becomes of their turns."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.records import records
+from tests.clients.sockets import SocketClient
+from tests.cluster import Cluster
+from tests.servers import Process, fresh_database
+from tests.wire import load_message, state, text
+
+SECONDS = 60
+QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3, "SHUTDOWN_SECONDS": 0.1}
+THREADS = ("--pool", "threads", "--concurrency", "4")
+PREFORK = ("--pool", "prefork", "--concurrency", "2")
+# Longer than a test may take.
+LONG = json.dumps({"steps": 10_000, "delay": 0.1})
+
+
+@pytest.fixture(scope="module")
+def database_url() -> Iterator[str]:
+    with fresh_database("postgresql") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def site(database_url: str) -> Iterator[Cluster]:
+    with Cluster(database_url=database_url, queue="celery", **QUICK) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def server(site: Cluster) -> Process:
+    return site.server()
+
+
+@pytest.fixture
+def start_worker(site: Cluster) -> Iterator[Callable[..., Process]]:
+    """Start workers that end with their test, so that the next one's get its turns."""
+    started: list[Process] = []
+
+    def start(*options: str) -> Process:
+        started.append(site.worker(*options))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+
+
+async def test_a_worker_answers_stops_what_is_canceled_and_is_replaced_when_it_dies(
+    start_worker: Callable[..., Process], server: Process, database_url: str
+) -> None:
+    worker = start_worker(*PREFORK)
+    async with (
+        asyncio.timeout(SECONDS),
+        SocketClient(server.url) as load,
+        SocketClient(server.url, "steps-for-ever") as steps,
+    ):
+        task = await load.send(load_message(chunks=3))
+        assert state({"task": task}) == "COMPLETED"
+        hanging = await load.send(load_message(end="hang"), returnImmediately=True)
+        async with load.open("SubscribeToTask", id=hanging["id"], last_event_id="1") as events:
+            assert state((await anext(events))[1]) == "WORKING"
+        await load.result("CancelTask", id=hanging["id"])
+        await worker.says("is stopped")
+        told = json.dumps({"steps": 8, "delay": 0.1})
+        task = await steps.send(told, returnImmediately=True)
+        async with steps.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
+            async for _, item in events:
+                if text(item) == "1 1":
+                    worker.kill()
+                    start_worker(*THREADS)
+                seen = item
+    assert state(seen) == "COMPLETED"
+    record = records(database_url)[task["id"]]
+    record.check()
+    record.check_steps()
+    assert [run.outcome for run in record.runs] == ["lost", "completed"]
+
+
+@pytest.mark.parametrize("pool", [THREADS, PREFORK], ids=["threads", "prefork"])
+async def test_a_worker_that_is_asked_to_end_gives_up_its_turns_and_ends(
+    start_worker: Callable[..., Process], server: Process, database_url: str, pool: tuple[str, ...]
+) -> None:
+    worker = start_worker(*pool)
+    async with asyncio.timeout(SECONDS), SocketClient(server.url, "steps-for-ever") as steps:
+        task = await steps.send(LONG, returnImmediately=True)
+        async with steps.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
+            async for _, item in events:
+                if text(item) == "1 1":
+                    break
+            await asyncio.to_thread(worker.stop)
+            assert "given up for another process" in worker.output()
+            assert worker.exit_code == 0
+        await steps.result("CancelTask", id=task["id"])
+    [run, *_] = records(database_url)[task["id"]].runs
+    assert run.outcome in ("", "lost")
