@@ -82,6 +82,7 @@ SHORT_FILES = {
     "models": "one table a file",
     "operations/limits.py": "what bindings may not store themselves",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
+    "pages/times.py": "one function, which pages of all kinds use",
     "protocol": "one object of the specification a file",
     "runners/upkeep.py": "one loop, which is none of a runner's own",
     "testing/callers.py": "what a setting names by its path",

@@ -13,9 +13,9 @@ from django.utils.safestring import SafeString
 
 from a2a_app import models
 from a2a_app.admin.lists import ReadOnlyAdmin
-from a2a_app.admin.tasks import FILE_URL
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.files.rows import open_row
+from a2a_app.pages.contents import FILE_URL
 
 
 @admin.register(models.File)

@@ -1,6 +1,6 @@
 """Tasks in the admin, with all that led to their state. Only operations change them."""
 
-import json
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -8,51 +8,40 @@ from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.db.models.functions import Left, Length
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.template.loader import render_to_string
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from a2a_app import models, protocol
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.database.statements import Literal
-from a2a_app.files.links import SCHEME
 from a2a_app.models.owners import name_of_user
 from a2a_app.models.run import Outcome
 from a2a_app.operations.call import Call, Caller
 from a2a_app.operations.tasks import cancel_task
+from a2a_app.pages.contents import PART_URL
+from a2a_app.pages.live import Reader, live_response
+from a2a_app.pages.responses import events_response, part_response
 from a2a_app.pages.states import badge, words
+from a2a_app.pages.task import may_view, number_in, read_task_page
 from a2a_app.protocol import TaskState
 from a2a_app.security import SecurityEvent, record
 from a2a_app.store.archives import open_log
 
-FILE_URL = "a2a_app_file_content"
-"""The name of the URL at which the admin serves a file's bytes."""
-LOG_URL = "a2a_app_task_log"
-"""The name of the URL at which the admin serves a log that is in an archive."""
+PREFIX = "a2a_app_task_"
+"""With what the names of the URLs begin to which a task's page leads."""
 
-# How many rows of each kind a task's page shows, and how many characters of one text, so that the
-# page opens for any task.
-SHOWN = 200
-SHOWN_CHARACTERS = 2000
+# How many of the newest tasks of a conversation a search finds.
+FOUND = 200
 # How many conversations a search for a contextId finds, which clients may choose alike.
 SHOWN_CONVERSATIONS = 20
-
-
-# Of which model a section of a task's page shows the rows, where that is not the task.
-SECTION_MODELS = {
-    "Status message": "message",
-    "History": "message",
-    "Artifacts": "artifact",
-    "Files": "file",
-    "Runs": "run",
-    "Log": "event",
-}
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -98,27 +87,8 @@ class TaskAdmin(ReadOnlyAdmin):
     search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = "A task's id or a contextId, in full."
     actions = ("cancel_tasks",)
-    fieldsets = (
-        (None, {"fields": ("id", "agent", "state_words", "status_at", "metadata")}),
-        ("Owner", {"fields": ("owner", "user", "context")}),
-        ("Status message", {"fields": ("status_text",)}),
-        ("History", {"fields": ("history",)}),
-        ("Artifacts", {"fields": ("artifacts",)}),
-        ("Files", {"fields": ("files",)}),
-        ("Runs", {"fields": ("runs",)}),
-        ("Log", {"fields": ("seq", "turn", "answered", "created_at", "timeline")}),
-    )
-    readonly_fields = (
-        "state_words", "status_text", "history", "artifacts", "files", "runs", "timeline",
-    )  # fmt: skip  # read as two lines it is one list
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave out what shows rows of other models, unless their own pages may be seen."""
-        return [
-            section
-            for section in self.fieldsets
-            if request.user.has_perm(f"a2a_app.view_{SECTION_MODELS.get(section[0] or '', 'task')}")
-        ]
+    # The page is a template of its own, which shows no fields.
+    fields = ("id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Task]:
         """Read tasks together with the rows to which each view of them refers."""
@@ -150,73 +120,91 @@ class TaskAdmin(ReadOnlyAdmin):
         """Return the contextId that the client uses."""
         return task.context.context_id
 
-    @admin.display(description="status message")
-    def status_text(self, task: models.Task) -> str:
-        """Return the text of the status message."""
-        said = task.status_message
-        return "\n".join(_texts(said.parts)) if said else "-"
-
-    @admin.display(description="messages")
-    def history(self, task: models.Task) -> SafeString:
-        """Show the messages of the client and the agent."""
-        rows = list(task.messages.order_by("seq", "id")[: SHOWN + 1])
-        lines = [(row, _texts(row.parts)) for row in rows[:SHOWN]]
-        return _section("messages", lines=lines, more=len(rows) > SHOWN)
-
-    @admin.display(description="artifacts")
-    def artifacts(self, task: models.Task) -> SafeString:
-        """Show the artifacts."""
-        rows = list(task.artifacts.order_by("first_seq")[: SHOWN + 1])
-        lines = [(row, _texts(row.parts)) for row in rows[:SHOWN]]
-        return _section("artifacts", lines=lines, more=len(rows) > SHOWN)
-
-    @admin.display(description="files")
-    def files(self, task: models.Task) -> SafeString:
-        """Show links to the files of messages and artifacts."""
-        rows = list(task.files.order_by("id")[: SHOWN + 1])
-        lines = [(row, reverse(f"admin:{FILE_URL}", args=[row.pk])) for row in rows[:SHOWN]]
-        return _section("files", lines=lines, more=len(rows) > SHOWN)
-
-    @admin.display(description="runs")
-    def runs(self, task: models.Task) -> SafeString:
-        """Show the runs: their workers, and how they ended."""
-        rows = list(task.runs.order_by("turn", "attempt")[: SHOWN + 1])
-        return _section("runs", lines=rows[:SHOWN], holder=task.run_id, more=len(rows) > SHOWN)
-
-    @admin.display(description="events")
-    def timeline(self, task: models.Task) -> SafeString:
-        """Show the first events of the log, and how many more there are, or where they are."""
-        events = models.Event.objects.filter(task=task.pk).order_by("seq")
-        shortened = events.annotate(beginning=Left("body", SHOWN_CHARACTERS), length=Length("body"))
-        lines = [
-            {
-                **event,
-                "words": words(event["state"]),
-                "more": max(0, event["length"] - SHOWN_CHARACTERS),
-            }
-            for event in shortened.values(
-                "seq", "turn", "state", "created_at", "beginning", "length"
-            )[:SHOWN]
-        ]
-        logs = models.ArchivedLog.objects.select_related("archive").filter(pk=task.pk)
-        if not lines and (log := logs.first()):
-            url = reverse(f"admin:{LOG_URL}", args=[task.pk])
-            return _section("archived_log", log=log, url=url)
-        return _section("timeline", lines=lines, more=max(0, task.seq - SHOWN))
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show a task as one story, with what may be done with it."""
+        task: models.Task = kwargs["obj"]
+        page = read_task_page(request, task)
+        lines = page.timeline.lines if page.timeline else []
+        more = {
+            "title": _("Task %(id)s") % {"id": f"…{task.pk.hex[-12:]}"},
+            "subtitle": None,
+            "page": page,
+            "badge": badge(task.state),
+            "lines": [(line, badge(line.state) if line.state else "") for line in lines],
+            "may_cancel": not page.is_over and self.has_cancel_permission(request),
+            **{f"{name}_url": self._url_of(task, name) for name in self._views()},
+        }
+        return super().render_change_form(request, {**context, **more}, *args, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the URL at which staff who may see a task may download its archived log."""
-        log = self.admin_site.admin_view(self.log)
-        return [path("<uuid:key>/log/", log, name=LOG_URL), *super().get_urls()]
+        """Add the URLs of what a task's page leads to, for staff who may see the task."""
+        views = [
+            path(f"<uuid:key>/{name}/", self.admin_site.admin_view(view), name=PREFIX + name)
+            for name, view in self._views().items()
+        ]
+        part = path(
+            "<uuid:key>/parts/<str:kind>/<uuid:row>/<int:index>/",
+            self.admin_site.admin_view(self.part),
+            name=PART_URL,
+        )
+        return [*views, part, *super().get_urls()]
+
+    def _views(self) -> dict[str, Callable[..., HttpResponseBase]]:
+        return {
+            "log": self.log,
+            "events": self.events,
+            "live": self.live,
+            "cancel": require_POST(self.cancel),
+        }
+
+    def _url_of(self, task: models.Task, name: str) -> str:
+        return reverse(f"admin:{PREFIX}{name}", args=[task.pk])
+
+    def _task(self, request: HttpRequest, key: UUID, model: str = "") -> models.Task:
+        """Return a task that staff may see, if it may see the rows of a model too."""
+        task: models.Task = get_object_or_404(self.get_queryset(request), pk=key)
+        if not self.has_view_permission(request, task) or (model and not may_view(request, model)):
+            raise PermissionDenied
+        return task
 
     def log(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
         """Answer with a task's log, compressed as its archive has it."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self._task(request, key)
         try:
             return OpenedFileResponse(request, open_log(key))
         except LookupError as error:
             raise Http404(*error.args) from None
+
+    def events(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
+        """Answer with events of a task's log."""
+        task = self._task(request, key, "event")
+        first, last = number_in(request, "from") or 1, number_in(request, "to") or task.seq
+        return events_response(task, first, last)
+
+    def part(
+        self, request: HttpRequest, key: UUID, kind: str, row: UUID, index: int
+    ) -> HttpResponseBase:
+        """Answer with a part of a message or of an artifact."""
+        return part_response(request, self._task(request, key, kind), kind, row, index)
+
+    def live(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
+        """Answer with a stream of what happens to a task."""
+        task = self._task(request, key)
+
+        def may_see(again: HttpRequest) -> bool:
+            return self.admin_site.has_permission(again) and self.has_view_permission(again, task)
+
+        return live_response(Reader(request, may_see, may_view(request, "artifact")), task)
+
+    def cancel(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
+        """Cancel one task, and show its page again."""
+        task = self._task(request, key)
+        if not self.has_cancel_permission(request):
+            raise PermissionDenied
+        self.cancel_tasks(request, self.get_queryset(request).filter(pk=task.pk))
+        return redirect("admin:a2a_app_task_change", task.pk)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Allow it to users with the permission to change tasks."""
@@ -287,7 +275,7 @@ def _contexts(context_id: str) -> "QuerySet[models.Context]":
 def _newest_tasks_of(context: models.Context) -> "QuerySet[models.Task, UUID]":
     """Return the ids of the newest tasks of a conversation."""
     tasks = models.Task.objects.filter(context=context).order_by("-status_at", "-pk")
-    return tasks.values_list("pk", flat=True)[:SHOWN]
+    return tasks.values_list("pk", flat=True)[:FOUND]
 
 
 async def _cancel(task: models.Task) -> None:
@@ -300,29 +288,3 @@ def _uuid_or_none(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _texts(parts: list[dict[str, Any]]) -> list[str]:
-    return [_shortened(_text(part)) for part in parts]
-
-
-def _text(part: dict[str, Any]) -> str:
-    if "text" in part:
-        return str(part["text"])
-    if "raw" in part:
-        name = part.get("filename", "a file")
-        return (
-            f"{name} ({part.get('mediaType', 'unknown type')}, {len(part['raw']) * 3 // 4} bytes)"
-        )
-    if part.get("url", "").startswith(SCHEME):
-        return f"{part.get('filename', 'a file')} ({part.get('mediaType', 'unknown type')}, a file)"
-    return str(part["url"]) if "url" in part else json.dumps(part.get("data"), ensure_ascii=False)
-
-
-def _shortened(text: str) -> str:
-    more = len(text) - SHOWN_CHARACTERS
-    return f"{text[:SHOWN_CHARACTERS]}… and {more} characters more" if more > 0 else text
-
-
-def _section(name: str, **context: Any) -> SafeString:
-    return render_to_string(f"a2a_app/{name}.html", {**context, "limit": SHOWN})

@@ -149,7 +149,7 @@ async def _caller_in(grants: Any, credential: str) -> Known:
 
 async def _identify(claim: Claim, limit: asyncio.Semaphore) -> Known:
     async with limit:
-        known: Known = await _asked(partial(caller_of, _copy(claim.request)))
+        known: Known = await _asked(partial(caller_of, as_if_it_came_now(claim.request)))
         return known
 
 
@@ -199,7 +199,7 @@ def _lost() -> protocol.A2AError:
     return protocol.UnauthenticatedError("The credentials are no longer valid here.")
 
 
-def _copy(request: HttpRequest) -> HttpRequest:
+def as_if_it_came_now(request: HttpRequest) -> HttpRequest:
     """Return a copy of a request that remembers nothing of who has sent it."""
     fresh: Any = copy(request)
     for name in _CACHED:

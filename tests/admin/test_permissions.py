@@ -54,9 +54,13 @@ def page_of_a_task(*permissions: str) -> str:
         task_id=task_id, context_id=claim.head.context_key, filename="planted name", size=1
     )
     page = reverse("admin:a2a_app_task_change", args=[task_id])
-    response = browser(*permissions).get(page)
+    someone = browser(*permissions)
+    response = someone.get(page)
     assert response.status_code == 200
-    return response.content.decode()
+    # What the page leads to is a part of it.
+    events = someone.get(reverse("admin:a2a_app_task_events", args=[task_id]))
+    assert events.status_code == (200 if "view_event" in permissions else 403)
+    return response.content.decode() + events.content.decode()
 
 
 @pytest.mark.django_db

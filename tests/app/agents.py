@@ -88,3 +88,22 @@ async def courier(turn: Turn) -> None:
 async def fatal(turn: Turn) -> None:
     """End the process, as a fault in a library does."""
     os._exit(9)
+
+
+@agent(name="Speaker", input_modes=("*/*",))
+async def speaker(turn: Turn) -> None:
+    """Say what it is told, of any kind: `[{"part": {…}}, {"chunks": […]}, {"status": "…"}]`."""
+    for said in json.loads(turn.text):
+        if "part" in said:
+            await turn.artifact(Part.from_dict(said["part"]), name=said.get("name", "part"))
+        elif "chunks" in said:
+            artifact = turn.open_artifact(name=said.get("name", "chunks"))
+            for text in said["chunks"]:
+                await artifact.write(text)
+                await asyncio.sleep(said.get("delay", 0))
+            if said.get("hangs"):
+                await asyncio.Event().wait()
+        elif "raise" in said:
+            raise RuntimeError(said["raise"])
+        else:
+            await turn.working(said["status"])

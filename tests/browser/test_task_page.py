@@ -1,17 +1,65 @@
 """The page of a task, as people see it."""
 
+import base64
+import json
+import struct
+import zlib
+from typing import Any
+
 from django.urls import reverse
 
 from tests.browser.visitor import Visitor
 from tests.clients.sockets import SocketClient
-from tests.wire import load_message
+
+MARKDOWN = """# Plan
+
+- **one**
+- two
+
+| a | b |
+| - | - |
+| 1 | 2 |
+
+```
+x < y
+```
+"""
 
 
-async def test_the_page_of_a_task_is_without_faults_under_a_strict_policy(
+def page_of(task: dict[str, Any]) -> str:
+    return reverse("admin:a2a_app_task_change", args=[task["id"]])
+
+
+def png() -> str:
+    """Make an image of one pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"\0\xff\0\0")) + chunk(b"IEND", b"")
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + header + body).decode()
+
+
+STORY = [
+    {"status": "Looking into it…"},
+    {"part": {"text": MARKDOWN}, "name": "plan"},
+    {"part": {"data": {"rows": list(range(100))}}, "name": "rows"},
+    {"part": {"raw": png(), "filename": "dot.png", "mediaType": "image/png"}, "name": "dot"},
+    {"part": {"raw": "AAAA", "filename": "a.bin"}, "name": "bytes"},
+    {"part": {"url": "https://example.com/report.pdf", "filename": "report.pdf"}, "name": "link"},
+    {"chunks": ["word "] * 30, "name": "letter"},
+    {"raise": "a fault"},
+]
+
+
+async def test_the_page_of_a_task_looks_right_at_each_size_and_in_the_dark(
     visitor: Visitor,
 ) -> None:
-    async with SocketClient(visitor.url) as client:
-        task = await client.send(load_message(chunks=3))
+    async with SocketClient(visitor.url, "speaker") as client:
+        task = await client.send(json.dumps(STORY))
     page = await visitor.page()
-    await page.goto(reverse("admin:a2a_app_task_change", args=[task["id"]]))
-    await page.get_by_text("completed the task").wait_for()
+    await page.goto(page_of(task))
+    await page.get_by_text("RuntimeError: a fault").wait_for()
+    await visitor.looks(page)

@@ -19,6 +19,8 @@ STICKING_OUT = """(ours) => [...document.querySelectorAll(`${ours}, ${ours} *`)]
     const box = each.getBoundingClientRect();
     return box.width && box.right > innerWidth + 1 && !each.closest('.a2a-scroll *, pre *, svg *');
 }).slice(0, 3).map((each) => each.outerHTML.slice(0, 200))"""
+# Links change their colours slowly, and in between have none that counts.
+SETTLED = "() => Promise.allSettled(document.getAnimations().map((each) => each.finished))"
 # axe waits for images that are not in sight yet, and are never fetched.
 AXE = {"preload": False}
 
@@ -57,6 +59,7 @@ class Visitor:
             self.faults += [f"{page.url} at {width}: sticks out: {each}" for each in sticking_out]
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            await page.evaluate(SETTLED)
             results = await Axe().run(page, context=OURS, options=AXE)
             for violation in results.response["violations"]:
                 for node in violation["nodes"]:

@@ -1,0 +1,219 @@
+"""The page of a task: it opens for any task, in as many statements, and nothing on it runs."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from a2a_app import models
+from a2a_app.pages import conversation, timeline
+from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
+from a2a_app.store.claims import Claim
+from a2a_app.store.updates import ArtifactUpdate, StatusUpdate, Update
+from a2a_app.store.writes.append import append
+from tests.tasks import begin, begin_and_claim, chunk, status
+
+pytestmark = pytest.mark.django_db
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+# Whatever the parts, the names and the media types of a task say.
+HOSTILE = [
+    Part(text=SCRIPT),
+    Part(text=f"**bold** {SCRIPT} [x](javascript:alert(3)) ![y](https://evil.example/y.png)"),
+    Part(text=SCRIPT, media_type="text/markdown"),
+    Part(text=SCRIPT, media_type="text/html"),
+    Part(data={SCRIPT: SCRIPT}),
+    Part(raw=SCRIPT.encode(), filename=SCRIPT, media_type="image/svg+xml"),
+    Part(raw=SCRIPT.encode(), filename=SCRIPT, media_type="text/html"),
+    Part(raw=b"x", filename='"><script>', media_type='image/png"><script>'),
+    Part(url=f"javascript:alert(4)//{SCRIPT}", filename=SCRIPT),
+    Part(url=f"https://evil.example/?q={SCRIPT}", filename=SCRIPT, media_type=SCRIPT),
+]
+MOST_BYTES = 300_000
+
+
+@pytest.fixture
+def boss() -> Browser:
+    """Sign a superuser in."""
+    made = Browser()
+    made.force_login(User.objects.create_superuser("boss"))
+    return made
+
+
+class Tags(HTMLParser):
+    """Finds the tags of a page, each with its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+
+def page_of(boss: Browser, task_id: object, query: str = "") -> str:
+    response = boss.get(reverse("admin:a2a_app_task_change", args=[task_id]) + query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def part_of(row: models.Message | models.Artifact, index: int) -> str:
+    kind = "message" if isinstance(row, models.Message) else "artifact"
+    return reverse("admin:a2a_app_task_part", args=[row.task_id, kind, row.pk, index])
+
+
+def test_nothing_that_anybody_has_written_runs_or_is_fetched(boss: Browser) -> None:
+    claim = begin_and_claim(message=Message(message_id="1", role=Role.USER, parts=HOSTILE))
+    answer = Message(message_id="2", role=Role.AGENT, parts=HOSTILE)
+    artifact = Artifact(artifact_id=SCRIPT, name=SCRIPT, description=SCRIPT, parts=HOSTILE)
+    updates: list[Update] = [
+        StatusUpdate(TaskState.WORKING, answer, metadata={SCRIPT: SCRIPT}),
+        ArtifactUpdate(artifact, append=False, last_chunk=True),
+        chunk(SCRIPT, key=f"open {SCRIPT}", append=False),
+    ]
+    head = append(claim.head, updates, run=claim.run).head
+    models.Run.objects.update(error=SCRIPT)
+    page = page_of(boss, head.task_id)
+    assert "alert(1)" in page and "<strong>bold</strong>" in page
+    tags = Tags()
+    tags.feed(page)
+    names = {name for name, _ in tags.found}
+    assert not names & {"iframe", "object", "embed", "style", "base"}
+    for name, attributes in tags.found:
+        assert not [each for each in attributes if each.startswith("on") or each == "style"]
+        if name in ("script", "img", "audio", "video", "source", "link"):
+            fetched = attributes.get("src") or attributes.get("href") or ""
+            assert fetched.startswith(("/static/", "/admin/")), (name, attributes)
+        assert "javascript:" not in attributes.get("href", "").lower()
+
+
+@pytest.mark.parametrize("many", [1, 60])
+def test_a_page_is_small_whatever_the_task_has(boss: Browser, many: int) -> None:
+    whole = "<&'\"" * 30_000
+    claim = begin_and_claim(text=whole)
+    quotes = "'" * 20_000
+    updates: list[Update] = []
+    for n in range(many):
+        updates += [
+            status(TaskState.WORKING, quotes),
+            chunk(quotes, key=f"{n}{quotes[:200]}", append=False, last=True),
+            chunk(quotes, key=f"open {n}", append=False),
+        ]
+    append(claim.head, updates, run=claim.run)
+    models.Run.objects.update(error=quotes)
+    assert len(page_of(boss, claim.head.task_id).encode()) < MOST_BYTES
+    # The oldest are a link away, and so is all of a text that is cut.
+    said = models.Message.objects.get(role=Role.USER.value)
+    oldest = page_of(boss, claim.head.task_id, "?earlier=2")
+    assert part_of(said, 0) in oldest
+    answer = boss.get(part_of(said, 0))
+    assert answer.content.decode() == whole
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert "sandbox" in answer["Content-Security-Policy"]
+
+
+def fill(claim: Claim, chunks: int) -> None:
+    """Append chunks to an artifact of a task in a moment: by rows like those of the app's own."""
+    head = append(claim.head, [chunk("word ", append=False)], run=claim.run).head
+    head = append(head, [chunk("word ")], run=claim.run).head
+    row = models.Event.objects.get(task=head.task_id, seq=head.seq)
+    many = range(head.seq + 1, head.seq + chunks - 1)
+    fields = {"task_id": row.task_id, "turn": row.turn, "state": row.state, "body": row.body}
+    models.Event.objects.bulk_create(
+        [models.Event(seq=seq, artifact_id=row.artifact_id, **fields) for seq in many]
+    )
+    models.Task.objects.filter(pk=head.task_id).update(seq=many[-1])
+
+
+def test_a_task_of_very_many_chunks_has_a_page_like_any_other(boss: Browser) -> None:
+    claim = begin_and_claim()
+    fill(claim, 5000)
+    with CaptureQueriesContext(connection) as queries:
+        page = page_of(boss, claim.head.task_id)
+    assert "a: 5,000 chunks" in page
+    assert len(page.encode()) < MOST_BYTES / 3
+    assert sum("a2a_app_" in query["sql"] for query in queries) == 9
+    # Its newest text is there to go on.
+    [shown] = re.findall(r'data-artifact="a" data-seq="(\d+)">([^<]*)<', page)
+    assert shown == ("5001", "word " * conversation.OPEN_CHUNKS)
+
+
+def test_the_log_is_shown_in_pages_the_newest_first_and_all_of_it_is_a_link_away(
+    boss: Browser,
+) -> None:
+    claim = begin_and_claim()
+    steps = [status(TaskState.WORKING, f"step {n}.") for n in range(timeline.LINES + 9)]
+    append(claim.head, [chunk("x", append=False, last=True), *steps], run=claim.run)
+    page, lines = page_of(boss, claim.head.task_id), timeline.LINES
+
+    def numbers(page: str) -> list[int]:
+        return [int(each) for each in re.findall(r"data-json>(\d+)<", page)]
+
+    newest = lines + 11
+    assert numbers(page) == list(range(newest, newest - lines, -1))
+    [older] = re.findall(r'href="(\?older=\d+)#', page)
+    assert numbers(page_of(boss, claim.head.task_id, older)) == list(range(newest - lines, 0, -1))
+    events = boss.get(reverse("admin:a2a_app_task_events", args=[claim.head.task_id]))
+    shown = json.loads(events.content)
+    assert [each["number"] for each in shown["events"]] == list(range(1, 201))
+    assert shown["more_from"] == 201
+    assert "nosniff" in events["X-Content-Type-Options"]
+
+
+def test_a_conversation_is_shown_in_pages_in_the_order_of_the_log(boss: Browser) -> None:
+    claim = begin_and_claim(text="the first")
+    updates: list[Update] = []
+    for n in range(40):
+        updates += [
+            status(TaskState.WORKING, f"said {n}."),
+            chunk(f"made {n}.", key=str(n), append=False, last=True),
+        ]
+    append(claim.head, updates, run=claim.run)
+
+    def said(page: str) -> list[str]:
+        own = page[page.index('id="a2a-conversation"') : page.index('id="a2a-timeline"')]
+        return re.findall(r"(?:said|made) \d+\.|the first", own)
+
+    page = page_of(boss, claim.head.task_id)
+    expected = ["the first", *(f"{verb} {n}." for n in range(40) for verb in ("said", "made"))]
+    assert said(page) == expected[-conversation.ITEMS :]
+    [earlier] = re.findall(r'href="(\?earlier=\d+)"', page)
+    assert said(page_of(boss, claim.head.task_id, earlier)) == expected[: -conversation.ITEMS]
+
+
+@pytest.mark.parametrize("query", ["?earlier=x", "?older=-1", "?older=" + "9" * 40, "?earlier=%00"])
+def test_a_number_that_is_none_is_passed_over(boss: Browser, query: str) -> None:
+    task_id = begin("hello").head.task_id
+    assert "hello" in page_of(boss, task_id, query)
+
+
+def test_bytes_are_for_a_browser_to_save_and_only_safe_images_are_shown(boss: Browser) -> None:
+    parts = [
+        Part(raw=b"1", filename="a.png", media_type="image/png"),
+        Part(raw=b"2", filename="a.svg", media_type="image/svg+xml"),
+        Part(raw=b"3", filename="a.mp3", media_type="audio/mpeg"),
+        Part(raw=b"4", filename="a.webm", media_type="video/webm"),
+        Part(data=[1]),
+    ]
+    task_id = begin(message=Message(message_id="1", role=Role.USER, parts=parts)).head.task_id
+    page = page_of(boss, task_id)
+    row = models.Message.objects.get()
+    assert re.findall(r"<(img|audio|video)\b[^>]* src=\"([^\"]*)\"", page) == [
+        ("img", part_of(row, 0)),
+        ("audio", part_of(row, 2)),
+        ("video", part_of(row, 3)),
+    ]
+    svg: Any = boss.get(part_of(row, 1))
+    assert svg["Content-Disposition"].startswith("attachment")
+    assert "sandbox" in svg["Content-Security-Policy"]
+    assert svg.getvalue() == b"2"
+    assert json.loads(boss.get(part_of(row, 4)).content) == [1]
+    for place in (part_of(row, 5), part_of(row, 0).replace("message", "run")):
+        assert boss.get(place).status_code == 404
