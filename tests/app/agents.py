@@ -6,6 +6,7 @@ import logging
 import os
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 
 from a2a_app.agents import AgentExtension, AgentSkill, Part, Turn, agent
 from a2a_app.store.refusals import RunLostError
@@ -92,18 +93,25 @@ async def fatal(turn: Turn) -> None:
 
 @agent(name="Speaker", input_modes=("*/*",))
 async def speaker(turn: Turn) -> None:
-    """Say what it is told, of any kind: `[{"part": {…}}, {"chunks": […]}, {"status": "…"}]`."""
+    """Say what it is told, of any kind; a chunk `{"file": …}` waits until there is the file."""
     for said in json.loads(turn.text):
         if "part" in said:
             await turn.artifact(Part.from_dict(said["part"]), name=said.get("name", "part"))
         elif "chunks" in said:
             artifact = turn.open_artifact(name=said.get("name", "chunks"))
-            for text in said["chunks"]:
-                await artifact.write(text)
-                await asyncio.sleep(said.get("delay", 0))
-            if said.get("hangs"):
-                await asyncio.Event().wait()
+            for chunk in said["chunks"]:
+                if isinstance(chunk, str):
+                    await artifact.write(chunk)
+                else:
+                    await _there_is(Path(chunk["file"]))
         elif "raise" in said:
             raise RuntimeError(said["raise"])
         else:
             await turn.working(said["status"])
+
+
+async def _there_is(path: Path) -> None:
+    async with asyncio.timeout(60):
+        # Another process makes it.
+        while not path.exists():  # noqa: ASYNC110, ASYNC240  # which tells us nothing
+            await asyncio.sleep(0.05)

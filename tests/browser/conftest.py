@@ -5,6 +5,7 @@ They are on one event loop for the whole session, since Playwright's connection 
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,6 +16,8 @@ from tests.browser.visitor import Visitor
 from tests.servers import Process, fresh_database, web_server
 
 FOLDER = Path(__file__).parent
+# Other processes of the site have no layer together with this one, so it asks what they have done.
+QUICK: dict[str, Any] = {"POLL_SECONDS": 0.2, "ACCESS_SECONDS": 1, "LEASE_SECONDS": 3}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +42,9 @@ async def browser() -> AsyncIterator[Browser]:
 def site() -> Iterator[Process]:
     """Serve the project, for all tests of the folder."""
     with fresh_database("sqlite") as url:
-        server = web_server("daphne", database_url=url, settings_module="tests.browser.settings")
+        server = web_server(
+            "daphne", database_url=url, settings_module="tests.browser.settings", **QUICK
+        )
         server.start()
         try:
             yield server

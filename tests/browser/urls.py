@@ -1,6 +1,6 @@
 """The URLs of the site that browsers visit: those of the project, and some for the tests."""
 
-from django.contrib.auth import login
+from django.contrib.auth import login, logout
 from django.contrib.auth.models import Permission, User
 from django.contrib.staticfiles.views import serve
 from django.http import HttpRequest, HttpResponse
@@ -34,6 +34,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponse("You are in.")
 
 
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """Sign out whoever asks for it."""
+    logout(request)
+    return HttpResponse("You are out.")
+
+
 def faulty(request: HttpRequest) -> HttpResponse:
     """Show a page with a fault of each kind, which a visitor must notice."""
     return HttpResponse(FAULTY)
@@ -48,6 +54,7 @@ urlpatterns = [
     path("favicon.ico", no_icon),
     path("faulty/", faulty),
     path("sign-in/", sign_in),
+    path("sign-out/", sign_out),
     path("static/<path:path>", serve, {"insecure": True}),
     *project_urls,
 ]
