@@ -63,3 +63,35 @@ async def test_the_page_of_a_task_looks_right_at_each_size_and_in_the_dark(
     await page.goto(page_of(task))
     await page.get_by_text("RuntimeError: a fault").wait_for()
     await visitor.looks(page)
+
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+SVG = base64.b64encode(
+    b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(3)</script></svg>'
+).decode()
+HOSTILE = [
+    {"status": SCRIPT},
+    {
+        "part": {"text": f"{SCRIPT} [x](javascript:alert(4)) ![](https://evil.example/)"},
+        "name": SCRIPT,
+    },
+    {"part": {"text": SCRIPT, "mediaType": "text/html", "filename": SCRIPT}},
+    {"part": {"data": {SCRIPT: SCRIPT}}},
+    {"part": {"raw": SVG, "mediaType": "image/svg+xml", "filename": SCRIPT}},
+    {"part": {"raw": SVG, "mediaType": 'image/png" onerror="alert(5)', "filename": SCRIPT}},
+    {"part": {"url": "javascript:alert(6)", "filename": SCRIPT}},
+    {"raise": SCRIPT},
+]
+
+
+async def test_nothing_that_an_agent_says_runs_or_is_fetched(visitor: Visitor) -> None:
+    async with SocketClient(visitor.url, "speaker") as client:
+        task = await client.send(json.dumps(HOSTILE))
+    page = await visitor.page()
+    page.on("dialog", lambda dialog: visitor.faults.append(f"a script ran: {dialog.message}"))
+    await page.goto(page_of(task))
+    await page.get_by_text("Traceback (most").wait_for()
+    # What is folded too. That the policy had to stop something would be a fault.
+    opened = "() => document.querySelectorAll('.a2a details').forEach((each) => each.open = true)"
+    await page.evaluate(opened)
+    await page.get_by_text(SCRIPT).first.wait_for()

@@ -68,9 +68,10 @@
       said.texts.forEach(append);
       refreshIn(said.changed ? AFTER_CHANGE : AFTER_TEXT);
     };
-    const again = (milliseconds) => { source.close(); source = null; refreshIn(milliseconds); };
-    source.addEventListener("end", () => again(AFTER_CHANGE));
-    source.onerror = () => { if (source.readyState === EventSource.CLOSED) again(AFTER_FAILURE); };
+    // Not at once: a server that has no room for one more stream ends each as it begins.
+    const again = () => { source.close(); source = null; refreshIn(AFTER_FAILURE); };
+    source.addEventListener("end", again);
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) again(); };
   }
 
   // Whoever reads the page may not any more, or the task is gone.
