@@ -98,6 +98,10 @@ async def test_a_task_that_staff_cancels_is_in_the_log(runtime: None) -> None:
         ticked = {"action": "cancel_tasks", "_selected_action": [task_id]}
         someone = browser("view_task", "change_task")
         someone.post(reverse("admin:a2a_app_task_changelist"), ticked)
+        page = someone.get(reverse("admin:a2a_app_task_change", args=[task_id]))
+        history = reverse("admin:a2a_app_task_history", args=[task_id])
+        assert history in page.content.decode()
+        assert "Canceled." in someone.get(history).content.decode()
         entries = LogEntry.objects.filter(object_id=task_id, user__username="someone")
         return [(entry.action_flag, entry.get_change_message()) for entry in entries]
 

@@ -14,6 +14,8 @@ NAMES = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser"
 # Without fonts no text has a width. Another process may be installing packages too.
 APT = ("apt-get", "--yes", "-o", "DPkg::Lock::Timeout=300")
 PACKAGES = ("chromium", "fonts-dejavu-core", "fonts-liberation")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu")
+"""As root it runs without a sandbox only, and nothing but our site is visited."""
 
 
 def find() -> str | None:

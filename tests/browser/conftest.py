@@ -29,10 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Start Chromium. As root it runs without a sandbox, and nothing but our site is visited."""
+    """Start Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium.find(), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium.find(), args=chromium.ARGUMENTS
         )
         yield browser
         await browser.close()
