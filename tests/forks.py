@@ -29,6 +29,8 @@ PRELOADED = [
     "django.views.debug",
     "httpx",
     "jwt",
+    "markdown_it",
+    "nh3",
     "psycopg",
     "twisted.protocols.tls",
     "twisted.web.http",
