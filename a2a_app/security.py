@@ -40,6 +40,7 @@ class SecurityEvent(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_DELETED = "key_deleted"
     TASK_CANCELED = "task_canceled"
+    STAFF_DECIDED = "staff_decided"
 
 
 # All others are refusals.
@@ -50,6 +51,7 @@ _DONE = {
     SecurityEvent.KEY_REVOKED,
     SecurityEvent.KEY_DELETED,
     SecurityEvent.TASK_CANCELED,
+    SecurityEvent.STAFF_DECIDED,
 }
 
 

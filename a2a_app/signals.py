@@ -28,16 +28,25 @@ task_waiting = Signal()
 """A task has begun to wait for its client: for input, or for authorization."""
 task_ended = Signal()
 """A task has ended, in whichever way."""
+approval_requested = Signal()
+"""A task has asked somebody for a decision."""
+approval_decided = Signal()
+"""What a task has asked was decided, or was not decided in time."""
 webhook_given_up = Signal()
 """A webhook gets nothing more, because of its failures or its owner."""
 
-OF_TASKS = (task_created, task_state_changed, task_waiting, task_ended)
+OF_TASKS = (
+    task_created, task_state_changed, task_waiting, task_ended, approval_requested,
+    approval_decided,
+)  # fmt: skip  # as one list
 """The signals that a task's log leads to."""
 _NAMES = {
     task_created: "task_created",
     task_state_changed: "task_state_changed",
     task_waiting: "task_waiting",
     task_ended: "task_ended",
+    approval_requested: "approval_requested",
+    approval_decided: "approval_decided",
     webhook_given_up: "webhook_given_up",
 }
 

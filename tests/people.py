@@ -7,13 +7,24 @@ from django.db.models import Model
 from django.utils import timezone
 
 from a2a_app import models
+from a2a_app.database.values import new_key
 from a2a_app.files.rows import attach_files, insert_files, new_file, save_bytes
 from a2a_app.models.owners import Scope, name_of_row, owner_in
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
+from a2a_app.store.approvals import decided
 from a2a_app.store.archives import archive_logs
 from a2a_app.store.prune import Age
 from a2a_app.store.token_usage import Used, record_usage
-from a2a_app.store.updates import MessageKey, MessageReceived, Returned, Update, Webhook
+from a2a_app.store.updates import (
+    Ask,
+    Asked,
+    Decided,
+    MessageKey,
+    MessageReceived,
+    Returned,
+    Update,
+    Webhook,
+)
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context, record
 from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
@@ -44,6 +55,7 @@ def fill(scope: Scope, user: User | None = None) -> UUID:
         key=MessageKey(f"{name} 1", "x"),
     )
     head = begin(scope=scope, context_id="one", user_id=user_id, received=received).head
+    _ask_and_decide(head.task_id)
     claim = claim_of(head.task_id)
     assert claim is not None
     ended: list[Update] = [
@@ -62,6 +74,15 @@ def fill(scope: Scope, user: User | None = None) -> UUID:
     attach_files([file.pk], context=open_context(scope, "one"), task=head.task_id)
     _archive(scope, user_id)
     return begin(scope=scope, context_id="one", user_id=user_id).head.task_id
+
+
+def _ask_and_decide(task_id: UUID) -> None:
+    """Have a task ask a question, and decide it."""
+    claim = claim_of(task_id)
+    assert claim is not None
+    ask = Ask(new_key(), 1, "x", 1, "Really?", None, ("yes",), "shop.refund", None)
+    asked = append(claim.head, [status(TaskState.AUTH_REQUIRED), Asked(ask)], run=claim.run)
+    append(asked.head, [Decided(decided(ask.id, "yes", "", "operator", None))])
 
 
 def _archive(scope: Scope, user_id: int | None) -> None:

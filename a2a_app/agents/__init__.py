@@ -1,5 +1,6 @@
 """The names that an agent's author needs: `agent`, `Agent`, `Turn`, and types of the protocol."""
 
+from a2a_app.agents.approvals import Decision, TurnSuspended
 from a2a_app.agents.base import Agent
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import ArtifactWriter, Content
@@ -29,6 +30,7 @@ __all__ = [
     "ArtifactWriter",
     "Content",
     "ContextState",
+    "Decision",
     "Message",
     "Part",
     "Role",
@@ -36,6 +38,7 @@ __all__ = [
     "Tenant",
     "Turn",
     "TurnCaller",
+    "TurnSuspended",
     "agent",
     "registry",
 ]

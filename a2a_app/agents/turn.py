@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from a2a_app import database, telemetry
+from a2a_app.agents.approvals import Asker
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
@@ -18,7 +19,6 @@ from a2a_app.agents.content import (
     must_be_read,
     report_replaced,
 )
-from a2a_app.agents.reading import Reader
 from a2a_app.agents.values import with_files_read
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
@@ -75,7 +75,7 @@ def _as_text(state: dict[str, Any]) -> str:
     return json.dumps(state, sort_keys=True)
 
 
-class Turn(Reader):
+class Turn(Asker):
     """The work on one message, for one run.
 
     The verbs tell the client about the work. In asynchronous code each is awaited. In an agent
@@ -158,11 +158,11 @@ class Turn(Reader):
     @property
     def number(self) -> int:
         """The number of this message among the client's messages to the task. The first has 1."""
-        return self._claim.run.turn
+        return self._told.turn if self._told else self._claim.run.turn
 
     @property
     def attempt(self) -> int:
-        """The number of this attempt. Above 1, the process of an earlier attempt has died."""
+        """The number of this attempt. An earlier one has asked (`approve`), or its process died."""
         return self._claim.attempt
 
     @property

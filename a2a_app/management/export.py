@@ -18,6 +18,7 @@ from a2a_app.store.people import BATCH, PERSONAL, Person
 # What of a row is no data of its person: secrets, and what the server's own code said of an error.
 WITHHELD: dict[type[Model], set[str]] = {
     models.ApiKey: {"digest"},
+    models.Approval: {"decided_by_id"},
     models.PushNotificationConfig: {"secrets"},
     models.Run: {"error", "handed_on"},
 }

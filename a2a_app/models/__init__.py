@@ -1,6 +1,7 @@
 """The tables, in the words of the specification, and who owns a row."""
 
 from a2a_app.models.api_key import ApiKey
+from a2a_app.models.approval import Approval
 from a2a_app.models.archive import Archive
 from a2a_app.models.archived_log import ArchivedLog
 from a2a_app.models.artifact import Artifact
@@ -18,6 +19,7 @@ from a2a_app.models.upkeep import Upkeep
 
 __all__ = [
     "ApiKey",
+    "Approval",
     "Archive",
     "ArchivedLog",
     "Artifact",

@@ -5,6 +5,7 @@ from django.db import models
 from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.message import Message
 from a2a_app.models.task import Task
+from a2a_app.protocol import TaskState
 
 
 class Outcome(models.TextChoices):
@@ -15,15 +16,26 @@ class Outcome(models.TextChoices):
     CANCELED = "canceled", "was canceled with the task"
     REJECTED = "rejected", "rejected the task"
     YIELDED = "yielded", "ended the turn, not the task"
+    ASKED = "asked", "waits for a decision, with which another attempt begins"
     LOST = "lost", "lost its lease"
     DROPPED = "dropped", "was not begun before the task ended"
+
+
+OUTCOMES = {
+    TaskState.COMPLETED: Outcome.COMPLETED,
+    TaskState.FAILED: Outcome.FAILED,
+    TaskState.CANCELED: Outcome.CANCELED,
+    TaskState.REJECTED: Outcome.REJECTED,
+}
+"""How a run ends with its task."""
 
 
 class Run(models.Model):
     """One attempt to answer one message: the worker, its lease, and how the attempt ended.
 
-    A run that no worker has claimed has no worker, and one that is over has no lease. `Task.run`
-    names the one run that may write to the task.
+    A run that no worker has claimed has no worker. One that is over has no lease, nor has one that
+    must not begin before a question is decided. `Task.run` names the one run that may write to the
+    task.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)

@@ -32,7 +32,7 @@ class Task(models.Model):
     )
     metadata = VerbatimJSONField(default=dict, blank=True)
     seq = models.PositiveBigIntegerField(help_text="The number of its newest event.")
-    turn = models.PositiveIntegerField(help_text="How many messages the client has sent to it.")
+    turn = models.PositiveIntegerField(help_text="How many turns it has had, or has yet to do.")
     answered = models.PositiveIntegerField(default=0, help_text="The newest turn that is over.")
     run = models.ForeignKey(
         "a2a_app.Run",
@@ -41,6 +41,9 @@ class Task(models.Model):
         blank=True,
         related_name="+",
         help_text="The one run that may write to it now.",
+    )
+    asks = models.BooleanField(
+        default=False, help_text="Whether a question of it waits for a decision."
     )
     stored = models.PositiveBigIntegerField(
         default=0, help_text="How many bytes its log, its messages and its files have."

@@ -11,6 +11,7 @@ from a2a_app.concurrency.event_loop import shield
 from a2a_app.database.values import new_key
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.answers import answer
+from a2a_app.operations.approvals import find_resolution, names_decision
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.operations.push import check_target, checked_webhook
@@ -28,7 +29,6 @@ from a2a_app.protocol import (
     ContentTypeNotSupportedError,
     InvalidParamsError,
     Message,
-    Part,
     SendMessageRequest,
     SendMessageResponse,
 )
@@ -240,6 +240,7 @@ async def _prepare(
         await check_target(call, webhook, path=WEBHOOK_PATH)
     if head is None:
         head = await _new_head(call, message, begins_context=not params.message.context_id)
+    may_decide = head.asks or any(part.has_data for part in message.parts)
     received = MessageReceived(
         message=message,
         metadata=params.metadata,
@@ -250,6 +251,7 @@ async def _prepare(
         key=key,
         limits=call.agent.turn_limits,
         credentials=await call.credentials(),
+        resolution=await find_resolution(call, head, message) if may_decide else None,
     )
     return head, received
 
@@ -323,8 +325,8 @@ def _check_modes(agent: Agent, message: Message) -> None:
             type, and those that are accepted.
     """
     for index, part in enumerate(message.parts):
-        media_type = _media_type_of(part)
-        if media_type and not agent.accepts(media_type):
+        media_type = part.content_type
+        if media_type and not agent.accepts(media_type) and not names_decision(part):
             accepted = ", ".join(dict.fromkeys(agent.accepted_modes))
             media_type = media_type[:MAX_REPEATED_CHARACTERS]
             raise ContentTypeNotSupportedError(
@@ -333,16 +335,3 @@ def _check_modes(agent: Agent, message: Message) -> None:
                 media_type=media_type,
                 supported=accepted,
             )
-
-
-def _media_type_of(part: Part) -> str:
-    """Return a part's media type, in lower case and without parameters; empty if unknown.
-
-    Text is text/plain and data is application/json, unless the part says otherwise. A file without
-    a media type may be anything.
-    """
-    if part.media_type:
-        return part.media_type.partition(";")[0].strip().lower()
-    if part.text is not None:
-        return "text/plain"
-    return "application/json" if part.has_data else ""

@@ -79,6 +79,19 @@ class Part(Model):
         return self.data is not UNSET
 
     @property
+    def content_type(self) -> str:
+        """Its media type, in lower case and without parameters; empty if unknown.
+
+        Text is text/plain and data is application/json, unless the part says otherwise. A file
+        without a media type may be anything.
+        """
+        if self.media_type:
+            return self.media_type.partition(";")[0].strip().lower()
+        if self.text is not None:
+            return "text/plain"
+        return "application/json" if self.has_data else ""
+
+    @property
     def plain_text(self) -> str | None:
         """Its text, if it is nothing but text: without metadata, name or media type."""
         return None if self.metadata or self.filename or self.media_type else self.text

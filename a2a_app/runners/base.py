@@ -17,7 +17,7 @@ from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.database.statements import Write
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
-from a2a_app.runners.reap import LIMIT, reap
+from a2a_app.runners.reap import LIMIT, expire, reap
 from a2a_app.runners.upkeep import retain_for_ever
 from a2a_app.runners.worker import Worker
 from a2a_app.store import deliveries, runs, waiting
@@ -177,6 +177,8 @@ class Runner(ABC):
             reaped = await reap(lost, self.enqueue)
             for task_id in reaped.retried:
                 await self.start(task_id)
+        for task_id in await expire(self.enqueue):
+            await self.start(task_id)
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)
         await self._look_for_workers()

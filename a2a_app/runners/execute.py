@@ -92,6 +92,7 @@ class Execution:
             repeats_artifacts=repeats,
             shows_usage=self._agent.shows_usage,
         )
+        self._turn.suspend = self.stop
         self._span: TurnSpan | None = None
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()
@@ -160,6 +161,7 @@ class Execution:
 
     async def _answer(self) -> None:
         if self.claim.attempt > 1:
+            await self._turn.read_told()
             await self._turn.read_usage()
         await drive(self._agent, self._turn, self._thread_ended)
         state = self._writer.state
@@ -184,7 +186,8 @@ class Execution:
         try:
             await self._writer.flushed()
         except (TaskEndedError, RunLostError) as loss:
-            logger.info("Run %s of task %s: %s", self.claim.run.id, self._turn.task_id, loss)
+            if not self.is_over:
+                logger.info("Run %s of task %s: %s", self.claim.run.id, self._turn.task_id, loss)
             self._stopped = True
         except Exception as error:
             return failure or error

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -15,10 +16,13 @@ from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
 from a2a_app.store import runs
+from a2a_app.store.approvals import overdue
 from a2a_app.store.notify import notify
+from a2a_app.store.refusals import DecidedError, Refused
 from a2a_app.store.runs import LostRun
 from a2a_app.store.token_usage import usage_metadata
-from a2a_app.store.updates import StatusUpdate
+from a2a_app.store.updates import Decided, StatusUpdate
+from a2a_app.store.writes.writer import write
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +50,7 @@ def decide(run: LostRun) -> Decision:
     except AgentNotFoundError:
         orphaned = run.since < timezone.now() - ORPHANED_AFTER_LEASES * conf.current().lease_time
         return Decision.FAIL if orphaned else Decision.LEAVE
-    return Decision.RETRY if run.attempt < attempts else Decision.FAIL
+    return Decision.RETRY if run.losses < attempts else Decision.FAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,9 @@ def pause_after(run: LostRun) -> timedelta:
     The first time it is not, since a deploy or a crash of something else is likely. A turn that is
     lost again may be what ends its processes.
     """
-    if run.attempt == 1:
+    if run.losses == 1:
         return timedelta(0)
-    seconds = conf.current().sweep_seconds * 2 ** (run.attempt - 2)
+    seconds = conf.current().sweep_seconds * 2 ** (run.losses - 2)
     return timedelta(seconds=min(LONGEST_PAUSE_SECONDS, seconds))
 
 
@@ -112,6 +116,24 @@ async def _retry(run: LostRun, enqueue: Callable[[UUID], None]) -> bool:
         run.id, run.task_id, run.attempt + 1, pause.total_seconds(),
     )  # fmt: skip  # the values in one line
     return True
+
+
+async def expire(enqueue: Callable[[UUID], None]) -> list[UUID]:
+    """End the questions that were not decided in time. Any number of processes may do so.
+
+    Args:
+        enqueue: As for `reap`.
+
+    Returns:
+        The tasks whose turn is to go on now.
+    """
+    expired = []
+    for head, resolution in await database.read(overdue, LIMIT):
+        # Somebody may decide at this moment, or end the task.
+        with suppress(DecidedError, Refused):
+            await write(head, Decided(resolution), enqueue=enqueue)
+            expired.append(head.task_id)
+    return expired
 
 
 def _shows_usage(run: LostRun) -> bool:

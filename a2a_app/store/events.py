@@ -10,6 +10,7 @@ from uuid import UUID
 from a2a_app import protocol
 from a2a_app.store.claims import Claim
 from a2a_app.store.task_head import TaskHead
+from a2a_app.store.updates import Ask, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +70,7 @@ class Appended:
     """The claim of the turn that it began, where a worker slot was there for it."""
     said: protocol.Message | None = None
     """The client's message, as it is stored."""
+    asked: Ask | None = None
+    """The question that is open since then."""
+    resolution: Resolution | None = None
+    """What became of the question that was open before."""

@@ -93,6 +93,14 @@ def _signals_of(appended: Appended) -> Iterator[tuple[Signal, dict[str, Any]]]:
         elif state.is_terminal:
             yield signals.task_ended, {**about, "state": state}
         before = state
+    if (asked := appended.asked) is not None:
+        wanted = {"question": asked.question, "data": asked.data, "choices": asked.choices}
+        more = {"permission": asked.permission, "until": asked.until, **wanted}
+        yield signals.approval_requested, {**about, "approval_id": asked.id, **more}
+    if (end := appended.resolution) is not None:
+        given = {"choice": end.choice, "comment": end.comment, "decided_as": end.decided_as}
+        ended = {"decided_by": end.user_id, **given}
+        yield signals.approval_decided, {**about, "approval_id": end.approval, **ended}
 
 
 def stopped_run(message: dict[str, Any]) -> UUID:

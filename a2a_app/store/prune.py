@@ -68,8 +68,8 @@ class Age:
         """Return the tasks that are old, without those that a webhook has still to hear of."""
         old = Q(state__in=TERMINAL_STATES, status_at__lt=self.ended)
         if self.waiting is not None:
-            # No turn is under way, and none waits for its place.
-            idle = Q(answered=F("turn"), run=None)
+            # No turn is under way, and none waits for its place. One may wait for a decision.
+            idle = Q(answered=F("turn"), run=None) | Q(asks=True)
             old |= Q(state__in=INTERRUPTED_STATES, status_at__lt=self.waiting) & idle
         unheard = models.PushNotificationConfig.objects.filter(
             task=OuterRef("pk"), due_at__isnull=False

@@ -1,6 +1,6 @@
 """Refusals: why the store refuses a write."""
 
-from a2a_app.protocol import TaskState
+from a2a_app.protocol import TaskState, UnsupportedOperationError
 
 
 class Refused(Exception):
@@ -20,6 +20,10 @@ class RunLostError(Refused):
 
     def __init__(self, text: str = "The run no longer holds its task.") -> None:
         super().__init__(text)
+
+
+class DecidedError(UnsupportedOperationError):
+    """The question is no longer open."""
 
 
 class TaskGoneError(RunLostError):

@@ -73,6 +73,8 @@ class LostRun:
     context_id: str
     agent: str
     attempt: int
+    losses: int
+    """How many attempts at its turn were lost, with this one."""
     worker: str
     since: datetime
     """When its lease ended."""
@@ -176,6 +178,7 @@ def lost(*, limit: int, held: Collection[UUID] = ()) -> list[LostRun]:
             context_id=row.task.context.context_id,
             agent=row.task.agent,
             attempt=row.attempt,
+            losses=_losses(row),
             worker=row.worker,
             since=row.lease_until,
         )
@@ -230,6 +233,7 @@ def _select_claim(task_id: UUID, agents: Collection[str], **which: Any) -> Selec
         task=task_id,
         task__agent__in=list(agents),
         ended_at=None,
+        lease_until__gt=EPOCH,  # none has the run that waits for a decision
         **which,
     )
 
@@ -311,6 +315,14 @@ def _take_place(claim: Claim, worker_slot: WorkerSlot, place: int | None) -> boo
         # The task was ended meanwhile, and the run with it. Should this fail, nothing is lost.
         statements.update(models.Task, {"run": None}, pk=task, run=run)
     return bool(taken)
+
+
+def _losses(row: models.Run) -> int:
+    """Count the attempts at a turn that were lost: others have ended at a question."""
+    if row.attempt == 1:
+        return 1
+    same = models.Run.objects.filter(task=row.task_id, message=row.message_id)
+    return 1 + same.filter(outcome=Outcome.LOST).count()
 
 
 def _lose(run: LostRun) -> bool:

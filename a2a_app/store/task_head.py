@@ -38,11 +38,13 @@ class TaskHead:
     seq: int = 0
     """The number of its newest event."""
     turn: int = 0
-    """How many messages the client has sent to it."""
+    """How many turns it has had, or has yet to do."""
     answered: int = 0
     """The newest turn that is over."""
     run_id: UUID | None = None
     """The run that may write now."""
+    asks: bool = False
+    """Whether a question of it waits for a decision."""
     pushed: bool = False
     """Whether webhooks may wait for its events."""
     stored: int = 0
@@ -107,6 +109,7 @@ class HeadColumns(NamedTuple):
     turn: int
     answered: int
     run: UUID | None
+    asks: bool
     pushed: bool
     stored: int
     counted: int
@@ -127,6 +130,7 @@ class HeadColumns(NamedTuple):
             turn=self.turn,
             answered=self.answered,
             run_id=self.run,
+            asks=self.asks,
             pushed=self.pushed,
             stored=self.stored,
             counted=self.counted,

@@ -1,6 +1,7 @@
 """Updates: what may be appended to a task's log."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -58,6 +59,23 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolution:
+    """What has become of a question that was open."""
+
+    approval: UUID
+    ending: str
+    """One of `models.approval.Ending`."""
+    choice: str = ""
+    comment: str = ""
+    decided_as: str = ""
+    """One of `models.approval.Decider`; empty: nobody has decided."""
+    user_id: int | str | None = None
+    """The Django user who has decided, if it was one."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the task's next status tells its clients of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """The client sent a message: the task begins, or has one more turn to do."""
 
@@ -74,6 +92,8 @@ class MessageReceived:
     limits: TurnLimits = TurnLimits()
     """How many turns there may be once its own is there."""
     credentials: Credentials = Credentials()
+    resolution: Resolution | None = None
+    """What it decides; None: it is no answer to a question that somebody has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,42 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A question that somebody has to decide."""
+
+    id: UUID
+    turn: int
+    """The turn that asks."""
+    digest: str
+    """The digest of all that is asked."""
+    number: int
+    """How often the turn has asked just this."""
+    question: str
+    data: Any
+    choices: tuple[str, ...]
+    permission: str
+    """The permission that staff needs to decide it. Empty: the caller decides."""
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The agent's code has stopped at a question, of which the status before this tells clients.
+
+    A turn that waits for staff is not over. One that waits for its client is, as with any question.
+    """
+
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A question was decided by somebody else than a message, and the turn that asked goes on."""
+
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True)
 class StateSaved:
     """The agent has changed what it remembers of the context."""
 
@@ -124,5 +180,12 @@ class FilesAttached:
 
 
 Update: TypeAlias = (
-    MessageReceived | StatusUpdate | ArtifactUpdate | Returned | StateSaved | FilesAttached
+    MessageReceived
+    | StatusUpdate
+    | ArtifactUpdate
+    | Returned
+    | Asked
+    | Decided
+    | StateSaved
+    | FilesAttached
 )

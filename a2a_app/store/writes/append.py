@@ -16,7 +16,6 @@ from a2a_app.database.inserts import Row
 from a2a_app.database.statements import Write
 from a2a_app.database.values import current_time
 from a2a_app.files.rows import attach_files
-from a2a_app.models.run import Outcome
 from a2a_app.store.claims import Claim, WorkerSlot, first_claim
 from a2a_app.store.events import Appended, Position
 from a2a_app.store.refusals import ContextChangedError, TaskGoneError
@@ -24,7 +23,6 @@ from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
 from a2a_app.store.updates import Update
 from a2a_app.store.webhooks import announce
 from a2a_app.store.writes import consequences, limits, rows
-from a2a_app.store.writes.consequences import OUTCOMES
 from a2a_app.store.writes.projection import ArtifactChange, Change, check_holder, project
 
 # How often a free place is looked for.
@@ -150,8 +148,7 @@ def _write(
     _add_artifacts(batch, change)
     _add_state(batch, change)
     if change.run is not None and change.ends_run:
-        outcome = OUTCOMES.get(change.head.state, Outcome.YIELDED)
-        batch.update(models.Run, rows.run_end(outcome, change.error), pk=change.run.id)
+        batch.update(models.Run, rows.end_of_run(change), pk=change.run.id)
     # Read before anything is stored: a turn that begins at once must not fail once it is there.
     claim = None if run is None else _claim_of(change, run)
     stopped: list[tuple[UUID, str]] = []
@@ -160,6 +157,8 @@ def _write(
         batch.call(job)
     is_enqueued = run is not None or job is not None
     following = _following_steps(change, None if is_enqueued else enqueue, stopped)
+    if change.has_question:
+        following.insert(0, partial(consequences.put_question, change))
     _add_usage(batch, change, following, is_alone=is_alone)
     if batch.is_atomic and not following:
         batch.run()
@@ -208,6 +207,8 @@ def _appended(
         stopped=tuple(stopped),
         claim=claim,
         said=change.turns[0].received.message if change.turns else None,
+        asked=change.asked if head.asks else None,
+        resolution=change.resolution,
     )
 
 
@@ -217,7 +218,7 @@ def _following_steps(
     """Return what is to be done in the same transaction once the rows are there: mostly nothing."""
     head, received = change.head, [turn.received for turn in change.turns]
     steps: list[Callable[[], object]] = []
-    if received and enqueue is not None:
+    if (received or change.resolution) and enqueue is not None:
         steps.append(partial(enqueue, head.task_id))
     if change.files:
         steps.append(
@@ -239,7 +240,7 @@ def _following_steps(
 
 def _started_run(change: Change, worker_slot: WorkerSlot | None) -> Row | None:
     """Return the row of the turn that may begin at once, if there is one and a slot for it."""
-    if worker_slot is None or not change.turns or not change.before.is_idle:
+    if worker_slot is None or not change.begins_turn:
         return None
     try:
         [run] = rows.runs(change, worker_slot)

@@ -1,22 +1,87 @@
 """Consequences: what some changes of a task need besides their rows, in the same transaction."""
 
+from typing import Any
 from uuid import UUID
 
-from a2a_app import models, protocol
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from a2a_app import models
 from a2a_app.database.batch import Batch
+from a2a_app.database.values import new_key
+from a2a_app.models.approval import Ending
 from a2a_app.models.owners import Scope
-from a2a_app.models.run import Outcome
+from a2a_app.models.run import OUTCOMES, Outcome
+from a2a_app.store.refusals import DecidedError
+from a2a_app.store.updates import Ask
 from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes import rows
 from a2a_app.store.writes.idempotency import remember_message
 from a2a_app.store.writes.projection import Change
 
-OUTCOMES = {
-    protocol.TaskState.COMPLETED: Outcome.COMPLETED,
-    protocol.TaskState.FAILED: Outcome.FAILED,
-    protocol.TaskState.CANCELED: Outcome.CANCELED,
-    protocol.TaskState.REJECTED: Outcome.REJECTED,
-}
+
+def put_question(change: Change) -> None:
+    """Store what a change asks, or what has become of the question that was open."""
+    if change.resolution or change.withdrawn:
+        _end_question(change)
+    if change.asked:
+        _ask(change, change.asked)
+
+
+def _ask(change: Change, asked: Ask) -> None:
+    """Store a question, and the run that goes on once it is decided, after the one that asks."""
+    run, task_id = change.run, change.head.task_id
+    assert run is not None  # only a run asks
+    withdrawn = change.withdrawn
+    models.Approval.objects.create(
+        id=asked.id, task_id=task_id, turn=asked.turn, digest=asked.digest, number=asked.number,
+        question=asked.question, data=asked.data, choices=list(asked.choices),
+        permission=asked.permission, until=asked.until,
+        ending=Ending.WITHDRAWN if withdrawn else "", ended_at=change.at if withdrawn else None,
+    )  # fmt: skip  # a column for each of its fields
+    following = models.Run.objects.get(pk=run.id)
+    models.Run.objects.filter(pk=run.id).update(handed_on="")
+    if withdrawn:
+        return
+    following.pk, following.attempt, following.worker = new_key(), following.attempt + 1, ""
+    following.outcome, following.place, following.lease_until = "", None, None
+    following.started_at = following.ended_at = None
+    following.save(force_insert=True)
+
+
+def _end_question(change: Change) -> None:
+    """Store what has become of the open question, and let the run go on that has waited for it.
+
+    Raises:
+        DecidedError: Another question is open, or none.
+    """
+    resolution, task_id = change.resolution, change.head.task_id
+    open_now = models.Approval.objects.filter(task=task_id, ended_at=None)
+    waiting = models.Run.objects.filter(task=task_id, ended_at=None, lease_until=None)
+    if resolution is None:
+        open_now.update(ending=Ending.WITHDRAWN, ended_at=change.at)
+        if not change.ends_task:  # else it ends with the others
+            waiting.update(**rows.run_end(Outcome.DROPPED))
+        return
+    decided = {
+        "ending": resolution.ending,
+        "ended_at": change.at,
+        "choice": resolution.choice,
+        "comment": resolution.comment,
+        "decided_as": resolution.decided_as,
+        "decided_by": resolution.user_id,
+    }
+    if resolution.ending == Ending.DECIDED:
+        open_now = open_now.filter(Q(until=None) | Q(until__gt=Now()))
+    if not open_now.filter(pk=resolution.approval).update(**decided):
+        raise DecidedError
+    values: dict[str, Any] = {"lease_until": timezone.now(), "turn": change.head.answered + 1}
+    for turn in change.turns:  # one at most: the message that decides
+        given = turn.received.credentials
+        values |= {"credential": given.name, "scopes": given.scopes, "handed_on": given.handed_on}
+        values |= {"trace": turn.received.trace, "extensions": list(turn.received.extensions)}
+    waiting.update(**values)
 
 
 def close_artifacts(change: Change) -> None:

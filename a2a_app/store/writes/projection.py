@@ -1,8 +1,8 @@
 """The projection: what updates make of a task. It is pure, and so easy to read and to test.
 
 Transitions: a terminal state is the last (R3), and every other state may follow any other. But only
-a message of the client leads to SUBMITTED: at once where no turn is under way, or else when the
-message's turn comes.
+a message of the client leads to SUBMITTED, or a decision: at once where no turn is under way, or
+else when the message's turn comes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,12 +15,16 @@ from a2a_app import protocol
 from a2a_app.database.values import byte_length, new_key
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
-from a2a_app.store.refusals import RunLostError, TaskEndedError, UnknownArtifactError
+from a2a_app.store.refusals import DecidedError, RunLostError, TaskEndedError, UnknownArtifactError
 from a2a_app.store.task_head import RunKey, TaskHead
 from a2a_app.store.updates import (
     ArtifactUpdate,
+    Ask,
+    Asked,
+    Decided,
     FilesAttached,
     MessageReceived,
+    Resolution,
     Returned,
     StateSaved,
     StatusUpdate,
@@ -80,6 +84,12 @@ class Change:
     status_changed: bool = False
     returned: bool = False
     """Whether the agent's code has returned."""
+    asked: Ask | None = None
+    """The question at which the agent's code has stopped."""
+    resolution: Resolution | None = None
+    """What was decided."""
+    withdrawn: bool = False
+    """Whether a question that was open need not be decided any more."""
     error: str = ""
     """The traceback behind a failure."""
     saved: StateSaved | None = None
@@ -110,7 +120,18 @@ class Change:
     @property
     def ends_run(self) -> bool:
         """Whether the run that writes this batch is over with it."""
-        return self.ends_task or self.returned
+        return self.ends_task or self.returned or self.asked is not None
+
+    @property
+    def has_question(self) -> bool:
+        """Whether it asks something, or ends what was asked."""
+        return bool(self.asked or self.resolution or self.withdrawn)
+
+    @property
+    def begins_turn(self) -> bool:
+        """Whether it begins a turn that waits for no other."""
+        is_first = self.before.is_idle or self.withdrawn
+        return bool(self.turns) and is_first and self.resolution is None
 
 
 def project(
@@ -157,6 +178,8 @@ def _apply(change: Change, update: Update) -> None:
             _receive(change, update)
         case Returned():
             _return(change, update)
+        case Asked() | Decided():
+            _follow_question(change, update)
         case StateSaved():
             change.saved = update
         case FilesAttached():
@@ -167,6 +190,8 @@ def _apply(change: Change, update: Update) -> None:
 def _set_status(change: Change, update: StatusUpdate, *, turn: int | None = None) -> None:
     head = change.head
     head.state = update.state
+    if update.state.is_terminal:
+        _withdraw(change)
     if update.metadata:
         head.metadata = {**head.metadata, **update.metadata}
     change.error = update.error or change.error
@@ -221,8 +246,13 @@ def _artifacts_after(head: TaskHead, update: ArtifactUpdate) -> Mapping[str, int
 
 
 def _receive(change: Change, update: MessageReceived) -> None:
-    head = change.head
-    open_turns, most = head.turn - change.before.answered, update.limits.waiting_in_task
+    head, resolution = change.head, update.resolution
+    if resolution is None:
+        _withdraw(change)
+    elif not head.asks:
+        raise DecidedError
+    head.asks, change.resolution = False, resolution
+    open_turns, most = head.turn - head.answered, update.limits.waiting_in_task
     if most and open_turns > most:
         raise protocol.ResourceExhaustedError(
             f"{most} messages of the task wait for their turn. Send more when some are answered.",
@@ -240,7 +270,47 @@ def _receive(change: Change, update: MessageReceived) -> None:
     message = NewMessage(new_key(), head.seq + 1, update.message)
     change.messages.append(message)
     change.turns.append(NewTurn(message.key, head.turn, update))
-    _set_status(change, StatusUpdate(TaskState.SUBMITTED if is_idle else head.state))
+    said = resolution.metadata if resolution else {}
+    _set_status(change, StatusUpdate(TaskState.SUBMITTED if is_idle else head.state, metadata=said))
+
+
+def _withdraw(change: Change) -> None:
+    """End the turn that waits for a decision, if there is one: it is not to go on."""
+    head = change.head
+    if head.asks:
+        head.asks, change.withdrawn = False, True
+        head.answered = head.turn
+
+
+def _follow_question(change: Change, update: Asked | Decided) -> None:
+    match update:
+        case Asked():
+            _ask(change, update.ask)
+        case Decided():
+            _decide(change, update.resolution)
+
+
+def _ask(change: Change, ask: Ask) -> None:
+    """Have the turn wait for a decision, unless another message has come meanwhile."""
+    head, run = change.head, change.run
+    assert run is not None  # only a run asks
+    change.asked = ask
+    head.asks = head.turn == run.turn
+    if not head.asks:
+        change.withdrawn = True
+        _set_status(change, StatusUpdate(TaskState.SUBMITTED), turn=run.turn + 1)
+    if not (head.asks and ask.permission):
+        head.answered = run.turn
+
+
+def _decide(change: Change, resolution: Resolution) -> None:
+    head = change.head
+    if not head.asks:
+        raise DecidedError
+    head.asks, change.resolution = False, resolution
+    if head.is_idle:
+        head.turn += 1
+    _set_status(change, StatusUpdate(TaskState.SUBMITTED, metadata=resolution.metadata))
 
 
 def _return(change: Change, update: Returned) -> None:
@@ -268,7 +338,7 @@ def _log(
     head, run = change.head, change.run
     head.seq += 1
     if turn is None:
-        turn = run.turn if run else min(change.before.answered + 1, head.turn)
+        turn = run.turn if run else min(head.answered + 1, head.turn)
     body = response.to_json()
     length = byte_length(body)
     head.size += length

@@ -16,7 +16,7 @@ from a2a_app.database.statements import Write
 from a2a_app.database.transactions import connection
 from a2a_app.database.values import escape_unstorable, from_now, new_key
 from a2a_app.models.owners import caller_of, queue_of
-from a2a_app.models.run import Outcome
+from a2a_app.models.run import OUTCOMES, Outcome
 from a2a_app.store.claims import WorkerSlot
 from a2a_app.store.reads.replay import assemble, logged_chunks
 from a2a_app.store.task_head import TaskHead
@@ -48,6 +48,8 @@ def task_changes(change: Change) -> dict[str, Any]:
         columns |= {"turn": head.turn, "pushed": head.pushed}
     if change.ends_run:
         columns |= {"answered": head.answered, "run": None}
+    if change.has_question:
+        columns |= {"asks": head.asks, "answered": head.answered, "turn": head.turn}
     if change.status_changed:
         columns |= {"state": head.state.value, "status_at": change.at}
         columns["status_message"] = change.status_message
@@ -64,6 +66,8 @@ def head_after(change: Change) -> TaskHead:
         return replace(head, answered=head.turn, run_id=None, counted=counted)
     if change.returned and change.run is not None:
         return replace(head, answered=change.run.turn, run_id=None, counted=counted)
+    if change.asked is not None:
+        return replace(head, run_id=None, counted=counted)
     head.counted = counted
     return head
 
@@ -85,6 +89,7 @@ def task(change: Change, run: UUID | None) -> Row:
         "turn": head.turn,
         "answered": head.answered,
         "run_id": run,
+        "asks": False,
         "pushed": head.pushed,
         "stored": head.stored,
         "counted": head.stored,
@@ -261,6 +266,8 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
     Raises:
         LookupError: The owner has as many such turns as it may have.
     """
+    if change.resolution is not None:
+        return []  # the run is there already, which has waited for it
     runs, taken = worker_slot is not None, change.taken_places
     return [
         {
@@ -301,6 +308,15 @@ def run_end(outcome: Outcome, error: str = "") -> dict[str, Any]:
         "error": escape_unstorable(error),
         "handed_on": "",
     }
+
+
+def end_of_run(change: Change) -> dict[str, Any]:
+    """Return the columns of the run that a change ends."""
+    if change.asked is None:
+        return run_end(OUTCOMES.get(change.head.state, Outcome.YIELDED), change.error)
+    values = run_end(Outcome.ASKED)
+    del values["handed_on"]  # the run that goes on after the decision has it
+    return values
 
 
 def artifact(change: Change, artifact_id: str) -> Row:
