@@ -23,7 +23,7 @@ ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operatio
 MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py tests/acceptance/test_two_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help screenshots run cluster worker test test-sqlite test-postgresql test-fast test-lowest coverage \
+.PHONY: help messages screenshots run cluster worker test test-sqlite test-postgresql test-fast test-lowest coverage \
   lint audit format docs bench dist publish clean
 
 help: ## List the commands
@@ -75,6 +75,10 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 
 docs: $(VENV)/docs.stamp ## Build the documentation site in build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+messages: $(VENV)/dev.stamp ## Collect the texts of the pages, and compile them (needs gettext)
+	cd a2a_app && ../$(BIN)/django-admin makemessages --all --no-location --no-wrap
+	cd a2a_app && ../$(BIN)/django-admin compilemessages
 
 screenshots: $(VENV)/dev.stamp $(VENV)/chromium.stamp ## Take the pictures of the documentation anew
 	DJANGO_SETTINGS_MODULE=tests.browser.settings $(BIN)/python -m tests.browser.screenshots

@@ -1,6 +1,7 @@
 """Run: one attempt at a turn."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.message import Message
@@ -11,14 +12,14 @@ from a2a_app.protocol import TaskState
 class Outcome(models.TextChoices):
     """How a run ended."""
 
-    COMPLETED = "completed", "completed the task"
-    FAILED = "failed", "failed the task"
-    CANCELED = "canceled", "was canceled with the task"
-    REJECTED = "rejected", "rejected the task"
-    YIELDED = "yielded", "ended the turn, not the task"
-    ASKED = "asked", "waits for a decision, with which another attempt begins"
-    LOST = "lost", "lost its lease"
-    DROPPED = "dropped", "was not begun before the task ended"
+    COMPLETED = "completed", _("completed the task")
+    FAILED = "failed", _("failed the task")
+    CANCELED = "canceled", _("was canceled with the task")
+    REJECTED = "rejected", _("rejected the task")
+    YIELDED = "yielded", _("ended the turn, not the task")
+    ASKED = "asked", _("waits for a decision, with which another attempt begins")
+    LOST = "lost", _("lost its lease")
+    DROPPED = "dropped", _("was not begun before the task ended")
 
 
 OUTCOMES = {

@@ -155,7 +155,7 @@ def _bar(
 ) -> Bar:
     start, stop = run.started_at or run.created_at, run.ended_at or now
     if run.outcome:
-        words, tone = _(Outcome(run.outcome).label), TONES_OF_OUTCOMES.get(run.outcome, "neutral")
+        words, tone = str(Outcome(run.outcome).label), TONES_OF_OUTCOMES.get(run.outcome, "neutral")
     elif run.pk == task.run_id:
         words, tone = _("running"), "busy"
     else:

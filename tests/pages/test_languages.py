@@ -1,0 +1,46 @@
+"""The texts of the pages in other languages."""
+
+from pathlib import Path
+
+import pytest
+from babel.messages import mofile, pofile
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from a2a_app.protocol import TaskState
+from a2a_app.store.updates import Returned, Update
+from a2a_app.store.writes.append import append
+from tests.servers import ROOT
+from tests.tasks import begin_and_claim, chunk, status
+
+LOCALES = sorted((ROOT / "a2a_app" / "locale").glob("*/LC_MESSAGES/django.po"))
+
+
+@pytest.mark.parametrize("texts", LOCALES, ids=lambda path: path.parent.parent.name)
+def test_every_text_of_a_language_is_translated_and_compiled(texts: Path) -> None:
+    with texts.open("rb") as source, texts.with_suffix(".mo").open("rb") as compiled:
+        written, used = pofile.read_po(source), mofile.read_mo(compiled)
+    for message in written:
+        assert not message.fuzzy, message.id
+        assert message.string and all(message.string), message.id
+        if message.id:
+            found = used.get(message.id, message.context)
+            assert found is not None and found.string, message.id
+            assert list(found.string) == list(message.string), message.id
+
+
+@pytest.mark.django_db
+def test_a_task_is_shown_in_the_language_of_the_site(settings: LazySettings) -> None:
+    settings.LANGUAGE_CODE = "de"
+    claim = begin_and_claim()
+    chunks = [chunk("a", append=False), chunk("b", last=True)]
+    updates: list[Update] = [*chunks, status(TaskState.COMPLETED, "Done."), Returned()]
+    append(claim.head, updates, run=claim.run)
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    page = boss.get(reverse("admin:a2a_app_task_change", args=[claim.head.task_id]))
+    shown = page.content.decode()
+    for text in ("erledigt", "hat die Aufgabe erledigt", "2 Stücke", "Unterhaltung", "Runde 1"):
+        assert text in shown, text
