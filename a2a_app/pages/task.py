@@ -26,7 +26,8 @@ ROWS = 50
 EARLIER, OLDER = "earlier", "older"
 """The parameters in the URL: the numbers of the log before which to show the conversation, and the
 timeline."""
-LARGEST = 2**63 - 1
+# With a page's lines added to it, it still is a number of a column.
+LARGEST = 2**62
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,6 +304,20 @@ async def test_staff_that_may_only_view_tasks_cannot_cancel_them(runtime: None) 
     assert "Canceled:" not in page
 
 
+@pytest.mark.django_db
+def test_only_a_request_that_changes_something_cancels_and_only_for_who_may() -> None:
+    task_id = begin().head.task_id
+    cancel = reverse("admin:a2a_app_task_cancel", args=[task_id])
+    someone = browser("view_task")
+    assert cancel not in text_of(page_of(task_id))(someone)
+    assert someone.post(cancel).status_code == 403
+    user = User.objects.get(username="someone")
+    user.user_permissions.add(Permission.objects.get(codename="change_task"))
+    assert cancel in text_of(page_of(task_id))(someone)
+    assert someone.get(cancel).status_code == 405
+    assert models.Task.objects.get().state == TaskState.SUBMITTED
+
+
 async def test_staff_that_may_change_tasks_may_cancel_them_and_nothing_else(runtime: None) -> None:
     with client_of(conversation) as client:
         task = await client.send()

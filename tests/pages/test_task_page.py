@@ -192,6 +192,9 @@ def test_a_conversation_is_shown_in_pages_in_the_order_of_the_log(boss: Browser)
 def test_a_number_that_is_none_is_passed_over(boss: Browser, query: str) -> None:
     task_id = begin("hello").head.task_id
     assert "hello" in page_of(boss, task_id, query)
+    events = reverse("admin:a2a_app_task_events", args=[task_id])
+    for numbers in ("?from=9223372036854775806", "?from=5&to=1", "?to=x"):
+        assert boss.get(events + numbers).status_code == 200
 
 
 def test_bytes_are_for_a_browser_to_save_and_only_safe_images_are_shown(boss: Browser) -> None:
