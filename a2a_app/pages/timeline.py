@@ -32,6 +32,7 @@ TRACEBACK_CHARACTERS = 8000
 TONES_OF_OUTCOMES: dict[str, str] = {
     Outcome.COMPLETED: "good",
     Outcome.YIELDED: "good",
+    Outcome.ASKED: "asks",
     Outcome.FAILED: "bad",
     Outcome.REJECTED: "bad",
     Outcome.LOST: "bad",
