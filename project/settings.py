@@ -113,12 +113,13 @@ A2A: dict[str, Any] = {
     "RUNNER": RUNNER,
     "PUBLIC_URL": os.environ.get("A2A_PUBLIC_URL", ""),
     # Any of the app's settings, as JSON: {"LEASE_SECONDS": 5}
-    **json.loads(os.environ.get("A2A_SETTINGS", "{}")),
+    **json.loads(os.environ.get("A2A_SETTINGS") or "{}"),
 }
 
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static"
 
 LOGGING = {
     "version": 1,

@@ -112,10 +112,17 @@ class Process:
     forks = False
 
     def __init__(
-        self, command: list[str], env: dict[str, str], port: int = 0, *, ready: str = ""
+        self,
+        command: list[str],
+        env: dict[str, str],
+        port: int = 0,
+        *,
+        ready: str = "",
+        place: Path = ROOT,
     ) -> None:
         """Describe a process. It is ready when it listens, or when it has said `ready`."""
         self.command = command
+        self.place = place
         self.env = _environment(env)
         self.port = port
         self.ready = ready
@@ -171,10 +178,10 @@ class Process:
 
     def _begun(self, errors: Path) -> "subprocess.Popen[bytes] | Fork":
         if self.forks and can_fork(self.command, self.env):
-            return Fork(self.command, ROOT, self.env, self.log, errors)
+            return Fork(self.command, self.place, self.env, self.log, errors)
         with self.log.open("ab") as log, errors.open("ab") as error_log:
             return subprocess.Popen(
-                self.command, cwd=ROOT, env=self.env, stdout=log, stderr=error_log
+                self.command, cwd=self.place, env=self.env, stdout=log, stderr=error_log
             )
 
     def _listens(self) -> bool:

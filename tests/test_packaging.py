@@ -17,12 +17,14 @@ from tests.servers import ROOT
 
 TOP = {
     ".ci",
+    ".dockerignore",
     ".git",
     ".github",
     ".gitignore",
     ".pre-commit-config.yaml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "Dockerfile",
     "LICENSE",
     "Makefile",
     "README.md",
@@ -30,6 +32,7 @@ TOP = {
     "SECURITY.md",
     "a2a_app",
     "benchmarks",
+    "compose.yaml",
     "docs",
     "manage.py",
     "mkdocs.yml",
