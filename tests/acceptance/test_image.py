@@ -129,6 +129,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Process, Container, Container]]:
                 sys.stdout.write(each.output()[-20_000:])
 
 
+@pytest.mark.timeout(300)  # the packages may have to be fetched first
 def test_the_steps_of_the_image_make_a_site_that_answers_and_ends_when_asked_to(
     site: tuple[Process, Container, Container],
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.installed import OURS, build_wheel, python_with_only
 from tests.sites import QuickStart, Reader
 
+pytestmark = pytest.mark.timeout(300)  # the packages may have to be fetched first
+
 NO_ISSUES = "System check identified no issues (0 silenced)."
 
 
