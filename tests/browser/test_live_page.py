@@ -71,7 +71,7 @@ async def test_a_task_that_is_canceled_on_its_page_stops_in_the_other_process(
     await page.keyboard.press("Enter")
     await badge_says(page, "canceled")
     await expect(cancel).to_have_count(0, timeout=LIMIT)
-    await worker.says("is stopped")
+    await worker.says("is stopped", seconds=60)
 
 
 async def test_a_page_stops_once_its_reader_has_signed_out(

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 WIDTHS = (390, 768, 1360)
 SCHEMES = ("light", "dark")
 # All waits of Playwright's end with an error after so many milliseconds.
-LIMIT = 30_000
+LIMIT = 60_000
 # What of a page is ours, where the rest is Django's.
 OURS = ".a2a"
 # The elements of ours that stick out of the page, except inside what scrolls by itself.
