@@ -40,6 +40,7 @@ class SecurityEvent(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_DELETED = "key_deleted"
     TASK_CANCELED = "task_canceled"
+    TASK_ANSWERED = "task_answered"
     STAFF_DECIDED = "staff_decided"
 
 
@@ -51,6 +52,7 @@ _DONE = {
     SecurityEvent.KEY_REVOKED,
     SecurityEvent.KEY_DELETED,
     SecurityEvent.TASK_CANCELED,
+    SecurityEvent.TASK_ANSWERED,
     SecurityEvent.STAFF_DECIDED,
 }
 

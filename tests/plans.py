@@ -10,8 +10,12 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.backends.signals import connection_created
 
+from a2a_app import models
+
 # Tables that do not grow with the number of tasks.
 SMALL = {"a2a_app_apikey"}
+# So many tasks share an archive.
+PER_ARCHIVE = 8
 # A statement that was prepared may get a plan for any values after so many times.
 _EXECUTED = 6
 # For the values of how many times it is looked at.
@@ -128,3 +132,39 @@ def url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{name['NAME']}"
     return f"postgresql://{name['USER']}@/{name['NAME']}?host={name['HOST']}"
+
+
+def remember_and_archive(tasks: list[models.Task]) -> None:
+    """Store keys of the tasks' messages, what was decided, and archives that are full."""
+    models.IdempotencyKey.objects.bulk_create(
+        models.IdempotencyKey(
+            agent=task.agent,
+            owner=task.owner,
+            key=str(task.pk),
+            task=task,
+            message_id=task.status_message_id,
+            expires_at=task.status_at,
+        )
+        for task in tasks
+    )
+    models.Approval.objects.bulk_create(
+        models.Approval(
+            task=task,
+            turn=1,
+            digest="x",
+            number=1,
+            question="Really?",
+            choices=["yes"],
+            ending="decided",
+            ended_at=task.status_at,
+        )
+        for task in tasks
+    )
+    archives = [
+        models.Archive(name="none", size=1, tasks=PER_ARCHIVE) for _ in tasks[::PER_ARCHIVE]
+    ]
+    models.Archive.objects.bulk_create(archives)
+    models.ArchivedLog.objects.bulk_create(
+        models.ArchivedLog(task=task, archive=archives[number // PER_ARCHIVE], start=0, size=1)
+        for number, task in enumerate(tasks)
+    )

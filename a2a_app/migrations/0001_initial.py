@@ -156,6 +156,9 @@ class Migration(migrations.Migration):
                 ('status_message', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='a2a_app.message')),
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=a2a_app.models.deletion.keep_or_protect, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'permissions': [('answer_task', 'Can answer a task in place of its client'), ('rerun_task', 'Can run a task again')],
+            },
         ),
         migrations.AddField(
             model_name='run',
@@ -325,6 +328,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['state', 'id'], name='a2a_task_of_state'),
         ),
         migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('state__in', ['TASK_STATE_AUTH_REQUIRED', 'TASK_STATE_INPUT_REQUIRED'])), fields=['id'], name='a2a_task_waiting'),
+        ),
+        migrations.AddIndex(
             model_name='run',
             index=models.Index(condition=models.Q(('ended_at', None), ('started_at', None)), fields=['queue', 'lease_until'], name='a2a_run_waiting'),
         ),
@@ -379,5 +386,18 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='storedbytes',
             constraint=models.UniqueConstraint(fields=('owner', 'part'), name='a2a_stored_of_owner'),
+        ),
+        migrations.CreateModel(
+            name='WaitingTask',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'waiting task',
+                'proxy': True,
+                'default_permissions': (),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('a2a_app.task',),
         ),
     ]

@@ -16,6 +16,7 @@ from a2a_app.models.stored_bytes import StoredBytes
 from a2a_app.models.task import Task
 from a2a_app.models.token_usage import TokenUsage
 from a2a_app.models.upkeep import Upkeep
+from a2a_app.models.waiting_task import WaitingTask as WaitingTask
 
 __all__ = [
     "ApiKey",

@@ -7,6 +7,7 @@ from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.context import Context
 from a2a_app.models.deletion import keep_or_protect
 from a2a_app.protocol import TaskState
+from a2a_app.protocol.states import INTERRUPTED_STATES
 
 
 class Task(models.Model):
@@ -58,6 +59,10 @@ class Task(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        permissions = [
+            ("answer_task", "Can answer a task in place of its client"),
+            ("rerun_task", "Can run a task again"),
+        ]
         indexes = [
             # One for each choice of ListTasks. Each has the list's order, so that a page is read
             # from one place of it, however many tasks there are. The times need none of their own.
@@ -72,6 +77,12 @@ class Task(models.Model):
             ),
             # For the admin.
             models.Index(fields=["state", "id"], name="a2a_task_of_state"),
+            # With what waits for somebody and nothing else.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(state__in=sorted(state.value for state in INTERRUPTED_STATES)),
+                name="a2a_task_waiting",
+            ),
         ]
 
     def __str__(self) -> str:

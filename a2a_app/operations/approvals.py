@@ -55,6 +55,8 @@ async def find_resolution(call: Call, head: TaskHead, message: Message) -> Resol
         if not choice or row.permission or len(message.parts) > 1:
             return None
     _check_length(comment)
+    if call.operator is not None:
+        return decided(row.id, choice, comment, "operator", call.operator)
     return decided(row.id, choice, comment, "caller", call.caller.user_id)
 
 

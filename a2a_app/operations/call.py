@@ -12,7 +12,7 @@ from a2a_app.agents import Agent
 from a2a_app.agents.cards import ServedAt
 from a2a_app.concurrency.budget import Reservation
 from a2a_app.files.links import Links
-from a2a_app.models.owners import Scope, owner_in
+from a2a_app.models.owners import Scope, name_of_user, owner_in
 from a2a_app.operations.streams import Stream
 from a2a_app.store.secrets import seal
 from a2a_app.store.updates import Credentials
@@ -21,6 +21,8 @@ NO_STREAMS = (
     "This server cannot stream: it speaks WSGI, and streams need ASGI. All other operations work. "
     "Send the message by SendMessage, and read its task by GetTask."
 )
+OPERATOR = "urn:a2a-app:operator:v1"
+"""Under this name the metadata of what staff has done says who has."""
 SCOPES = {
     "send": "Send messages, and get what answers them.",
     "read": "Read tasks, files and the extended card, and follow tasks.",
@@ -156,6 +158,8 @@ class Call:
     held: list[Reservation] = field(default_factory=list)
     """The room in memory of a large answer, to be released once that is sent."""
 
+    operator: Any = None
+    """The primary key of the member of staff in whose name it is; None: it is the caller's own."""
     handed_on: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Asks the project what it hands on of the request; None: the project has no such hook."""
 
@@ -165,6 +169,18 @@ class Call:
         scopes = None if grant.scopes is None else tuple(sorted(grant.scopes))
         handed_on = seal(await self.handed_on()) if self.handed_on is not None else ""
         return Credentials(grant.credential, scopes, handed_on)
+
+    def signed(self, metadata: dict[str, Any], field: str) -> dict[str, Any]:
+        """Return metadata that the caller has sent, with the operator who has, if it was one.
+
+        Raises:
+            InvalidParamsError: A client makes itself out to be an operator.
+        """
+        if self.operator is not None:
+            return {**metadata, OPERATOR: {"user": name_of_user(self.operator)}}
+        if OPERATOR in metadata:
+            raise protocol.InvalidParamsError.of(field, f"must not have {OPERATOR}")
+        return metadata
 
     @property
     def links(self) -> Links:

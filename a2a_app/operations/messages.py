@@ -214,6 +214,9 @@ def _checked(call: Call, params: SendMessageRequest) -> Message:
                 f"message.{name}", f"must not be longer than {MAX_ID_CHARACTERS}"
             )
     _check_modes(call.agent, message)
+    signed = call.signed(message.metadata, "message.metadata")
+    if signed is not message.metadata:
+        message = message.model_copy(update={"metadata": signed})
     if message.task_id or message.context_id:
         return message
     return message.model_copy(update={"context_id": str(new_key())})

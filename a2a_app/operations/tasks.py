@@ -49,7 +49,8 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
         raise protocol.TaskNotCancelableError(
             "The agent cannot be stopped.", task_id=str(head.task_id)
         )
-    update = StatusUpdate(TaskState.CANCELED, metadata={**params.metadata, **used})
+    metadata = {**call.signed(params.metadata, "metadata"), **used}
+    update = StatusUpdate(TaskState.CANCELED, metadata=metadata)
     try:
         # Shielded: the agent must be stopped also if the client leaves now.
         await shield(write(head, update), refusals=Refused)

@@ -53,7 +53,7 @@ from benchmarks.fill import copy
 from benchmarks.peer import Peer
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
-from tests.plans import faults, recorded, url
+from tests.plans import faults, recorded, remember_and_archive, url
 from tests.tasks import new_message
 from tests.wire import state
 
@@ -63,8 +63,8 @@ SEEDS, COPIES = 50, 400 if connection.vendor == "postgresql" else 2
 # How far lists count, and how many rows a statement may read, in place of the tens of thousands of
 # a site that is as much larger.
 COUNTED, MAY_READ = 500, 1200
-# So many tasks have been archived before, and so many share a file.
-ARCHIVED, PER_ARCHIVE = 8000, 8
+# So many tasks have been archived before.
+ARCHIVED = 8000
 # So many others are old enough for the commands, and for how many days they have been. A statement
 # for most rows of a table may read all of them.
 OLD, DAYS = 60 if connection.vendor == "postgresql" else 6, 50
@@ -81,6 +81,8 @@ async def agent(turn: Turn) -> None:
             await turn.input_required("Which one?")
         case "fail":
             raise ValueError("broken")
+        case "approve":
+            await turn.approve("Really?", permission="shop.refund")
         case "wait":
             await turn.working("Soon.")
             await turn.input_required("Which one?")
@@ -117,7 +119,7 @@ async def fill(client: OperationsClient) -> None:
         message = new_message(context_id=context_id).model_copy(update={"parts": parts})
         await client.send(message, task_push_notification_config=hook)
     await copy(Peer("a2a_app", url(), ()), COPIES)
-    for rare in ("ask", "fail"):
+    for rare in ("ask", "fail", "approve"):
         await client.send(new_message(rare, context_id=SHARED))
     await database.run(_share)
 
@@ -148,32 +150,9 @@ def _share() -> None:
     models.StoredBytes.objects.filter(pk__in=list(refused)).update(refused_at=long_ago)
     # Copies have the names of what they are copies of.
     models.File.objects.update(name=Cast("pk", CharField()))
-    _remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))
+    remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-
-
-def _remember_and_archive(tasks: list[models.Task]) -> None:
-    """Store keys of the tasks' messages, and rows of archives from which nothing has to go."""
-    models.IdempotencyKey.objects.bulk_create(
-        models.IdempotencyKey(
-            agent=task.agent,
-            owner=task.owner,
-            key=str(task.pk),
-            task=task,
-            message_id=task.status_message_id,
-            expires_at=task.status_at,
-        )
-        for task in tasks
-    )
-    archives = [
-        models.Archive(name="none", size=1, tasks=PER_ARCHIVE) for _ in tasks[::PER_ARCHIVE]
-    ]
-    models.Archive.objects.bulk_create(archives)
-    models.ArchivedLog.objects.bulk_create(
-        models.ArchivedLog(task=task, archive=archives[number // PER_ARCHIVE], start=0, size=1)
-        for number, task in enumerate(tasks)
-    )
 
 
 async def test_no_statement_reads_a_table_that_grows(
@@ -327,16 +306,17 @@ def called(name: str, *options: object) -> None:
 def _visit(get: Callable[..., Any], model: Any, shown: Any, task_id: str) -> None:
     name = f"admin:a2a_app_{model._meta.model_name}"
     request = RequestFactory().get("/")
+    request.user = User(is_active=True, is_superuser=True)
     choices = []
     for each in shown.get_list_filter(request):
         [first, *_, last] = [value for value, _ in each.lookups(None, request, shown)]
         choices.append([{}, {each.parameter_name: first}, {each.parameter_name: last}])
-    chosen = [
-        dict(itertools.chain(*(c.items() for c in each))) for each in itertools.product(*choices)
-    ]
     columns = range(1, len(shown.get_list_display(request)) + 1)
     queries: list[dict[str, Any]] = [
-        *chosen,
+        *(
+            dict(itertools.chain(*(c.items() for c in each)))
+            for each in itertools.product(*choices)
+        ),
         {"p": 2},
         {"_facets": "True"},
         *({"o": column} for column in columns),

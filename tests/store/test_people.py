@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("runtime", "empty_storages")
 SECONDS = 20
 # Models without data of anybody, each with its reason.
 NOBODYS: dict[type[Model], str] = {
+    models.WaitingTask: "a choice of the rows of Task",
     models.Upkeep: "how far a work has come",
     models.Archive: "where a file is; what is in it belongs to the rows of ArchivedLog",
 }

@@ -1,0 +1,58 @@
+"""Staff: operations in the name of a member of staff, and the record of who did what."""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from asgiref.sync import async_to_sync
+from django.contrib.admin import ModelAdmin
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest
+
+from a2a_app import models
+from a2a_app.agents import registry
+from a2a_app.bindings.wsgi import do_on_lasting_loop
+from a2a_app.models.owners import name_of_user
+from a2a_app.operations.call import Call, Caller
+from a2a_app.security import SecurityEvent, record
+
+T = TypeVar("T")
+
+
+def call_for(request: HttpRequest, task: models.Task) -> Call:
+    """Return a call about a task, in the name of its owner, that says who has made it.
+
+    Raises:
+        AgentNotFoundError: The project does not have its agent any more.
+    """
+    caller = Caller(task.owner, user_id=task.user_id)
+    return Call(registry.get(task.agent), caller, operator=request.user.pk)
+
+
+def perform(request: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
+    """Do the work of an operation and return its result, on an event loop that outlives a turn."""
+    if isinstance(request, WSGIRequest):
+        return async_to_sync(do_on_lasting_loop)(work)
+    return async_to_sync(_wait)(work)
+
+
+async def _wait(work: Coroutine[Any, Any, T]) -> T:
+    return await work
+
+
+def note(
+    request: HttpRequest,
+    shown: "ModelAdmin[Any]",
+    task: models.Task,
+    event: SecurityEvent,
+    text: str,
+) -> None:
+    """Record what staff has done with a task: in the admin's history, and in the security log."""
+    shown.log_change(request, task, text)
+    record(
+        event,
+        owner=task.owner,
+        agent=task.agent,
+        address=request.META.get("REMOTE_ADDR", ""),
+        actor=name_of_user(request.user.pk),
+        task=str(task.pk),
+    )

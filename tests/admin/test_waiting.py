@@ -1,0 +1,173 @@
+"""What waits for somebody, in the admin: who sees which task, who answers it, and what is noted."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from a2a_app.agents import Turn
+from a2a_app.operations.call import OPERATOR
+from a2a_app.protocol import InvalidParamsError, Part, Role, Task, TaskState
+from tests.approvals import PERMISSION, answer, said
+from tests.clients.operations import OperationsClient, client_of
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+LIST = reverse("admin:a2a_app_waitingtask_changelist")
+CODENAME = PERMISSION.partition(".")[2]
+HOSTILE = "<script>alert('a2a')</script>"
+
+
+async def asks(turn: Turn) -> None:
+    if turn.number == 1:
+        await turn.input_required(f"How many? {HOSTILE}")
+        return
+    await turn.complete(f"{turn.text} by {turn.message.metadata.get(OPERATOR)}")
+
+
+async def asks_caller(turn: Turn) -> None:
+    decision = await turn.approve("Refund?", data={"amount": 120})
+    await turn.complete(f"{decision.choice} {decision.comment} {decision.decided_as}")
+
+
+async def asks_staff(turn: Turn) -> None:
+    decision = await turn.approve("Refund?", permission=PERMISSION)
+    await turn.complete(f"{decision.choice} {decision.comment} {decision.decided_as}")
+
+
+async def staff(*permissions: str) -> tuple[AsyncClient, User]:
+    """Log in staff with these permissions, besides an event loop as a server has it."""
+
+    def make() -> tuple[AsyncClient, User]:
+        user = User.objects.create(username="ann", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        browser = AsyncClient()
+        browser.force_login(user)
+        return browser, user
+
+    return await sync_to_async(make)()
+
+
+async def get(browser: AsyncClient, path: str) -> HttpResponse:
+    return cast("HttpResponse", await browser.get(path))
+
+
+def page_of(task: Task) -> str:
+    return reverse("admin:a2a_app_waitingtask_change", args=[task.id])
+
+
+async def end_of(client: OperationsClient, task: Task) -> Task:
+    """Follow a task to its end, and return it."""
+    try:
+        async for _ in client.subscribe(task.id):
+            pass
+    except Exception:  # it has ended before
+        assert (await client.get(task.id)).status.state.is_terminal
+    return await client.get(task.id)
+
+
+async def test_an_operator_answers_and_is_told_apart_from_the_client() -> None:
+    with client_of(asks) as client:
+        task = await client.send()
+        browser, user = await staff("answer_task")
+        shown = await get(browser, LIST)
+        assert "&lt;script&gt;" in shown.text and HOSTILE not in shown.text
+        answered: Any = await browser.post(page_of(task), {"text": "seven"})
+        done = await end_of(client, task)
+    assert answered.url == LIST
+    mark = {"user": f"user:{user.pk}"}
+    assert said(done) == f"seven by {mark}"
+    [message] = [each for each in done.history if each.text == "seven"]
+    assert (message.role, message.metadata) == (Role.USER, {OPERATOR: mark})
+    [entry] = [entry async for entry in LogEntry.objects.all()]
+    assert entry.get_change_message() == "Answered: seven"
+
+
+async def test_a_client_cannot_make_itself_out_to_be_an_operator() -> None:
+    with client_of(asks) as client:
+        task = await client.send()
+        forged = answer(task, Part(text="seven")).model_copy(update={"metadata": {OPERATOR: {}}})
+        with pytest.raises(InvalidParamsError, match="metadata"):
+            await client.send(forged)
+
+
+@pytest.mark.parametrize(
+    ("agent", "permission", "path"),
+    [(asks_caller, "answer_task", "client"), (asks_staff, CODENAME, PERMISSION)],
+)
+async def test_a_decision_is_given_by_a_form_with_its_choices(
+    agent: Callable[..., Any], permission: str, path: str
+) -> None:
+    with client_of(agent) as client:
+        task = await client.send()
+        browser, _ = await staff(permission)
+        page = await get(browser, page_of(task))
+        assert path in page.text and 'value="yes"' in page.text
+        nothing = await browser.post(page_of(task), {"choice": "perhaps"})
+        assert nothing.status_code == 200
+        await browser.post(page_of(task), {"choice": "no", "text": "too much"})
+        done = await end_of(client, task)
+    assert said(done) == "no too much operator"
+
+
+async def test_each_sees_and_answers_what_it_may() -> None:
+    with client_of(asks) as client, client_of(asks_staff) as other:
+        task, deciding = await client.send(), await other.send()
+        browser, user = await staff(CODENAME)
+        shown = (await get(browser, LIST)).text
+        assert page_of(deciding) in shown and page_of(task) not in shown
+        assert (await browser.post(page_of(task), {"text": "x"})).status_code == 302
+        view_task = await Permission.objects.aget(codename="view_task")
+        await user.user_permissions.aset([view_task])
+        for each in (task, deciding):
+            assert "You may not answer this." in (await get(browser, page_of(each))).text
+            refused = await browser.post(page_of(each), {"text": "x", "choice": "yes"})
+            assert refused.status_code == 403
+        await user.user_permissions.aclear()
+        assert (await get(browser, LIST)).status_code == 403
+        assert LIST not in (await get(browser, reverse("admin:index"))).text
+        assert (await client.get(task.id)).status.state is TaskState.INPUT_REQUIRED
+
+
+async def test_the_menu_says_how_many_tasks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    with client_of(asks) as client:
+        for _ in range(2):
+            await client.send()
+        browser, _ = await staff("view_task")
+        assert "Waiting tasks (2)" in (await get(browser, reverse("admin:index"))).text
+        monkeypatch.setattr("a2a_app.admin.waiting.COUNTED", 1)
+        assert "Waiting tasks (more than 1)" in (await get(browser, reverse("admin:index"))).text
+
+
+async def test_the_list_takes_as_many_queries_however_many_tasks_wait() -> None:
+    await staff("view_task", "view_message")
+
+    def look() -> int:
+        browser = Client()
+        browser.force_login(User.objects.get())
+        with CaptureQueriesContext(connection) as queries:
+            shown = browser.get(LIST).text
+        assert shown.count("Refund?") == len(tasks)
+        return len(queries)
+
+    with client_of(asks_staff) as client:
+        tasks = [await client.send()]
+        few = await sync_to_async(look)()
+        tasks += [await client.send(), await client.send()]
+        assert await sync_to_async(look)() == few <= 10
+
+
+async def test_who_sees_no_messages_sees_no_question() -> None:
+    with client_of(asks) as client:
+        task = await client.send()
+        browser, _ = await staff("view_task")
+        for path in (LIST, page_of(task)):
+            assert "How many?" not in (await get(browser, path)).text
