@@ -40,6 +40,8 @@ class SecurityEvent(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_DELETED = "key_deleted"
     TASK_CANCELED = "task_canceled"
+    TASK_RERUN = "task_rerun"
+    TASK_DELETED = "task_deleted"
     TASK_ANSWERED = "task_answered"
     STAFF_DECIDED = "staff_decided"
 
@@ -52,6 +54,8 @@ _DONE = {
     SecurityEvent.KEY_REVOKED,
     SecurityEvent.KEY_DELETED,
     SecurityEvent.TASK_CANCELED,
+    SecurityEvent.TASK_RERUN,
+    SecurityEvent.TASK_DELETED,
     SecurityEvent.TASK_ANSWERED,
     SecurityEvent.STAFF_DECIDED,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ValidationError
@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import CheckedChangeList
 from a2a_app.agents import registry
 from a2a_app.authentication.changes import announce_after_commit
@@ -144,16 +145,28 @@ class ApiKeyAdmin(ModelAdmin):
         super().delete_model(request, obj)
 
     @admin.action(description="Revoke selected API keys", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         """Refuse the keys from now on."""
-        revoked = 0
-        for row in queryset.filter(revoked_at=None).select_related("user"):
+        action = Action(
+            "revoke",
+            "Revoke API keys",
+            "The keys are refused from now on, and what was begun with them ends.",
+            "Revoked",
+            lambda rows: rows.filter(revoked_at=None).select_related("user"),
+            self._revoke,
+        )
+        return perform_action(self, request, queryset, action)
+
+    def _revoke(self, request: HttpRequest, rows: list[ApiKey]) -> list[str]:
+        left_out = []
+        for row in rows:
             # One that others revoke meanwhile is theirs.
             unrevoked = ApiKey.objects.filter(pk=row.pk, revoked_at=None)
             if unrevoked.update(revoked_at=timezone.now()):
                 self.log_change(request, row, "Revoked.")
                 row.actor = name_of_user(request.user.pk)
-                record_after_commit(SecurityEvent.KEY_REVOKED, row, queryset.db)
-                revoked += 1
-        announce_after_commit(queryset.db)
-        self.message_user(request, f"Revoked: {revoked}.", messages.SUCCESS)
+                record_after_commit(SecurityEvent.KEY_REVOKED, row, ApiKey.objects.db)
+            else:
+                left_out.append("It is revoked already.")
+        announce_after_commit(ApiKey.objects.db)
+        return left_out

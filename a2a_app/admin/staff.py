@@ -48,6 +48,11 @@ def note(
 ) -> None:
     """Record what staff has done with a task: in the admin's history, and in the security log."""
     shown.log_change(request, task, text)
+    record_about(request, task, event)
+
+
+def record_about(request: HttpRequest, task: models.Task, event: SecurityEvent) -> None:
+    """Log for security what staff has done with a task."""
     record(
         event,
         owner=task.owner,

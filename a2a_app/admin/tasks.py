@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -17,22 +16,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from a2a_app import models, protocol
+from a2a_app import models
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
-from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.admin.task_actions import TaskActions
+from a2a_app.admin.waiting import answer_url
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.database.statements import Literal
-from a2a_app.models.owners import name_of_user
 from a2a_app.models.run import Outcome
-from a2a_app.operations.call import Call, Caller
-from a2a_app.operations.tasks import cancel_task
 from a2a_app.pages.contents import PART_URL
 from a2a_app.pages.live import Reader, live_response
 from a2a_app.pages.responses import events_response, part_response
 from a2a_app.pages.states import badge, words
 from a2a_app.pages.task import may_view, number_in, read_task_page
 from a2a_app.protocol import TaskState
-from a2a_app.security import SecurityEvent, record
 from a2a_app.store.archives import open_log
 
 PREFIX = "a2a_app_task_"
@@ -76,7 +72,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 
 @admin.register(models.Task)
-class TaskAdmin(ReadOnlyAdmin):
+class TaskAdmin(TaskActions):
     """Tasks, newest first, and all that happened to each."""
 
     change_form_template = "a2a_app/task.html"
@@ -86,7 +82,6 @@ class TaskAdmin(ReadOnlyAdmin):
     list_select_related = ("context",)
     search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = "A task's id or a contextId, in full."
-    actions = ("cancel_tasks",)
     # The page is a template of its own, which shows no fields.
     fields = ("id",)
 
@@ -133,6 +128,8 @@ class TaskAdmin(ReadOnlyAdmin):
             "page": page,
             "badge": badge(task.state),
             "lines": [(line, badge(line.state) if line.state else "") for line in lines],
+            "may_rerun": page.is_over and self.has_rerun_permission(request),
+            "answer_url": answer_url(task),
             "may_cancel": not page.is_over and self.has_cancel_permission(request),
             **{f"{name}_url": self._url_of(task, name) for name in self._views()},
         }
@@ -157,6 +154,7 @@ class TaskAdmin(ReadOnlyAdmin):
             "events": self.events,
             "live": self.live,
             "cancel": require_POST(self.cancel),
+            "rerun": require_POST(self.rerun),
         }
 
     def _url_of(self, task: models.Task, name: str) -> str:
@@ -203,38 +201,21 @@ class TaskAdmin(ReadOnlyAdmin):
         task = self._task(request, key)
         if not self.has_cancel_permission(request):
             raise PermissionDenied
-        self.cancel_tasks(request, self.get_queryset(request).filter(pk=task.pk))
+        for reason in self.cancel_each(request, [task]):
+            self.message_user(request, reason, messages.WARNING)
         return redirect("admin:a2a_app_task_change", task.pk)
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Allow it to users with the permission to change tasks."""
-        return request.user.has_perm("a2a_app.change_task")
-
-    @admin.action(description="Cancel selected tasks", permissions=["cancel"])
-    def cancel_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Cancel each task as CancelTask does, and show the reason of each refusal."""
-        canceled = 0
-        for task in queryset:
-            try:
-                async_to_sync(_cancel)(task)
-            except protocol.A2AError as error:
-                self.message_user(request, f"{task.pk}: {error.message}", messages.WARNING)
-            except AgentNotFoundError:
-                text = f"{task.pk}: there is no agent {task.agent!r} any more."
-                self.message_user(request, text, messages.WARNING)
-            else:
-                self.log_change(request, task, "Canceled.")
-                record(
-                    SecurityEvent.TASK_CANCELED,
-                    owner=task.owner,
-                    agent=task.agent,
-                    address=request.META.get("REMOTE_ADDR", ""),
-                    actor=name_of_user(request.user.pk),
-                    task=str(task.pk),
-                )
-                canceled += 1
-        if canceled:
-            self.message_user(request, f"Canceled: {canceled}.", messages.SUCCESS)
+    def rerun(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
+        """Run one task again, and show its page again."""
+        task = self._task(request, key)
+        if not self.has_rerun_permission(request):
+            raise PermissionDenied
+        reasons = self.rerun_each(request, [task])
+        for reason in reasons:
+            self.message_user(request, reason, messages.WARNING)
+        if not reasons:
+            self.message_user(request, _("It runs again, as a new task."), messages.SUCCESS)
+        return redirect("admin:a2a_app_task_change", task.pk)
 
 
 @admin.register(models.Context)
@@ -276,11 +257,6 @@ def _newest_tasks_of(context: models.Context) -> "QuerySet[models.Task, UUID]":
     """Return the ids of the newest tasks of a conversation."""
     tasks = models.Task.objects.filter(context=context).order_by("-status_at", "-pk")
     return tasks.values_list("pk", flat=True)[:FOUND]
-
-
-async def _cancel(task: models.Task) -> None:
-    call = Call(registry.get(task.agent), Caller(task.owner))
-    await cancel_task(call, protocol.CancelTaskRequest(id=str(task.pk)))
 
 
 def _uuid_or_none(text: str) -> UUID | None:

@@ -257,6 +257,12 @@ def _message(waiting: Waiting, given: dict[str, Any]) -> Message:
     return Message(message_id=str(uuid4()), role=Role.USER, task_id=task_id, parts=parts)
 
 
+def answer_url(task: models.Task) -> str:
+    """Return the URL of the page that answers a task; empty for a task that does not wait."""
+    waits = TaskState(task.state).is_interrupted
+    return reverse("admin:a2a_app_waitingtask_change", args=[task.pk]) if waits else ""
+
+
 def _list() -> str:
     return reverse("admin:a2a_app_waitingtask_changelist")
 

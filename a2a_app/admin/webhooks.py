@@ -1,10 +1,11 @@
 """Webhooks in the admin: how many events each has got, and whether it fails."""
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from a2a_app import models
+from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import EmptyFilter, ReadOnlyAdmin
 from a2a_app.store import deliveries
 
@@ -48,10 +49,21 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
     @admin.action(description="Send again", permissions=["resend"])
     def send_again(
         self, request: HttpRequest, queryset: QuerySet[models.PushNotificationConfig]
-    ) -> None:
+    ) -> HttpResponse | None:
         """Deliver to webhooks that fail or were given up, from where the delivery had stopped."""
-        rows = list(queryset.exclude(failing_since=None))
-        count = deliveries.resend(queryset)
+        action = Action(
+            "send_again",
+            "Send again",
+            "Webhooks that fail or were given up get their events, from where that has stopped.",
+            "Sending again",
+            lambda rows: rows.exclude(failing_since=None),
+            self._resend,
+        )
+        return perform_action(self, request, queryset, action)
+
+    def _resend(self, request: HttpRequest, rows: list[models.PushNotificationConfig]) -> list[str]:
+        chosen = models.PushNotificationConfig.objects.filter(pk__in=[row.pk for row in rows])
+        count = deliveries.resend(chosen)
         for row in rows:
             self.log_change(request, row, "Sent again.")
-        self.message_user(request, f"Sending again: {count}.", messages.SUCCESS)
+        return ["It does not fail any more."] * (len(rows) - count)

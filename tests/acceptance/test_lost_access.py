@@ -65,7 +65,12 @@ async def error_in(lines: AsyncIterator[str]) -> dict[str, Any]:
 
 async def revoke_in_admin(server: Process, session: str, key: str) -> None:
     """Revoke a key as staff does, on one server."""
-    form = {"action": "revoke", "_selected_action": key, "csrfmiddlewaretoken": "c" * 32}
+    form = {
+        "action": "revoke",
+        "confirmed": "1",
+        "_selected_action": key,
+        "csrfmiddlewaretoken": "c" * 32,
+    }
     cookies = {"sessionid": session, "csrftoken": "c" * 32}
     async with httpx.AsyncClient(cookies=cookies, timeout=SECONDS) as http:
         url = server.url + reverse("admin:a2a_app_apikey_changelist")

@@ -70,7 +70,7 @@ def test_a_key_stays_its_users_and_its_own_when_its_row_is_changed(ann: User) ->
 def test_a_revoked_key_is_refused(ann: User) -> None:
     admin = browser()
     key = key_in(issue(admin, ann).content.decode())
-    chosen = {"action": "revoke", "_selected_action": [ApiKey.objects.get().pk]}
+    chosen = {"action": "revoke", "confirmed": "1", "_selected_action": [ApiKey.objects.get().pk]}
     assert "Revoked: 1." in admin.post(LIST, chosen, follow=True).content.decode()
     assert key is not None and user_of(key) is None
     assert "Revoked: 0." in admin.post(LIST, chosen, follow=True).content.decode()
@@ -115,7 +115,7 @@ def test_staff_does_not_prolong_the_key_of_a_superuser_but_may_revoke_it() -> No
     page = reverse("admin:a2a_app_apikey_change", args=[row.pk])
     changed = {"name": "weekly", "expires_at_0": "", "expires_at_1": ""}
     assert admin.post(page, changed).status_code == 403
-    chosen = {"action": "revoke", "_selected_action": [row.pk]}
+    chosen = {"action": "revoke", "confirmed": "1", "_selected_action": [row.pk]}
     assert "Revoked: 1." in admin.post(LIST, chosen, follow=True).content.decode()
 
 
@@ -123,7 +123,7 @@ def test_what_staff_does_with_keys_is_in_the_log(ann: User) -> None:
     admin = browser()
     issue(admin, ann)
     [row] = ApiKey.objects.all()
-    chosen = {"action": "revoke", "_selected_action": [row.pk]}
+    chosen = {"action": "revoke", "confirmed": "1", "_selected_action": [row.pk]}
     admin.post(LIST, chosen)
     admin.post(LIST, chosen)  # it is revoked already
     admin.post(reverse("admin:a2a_app_apikey_delete", args=[row.pk]), {"post": "yes"})

@@ -95,7 +95,7 @@ async def test_a_task_that_staff_cancels_is_in_the_log(runtime: None) -> None:
         await turn.input_required("Which one?")
 
     def cancel(task_id: str) -> list[tuple[int, str]]:
-        ticked = {"action": "cancel_tasks", "_selected_action": [task_id]}
+        ticked = {"action": "cancel_tasks", "confirmed": "1", "_selected_action": [task_id]}
         someone = browser("view_task", "change_task")
         someone.post(reverse("admin:a2a_app_task_changelist"), ticked)
         page = someone.get(reverse("admin:a2a_app_task_change", args=[task_id]))
@@ -114,7 +114,7 @@ async def test_a_task_that_staff_cancels_is_in_the_log(runtime: None) -> None:
 def test_a_webhook_that_staff_sends_to_again_is_in_the_log(empty_storages: None) -> None:
     fill(SCOPE)
     [hook] = models.PushNotificationConfig.objects.all()
-    ticked = {"action": "send_again", "_selected_action": [str(hook.pk)]}
+    ticked = {"action": "send_again", "confirmed": "1", "_selected_action": [str(hook.pk)]}
     someone = browser("view_pushnotificationconfig", "change_pushnotificationconfig")
     listed = reverse("admin:a2a_app_pushnotificationconfig_changelist")
     someone.post(listed, ticked)  # it does not fail, so nothing is done

@@ -246,7 +246,11 @@ def canceling(*task_ids: object) -> Callable[[Browser], str]:
     """Tick tasks, choose the action, and return the page that says what came of it."""
 
     def visit(someone: Browser) -> str:
-        ticked = {"action": "cancel_tasks", "_selected_action": [str(each) for each in task_ids]}
+        ticked = {
+            "action": "cancel_tasks",
+            "confirmed": "1",
+            "_selected_action": [str(each) for each in task_ids],
+        }
         return someone.post(TASKS, ticked, follow=True).content.decode()
 
     return visit

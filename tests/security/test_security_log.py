@@ -141,7 +141,7 @@ def _cancel_a_task_and_handle_a_key(log: Recorded) -> None:
     browser, actor = Browser(), f"user:{boss.pk}"
     browser.force_login(boss)
     task = begin().head
-    chosen = {"action": "cancel_tasks", "_selected_action": [str(task.task_id)]}
+    chosen = {"action": "cancel_tasks", "confirmed": "1", "_selected_action": [str(task.task_id)]}
     browser.post(reverse("admin:a2a_app_task_changelist"), chosen)
     canceled = log.fields("task_canceled")
     assert (canceled["task"], canceled["actor"]) == (str(task.task_id), actor)
@@ -152,7 +152,7 @@ def _cancel_a_task_and_handle_a_key(log: Recorded) -> None:
     page = reverse("admin:a2a_app_apikey_change", args=[row.pk])
     browser.post(page, {**form, "scopes": ""})
     listed = reverse("admin:a2a_app_apikey_changelist")
-    browser.post(listed, {"action": "revoke", "_selected_action": [row.pk]})
+    browser.post(listed, {"action": "revoke", "confirmed": "1", "_selected_action": [row.pk]})
     browser.post(reverse("admin:a2a_app_apikey_delete", args=[row.pk]), {"post": "yes"})
     events = [vars(each) for each in log[1:]]
     assert [each["event"] for each in events] == [

@@ -1,0 +1,180 @@
+"""What staff may do with many tasks: cancel them, run them again, delete them."""
+
+from typing import Any
+from uuid import uuid4
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from a2a_app import models, protocol
+from a2a_app.admin.actions import Action, perform_action
+from a2a_app.admin.lists import ReadOnlyAdmin
+from a2a_app.admin.staff import call_for, note, perform, record_about
+from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.operations.call import OPERATOR
+from a2a_app.operations.idempotency import send_message
+from a2a_app.operations.tasks import cancel_task
+from a2a_app.protocol import Message, Role
+from a2a_app.protocol.states import TERMINAL_STATES
+from a2a_app.security import SecurityEvent
+from a2a_app.store.removal import remove_tasks
+
+ENDED = [state.value for state in TERMINAL_STATES]
+
+
+class TaskActions(ReadOnlyAdmin):
+    """The actions of the list of tasks. Each asks first, and does what is possible."""
+
+    actions: Any = ("cancel_tasks", "rerun_tasks", "delete_tasks")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Allow it to users with the permission to change tasks."""
+        return request.user.has_perm("a2a_app.change_task")
+
+    def has_rerun_permission(self, request: HttpRequest) -> bool:
+        """Allow it to users with the permission for it."""
+        return request.user.has_perm("a2a_app.rerun_task")
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        """Allow it to users with the permission to delete tasks."""
+        return request.user.has_perm("a2a_app.delete_task")
+
+    @admin.action(description="Cancel selected tasks", permissions=["cancel"])
+    def cancel_tasks(
+        self, request: HttpRequest, queryset: QuerySet[models.Task]
+    ) -> HttpResponse | None:
+        """Cancel tasks as CancelTask does."""
+        action = Action(
+            "cancel_tasks",
+            "Cancel tasks",
+            "Agents that are at work on them are stopped. Tasks that have ended stay as they are.",
+            "Canceled",
+            _cancelable,
+            self.cancel_each,
+        )
+        return perform_action(self, request, queryset, action)
+
+    @admin.action(description="Run selected tasks again", permissions=["rerun"])
+    def rerun_tasks(
+        self, request: HttpRequest, queryset: QuerySet[models.Task]
+    ) -> HttpResponse | None:
+        """Begin for each task that has ended a new one with the same message."""
+        action = Action(
+            "rerun_tasks",
+            "Run tasks again",
+            "For each task that has ended a new one begins, with the first message of the old one, "
+            "to which it refers.",
+            "Run again",
+            _repeatable,
+            self.rerun_each,
+        )
+        return perform_action(self, request, queryset, action)
+
+    @admin.action(description="Delete selected tasks", permissions=["remove"])
+    def delete_tasks(
+        self, request: HttpRequest, queryset: QuerySet[models.Task]
+    ) -> HttpResponse | None:
+        """Delete tasks that have ended."""
+        action = Action(
+            "delete_tasks",
+            "Delete tasks",
+            "Tasks that have ended are deleted with all that belongs to them, for ever.",
+            "Deleted",
+            _ended,
+            self._delete_each,
+        )
+        return perform_action(self, request, queryset, action)
+
+    def cancel_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:
+        """Cancel each task; return for each that refuses the reason."""
+        reasons = []
+        for task in tasks:
+            try:
+                wanted = protocol.CancelTaskRequest(id=str(task.pk))
+                async_to_sync(cancel_task)(call_for(request, task), wanted)
+            except (protocol.A2AError, AgentNotFoundError) as error:
+                reasons.append(_reason(error, task))
+            else:
+                note(request, self, task, SecurityEvent.TASK_CANCELED, "Canceled.")
+        return reasons
+
+    def rerun_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:
+        """Run each task again; return for each with which that fails the reason."""
+        reasons = []
+        for task in tasks:
+            try:
+                call = call_for(request, task)
+                sent = perform(request, send_message(call, _again(task, call.agent)))
+            except (protocol.A2AError, AgentNotFoundError) as error:
+                reasons.append(_reason(error, task))
+            else:
+                key = f" as {sent.task.id}" if sent.task is not None else ""
+                note(request, self, task, SecurityEvent.TASK_RERUN, f"Run again{key}.")
+        return reasons
+
+    def _delete_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:
+        chosen = models.Task.objects.filter(pk__in=[task.pk for task in tasks])
+        deleted = len(remove_tasks(chosen.filter(state__in=ENDED)))
+        left = set(chosen.values_list("pk", flat=True))
+        kind = ContentType.objects.get_for_model(models.Task)
+        for task in tasks:
+            if task.pk not in left:
+                LogEntry.objects.create(
+                    user_id=str(request.user.pk),
+                    content_type=kind,
+                    object_id=str(task.pk),
+                    object_repr=str(task),
+                    action_flag=DELETION,
+                    change_message="",
+                )
+                record_about(request, task, SecurityEvent.TASK_DELETED)
+        return ["It has been deleted, or has not ended."] * (len(tasks) - deleted)
+
+
+def _reason(error: Exception, task: models.Task) -> str:
+    if isinstance(error, protocol.A2AError):
+        return error.message
+    return f"There is no agent {task.agent!r} any more."
+
+
+def _cancelable(tasks: QuerySet[models.Task]) -> QuerySet[models.Task]:
+    agents = [agent.slug for agent in registry if agent.cancelable]
+    return tasks.exclude(state__in=ENDED).filter(agent__in=agents)
+
+
+def _ended(tasks: QuerySet[models.Task]) -> QuerySet[models.Task]:
+    return tasks.filter(state__in=ENDED)
+
+
+def _repeatable(tasks: QuerySet[models.Task]) -> QuerySet[models.Task]:
+    return _ended(tasks).filter(agent__in=registry.slugs())
+
+
+def _again(task: models.Task, agent: Any) -> protocol.SendMessageRequest:
+    """Return what begins a new task with the first message of an old one."""
+    first = task.messages.filter(role=Role.USER.value).order_by("seq", "id")[0]
+    run = task.runs.order_by("turn", "attempt").first()
+    message = Message.from_dict(
+        {
+            "messageId": str(uuid4()),
+            "role": Role.USER.value,
+            "parts": first.parts,
+            "metadata": {key: it for key, it in first.metadata.items() if key != OPERATOR},
+            "extensions": first.extensions,
+            "referenceTaskIds": [str(task.pk)],
+            # There the message might go to another task, which waits.
+            "contextId": "" if agent.continues_waiting_task else task.context.context_id,
+        }
+    )
+    return protocol.SendMessageRequest(
+        message=message,
+        metadata=run.metadata if run is not None else {},
+        configuration=protocol.SendMessageConfiguration(
+            return_immediately=True,
+            accepted_output_modes=run.accepted_output_modes if run is not None else [],
+        ),
+    )

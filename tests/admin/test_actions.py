@@ -1,0 +1,150 @@
+"""Actions with many rows: each asks with the true number, works in batches, and tells the end."""
+
+import re
+from html import unescape
+from typing import Any, cast
+
+import pytest
+from django.contrib.admin.models import DELETION, LogEntry
+from django.test import AsyncClient
+from django.urls import reverse
+
+from a2a_app import database, models
+from a2a_app.admin import actions
+from a2a_app.agents import Turn
+from a2a_app.operations.call import OPERATOR
+from a2a_app.protocol import Part, TaskState
+from tests.admin.test_waiting import staff
+from tests.clients.operations import client_of
+from tests.tasks import new_message
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+TASKS = reverse("admin:a2a_app_task_changelist")
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+
+
+async def asks(turn: Turn) -> None:
+    await turn.input_required("How many?")
+
+
+async def echo(turn: Turn) -> None:
+    [part] = turn.message.parts
+    content = await turn.read(part) if part.url else turn.text
+    references, mark = turn.message.reference_task_ids, turn.message.metadata.get(OPERATOR)
+    await turn.complete(f"{content!r} {references} {mark}")
+
+
+def form_of(page: str) -> dict[str, Any]:
+    """Return what the form of a page sends."""
+    fields: dict[str, Any] = {"_selected_action": []}
+    for name, escaped in HIDDEN.findall(page):
+        value = unescape(escaped)
+        if name == "_selected_action":
+            fields[name].append(value)
+        else:
+            fields[name] = value
+    return fields
+
+
+async def chosen(browser: AsyncClient, action: str, *task_ids: str) -> Any:
+    """Choose tasks, or all of them, and return the page that asks."""
+    some = list(task_ids) or ["all"]
+    given = {"action": action, "_selected_action": some, "select_across": str(int(not task_ids))}
+    return await browser.post(TASKS, given)
+
+
+async def test_an_action_for_all_is_done_in_batches_and_tells_the_end_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actions, "SECONDS", 0)
+    monkeypatch.setattr(actions, "BATCH", 2)
+    with client_of(asks) as client, client_of(asks, slug="other", cancelable=False) as other:
+        tasks = [await client.send() for _ in range(5)]
+        await other.send()
+        await client.cancel(tasks[0].id)
+        browser, user = await staff("view_task", "change_task")
+        page = await chosen(browser, "cancel_tasks")
+        assert re.findall(r'a2a-figure">(\d+)<', page.text) == ["6", "4"]
+        assert "go_on.js" not in page.text
+        late = await client.send()
+        page = cast("Any", await browser.post(TASKS, form_of(page.text)))
+        assert "2 of 4 are dealt with" in page.text and "go_on.js" in page.text
+        end: Any = await browser.post(TASKS, form_of(page.text))
+        assert end.status_code == 302
+        shown: Any = await browser.get(TASKS)
+        assert "Canceled: 4." in shown.text
+        states = {task.id: (await client.get(task.id)).status.state for task in tasks}
+        assert set(states.values()) == {TaskState.CANCELED}
+        canceled = await client.get(tasks[1].id)
+        # What came after the page had asked is not meant.
+        assert (await client.get(late.id)).status.state is TaskState.INPUT_REQUIRED
+    assert canceled.metadata == {OPERATOR: {"user": f"user:{user.pk}"}}
+    assert await LogEntry.objects.acount() == 4
+
+
+async def test_tasks_run_again_as_new_ones_that_refer_to_the_old_ones() -> None:
+    with client_of(echo, input_modes=["*/*"]) as client:
+        old = await client.send("one")
+        message = new_message("").model_copy(update={"parts": [Part(raw=b"x" * 200_000)]})
+        large = await client.send(message)
+        browser, user = await staff("view_task", "rerun_task")
+        page = await chosen(browser, "rerun_tasks", old.id)
+        assert (await browser.post(TASKS, form_of(page.text))).status_code == 302
+        # By the button of the task's own page.
+        path = reverse("admin:a2a_app_task_rerun", args=[large.id])
+        assert (await browser.post(path)).status_code == 302
+        found = [task async for task in models.Task.objects.order_by("pk")]
+        new, new_large = [str(task.pk) for task in found[2:]]
+        for key in (new, new_large):
+            if not (await client.get(key)).status.state.is_terminal:
+                _ = [event async for event in client.subscribe(key)]
+        task, second = await client.get(new), await client.get(new_large)
+    assert task.context_id == old.context_id
+    assert task.status.message is not None
+    mark = {"user": f"user:{user.pk}"}
+    assert task.status.message.text == f"'one' {[old.id]} {mark}"
+    assert second.status.message is not None
+    assert second.status.message.text.startswith("b'xxx")
+
+
+async def test_only_tasks_that_have_ended_are_deleted() -> None:
+    with client_of(asks) as client:
+        open_task, ended = await client.send(), await client.send()
+        await client.cancel(ended.id)
+        browser, _ = await staff("view_task", "delete_task")
+        page = await chosen(browser, "delete_tasks", open_task.id, ended.id)
+        assert re.findall(r'a2a-figure">(\d+)<', page.text) == ["2", "1"]
+        await browser.post(TASKS, form_of(page.text))
+    left = [str(task.pk) async for task in models.Task.objects.all()]
+    assert left == [open_task.id]
+    [entry] = [entry async for entry in LogEntry.objects.all()]
+    assert (entry.action_flag, entry.object_id) == (DELETION, ended.id)
+
+
+@pytest.mark.parametrize("action", ["cancel_tasks", "rerun_tasks", "delete_tasks"])
+async def test_each_action_needs_its_permission(action: str) -> None:
+    with client_of(asks) as client:
+        task = await client.send()
+        browser, _ = await staff("view_task")
+        given = {"action": action, "confirmed": "1", "_selected_action": [task.id]}
+        await browser.post(TASKS, given)
+        assert action not in (await chosen(browser, "none", task.id)).text
+        for name in ("cancel", "rerun"):
+            path = reverse(f"admin:a2a_app_task_{name}", args=[task.id])
+            assert (await browser.post(path)).status_code == 403
+        assert (await client.get(task.id)).status.state is TaskState.INPUT_REQUIRED
+        assert await database.run(models.Task.objects.count) == 1
+
+
+async def test_a_request_that_was_tampered_with_is_no_error() -> None:
+    with client_of(asks) as client:
+        task = await client.send()
+        browser, _ = await staff("view_task", "change_task")
+        for hostile in ("[1]", "{", '{"<script>": "x"}', "null"):
+            given = {"action": "cancel_tasks", "confirmed": "1", "_selected_action": [task.id]}
+            done = await browser.post(
+                TASKS, {**given, "counts": hostile, "first": "x", "total": "-1"}
+            )
+            assert done.status_code == 302
+        assert (await client.get(task.id)).status.state is TaskState.CANCELED
