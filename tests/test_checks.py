@@ -42,9 +42,9 @@ def skill(description: str, *schemes: str) -> AgentSkill:
 
 
 def found(*, deploy: bool = False) -> set[str | None]:
-    """Return the ids of what our checks find."""
+    """Return the ids of what our checks find, but not of the limits of the tests' own database."""
     ours = checks.run_checks(tags=["a2a"], include_deployment_checks=deploy, databases=["default"])
-    return {finding.id for finding in ours}
+    return {finding.id for finding in ours} - {"a2a.W017"}
 
 
 async def greets(turn: Turn) -> str:

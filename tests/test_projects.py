@@ -12,11 +12,13 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from corsheaders.defaults import default_headers
 from django.core import checks
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import include, path, re_path
 from pytest_django import Settings
 
+from a2a_app import runners
 from a2a_app.agents import registry
 from tests.bindings import customers
 from tests.bindings.conftest import BYPASS
@@ -246,6 +248,25 @@ def test_a_router_takes_the_tables_apart(settings: Settings, router: Routing, id
     assert found().keys() == {ident}
     settings.DATABASE_ROUTERS = [Routing(a2a_app="all", auth="all")]
     assert found() == {}
+
+
+@pytest.mark.parametrize(("vendor", "driver"), [("mysql", "MySQLdb"), ("postgresql", "psycopg2")])
+def test_a_database_is_none_that_the_app_works_on(
+    vendor: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "a2a.E026" not in found()
+    monkeypatch.setattr(connection, "vendor", vendor)
+    monkeypatch.setattr(connection, "Database", SimpleNamespace(__name__=driver))
+    assert "PostgreSQL with psycopg 3" in found()["a2a.E026"]
+
+
+async def test_a_server_begins_on_a_database_that_the_app_does_not_work_on(
+    runtime: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(connection, "vendor", "mysql")
+        await runners.current().begin()
+    assert "The database cannot serve the app: The app does not work on" in caplog.text
 
 
 def test_workers_have_a_channel_layer_that_stays_in_one_process(

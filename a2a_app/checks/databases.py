@@ -1,4 +1,7 @@
-"""System checks that connect: by `manage.py check --database default`, and by `migrate`."""
+"""System checks of the database.
+
+Those that connect are run by `manage.py check --database default`, and by `migrate`.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +14,18 @@ from django.db import connections
 
 from a2a_app import database
 from a2a_app.checks.project import TAG, Finding
+
+
+@checks.register(TAG)
+def check_vendor(**_: Any) -> list[Finding]:
+    """Find a database, or a driver of it, that the app does not work on (a2a.E026)."""
+    if not (fault := database.find_fault()):
+        return []
+    hint = (
+        "Use PostgreSQL with psycopg 3, or SQLite on one machine, for the tables of the app and of "
+        "the users."
+    )
+    return [checks.Error(fault, hint=hint, id="a2a.E026")]
 
 
 @checks.register(TAG, checks.Tags.database)

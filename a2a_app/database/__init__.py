@@ -10,7 +10,7 @@ from a2a_app.database.bridge import (
     run_here,
     run_until_answered,
 )
-from a2a_app.database.transactions import alias, atomic, connection
+from a2a_app.database.transactions import alias, atomic, connection, find_fault
 
 __all__ = [
     "AwayError",
@@ -19,6 +19,7 @@ __all__ = [
     "close",
     "close_connection",
     "connection",
+    "find_fault",
     "note_away",
     "outage",
     "performed_by",

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from django.apps import apps
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.connection import ConnectionDoesNotExist
 
 from a2a_app import conf
 from a2a_app.database.away import Cause, cause_of, is_unbegun
@@ -21,6 +22,9 @@ from a2a_app.database.away import Cause, cause_of, is_unbegun
 T = TypeVar("T")
 
 APP = "a2a_app"
+
+# What the app works on, and how Django calls a project's database where it has none.
+_VENDORS, _NONE = ("postgresql", "sqlite"), "unknown"
 
 # How often work is done in all whose transaction has to give way to another one.
 TRIES = 5
@@ -59,6 +63,27 @@ def connection() -> BaseDatabaseWrapper:
     """Return this thread's connection to our database."""
     # Django takes as long to find it as we for a small statement, and a unit of work asks often.
     return this_thread.connection or connections[alias()]
+
+
+def find_fault() -> str:
+    """Return why our database, or its driver, is none that the app can work on; empty: it is one.
+
+    It does not connect.
+    """
+    try:
+        ours: Any = connections[alias()]
+    except ConnectionDoesNotExist:
+        return ""  # each query says so
+    if ours.vendor == "postgresql" and ours.Database.__name__ == "psycopg2":
+        return "The app needs psycopg 3 for PostgreSQL, and the project has psycopg2."
+    if ours.vendor in (*_VENDORS, _NONE):
+        return ""
+    engine = ours.settings_dict["ENGINE"]
+    return (
+        f"The app does not work on the database of {engine!r}. It needs INSERT ... ON CONFLICT, "
+        "unique indexes on some of the rows and foreign keys that are checked at the end of a "
+        "transaction, as PostgreSQL and SQLite have them."
+    )
 
 
 @contextmanager

@@ -140,6 +140,8 @@ class Runner(ABC):
 
     def _begin_background(self) -> Background:
         telemetry.start()
+        if fault := database.find_fault():
+            logger.error("The database cannot serve the app: %s", fault)
         loop = asyncio.get_running_loop()
         deliverer = Deliverer(self.worker.name)
         # In new contexts, since they outlive the request that begins them, and its thread.
