@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from a2a_app import conf
+from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import Content
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.hooks import call_hook
@@ -18,6 +19,7 @@ from a2a_app.protocol import (
     Message,
     SecurityRequirement,
     SecurityScheme,
+    Task,
 )
 from a2a_app.store.updates import TurnLimits
 
@@ -147,6 +149,18 @@ class Agent:
         """
         return None
 
+    async def cancel(self, task: Task, caller: TurnCaller) -> None:
+        """Clean up after a task that was canceled while no turn of it was at work. Override it.
+
+        Such a task waited for its client, or for a free place. It has ended already. This runs in
+        the process to which the request came, and is waited for a second. A turn that is at work
+        is cancelled instead.
+
+        Args:
+            task: The task, with its history and artifacts.
+            caller: Who has canceled it.
+        """
+
     def card(self, card: AgentCard, caller: Any) -> AgentCard | Awaitable[AgentCard]:
         """Return the card for a caller. Override it, with or without `async`.
 
@@ -239,6 +253,11 @@ class Agent:
     def has_extended_card(self) -> bool:
         """Whether known callers may get an extended card."""
         return bool(self.extended_skills) or type(self).extended_card is not Agent.extended_card
+
+    @property
+    def cleans_up(self) -> bool:
+        """Whether it wants to hear of canceled tasks on which no turn was at work."""
+        return type(self).cancel is not Agent.cancel
 
     @property
     def is_synchronous(self) -> bool:

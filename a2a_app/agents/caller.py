@@ -34,11 +34,18 @@ class TurnCaller:
     @classmethod
     def of(cls, claim: Claim) -> Self:
         """Return the caller of the message that a run answers."""
-        owner, user, given = caller_of(claim.head.owner), claim.user, claim.credentials
-        name = owner.removeprefix(_NAME) if user is None else user.get_username()
+        given = claim.credentials
         scopes = None if given.scopes is None else frozenset(given.scopes)
-        tenant = tenant_of(claim.head.owner)
-        return cls(owner, name, user, given.name, scopes, tenant, given.handed_on)
+        return cls.of_owner(claim.head.owner, claim.user, given.name, scopes, given.handed_on)
+
+    @classmethod
+    def of_owner(
+        cls, owner: str, user: Any, key: str, scopes: frozenset[str] | None, sealed: str = ""
+    ) -> Self:
+        """Return the caller who is an owner, tenant and all, by credentials of that name."""
+        own, tenant = caller_of(owner), tenant_of(owner)
+        name = own.removeprefix(_NAME) if user is None else user.get_username()
+        return cls(own, name, user, key, scopes, tenant, sealed)
 
     @property
     def handed_on(self) -> dict[str, Any]:

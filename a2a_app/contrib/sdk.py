@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from a2a_app.agents import Agent, Message, Turn
+from a2a_app.agents import Agent, Message, Turn, TurnCaller
 from a2a_app.agents.content import clean
 from a2a_app.agents.forwarding import forward
-from a2a_app.protocol import StreamResponse
+from a2a_app.protocol import StreamResponse, Task
 from a2a_app.protocol.base import Model
 
 try:
@@ -75,6 +75,13 @@ class SDKExecutor(Agent):
             if turn.is_canceled:
                 await self.executor.cancel(context, _ClosedQueue())
             raise
+
+    async def cancel(self, task: Task, caller: TurnCaller) -> None:
+        """Tell the executor that a task which waited is canceled."""
+        call = ServerCallContext(user=_Caller(caller), tenant=caller.tenant)
+        theirs = _to_sdk(task, pb.Task())
+        context = RequestContext(call, None, task.id, task.context_id, theirs)
+        await self.executor.cancel(context, _ClosedQueue())
 
 
 class _TurnQueue(EventQueue):
@@ -159,8 +166,8 @@ class _ClosedQueue(EventQueue):
 
 
 class _Caller(User):
-    def __init__(self, turn: Turn) -> None:
-        self._caller = turn.caller
+    def __init__(self, caller: TurnCaller) -> None:
+        self._caller = caller
 
     @property
     def is_authenticated(self) -> bool:
@@ -178,7 +185,7 @@ async def _context_of(turn: Turn) -> RequestContext:
     request.configuration.accepted_output_modes.extend(turn.accepted_output_modes)
     call = ServerCallContext(
         state={"turn": turn},
-        user=_Caller(turn),
+        user=_Caller(turn.caller),
         tenant=turn.tenant,
         requested_extensions=set(turn.extensions),
     )

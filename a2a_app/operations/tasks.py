@@ -1,13 +1,16 @@
 """GetTask, ListTasks, CancelTask and SubscribeToTask (sections 3.1.3 to 3.1.6)."""
 
+import asyncio
+import logging
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from a2a_app import database, protocol
-from a2a_app.concurrency.event_loop import shield
+from a2a_app.agents import TurnCaller
+from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.feed import Follower, Until
-from a2a_app.operations.call import Call
+from a2a_app.operations.call import Call, Grant
 from a2a_app.operations.reads import read_page, read_task
 from a2a_app.operations.streams import Stream, StreamStart, open_stream, read_start
 from a2a_app.protocol import TaskState
@@ -19,6 +22,10 @@ from a2a_app.store.token_usage import usage_metadata
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writes.writer import write
 
+logger = logging.getLogger(__name__)
+
+# How long a client that cancels waits for an agent to clean up.
+CLEANUP_SECONDS = 1.0
 # A subscriber stays where the task waits for its client.
 UNTIL_END_OF_TASK = Until()
 MAX_EVENT_ID_DIGITS = 18
@@ -53,13 +60,37 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
     update = StatusUpdate(TaskState.CANCELED, metadata=metadata)
     try:
         # Shielded: the agent must be stopped also if the client leaves now.
-        await shield(write(head, update), refusals=Refused)
+        await shield(_cancel(call, head, update), refusals=Refused)
     except TaskEndedError as ended:
         if ended.state is not TaskState.CANCELED or not call.may_cancel_again:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
     return await read_task(call, params.id)
+
+
+async def _cancel(call: Call, head: TaskHead, update: StatusUpdate) -> None:
+    """End a task as canceled, and tell its agent, unless a turn at work hears of it anyway."""
+    appended = await write(head, update)
+    if call.agent.cleans_up and not appended.stopped:
+        cleanup = asyncio.create_task(shield(_clean_up(call, head.task_id)))
+        await asyncio.wait([cleanup], timeout=CLEANUP_SECONDS)
+
+
+async def _clean_up(call: Call, task_id: UUID) -> None:
+    try:
+        task = await read_task(call, str(task_id))
+        with Contained(f"The agent {call.agent.slug!r}"):
+            await call.agent.cancel(task, _turn_caller(call))
+    except Exception:  # an agent may raise anything, and the task is canceled all the same
+        logger.exception("The agent %r failed to clean up after task %s.", call.agent.slug, task_id)
+
+
+def _turn_caller(call: Call) -> TurnCaller:
+    caller, owner = call.caller, call.scope.owner
+    grant = caller.grant or Grant(None)
+    user = None if caller.user_id is None else caller.identity
+    return TurnCaller.of_owner(owner, user, grant.credential, grant.scopes)
 
 
 async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest) -> Stream:

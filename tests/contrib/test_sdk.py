@@ -75,6 +75,12 @@ class Scripted(AgentExecutor):
     async def login(self, updater: TaskUpdater) -> None:
         await updater.requires_auth()
 
+    async def login_and_go_on(self, updater: TaskUpdater) -> None:
+        await updater.requires_auth(updater.new_agent_message([pb.Part(text="Who are you?")]))
+        await updater.start_work()
+        await updater.add_artifact([pb.Part(text="you")], artifact_id="told")
+        await updater.complete()
+
     async def refuse(self, updater: TaskUpdater) -> None:
         await updater.reject()
 
@@ -94,6 +100,7 @@ class Scripted(AgentExecutor):
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
         assert context.task_id and context.context_id
+        self.contexts.append(context)
         await TaskUpdater(event_queue, context.task_id, context.context_id).cancel()
         self.canceled.set()
 
@@ -169,7 +176,7 @@ def bare(events: list[dict[str, Any]]) -> list[Any]:
     return [strip(each) for each in events]
 
 
-@pytest.mark.parametrize("text", ["chunks", "ask", "refuse", "fail"])
+@pytest.mark.parametrize("text", ["chunks", "ask", "login-and-go-on", "refuse", "fail"])
 async def test_an_executor_gives_the_events_that_it_gives_on_the_server_of_the_sdk(
     text: str,
 ) -> None:
@@ -198,10 +205,18 @@ async def test_an_executor_is_told_what_the_client_said_and_in_which_task() -> N
     assert done.artifacts[0].parts[0].text == "aa"
 
 
-async def test_an_executor_may_ask_for_authorization() -> None:
-    with client_of(SDKExecutor(Scripted()), name="Scripted") as client:
-        task = await client.send("login")
-    assert task.status.state is TaskState.AUTH_REQUIRED
+@pytest.mark.parametrize("text", ["ask", "login"])
+async def test_an_executor_is_told_that_a_task_which_waits_is_canceled(text: str) -> None:
+    executor = Scripted()
+    with client_of(SDKExecutor(executor), name="Scripted") as client:
+        asked = await client.send(text)
+        assert asked.status.state.is_interrupted
+        task = await client.cancel(asked.id)
+    assert executor.canceled.is_set()
+    assert task.status.state is TaskState.CANCELED
+    context = executor.contexts[-1]
+    assert context.current_task is not None and context.task_id == context.current_task.id
+    assert (context.task_id, context.context_id) == (asked.id, asked.context_id)
 
 
 async def test_an_executor_is_told_to_stop_when_the_client_cancels() -> None:

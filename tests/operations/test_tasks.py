@@ -1,10 +1,12 @@
-"""CancelTask (section 3.1.5): which tasks it refuses."""
+"""CancelTask (section 3.1.5): which tasks it refuses, and what agents hear of it."""
+
+import asyncio
 
 import pytest
 
-from a2a_app.agents import Turn
-from a2a_app.protocol import TaskNotCancelableError, TaskState
-from tests.clients.operations import client_of
+from a2a_app.agents import Agent, Turn, TurnCaller
+from a2a_app.protocol import Task, TaskNotCancelableError, TaskState
+from tests.clients.operations import SECONDS, client_of
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -28,3 +30,45 @@ async def test_a_completed_task_is_not_canceled() -> None:
         with pytest.raises(TaskNotCancelableError):
             await client.cancel(task.id)
         assert (await client.get(task.id)).status.state is TaskState.COMPLETED
+
+
+class Seats(Agent):
+    """Notes what it is to clean up, and whether the client wants to wait."""
+
+    def __init__(self) -> None:
+        self.cleaned: list[tuple[Task, TurnCaller]] = []
+        self.begun = asyncio.Event()
+
+    async def run(self, turn: Turn) -> None:
+        if turn.text == "work":
+            self.begun.set()
+            await asyncio.Event().wait()
+        await turn.input_required("Which row?")
+
+    async def cancel(self, task: Task, caller: TurnCaller) -> None:
+        self.cleaned.append((task, caller))
+        raise RuntimeError("nothing was held")
+
+
+async def test_an_agent_cleans_up_after_a_canceled_task_that_waited_once_whatever_it_raises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    subject = Seats()
+    with client_of(subject, name="Seats") as client:
+        asked = await client.send()
+        for _ in range(2):
+            assert (await client.cancel(asked.id)).status.state is TaskState.CANCELED
+    [(task, caller)] = subject.cleaned
+    assert task.id == asked.id and task.status.state is TaskState.CANCELED
+    assert caller.owner == client.call.caller.owner
+    assert f"The agent 'seats' failed to clean up after task {asked.id}." in caplog.text
+
+
+async def test_an_agent_is_not_asked_to_clean_up_where_its_turn_is_stopped() -> None:
+    subject = Seats()
+    with client_of(subject, name="Seats") as client:
+        sent = await client.send("work", return_immediately=True)
+        async with asyncio.timeout(SECONDS):
+            await subject.begun.wait()
+        await client.cancel(sent.id)
+    assert subject.cleaned == []
