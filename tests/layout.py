@@ -48,6 +48,7 @@ HOLDERS = {
     "procrastinate": {"runners"},
     "django_tasks": {"runners"},
     "agents": {"contrib"},
+    "fasta2a": {"contrib"},
     "langchain_core": {"contrib"},
     "langgraph": {"contrib"},
     "openai": {"contrib"},

@@ -11,6 +11,7 @@ from tests.servers import ROOT
 SECONDS = 60
 EXTRAS = {
     "adk": "google.adk",
+    "fasta2a": "fasta2a",
     "langgraph": "langgraph",
     "openai_agents": "agents",
     "pydantic_ai": "pydantic_ai",
