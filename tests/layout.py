@@ -71,12 +71,12 @@ SHORT_FILES = {
     "__main__.py": "Python looks for it here",
     "agents/tenants.py": "what a project's resolver imports",
     "apps.py": "Django looks for it here",
+    "bindings/health.py": "what probes ask, and nobody else",
     "bindings/v03/push.py": "registers what webhooks get, and nothing else does so",
     "bindings/wsgi.py": "what only servers that speak WSGI pass through",
     "concurrency/hooks.py": "one function, of a kind that nothing else here is",
     "concurrency/outages.py": "one class, which every package that uses a service refers to",
     "cors.py": "names that a project's settings import",
-    "health.py": "one question, which pages and probes of all kinds ask",
     "management/commands": "a command is its arguments and a call",
     "management/start/agents.py": "the first agent's text, and where it belongs",
     "management/people.py": "what two commands share",
@@ -87,6 +87,7 @@ SHORT_FILES = {
     "protocol": "one object of the specification a file",
     "runners/upkeep.py": "one loop, which is none of a runner's own",
     "testing/callers.py": "what a setting names by its path",
+    "templatetags": "a tag is what it shows, and who may see it",
     "urls.py": "Django looks for it here",
 }
 MAX_FUNCTION_LINES = 40

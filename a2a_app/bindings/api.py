@@ -15,6 +15,7 @@ from a2a_app.bindings import jsonrpc, rest
 from a2a_app.bindings.callers import sees, viewer_of, visible_agent
 from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys, serve_tenant_card
 from a2a_app.bindings.files import serve_file
+from a2a_app.bindings.health import serve_live, serve_ready
 from a2a_app.bindings.ninja_api import Api
 from a2a_app.bindings.openapi import describe_file, describe_jsonrpc, describe_route, introduction
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
@@ -97,6 +98,20 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
 async def serve_catalogue_of_agents(request: HttpRequest) -> HttpResponseBase:
     """List all agents, each with the URL of its card."""
     return await serve_catalogue(request)
+
+
+@api.add_page("/a2a/health/live", "live", summary="Whether the process answers", tags=["Health"])
+async def serve_health_live(request: HttpRequest) -> HttpResponseBase:
+    """Answer 200, for whoever restarts processes that do not answer."""
+    return await serve_live(request)
+
+
+@api.add_page(
+    "/a2a/health/ready", "ready", summary="Whether the process can serve", tags=["Health"]
+)
+async def serve_health_ready(request: HttpRequest) -> HttpResponseBase:
+    """Answer 200 or 503, for whoever sends requests to processes that can serve."""
+    return await serve_ready(request)
 
 
 @api.add_page(

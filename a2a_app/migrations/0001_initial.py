@@ -351,6 +351,10 @@ class Migration(migrations.Migration):
             model_name='pushnotificationconfig',
             index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['queue', 'due_at'], name='a2a_push_config_waiting'),
         ),
+        migrations.AddIndex(
+            model_name='pushnotificationconfig',
+            index=models.Index(condition=models.Q(('failing_since__isnull', False)), fields=['failing_since'], name='a2a_push_config_failing'),
+        ),
         migrations.AddConstraint(
             model_name='pushnotificationconfig',
             constraint=models.UniqueConstraint(fields=('task', 'config_id'), name='a2a_push_config_of_task'),

@@ -63,6 +63,12 @@ class PushNotificationConfig(models.Model):
                 condition=models.Q(due_at__isnull=False),
                 name="a2a_push_config_waiting",
             ),
+            # With what fails and nothing else, to count it.
+            models.Index(
+                fields=["failing_since"],
+                condition=models.Q(failing_since__isnull=False),
+                name="a2a_push_config_failing",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["task", "config_id"], name="a2a_push_config_of_task"),

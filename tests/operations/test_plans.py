@@ -26,10 +26,11 @@ from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
-from a2a_app import database, models, runners
+from a2a_app import database, figures, models, runners
 from a2a_app.admin import lists
 from a2a_app.agents import Turn
 from a2a_app.concurrency.shares import Shares
+from a2a_app.figures import current, history
 from a2a_app.management import batches
 from a2a_app.models import owners
 from a2a_app.operations import push
@@ -60,13 +61,13 @@ from tests.wire import state
 # So many tasks are sent, and each is copied so often. SQLite chooses its plans without a look at
 # the rows.
 SEEDS, COPIES = 50, 400 if connection.vendor == "postgresql" else 2
-# How far lists count, and how many rows a statement may read, in place of the tens of thousands of
-# a site that is as much larger.
+# How far lists count, and how many rows a statement may read, for a site that is as much larger.
 COUNTED, MAY_READ = 500, 1200
-# So many tasks have been archived before.
-ARCHIVED = 8000
-# So many others are old enough for the commands, and for how many days they have been. A statement
-# for most rows of a table may read all of them.
+BOUNDS = [(lists, "COUNTED"), (batches, "WINDOW"), (current, "COUNTED"), (history, "SAMPLE")]
+# So many tasks have been archived before, and so many share a file.
+ARCHIVED, PER_ARCHIVE = 8000, 8
+# So many others are old enough for the commands, and for how many days they have been.
+# A statement for most rows of a table may read all of them.
 OLD, DAYS = 60 if connection.vendor == "postgresql" else 6, 50
 # In the list of a model: the key of its first row.
 _KEY = re.compile(r'href="[^"]*/([0-9a-f-]{36})/change/')
@@ -103,8 +104,8 @@ def client(a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ope
         RAW_LIMIT=1000,
         ANONYMOUS="share",
     )
-    monkeypatch.setattr(lists, "COUNTED", COUNTED)
-    monkeypatch.setattr(batches, "WINDOW", COUNTED)
+    for module, name in BOUNDS:
+        monkeypatch.setattr(module, name, COUNTED)
     with client_of(agent, slug="planned", idempotent=True) as made:
         yield made
 
@@ -295,6 +296,7 @@ def commands() -> None:
         models.Task.objects.filter(pk=gone).delete()
         called("a2a_archive", "--days", DAYS, "--storage", "memory")
         called("a2a_prune", "--days", DAYS, "--waiting-days", DAYS)
+        figures.read()
         assert not models.ArchivedLog.objects.filter(pk=kept).exists()
 
 
@@ -324,7 +326,6 @@ def _visit(get: Callable[..., Any], model: Any, shown: Any, task_id: str) -> Non
     ]
     for query in queries:
         assert get(reverse(f"{name}_changelist"), query).status_code == 200, (name, query)
-    found = _KEY.search(get(reverse(f"{name}_changelist")).content.decode())
-    assert found is not None
+    [key, *_] = _KEY.findall(get(reverse(f"{name}_changelist")).content.decode())
     for page in ("change", "history"):
-        assert get(reverse(f"{name}_{page}", args=[found[1]])).status_code == 200
+        assert get(reverse(f"{name}_{page}", args=[key])).status_code == 200

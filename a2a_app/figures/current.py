@@ -1,0 +1,146 @@
+"""What runs, waits and fails now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, Exists, Max, OuterRef
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from a2a_app import __version__, conf, models
+from a2a_app.database.statements import Literal
+from a2a_app.database.values import EPOCH, first_key_at
+from a2a_app.figures.history import History, read_history
+from a2a_app.protocol import TaskState
+
+COUNTED = 10_000
+"""How far rows are counted. A figure that is greater by one means: more than these."""
+CACHED_SECONDS = 10
+# How many workers are listed.
+LISTED = 100
+# Objects of another version may have other fields.
+_CACHE_KEY = f"a2a_app.figures.{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that works on turns."""
+
+    name: str
+    turns: int
+    seen_at: datetime
+    """When it last renewed a lease, or took a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What an operator watches, as of one moment. Counts end at COUNTED + 1."""
+
+    read_at: datetime
+    running: int
+    """Turns that are worked on."""
+    queued: int
+    """Turns that wait for a worker, and for nothing else."""
+    oldest_queued_at: datetime | None
+    """Since when the oldest of these waits; None: there is none."""
+    lost: int
+    """Turns whose worker has let its lease run out, and which no process has taken over yet."""
+    waiting_for_input: int
+    """Tasks that wait for an answer of their client."""
+    waiting_for_auth: int
+    """Tasks that wait until their client has authorized something."""
+    failed_today: int
+    """Tasks that were begun since midnight and have failed."""
+    webhooks_failing: int
+    """Webhooks that are tried again."""
+    webhooks_given_up: int
+    workers: tuple[Worker, ...]
+    """The workers that have turns now. One without any renews no lease, and is not known."""
+    history: History
+
+    @property
+    def queue_seconds(self) -> float:
+        """For how long the oldest turn that waits for a worker does so; 0: there is none."""
+        since = self.oldest_queued_at
+        return 0.0 if since is None else max(0.0, (self.read_at - since).total_seconds())
+
+
+def cached() -> Figures:
+    """Return figures that are CACHED_SECONDS old at most, by Django's cache."""
+    found: Figures | None = cache.get(_CACHE_KEY)
+    if found is None:
+        found = read()
+        cache.set(_CACHE_KEY, found, CACHED_SECONDS)
+    return found
+
+
+def read() -> Figures:
+    """Read all figures. Call it where the database may be asked."""
+    workers = _workers()
+    queued = _queued()
+    failing = _failing()
+    return Figures(
+        read_at=timezone.now(),
+        running=sum(worker.turns for worker in workers),
+        queued=len(queued),
+        oldest_queued_at=min(queued, default=None),
+        lost=_counted(_lost().order_by("lease_until")),
+        waiting_for_input=_counted(_in_state(TaskState.INPUT_REQUIRED)),
+        waiting_for_auth=_counted(_in_state(TaskState.AUTH_REQUIRED)),
+        failed_today=_counted(_failed_since(_midnight())),
+        webhooks_failing=failing.count(False),
+        webhooks_given_up=failing.count(True),
+        workers=tuple(workers),
+        history=read_history(),
+    )
+
+
+def _counted(rows: Any) -> int:
+    count: int = rows[: COUNTED + 1].count()
+    return count
+
+
+def _workers() -> list[Worker]:
+    held = models.Run.objects.filter(lease_until__gt=Now()).exclude(worker="")
+    by_worker = held.order_by().values_list("worker").annotate(Count("pk"), Max("lease_until"))
+    lease = conf.current().lease_time
+    return [
+        Worker(name, turns, until - lease)
+        for name, turns, until in by_worker.order_by("worker")[:LISTED]
+    ]
+
+
+def _queued() -> list[datetime]:
+    """Return when the turns were stored that wait, except behind another one of their task."""
+    waiting = models.Run.objects.filter(started_at=None, ended_at=None)
+    # Not joined: SQLite would go through the tasks to find their runs.
+    busy = models.Task.objects.filter(pk=OuterRef("task"), run__isnull=False)
+    rows = waiting.annotate(is_behind=Exists(busy)).order_by("queue", "lease_until")
+    found = rows.values_list("created_at", "is_behind")[: COUNTED + 1]
+    return [since for since, is_behind in found if not is_behind]
+
+
+def _lost() -> Any:
+    over = models.Run.objects.filter(lease_until__gt=EPOCH, lease_until__lt=Now())
+    return over.exclude(worker="")
+
+
+def _in_state(state: TaskState) -> Any:
+    return models.Task.objects.filter(state=Literal(state.value)).order_by("-pk")
+
+
+def _failed_since(moment: datetime) -> Any:
+    return _in_state(TaskState.FAILED).filter(pk__gte=first_key_at(moment))
+
+
+def _failing() -> list[bool]:
+    """Return of each webhook that fails whether it is given up."""
+    failing = models.PushNotificationConfig.objects.filter(failing_since__gt=EPOCH)
+    rows = failing.order_by("failing_since").values_list("dead_at", flat=True)
+    return [dead_at is not None for dead_at in rows[: COUNTED + 1]]
+
+
+def _midnight() -> datetime:
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
