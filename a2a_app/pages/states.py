@@ -33,8 +33,12 @@ def words(state: str) -> str:
     return str(WORDS[TaskState(state)])
 
 
+def tone_of(state: str) -> str:
+    """Return what a state means to people, by which the style sheet has a colour."""
+    return TONES.get(TaskState(state), "neutral")
+
+
 def badge(state: str) -> SafeString:
     """Return a state in words, as HTML with its colour. It needs the style sheet `a2a.css`."""
-    known = TaskState(state)
-    tone = TONES.get(known, "neutral")
-    return format_html('<span class="a2a-badge" data-tone="{}">{}</span>', tone, WORDS[known])
+    markup = '<span class="a2a-badge" data-tone="{}">{}</span>'
+    return format_html(markup, tone_of(state), words(state))

@@ -1,0 +1,87 @@
+"""The overview in the admin: what it shows, to whom, and what it costs."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
+from django.test import Client as Browser
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from a2a_app import models
+from a2a_app.figures import current
+from tests.tasks import begin, begin_and_claim
+
+pytestmark = pytest.mark.django_db
+PAGE = "/admin/a2a_app/"
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def boss() -> Browser:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("boss"))
+    return browser
+
+
+def shown(browser: Browser) -> str:
+    response = browser.get(PAGE)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_overview_shows_what_runs_and_waits(boss: Browser) -> None:
+    begin()
+    begin_and_claim("worker-7")
+    page = shown(boss)
+    assert "worker-7" in page
+    assert "All is well." in page
+    assert "2 submitted" in page
+    assert 'style="' not in page.partition('<div class="a2a">')[2]
+
+
+def test_what_somebody_should_see_to_stands_above(boss: Browser) -> None:
+    begin()
+    models.Run.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    page = shown(boss)
+    assert "The oldest turn has waited for a worker for 120 s." in page
+    assert "All is well." not in page
+
+
+def test_a_count_that_ended_says_that_there_are_more(
+    boss: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "COUNTED", 1)
+    monkeypatch.setattr("a2a_app.pages.overview.COUNTED", 1)
+    for _ in range(2):
+        begin()
+    assert "&gt;&nbsp;1</span>" in shown(boss)
+
+
+def test_an_overview_without_tasks_says_so(boss: Browser) -> None:
+    assert "No task was begun in the last 24 hours." in shown(boss)
+
+
+def test_the_overview_costs_its_queries_once_in_ten_seconds(
+    boss: Browser, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(10):  # two of them are of the session and its user
+        shown(boss)
+    with django_assert_num_queries(2):
+        shown(boss)
+
+
+def test_staff_that_may_not_see_what_is_counted_sees_no_figures() -> None:
+    user = User.objects.create(username="clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_task"))
+    browser = Browser()
+    browser.force_login(user)
+    assert 'id="a2a-now"' not in shown(browser)
+    seen = ["view_task", "view_run", "view_pushnotificationconfig"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=seen))
+    assert 'id="a2a-now"' in shown(browser)
