@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
+from django.utils.translation import gettext as _
+
 from a2a_app.figures.current import Figures
 
 QUEUE_SECONDS = (60, 300)
@@ -45,23 +47,24 @@ def _level(value: float, limits: tuple[float, float]) -> Level:
 
 def _queue(figures: Figures) -> Iterator[Concern]:
     if level := _level(figures.queue_seconds, QUEUE_SECONDS):
-        yield Concern(
-            level, f"The oldest turn has waited for a worker for {figures.queue_seconds:.0f} s."
-        )
+        text = _("The oldest turn has waited for a worker for %(seconds)d s.")
+        yield Concern(level, text % {"seconds": figures.queue_seconds})
 
 
 def _leases(figures: Figures) -> Iterator[Concern]:
     if figures.lost:
-        text = f"Turns that lost their worker, and that no other has taken over: {figures.lost}."
-        yield Concern(Level.WARNING, text)
+        text = _("Turns that lost their worker, and that no other has taken over: %(count)d.")
+        yield Concern(Level.WARNING, text % {"count": figures.lost})
 
 
 def _failures(figures: Figures) -> Iterator[Concern]:
     failed, ended = figures.history.failed_lately, figures.history.ended_lately
     if failed >= FAILED_AT_LEAST and (level := _level(100 * failed / ended, FAILED_PERCENT)):
-        yield Concern(level, f"{failed} of {ended} tasks of the last hour have failed.")
+        text = _("%(failed)d of %(ended)d tasks of the last hour have failed.")
+        yield Concern(level, text % {"failed": failed, "ended": ended})
 
 
 def _webhooks(figures: Figures) -> Iterator[Concern]:
     if figures.webhooks_given_up:
-        yield Concern(Level.WARNING, f"Webhooks given up: {figures.webhooks_given_up}.")
+        text = _("Webhooks given up: %(count)d.")
+        yield Concern(Level.WARNING, text % {"count": figures.webhooks_given_up})
