@@ -231,11 +231,11 @@ def test_the_page_for_operators_names_loggers_and_services_that_are_there() -> N
 
 
 @pytest.mark.django_db
-def test_the_figures_of_the_page_for_operators_count_what_is_there(
+def test_the_figures_of_the_page_on_monitoring_count_what_is_there(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     task = begin().head.task_id
-    [block] = named_blocks("docs/operating.md")["hello/monitoring.py"]
+    [block] = named_blocks("docs/monitoring.md")["hello/monitoring.py"]
     names: dict[str, Any] = {}
     exec(block, names)
     with django_assert_num_queries(7):

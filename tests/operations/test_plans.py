@@ -64,8 +64,8 @@ SEEDS, COPIES = 50, 400 if connection.vendor == "postgresql" else 2
 # How far lists count, and how many rows a statement may read, for a site that is as much larger.
 COUNTED, MAY_READ = 500, 1200
 BOUNDS = [(lists, "COUNTED"), (batches, "WINDOW"), (current, "COUNTED"), (history, "SAMPLE")]
-# So many tasks have been archived before, and so many share a file.
-ARCHIVED, PER_ARCHIVE = 8000, 8
+# So many tasks have been archived before.
+ARCHIVED = 8000
 # So many others are old enough for the commands, and for how many days they have been.
 # A statement for most rows of a table may read all of them.
 OLD, DAYS = 60 if connection.vendor == "postgresql" else 6, 50
