@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.core.management import call_command
+
 from tests.servers import ROOT, Process, free_port
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,8 +40,9 @@ class Site:
         # With what is there already: a checkout beside the one that is installed has its own app.
         places = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
         self.env = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": places}
-        self.run("-m", "django", "startproject", "mysite", ".", DJANGO_SETTINGS_MODULE="")
-        self.run("manage.py", "startapp", "hello")
+        call_command("startproject", "mysite", str(folder))
+        (folder / "hello").mkdir()
+        call_command("startapp", "hello", str(folder / "hello"))
         for name, blocks in files.items():
             path = folder / name
             # What is in the settings already stays; every other file is the page's own.
@@ -70,13 +73,20 @@ class Site:
     @contextmanager
     def served(self) -> Iterator[None]:
         """Migrate, check and serve."""
-        self.run("manage.py", "migrate", "--verbosity", "0")
-        assert "no issues" in self.run("manage.py", "check", "--database", "default")
+        commands = ["migrate --verbosity 0", "check --database default"]
+        assert "no issues" in self.run("-c", calling(*commands))
         self.server.start()
         try:
             yield
         finally:
             self.server.kill()
+
+
+def calling(*commands: str) -> str:
+    """Return Python that runs several commands of manage.py in one process."""
+    run = [f"call(*{shlex.split(each)})" for each in commands]
+    start = "import django; from django.core.management import call_command as call; django.setup()"
+    return "; ".join([start, *run])
 
 
 class QuickStart:
@@ -152,12 +162,8 @@ class Reader:
 
     def manage(self, *commands: str) -> str:
         """Return what several commands of manage.py print, which one process runs."""
-        run = [f"manage.call_command(*{shlex.split(each)})" for each in commands]
-        lines = ["import django", "from django.core import management as manage", "django.setup()"]
-        return self.type(
-            "DJANGO_SETTINGS_MODULE=mysite.settings python -c "
-            + shlex.quote("; ".join([*lines, *run]))
-        )
+        setting = "DJANGO_SETTINGS_MODULE=mysite.settings"
+        return self.type(f"{setting} python -c {shlex.quote(calling(*commands))}")
 
     def serve(self) -> None:
         """Run `runserver` on a free port, without the process that watches the files."""
