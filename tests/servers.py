@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -210,6 +210,14 @@ class Process:
         async with asyncio.timeout(seconds):
             while text not in self.output():
                 await asyncio.to_thread(self.look_again)
+
+    async def ends(self, *, seconds: float = 60.0) -> int | None:
+        """Wait until it has ended by itself, or as it was asked to, and return its exit code."""
+        async with asyncio.timeout(seconds):
+            while self.exit_code is None:
+                with suppress(RuntimeError):  # it has ended
+                    await asyncio.to_thread(self.look_again)
+        return self.exit_code
 
     def look_again(self) -> None:
         """Wait for a moment in which it may say something; raise RuntimeError if it ends."""

@@ -1,10 +1,14 @@
 """The reference project's images and compose.yaml, as far as they can be run without Docker."""
 
+import asyncio
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,19 +134,20 @@ def site(tmp_path: Path) -> Iterator[tuple[Process, Container, Container]]:
 
 
 @pytest.mark.timeout(300)  # the packages may have to be fetched first
-def test_the_steps_of_the_image_make_a_site_that_answers_and_ends_when_asked_to(
+async def test_the_steps_of_the_image_make_a_site_that_answers_and_ends_when_asked_to(
     site: tuple[Process, Container, Container],
 ) -> None:
     proxy, server, worker = site
-    with httpx.Client(timeout=SECONDS, headers={"A2A-Version": "1.0"}) as client:
+    async with httpx.AsyncClient(timeout=SECONDS, headers={"A2A-Version": "1.0"}) as client:
         message = load_message(chunks=2)
-        answer = client.post(f"{proxy.url}/a2a/load/message:send", json={"message": message})
+        answer = await client.post(f"{proxy.url}/a2a/load/message:send", json={"message": message})
         assert answer.json()["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
-        styles = client.get(f"{proxy.url}/static/admin/css/base.css")
+        styles = await client.get(f"{proxy.url}/static/admin/css/base.css")
         assert styles.headers["content-type"] == "text/css"
     _, *check = compose(**SECRETS)["server"]["healthcheck"]["test"]
     asked = [each.replace(":8000", f":{server.port}") for each in check]
-    subprocess.run(asked, env=server.env, check=True, timeout=SECONDS)
+    checking = partial(subprocess.run, asked, env=server.env, check=True, timeout=SECONDS)
+    await asyncio.to_thread(checking)
     for each in (worker, server):
-        each.process.stop()
-        assert each.process.exit_code in (0, -15)
+        os.kill(each.process.pid, signal.SIGTERM)
+        assert await each.process.ends() == 0
