@@ -6,26 +6,30 @@ import logging
 import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import dj_database_url
 import pytest
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection, connections
 from django.db.models import Model
 from django.http import HttpRequest
+from django.test import AsyncClient as AsyncBrowser
 from django.test import Client as Browser
 from django.test import RequestFactory, override_settings
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
-from a2a_app import models, runners
+from a2a_app import database, health, models, runners
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.authentication.tokens import TokenAuth
+from a2a_app.management.doctor import project as doctor
+from tests.bindings.conftest import BYPASS
 from tests.clients.json_rpc import JsonRpcClient
 from tests.conftest import ChangeSettings
 from tests.receiver import receiving
@@ -42,6 +46,9 @@ NAMES = (
 # The client's own URL is stored for the deliveries, and may be read by the client and nobody else.
 # The words of a failure belong to the agent's run, and to the log for whoever mends the agent.
 MAY_BE_IN = {
+    # Django looks for them among its sessions.
+    "cookie": {"statements"},
+    "session": {"statements"},
     "path": {"rows", "statements"},
     "query": {"rows", "statements"},
     "agent": {"rows", "statements", "admin", "logs", "tracebacks"},
@@ -109,12 +116,16 @@ def log() -> Iterator[Everything]:
 
 
 @pytest.fixture
-async def project(a2a: ChangeSettings, rpc: JsonRpcClient) -> AsyncIterator[None]:
+async def project(a2a: ChangeSettings, settings: Any, rpc: JsonRpcClient) -> AsyncIterator[None]:
+    # It stands above what knows the sessions.
+    settings.MIDDLEWARE = [path for path in settings.MIDDLEWARE if path != BYPASS]
+    rpc.http = AsyncBrowser()
     a2a(
         ANONYMOUS="refuse",
         AUTHENTICATION=[
             f"{HERE}.fails", "a2a_app.authentication.ApiKeyAuth", f"{HERE}.Company",
             "a2a_app.authentication.BasicAuth", "tests.bindings.authenticators.Cookie",
+            "ninja.security.django_auth",
         ],
         PUSH_HOSTS=["127.0.0.1"],
         PUSH_ALLOW_HTTP=True,
@@ -137,6 +148,16 @@ async def without(model: type[Model], column: str) -> AsyncIterator[None]:
     await sync_to_async(rename)(f"{column}_away", column)
 
 
+def begin_session(planted: Canaries) -> dict[str, str]:
+    """Sign somebody in as browsers do, and return the headers that a browser sends then."""
+    browser = Browser()
+    browser.force_login(User.objects.create(username="cara"))
+    planted.values["session"] = browser.cookies["sessionid"].value
+    planted.values["csrf"] = token = secrets.token_hex(16)
+    cookies = f"sessionid={planted['session']}; csrftoken={token}"
+    return {"Cookie": cookies, "X_CSRFToken": token}
+
+
 async def sign_in(rpc: JsonRpcClient, planted: Canaries, key: str) -> AsyncIterator[Any]:
     """Ask with credentials of all kinds, and yield the answers."""
     basic = b64encode(f"ann:{planted['password']}".encode()).decode()
@@ -150,6 +171,13 @@ async def sign_in(rpc: JsonRpcClient, planted: Canaries, key: str) -> AsyncItera
         {"X_Fails": planted["project"], "Authorization": f"Bearer {planted['bearer']}"},
     ):
         yield await rpc.call("ListTasks", {}, **given)
+    of_browser = await sync_to_async(begin_session)(planted)
+    seen = await rpc.call("ListTasks", {}, **of_browser)
+    assert "result" in seen
+    yield seen
+    sent = {"message": message("hello")}
+    yield await rpc.call("SendMessage", sent, agent="fails", **of_browser)
+    yield await rpc.call("SendMessage", sent, X_Fails=planted["project"], **of_browser)
     async with without(models.ApiKey, "digest"):
         yield await rpc.call("ListTasks", {}, Authorization=f"Bearer {key}")
     sent = {"message": message(planted["body"])}
@@ -272,4 +300,35 @@ async def test_no_secret_is_repeated_in_a_log_a_report_an_answer_a_page_or_a_row
     names = {record.name for record in log.records}
     assert {"a2a_app.runners.execute", "a2a_app.bindings.responders", "a2a_app.security"} <= names
     assert {"django.db.backends", "httpcore.connection"} <= names
+    assert planted.found == set()
+
+
+async def test_the_password_of_a_database_that_does_not_answer_is_repeated_nowhere(
+    project: None, rpc: JsonRpcClient, log: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = Canaries()
+    url = f"postgresql://app:{planted['password']}@127.0.0.1:9/site"
+    away = connections.configure_settings({"default": dj_database_url.parse(url)})
+    with monkeypatch.context() as broken:
+        broken.setitem(connections.settings, "default", away["default"])
+        database.close()
+        basic = b64encode(b"ann:secret").decode()
+        for given in ({"Authorization": f"Basic {basic}"}, {"X_Fails": planted["project"]}):
+            answer = await rpc.call("SendMessage", {"message": message("hello")}, **given)
+            assert "error" in answer
+            planted.look("answers", json.dumps(answer))
+        with suppress(OperationalError):
+            await database.run(models.Task.objects.first)
+        planted.look("answers", repr(health.current()))
+        assert health.current().database > 0
+        # In a thread of its own, which has no connection yet.
+        found = await asyncio.to_thread(lambda: list(doctor.findings()))
+        assert "does not answer" in str(found)
+        planted.look("answers", str(found))
+        database.close()
+    for record in log.records:
+        planted.look("logs", f"{record.getMessage()} {vars(record)}")
+        if record.exc_info and record.name.startswith("a2a_app"):
+            planted.look("tracebacks", report(record))
+    assert any(record.name == "a2a_app.database.away" for record in log.records)
     assert planted.found == set()

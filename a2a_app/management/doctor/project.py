@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
@@ -23,6 +23,7 @@ _ADVICE = "See manage.py check --deploy."
 
 def findings() -> Iterator[Finding]:
     """Look at one thing after the other, and yield what is found."""
+    answering = [DEFAULT_DB_ALIAS]
     try:
         yield from _database()
         yield from _workers()
@@ -30,8 +31,9 @@ def findings() -> Iterator[Finding]:
         # Its first line: drivers add what they have tried.
         text = f"The database does not answer: {str(error).partition(chr(10))[0]}."
         yield Finding("database", "fault", text)
+        answering = []
     yield asyncio.run(_layer())
-    yield from _checks()
+    yield from _checks(answering)
 
 
 def _database() -> Iterator[Finding]:
@@ -86,8 +88,8 @@ async def _layer() -> Finding:
     return Finding("channel layer", "warning" if took > SLOW_SECONDS else "good", text)
 
 
-def _checks() -> Iterator[Finding]:
-    found = checks.run_checks(include_deployment_checks=True, databases=[DEFAULT_DB_ALIAS])
+def _checks(databases: Sequence[str]) -> Iterator[Finding]:
+    found = checks.run_checks(include_deployment_checks=True, databases=databases)
     serious = [message for message in found if message.level >= checks.WARNING]
     for message in serious:
         if not message.is_silenced():
