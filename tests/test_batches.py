@@ -1,15 +1,16 @@
 """Batches: of a size that locks nothing for long, over several threads, and with every error."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Event
 from uuid import UUID, uuid4
 
 import pytest
 
+from a2a_app.management import batches
 from a2a_app.management.batches import BATCH, BATCH_WEIGHT, Batches, WeighedKey
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 20
 
 
 def keys(*weights: int) -> list[WeighedKey]:
@@ -55,3 +56,19 @@ def test_what_is_raised_in_another_thread_is_raised_here_and_ends_the_work() -> 
     with pytest.raises(LookupError, match="no such row"):
         Batches(work_left, work, lambda seconds: None, done).run(2)
     assert next(work_left, None) is not None
+
+
+def test_progress_is_reported_also_while_a_statement_finds_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "REPORT_SECONDS", 0.001)
+    reported = Event()
+
+    def search() -> Iterator[WeighedKey]:
+        assert reported.wait(WAIT_SECONDS), "nothing is told during the search"
+        yield from keys(1)
+
+    done: Counter[str] = Counter()
+    work = Batches(search(), lambda batch: {"rows": len(batch)}, lambda _: reported.set(), done)
+    work.run(1)
+    assert done["rows"] == 1

@@ -77,11 +77,16 @@ class BatchCommand(BaseCommand):
         """Deal with rows in batches, add to `done` how many, and show it on a terminal."""
 
         def report(seconds: float) -> None:
-            if self.stdout.isatty():
-                self.stdout.write(f"\r{_in_words(done)} in {seconds:.0f} s", ending="")
-                self.stdout.flush()
+            self.show(f"{_in_words(done)} in {seconds:.0f} s")
 
+        report(0)
         Batches(keys, work, report, done).run(_threads(connections))
+
+    def show(self, progress: str) -> None:
+        """Show how far the work is in the one line that a terminal has for it."""
+        if self.stdout.isatty():
+            self.stdout.write(f"\r{progress:<60}", ending="")
+            self.stdout.flush()
 
     def print_counts(self, did: str, done: Mapping[str, int]) -> None:
         """Print how many of each kind were dealt with."""

@@ -68,14 +68,16 @@ class Batches:
         Args:
             keys: The rows' keys, which are taken as they are needed.
             work: Called with a batch of them.
-            report: Called each REPORT_SECONDS, with the seconds since the beginning.
+            report: Called each REPORT_SECONDS, in a thread of its own, with the seconds since the
+                beginning: a statement may take longer than that, or find nothing to do.
             done: To which it adds how many of each kind were dealt with.
         """
         self._keys, self._work, self._report, self._done = keys, work, report, done
         self._lock = threading.Lock()
         self._stopped = False
         self._error: BaseException | None = None
-        self._begun = self._reported = time.monotonic()
+        self._begun = time.monotonic()
+        self._over = threading.Event()
 
     def run(self, threads: int) -> None:
         """Do the work, in this thread and so many in all; raise what any of them has raised.
@@ -83,16 +85,27 @@ class Batches:
         Ctrl-C, which raises in this thread, ends the others after the batch they are at.
         """
         others = [threading.Thread(target=self._run_other) for _ in range(threads - 1)]
+        others.append(threading.Thread(target=self._report_for_ever))
         for thread in others:
             thread.start()
         try:
             self._run()
         finally:
             self._stopped = True
-            for thread in others:
-                thread.join()
+            self._join(others)
         if self._error is not None:
             raise self._error
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        """Wait for the threads that work, the last of which reports until the others are done."""
+        for thread in threads[:-1]:
+            thread.join()
+        self._over.set()
+        threads[-1].join()
+
+    def _report_for_ever(self) -> None:
+        while not self._over.wait(REPORT_SECONDS):
+            self._report(time.monotonic() - self._begun)
 
     def _run_other(self) -> None:
         try:
@@ -121,7 +134,3 @@ class Batches:
     def _count(self, done: dict[str, int]) -> None:
         with self._lock:
             self._done.update(done)
-            now = time.monotonic()
-            if now >= self._reported + REPORT_SECONDS:
-                self._reported = now
-                self._report(now - self._begun)

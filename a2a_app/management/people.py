@@ -23,10 +23,11 @@ def person_of(options: dict[str, Any]) -> Person:
     """Return the person that the options name; raise CommandError where there is none."""
     if options["owner"] is not None:
         return Person.of_owner(options["owner"])
-    return Person.of_row(_user(options["user"]))
+    return Person.of_row(user_named(options["user"]))
 
 
-def _user(text: str) -> Any:
+def user_named(text: str) -> Any:
+    """Return the user of a name or a primary key; raise CommandError unless there is one."""
     users: Any = get_user_model()._default_manager
     found = {user.pk: user for user in users.filter(**{get_user_model().USERNAME_FIELD: text})}
     with suppress(TypeError, ValueError, ValidationError):  # it is no primary key

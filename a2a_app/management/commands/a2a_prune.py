@@ -72,6 +72,7 @@ class Command(BatchCommand):
             for age in found:
                 self._prune(age, done, options["connections"])
             # What an archive has of the deleted tasks.
+            self.show("Looking through the archives")
             tidy()
 
     def _prune(self, age: Age, done: "Counter[str]", connections: int) -> None:
