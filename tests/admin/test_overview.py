@@ -70,9 +70,9 @@ def test_an_overview_without_tasks_says_so(boss: Browser) -> None:
 def test_the_overview_costs_its_queries_once_in_ten_seconds(
     boss: Browser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(10):  # two of them are of the session and its user
+    with django_assert_num_queries(11):  # three are of the session, its user and the menu
         shown(boss)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         shown(boss)
 
 
