@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    "ninja",  # so that the page about the API has its scripts here, and needs no internet
     "a2a_app",
     "project",
 ]

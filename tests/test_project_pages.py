@@ -1,0 +1,43 @@
+"""The first page of the reference project, and the login that `make run` makes."""
+
+import re
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from pytest_django import Settings
+
+from a2a_app.agents import registry
+
+pytestmark = pytest.mark.django_db
+
+
+def welcome() -> str:
+    out = StringIO()
+    call_command("welcome", stdout=out)
+    return out.getvalue()
+
+
+def test_the_first_page_shows_each_agent_and_loads_nothing_from_elsewhere() -> None:
+    page = Client().get("/").content.decode()
+    assert all(f"<h2>{agent.name}</h2>" in page for agent in registry)
+    loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page)
+    assert loaded and all(each.startswith("/static/") for each in loaded)
+
+
+def test_the_page_about_the_api_loads_nothing_from_elsewhere() -> None:
+    page = Client().get("/a2a/openapi.html").content.decode()
+    loaded = re.findall(r'(?:<script src|<link[^>]*href)="([^"]+)"', page)
+    assert loaded and not [each for each in loaded if "//" in each]
+
+
+def test_a_login_is_made_once_in_development_and_never_elsewhere(settings: Settings) -> None:
+    settings.DEBUG = False
+    assert "password" not in welcome()
+    assert not User.objects.exists()
+    settings.DEBUG = True
+    found = re.search(r"user 'admin', password '([^']+)'", welcome())
+    assert found and User.objects.get().check_password(found[1])
+    assert "password" not in welcome()
