@@ -1,5 +1,6 @@
 """What all tests share: the runtime inside the test's process, and servers outside it."""
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -26,11 +27,19 @@ Serve = Callable[..., Process]
 def pytest_configure() -> None:
     """Let servers start as forks, which is three times as fast."""
     Process.forks = True
+    # What is loaded stays: to look through it again and again takes as long as many tests.
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out."""
     fast.mark(items)
+
+
+def pytest_collection_finish() -> None:
+    """Collect what the tests leave, and nothing of what was loaded before them."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ SECONDS = 100
 QUICK: dict[str, Any] = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
 LAYERS: list[Layer] = ["redis", "postgresql"]
 
-TASKS = 120
+TASKS = 60
 AT_ONCE = 40
 KILLS = 2
 STEPS = json.dumps({"steps": 8, "delay": 0.15})
@@ -49,7 +49,7 @@ async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
             task = await here.send(load_message(chunks=150, delay=0.01), returnImmediately=True)
             subscribe = [
                 client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
-                for client in (here, there) * 25
+                for client in (here, there) * 10
             ]
             others = [
                 sender.send(load_message(chunks=10, delay=0.02), returnImmediately=True)
@@ -64,8 +64,8 @@ async def test_every_worker_gets_turns_and_every_server_streams_them_to_all(
     for seen in streams:
         assert [number for number, _ in seen] == list(range(seen[0][0], seen[-1][0] + 1))
         assert state(seen[-1][1]) == "COMPLETED"
-    assert {seen[-1][0] for seen in streams[:50]} == {153}
-    assert all(text(seen[-2][1]).startswith("149 ") for seen in streams[:50])
+    assert {seen[-1][0] for seen in streams[:20]} == {153}
+    assert all(text(seen[-2][1]).startswith("149 ") for seen in streams[:20])
     worked = Counter(
         run.worker.split("-")[-2]
         for record in records(database_url).values()

@@ -18,7 +18,8 @@ from tests.wire import load_message, state, text
 SECONDS = 60
 
 
-@pytest.fixture
+# One for all: the test that ends it is the last.
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Process]:
     settings = {"LEASE_SECONDS": 3, "SWEEP_SECONDS": 0.5, "SHUTDOWN_SECONDS": 0.5}
     env = {"A2A_SETTINGS": json.dumps(settings), "DJANGO_SETTINGS_MODULE": "project.settings"}

@@ -20,7 +20,7 @@ SECONDS = 100
 # Longer than PostgreSQL is away.
 SETTINGS: dict[str, Any] = {"LEASE_SECONDS": 15, "SWEEP_SECONDS": 1, "POLL_SECONDS": 0.5}
 STEPS = json.dumps({"steps": 60, "delay": 0.1})
-TASKS = 20
+TASKS = 10
 AWAY, BACK = "The database does not answer", "The database answers again"
 
 

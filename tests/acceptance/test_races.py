@@ -12,7 +12,7 @@ from tests.cluster import Cluster
 from tests.wire import message, state
 
 SECONDS = 90
-RACES, AT_ONCE = 1000, 20
+RACES, AT_ONCE = 300, 20
 NOT_CANCELABLE = -32002
 
 
