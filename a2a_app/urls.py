@@ -3,7 +3,14 @@
 from django.urls import include, path
 
 from a2a_app.bindings.api import api
+from a2a_app.pages.agent import agent_page
+from a2a_app.pages.console import urlpatterns as console_patterns
 
+api.agent_page = agent_page
 # Not called `app_name`, from which Django would make a namespace around this one.
 _patterns, _app_name, _namespace = api.urls
-urlpatterns = [path("", include((_patterns, _app_name), namespace=_namespace))]
+urlpatterns = [
+    # First: the last one of the others takes all that is below /a2a/.
+    path("a2a/", include(console_patterns)),
+    path("", include((_patterns, _app_name), namespace=_namespace)),
+]

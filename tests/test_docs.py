@@ -122,9 +122,9 @@ def test_the_page_on_agents_gives_every_attribute_of_an_agent(attribute: str) ->
 
 
 def test_the_reference_gives_every_url() -> None:
-    [included] = urlpatterns
-    for pattern in included.url_patterns:
-        shown = re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(pattern.pattern))
+    both = [(str(each.pattern), inner) for each in urlpatterns for inner in each.url_patterns]
+    for before, pattern in both:
+        shown = before + re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(pattern.pattern))
         if shown.endswith("slug>"):
             shown += "/"  # served with and without the slash; one row says so
         # A sentence says so of all routes: a tenant may stand before them, and v1 means 0.3.

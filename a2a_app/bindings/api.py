@@ -51,7 +51,7 @@ def may_be_ours(path: str) -> bool:
 )
 async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Answer a JSON-RPC request to an agent (section 9)."""
-    return await jsonrpc.serve(request, await _begin(request, slug))
+    return await jsonrpc.serve(request, await begun_agent(request, slug))
 
 
 @api.add_page(
@@ -161,7 +161,7 @@ def _serve_route(route: Route) -> Callable[..., Any]:
     async def serve_route(request: HttpRequest, slug: str, **fields: str) -> HttpResponseBase:
         if is_of_03:
             _check_03_is_served()
-        return await rest.serve(request, await _begin(request, slug), route, fields)
+        return await rest.serve(request, await begun_agent(request, slug), route, fields)
 
     return serve_route
 
@@ -191,7 +191,7 @@ def _check_03_is_served() -> None:
         raise Http404("A2A['PROTOCOL_VERSIONS'] does not have 0.3.")
 
 
-async def _begin(request: HttpRequest, slug: str) -> Agent:
+async def begun_agent(request: HttpRequest, slug: str) -> Agent:
     """Return the agent of a URL, and let the runner begin its background work."""
     agent = await visible_agent(request, slug)
     begin = runners.current().begin()

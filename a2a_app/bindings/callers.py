@@ -121,6 +121,19 @@ def authenticators() -> dict[str, Any]:
     return by_name
 
 
+def accept_only(request: HttpRequest, name: str, authenticate: Any) -> None:
+    """Have one authenticator decide on a request, in place of the project's.
+
+    It holds for copies of the request too, by which it is asked again.
+    """
+    request.a2a_authenticators = {name: authenticate}  # type: ignore[attr-defined]  # as `a2a_caller`
+
+
+def _authenticators_of(request: HttpRequest) -> dict[str, Any]:
+    given: dict[str, Any] | None = getattr(request, "a2a_authenticators", None)
+    return authenticators() if given is None else given
+
+
 async def _identify(request: HttpRequest) -> tuple[Grant | None, str]:
     """Ask the authenticators, in their order, until one knows the caller.
 
@@ -129,7 +142,7 @@ async def _identify(request: HttpRequest) -> tuple[Grant | None, str]:
         None, and the reasons why they refused.
     """
     refusals = []
-    for name, authenticate in authenticators().items():
+    for name, authenticate in _authenticators_of(request).items():
         try:
             identity = await call_hook(authenticate, request)
         except HttpError as error:

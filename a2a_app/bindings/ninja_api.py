@@ -41,6 +41,11 @@ class Api(NinjaAPI):
     pages = ("openapi-view", "openapi-json")
     """The names of the URLs that are for people, to which the project's own rules apply."""
 
+    agent_pages = ("jsonrpc", "jsonrpc_without_slash")
+    """The names of the URLs of agents, at which there is no GET for programs."""
+    agent_page: Callable[..., Any] | None = None
+    """What answers a browser at the URL of an agent: a view, which whoever serves pages sets."""
+
     def __init__(self, **options: Any) -> None:
         """Make an API without URLs; the options are those of NinjaAPI."""
         super().__init__(docs_decorator=_if_switched_on, **options)
@@ -90,7 +95,8 @@ class Api(NinjaAPI):
         ours = [each for each in patterns if getattr(each, "name", "") != "api-root"]
         for pattern in ours:
             if isinstance(pattern, URLPattern) and pattern.name not in self.pages:
-                pattern.callback = with_all_verbs(pattern.callback)
+                page = self.agent_page if pattern.name in self.agent_pages else None
+                pattern.callback = with_all_verbs(pattern.callback, page)
                 _exempt(pattern.callback)
         view: Any = with_all_verbs(nothing_here)  # Django's stubs know no asynchronous view
         last = path("a2a/<path:rest>", view, name="unserved")

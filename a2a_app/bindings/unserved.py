@@ -4,6 +4,7 @@ Programs ask, and so each answer is an error of HTTP+JSON (section 11.6), and ne
 """
 
 import re
+from functools import partial
 
 from django.core.exceptions import DisallowedHost
 from django.http import Http404, HttpRequest, HttpResponse
@@ -65,15 +66,28 @@ def refuse_while_away(request: HttpRequest, error: Exception | type[Exception]) 
     raise error
 
 
-def with_all_verbs(view: View) -> View:
-    """Return a view that answers HEAD where it answers GET, OPTIONS, and all that it refuses."""
-    return with_refusals(view, _answer_refused, refuse)
+def with_all_verbs(view: View, page: View | None = None) -> View:
+    """Return a view that answers HEAD where it answers GET, OPTIONS, and all that it refuses.
+
+    Args:
+        view: The view.
+        page: Answers a browser that asks for something to read, where the view answers no GET.
+    """
+    return with_refusals(view, partial(_answer_refused, page), refuse)
 
 
 async def _answer_refused(
-    view: View, refused: HttpResponseBase, request: HttpRequest, *args: str, **fields: str
+    page: View | None,
+    view: View,
+    refused: HttpResponseBase,
+    request: HttpRequest,
+    *args: str,
+    **fields: str,
 ) -> HttpResponseBase:
     """Answer a request whose verb a view does not take; `refused` is django-ninja's answer."""
+    if page is not None and _wants_page(request):
+        answer = await page(request, fields["slug"])
+        return _headers_of(answer) if request.method == "HEAD" else answer
     if (slug := fields.get("slug")) is not None:
         try:
             await visible_agent(request, slug)
@@ -88,6 +102,12 @@ async def _answer_refused(
     refusal = refuse(request, VerbNotAllowedError())
     refusal["Allow"] = ", ".join(allowed)
     return refusal
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    """Tell whether a request is that of a browser, or of whatever else reads pages."""
+    is_read = request.method in ("GET", "HEAD")
+    return is_read and "text/html" in request.headers.get("Accept", "")
 
 
 def _allowed(response: HttpResponseBase) -> list[str]:

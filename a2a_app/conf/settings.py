@@ -233,6 +233,10 @@ class Settings(BaseModel):
     remote_agents: dict[str, RemoteAgentSettings] = Field({}, repr=False)
     """Agents elsewhere that this project calls, by the names that it has for them."""
 
+    console: bool | None = None
+    """Whether the console is served, where users with the permission `a2a_app.use_console` talk to
+    agents. None: where DEBUG is on."""
+
     api_docs: bool = True
     """Whether the page about the API and its description for tools are served."""
 

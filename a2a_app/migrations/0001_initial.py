@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=a2a_app.models.deletion.keep_or_protect, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                'permissions': [('answer_task', 'Can answer a task in place of its client'), ('rerun_task', 'Can run a task again')],
+                'permissions': [('answer_task', 'Can answer a task in place of its client'), ('rerun_task', 'Can run a task again'), ('use_console', 'Can use the console')],
             },
         ),
         migrations.AddField(

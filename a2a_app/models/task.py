@@ -62,6 +62,7 @@ class Task(models.Model):
         permissions = [
             ("answer_task", "Can answer a task in place of its client"),
             ("rerun_task", "Can run a task again"),
+            ("use_console", "Can use the console"),
         ]
         indexes = [
             # One for each choice of ListTasks. Each has the list's order, so that a page is read

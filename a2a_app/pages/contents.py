@@ -94,6 +94,27 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where all of a part is, and a file's bytes: the names of two URLs."""
+
+    part_url: str
+    file_url: str
+    before: tuple[str, ...] = ()
+    """What both URLs have before their own arguments."""
+
+    def part(self, *arguments: Any) -> str:
+        """Return the URL of a part: of a task, a kind, a row's key and an index."""
+        return reverse(self.part_url, args=[*self.before, *arguments])
+
+    def file(self, key: Any) -> str:
+        """Return the URL of a file."""
+        return reverse(self.file_url, args=[*self.before, key])
+
+
+IN_ADMIN = Places(f"admin:{PART_URL}", f"admin:{FILE_URL}")
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The row that has a list of parts, and how the page shows what is in it."""
 
@@ -102,11 +123,13 @@ class Source:
     key: Any
     """The primary key of the row."""
     task: Any
+    """The primary key of its task; None: it has none, and its parts are nowhere else."""
     budget: Budget
     files: Mapping[str, models.File] | None
     """The task's files by their ids; None where whoever reads the page may see none."""
     reads_markdown: bool = False
     """Whether a text without a media type is taken for Markdown."""
+    places: Places = IN_ADMIN
 
     def contents(self, parts: list[dict[str, Any]], *, are_cut: bool = False) -> list[Content]:
         """Return the contents of parts.
@@ -122,7 +145,7 @@ class Source:
         ]
 
     def _content(self, index: int, part: dict[str, Any], *, is_cut: bool) -> Content:
-        url = reverse(f"admin:{PART_URL}", args=[self.task, self.kind, self.key, index])
+        url = self.places.part(self.task, self.kind, self.key, index) if self.task else ""
         if "text" in part:
             return self._text(str(part["text"]), part.get("mediaType", ""), url, is_cut)
         if "data" in part:
@@ -173,7 +196,7 @@ class Source:
             row = (self.files or {}).get(url.removeprefix(SCHEME))
             if row is None:
                 return self._file(part, "", None)
-            return self._file(part, reverse(f"admin:{FILE_URL}", args=[row.pk]), row.size)
+            return self._file(part, self.places.file(row.pk), row.size)
         is_safe = url.lower().startswith(("http://", "https://"))
         shown = self.budget.cut(url, 500)
         return Content(

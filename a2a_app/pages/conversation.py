@@ -14,7 +14,14 @@ from django.utils.translation import gettext as _
 from pydantic_core import from_json
 
 from a2a_app import models
-from a2a_app.pages.contents import CONTENT_CHARACTERS, Budget, Content, Source
+from a2a_app.pages.contents import (
+    CONTENT_CHARACTERS,
+    IN_ADMIN,
+    Budget,
+    Content,
+    Places,
+    Source,
+)
 from a2a_app.protocol import Role
 
 # How many messages and artifacts a page has, the newest ones.
@@ -67,6 +74,7 @@ class Shown:
     artifacts: bool
     files: Mapping[str, models.File] | None
     budget: Budget
+    places: Places = IN_ADMIN
 
 
 def read_conversation(task: models.Task, shown: Shown, before: int | None) -> Conversation:
@@ -84,6 +92,15 @@ def read_conversation(task: models.Task, shown: Shown, before: int | None) -> Co
             found.append(_artifact(task, row, tails.get(row.artifact_id, []), shown))
     earlier = found[-1].seq if len(newest) > ITEMS else None
     return Conversation(found[::-1], earlier)
+
+
+def read_answers(context: models.Context, shown: Shown) -> list[Item]:
+    """Read the newest messages of a conversation that belong to no task, the oldest of them first.
+
+    There are some where an agent answers without a task.
+    """
+    rows = _cut(context.messages.filter(task=None), "pk", None)[:ITEMS]
+    return [_message(None, row, shown) for row in rows][::-1]
 
 
 def _place(row: Any) -> tuple[int, Any]:
@@ -105,10 +122,16 @@ def _contents(row: Any, source: Source) -> list[Content]:
     return source.contents([part for part in parts if part], are_cut=is_cut)
 
 
-def _message(task: models.Task, row: Any, shown: Shown) -> Item:
+def _message(task: models.Task | None, row: Any, shown: Shown) -> Item:
     is_client = row.role == Role.USER.value
     source = Source(
-        "message", row.pk, task.pk, shown.budget, shown.files, reads_markdown=not is_client
+        "message",
+        row.pk,
+        task and task.pk,
+        shown.budget,
+        shown.files,
+        reads_markdown=not is_client,
+        places=shown.places,
     )
     return Item(
         row.seq,
@@ -131,7 +154,15 @@ def _artifact(
         artifact_id=row.artifact_id,
         is_open=row.last_seq is None,
     )
-    source = Source("artifact", row.pk, task.pk, shown.budget, shown.files, reads_markdown=True)
+    source = Source(
+        "artifact",
+        row.pk,
+        task.pk,
+        shown.budget,
+        shown.files,
+        reads_markdown=True,
+        places=shown.places,
+    )
     if row.last_seq is not None:
         item.contents = _contents(row, source)
     elif chunks:

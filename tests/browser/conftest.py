@@ -44,7 +44,11 @@ def site() -> Iterator[Process]:
     """Serve the project, for all tests of the folder."""
     with fresh_database("sqlite") as url:
         server = web_server(
-            "daphne", database_url=url, settings_module="tests.browser.settings", **QUICK
+            "daphne",
+            database_url=url,
+            settings_module="tests.browser.settings",
+            CONSOLE=True,
+            **QUICK,
         )
         server.start()
         try:

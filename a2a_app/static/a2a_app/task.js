@@ -10,18 +10,6 @@
   const MOST = 100000;
   let texts = [], timer = 0, due = Infinity, isFetching = false, source = null;
 
-  function morph(old, fresh) {
-    if (old.isEqualNode(fresh)) return;
-    if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) return old.replaceWith(fresh);
-    if (old.nodeType !== Node.ELEMENT_NODE) { old.nodeValue = fresh.nodeValue; return; }
-    for (const { name } of [...old.attributes])
-      if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
-    for (const { name, value } of fresh.attributes) if (name !== "open") old.setAttribute(name, value);
-    const before = [...old.childNodes], after = [...fresh.childNodes];
-    after.forEach((child, place) => place < before.length ? morph(before[place], child) : old.append(child));
-    before.slice(after.length).forEach((child) => child.remove());
-  }
-
   function append([seq, artifact, text]) {
     for (const node of root.querySelectorAll("[data-artifact]")) {
       if (node.dataset.artifact !== artifact || Number(node.dataset.seq) >= seq) continue;
@@ -48,7 +36,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("a2a-task");
       if (!fresh) return answer.status < 500 ? stop() : refreshIn(AFTER_FAILURE);
-      morph(root, document.adoptNode(fresh));
+      a2aMorph(root, document.adoptNode(fresh));
       texts.forEach(append);  // what came meanwhile
       if (source === null) follow();
     } catch {

@@ -1,0 +1,88 @@
+"""An agent as people read it: its card in words, for the console and for browsers at its URL."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from a2a_app import protocol
+from a2a_app.agents import Agent
+from a2a_app.agents.cards import card_faults, card_for
+from a2a_app.bindings.callers import grant_of, visible_agent
+from a2a_app.bindings.interfaces import served_to
+from a2a_app.pages.access import is_on
+
+
+@dataclass(frozen=True, slots=True)
+class CardPage:
+    """What the template `a2a_app/console/card.html` shows of a card."""
+
+    slug: str
+    card: protocol.AgentCard
+    security: list[str]
+    """The ways to authenticate, in words."""
+    needs: list[str]
+    """The names of what callers need together, any one of these; "" for nothing."""
+    faults: list[str]
+
+    @property
+    def capabilities(self) -> list[str]:
+        """What the agent can do beside answering, in words."""
+        able = self.card.capabilities
+        words = {
+            _("streams"): able.streaming,
+            _("webhooks"): able.push_notifications,
+            _("an extended card"): able.extended_agent_card,
+        }
+        return [word for word, is_there in words.items() if is_there]
+
+
+async def read_card(request: HttpRequest, agent: Agent) -> CardPage:
+    """Return the card of an agent as whoever sends a request may see it.
+
+    Raises:
+        InvalidAgentResponseError: The agent's method `card` did not return a card.
+    """
+    grant = await grant_of(request) if agent.has_card_for_caller else None
+    card = await card_for(agent, served_to(request, agent), grant and grant.identity)
+    return CardPage(
+        agent.slug,
+        card,
+        security=[f"{name}: {words}" for name, words in _schemes(card)],
+        needs=[", ".join(each.schemes) for each in card.security_requirements],
+        faults=card_faults(card),
+    )
+
+
+def _schemes(card: protocol.AgentCard) -> Iterator[tuple[str, str]]:
+    for name, scheme in card.security_schemes.items():
+        if key := scheme.api_key_security_scheme:
+            words = _("a key in the %(location)s %(name)s") % {
+                "location": key.location,
+                "name": key.name,
+            }
+        elif http := scheme.http_auth_security_scheme:
+            words = _("HTTP authentication, %(scheme)s") % {"scheme": http.scheme}
+        elif scheme.oauth2_security_scheme:
+            words = "OAuth 2.0"
+        elif scheme.open_id_connect_security_scheme:
+            words = "OpenID Connect"
+        else:
+            words = _("a client certificate")
+        yield name, words
+
+
+async def agent_page(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Show a browser the card of an agent, and the way to the console."""
+    try:
+        page = await read_card(request, await visible_agent(request, slug))
+    except Http404:
+        return render(request, "a2a_app/console/no_agent.html", {"slug": slug}, status=404)
+    response = render(request, "a2a_app/console/agent.html", {"page": page, "has_console": is_on()})
+    # The same URL answers programs, and what is shown may depend on who asks.
+    response["Vary"] = "Accept, Cookie, Authorization"
+    response["Cache-Control"] = "private, max-age=0, must-revalidate"
+    return response

@@ -1,0 +1,119 @@
+"""The console in a browser: a conversation that streams, files, JSON, errors, and the wire."""
+
+import base64
+import json
+from pathlib import Path
+
+from playwright.async_api import FilePayload, Locator, Page, expect
+
+from tests.browser.test_task_page import HOSTILE, SCRIPT, png
+from tests.browser.visitor import LIMIT, Visitor
+
+
+async def say(page: Page, text: str) -> None:
+    """Type a message, and send it by the keyboard alone."""
+    await page.get_by_label("Message").fill(text)
+    await page.keyboard.press("Enter")
+
+
+def said(page: Page, text: str) -> Locator:
+    return page.locator("[data-said]").get_by_text(text)
+
+
+async def ends(page: Page, state: str) -> None:
+    await expect(page.locator(".a2a-chat [role=status]")).to_have_text(state, timeout=LIMIT)
+
+
+async def test_a_conversation_of_several_turns_is_held_by_the_keyboard(visitor: Visitor) -> None:
+    page = await visitor.page("use_console")
+    await page.goto("/a2a/console.html")
+    await page.get_by_role("region", name="Travel desk").get_by_role("link").focus()
+    await page.keyboard.press("Enter")
+    example = page.get_by_role("link", name="Plan a trip", exact=True)
+    await example.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Message")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(said(page, "Where do you want to go?")).to_be_visible(timeout=LIMIT)
+    await ends(page, "input required")
+    await say(page, "Lisbon")
+    await expect(said(page, "How many days in Lisbon?")).to_be_visible(timeout=LIMIT)
+    # It goes on after the page was loaded again, since the URL names the conversation.
+    await page.reload()
+    await say(page, "2")
+    await expect(said(page, "Have a good trip!")).to_be_visible(timeout=LIMIT)
+    await ends(page, "completed")
+    await expect(page.get_by_role("link", name="trip.ics")).to_be_visible()
+    await expect(page.get_by_label("Message")).to_have_value("")
+    await visitor.looks(page)
+
+
+async def test_text_comes_as_it_is_written_and_a_task_is_canceled(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    seen, hangs = tmp_path / "seen", {"file": "/nowhere"}
+    page = await visitor.page("use_console")
+    await page.goto("/a2a/speaker/console.html")
+    await say(page, json.dumps([{"chunks": ["begun ", {"file": str(seen)}, "more", hangs]}]))
+    growing = page.locator("[data-artifact]")
+    await expect(growing).to_have_text("begun ", timeout=LIMIT)
+    seen.touch()
+    await expect(growing).to_have_text("begun more", timeout=LIMIT)
+    await page.reload()  # The page follows the task again.
+    await expect(growing).to_have_text("begun more", timeout=LIMIT)
+    await page.get_by_role("button", name="Cancel").click()
+    await ends(page, "canceled")
+
+
+async def test_files_json_and_errors_are_shown_with_what_went_over_the_wire(
+    visitor: Visitor,
+) -> None:
+    page = await visitor.page("use_console")
+    await page.goto("/a2a/mirror/console.html")
+    await page.get_by_text("Files and JSON").click()
+    await page.get_by_label("JSON").fill("{no json")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("alert")).to_contain_text("JSON", timeout=LIMIT)
+    await page.get_by_label("JSON").fill('{"a": [1]}')
+    dot = FilePayload(name="dot.png", mimeType="image/png", buffer=base64.b64decode(png()))
+    await page.locator("input[type=file]").set_input_files(dot)
+    await page.get_by_role("button", name="Send").click()
+    await ends(page, "completed")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.locator(".a2a-chat img")).to_have_attribute("alt", "dot.png")
+    await page.get_by_text("→ SendStreamingMessage").click()
+    await page.get_by_role("button", name="As curl").click()
+    code = page.get_by_role("dialog").locator("pre")
+    await expect(code).to_contain_text("curl -N", timeout=LIMIT)
+    await expect(code).to_contain_text('{"data":{"a":[1]}}')
+    await page.keyboard.press("Escape")
+    # The agent takes no files.
+    await page.goto("/a2a/echo/console.html")
+    await page.get_by_text("Files and JSON").click()
+    await page.locator("input[type=file]").set_input_files(dot)
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("alert")).to_contain_text("image/png", timeout=LIMIT)
+    await visitor.looks(page)
+
+
+async def test_nothing_runs_that_was_said(visitor: Visitor) -> None:
+    page = await visitor.page("use_console")
+    page.on("dialog", lambda dialog: visitor.faults.append(f"a script ran: {dialog.message}"))
+    await page.goto("/a2a/speaker/console.html")
+    await say(page, json.dumps(HOSTILE))
+    await ends(page, "failed")
+    opened = "() => document.querySelectorAll('.a2a details').forEach((each) => each.open = true)"
+    await page.evaluate(opened)
+    await expect(said(page, SCRIPT).first).to_be_visible(timeout=LIMIT)
+    await page.reload()
+    await ends(page, "failed")
+
+
+async def test_it_works_without_scripts(visitor: Visitor) -> None:
+    page = await visitor.page("use_console", java_script_enabled=False)
+    await page.goto("/a2a/echo/console.html")
+    await page.get_by_label("Message").fill("hello there")
+    await page.get_by_role("button", name="Send").click()
+    # The page loads itself again until the task is over.
+    await ends(page, "completed")
+    await expect(page.locator(".a2a-markdown")).to_have_text("hello there")
