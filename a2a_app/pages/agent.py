@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from django.http import Http404, HttpRequest
+from asgiref.sync import sync_to_async
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -27,6 +29,12 @@ class CardPage:
     needs: list[str]
     """The names of what callers need together, any one of these; "" for nothing."""
     faults: list[str]
+
+    @property
+    def documentation(self) -> str:
+        """The URL of its documentation, if that is one which a page may lead to."""
+        url = self.card.documentation_url or ""
+        return url if url.startswith(("http://", "https://")) else ""
 
     @property
     def capabilities(self) -> list[str]:
@@ -75,13 +83,22 @@ def _schemes(card: protocol.AgentCard) -> Iterator[tuple[str, str]]:
         yield name, words
 
 
+async def shown(
+    request: HttpRequest, name: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Return a page of the console, by the name of its template."""
+    # In a thread: a project's own templates and context processors may ask the database.
+    template = f"a2a_app/console/{name}"
+    return await sync_to_async(render)(request, template, context, status=status)
+
+
 async def agent_page(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Show a browser the card of an agent, and the way to the console."""
     try:
         page = await read_card(request, await visible_agent(request, slug))
     except Http404:
-        return render(request, "a2a_app/console/no_agent.html", {"slug": slug}, status=404)
-    response = render(request, "a2a_app/console/agent.html", {"page": page, "has_console": is_on()})
+        return await shown(request, "no_agent.html", {"slug": slug}, status=404)
+    response = await shown(request, "agent.html", {"page": page, "has_console": is_on()})
     # The same URL answers programs, and what is shown may depend on who asks.
     response["Vary"] = "Accept, Cookie, Authorization"
     response["Cache-Control"] = "private, max-age=0, must-revalidate"

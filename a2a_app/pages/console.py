@@ -6,7 +6,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.shortcuts import aget_object_or_404, redirect, render
+from django.shortcuts import aget_object_or_404, redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -23,7 +23,7 @@ from a2a_app.bindings.wsgi import do_on_lasting_loop
 from a2a_app.files.rows import open_file
 from a2a_app.operations import OPERATIONS, Call
 from a2a_app.pages.access import for_users
-from a2a_app.pages.agent import read_card
+from a2a_app.pages.agent import read_card, shown
 from a2a_app.pages.chat import (
     CHAT_URL,
     FILE_URL,
@@ -35,6 +35,7 @@ from a2a_app.pages.chat import (
     tasks_of,
 )
 from a2a_app.pages.drafts import Draft, read_draft
+from a2a_app.pages.log import may_view_in_admin, read_step
 from a2a_app.pages.responses import events_response, part_response
 from a2a_app.pages.task import number_in
 from a2a_app.protocol import A2AError
@@ -45,7 +46,7 @@ async def choose_agent(request: HttpRequest) -> HttpResponseBase:
     """Show the agents that there are for a user."""
     grant = await grant_of(request)
     agents = [agent for agent in registry if await sees(grant, agent)]
-    return render(request, "a2a_app/console/agents.html", {"agents": agents})
+    return await shown(request, "agents.html", {"agents": agents})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -66,7 +67,7 @@ async def show_chat(request: HttpRequest, slug: str) -> HttpResponseBase:
         chat = await sync_to_async(read_chat)(call.scope, context)
     except A2AError as refusal:
         error = error or refusal.message
-    shown = {
+    more = {
         "chat": chat,
         "draft": draft,
         "error": error,
@@ -74,8 +75,7 @@ async def show_chat(request: HttpRequest, slug: str) -> HttpResponseBase:
         **form_context(request, agent),
         "names_url": True,
     }
-    template = "a2a_app/console/chat_page.html"
-    return await sync_to_async(render)(request, template, shown, status=status)
+    return await shown(request, "chat_page.html", more, status=status)
 
 
 async def _do(request: HttpRequest, agent: Agent, draft: Draft) -> HttpResponseBase:
@@ -132,10 +132,19 @@ async def _task(request: HttpRequest, slug: str, key: UUID) -> Any:
 
 @require_GET
 async def show_log(request: HttpRequest, slug: str, key: UUID) -> HttpResponseBase:
-    """Show an event of a task's log, and those around it."""
+    """Show one event of a task's log, with the way to those around it; or several of them as JSON.
+
+    The query has the number of the one, or `from` and `to` of the others.
+    """
     task = await _task(request, slug, key)
-    first, last = number_in(request, "from") or 1, number_in(request, "to") or task.seq
-    response: HttpResponseBase = await sync_to_async(events_response)(task, first, last)
+    first, last = number_in(request, "from"), number_in(request, "to")
+    if first is None:
+        step = await sync_to_async(read_step)(task, number_in(request, "number") or 1)
+        may_view = await sync_to_async(may_view_in_admin)(request)
+        return await shown(request, "log.html", {"step": step, "in_admin": may_view})
+    response: HttpResponseBase = await sync_to_async(events_response)(
+        task, first, task.seq if last is None else last
+    )
     return response
 
 

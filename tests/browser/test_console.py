@@ -2,9 +2,10 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
-from playwright.async_api import FilePayload, Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, Route, expect
 
 from tests.browser.test_task_page import HOSTILE, SCRIPT, png
 from tests.browser.visitor import LIMIT, Visitor
@@ -107,6 +108,26 @@ async def test_nothing_runs_that_was_said(visitor: Visitor) -> None:
     await expect(said(page, SCRIPT).first).to_be_visible(timeout=LIMIT)
     await page.reload()
     await ends(page, "failed")
+
+
+async def test_a_page_without_a_stream_asks_again_and_again(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    async def as_by_wsgi(route: Route) -> None:
+        response = await route.fetch(max_redirects=0)
+        body = re.sub(r' data-script="[^"]*"', "", await response.text())
+        await route.fulfill(response=response, body=body)
+
+    seen = tmp_path / "seen"
+    page = await visitor.page("use_console")
+    await page.route("**/console.html*", as_by_wsgi)
+    await page.goto("/a2a/speaker/console.html")
+    told = [{"chunks": ["begun", {"file": str(seen)}]}]
+    await page.get_by_label("Message").fill(json.dumps(told))
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("[data-artifact]")).to_have_text("begun", timeout=LIMIT)
+    seen.touch()
+    await ends(page, "completed")
 
 
 async def test_it_works_without_scripts(visitor: Visitor) -> None:

@@ -90,8 +90,25 @@ async def test_a_conversation_of_several_turns_is_held_by_the_form_alone(
     assert (await another.get(file)).status_code == 404
     [log] = re.findall(r'href="(/a2a/travel-desk/console.log/[^"]*)"', page)
     assert (await another.get(log)).status_code == 404
-    events = json.loads((await someone.get(log)).content)["events"]
+    events = json.loads((await someone.get(f"{log}?from=1")).content)["events"]
     assert [each["number"] for each in events] == list(range(1, len(events) + 1))
+
+
+async def test_the_log_of_a_task_is_gone_through_by_its_numbers(someone: AsyncClient) -> None:
+    url = await send(someone, "echo", text="<b> again")
+    page = await page_once(someone, url, "completed")
+    [log] = re.findall(r'href="(/a2a/echo/console.log/[^"]*)"', page)
+    step = (await someone.get(log)).content.decode()
+    [last] = re.findall(r"Event 1 of (\d+)", step)
+    assert "&quot;statusUpdate&quot;: {" in step
+    assert 'rel="prev"' not in step and f'href="{url.replace("&", "&amp;")}"' in step
+    for number in range(1, int(last)):
+        assert f'href="?number={number + 1}" rel="next"' in step
+        step = (await someone.get(f"{log}?number={number + 1}")).content.decode()
+        assert "<b>" not in step
+    assert "TASK_STATE_COMPLETED" in step and 'rel="next"' not in step
+    assert f"Event {last} of {last}" in (await someone.get(f"{log}?number=999")).content.decode()
+    assert "in the admin" not in step
 
 
 async def test_files_are_sent_and_shown_to_their_owner_only(

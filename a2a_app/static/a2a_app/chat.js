@@ -3,11 +3,12 @@
 // Without this file the form is sent, and the page is loaded again.
 "use strict";
 (() => {
-  // How many milliseconds after a change, and after a failure, the chat is read again.
-  const AFTER_CHANGE = 150, AFTER_FAILURE = 3000;
+  // How many milliseconds after a change, and after a failure, the chat is read again; and where the server cannot stream.
+  const AFTER_CHANGE = 150, AFTER_FAILURE = 3000, POLL = 2000;
   // How many requests and events are listed, and how many characters of each; and how long an artifact grows.
   const ENTRIES = 300, CHARACTERS = 20000, MOST = 100000;
   const wire = document.querySelector("[data-wire]");
+  const needsKey = wire && "key" in wire.dataset;
   if (wire) wire.closest("[hidden]").hidden = false;
 
   const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -15,12 +16,14 @@
 
   function asCurl(url, headers, body) {
     const given = Object.entries(headers).map(([name, value]) => `  -H ${quoted(`${name}: ${value}`)} \\\n`);
-    return `curl -N ${quoted(url)} \\\n${given.join("")}  -H "Authorization: Bearer $TOKEN" \\\n  -d ${quoted(body)}\n`;
+    if (needsKey) given.push(`  -H "Authorization: Bearer $TOKEN" \\\n`);
+    return `curl -N ${quoted(url)} \\\n${given.join("")}  -d ${quoted(body)}\n`;
   }
 
   function asPython(url, headers, body) {
     const given = Object.entries(headers).map(([name, value]) => `    ${spelt(name)}: ${spelt(value)},\n`);
-    return `import os\n\nimport httpx\n\nheaders = {\n${given.join("")}    "Authorization": "Bearer " + os.environ["TOKEN"],\n}\n` +
+    if (needsKey) given.push(`    "Authorization": "Bearer " + os.environ["TOKEN"],\n`);
+    return `${needsKey ? "import os\n\n" : ""}import httpx\n\nheaders = {\n${given.join("")}}\n` +
       `body = ${spelt(body)}\nwith httpx.stream("POST", ${spelt(url)}, headers=headers, content=body, timeout=None) as response:\n` +
       `    for line in response.iter_lines():\n        print(line)\n`;
   }
@@ -75,7 +78,10 @@
       this.texts = [];
       this.timer = 0;
       this.number = 0;
-      this.following = false;
+      this.streams = 0;
+      this.follow();
+      // A server that cannot stream gets the form itself.
+      if (!root.dataset.script) return;
       this.form.addEventListener("submit", (event) => { event.preventDefault(); this.say(); });
       // As in other chats; a new line is Shift and Enter.
       this.form.elements.text.addEventListener("keydown", (event) => {
@@ -89,7 +95,6 @@
         event.preventDefault();
         this.call("CancelTask", { id: task }).finally(() => this.refreshIn(0));
       });
-      this.follow();
     }
 
     fail(text) {
@@ -129,10 +134,11 @@
     }
 
     // Follow a task that goes on without us, such as after a reload.
-    async follow() {
+    follow() {
       const { live, seq } = this.said.dataset;
-      if (!live || this.following) return;
-      if (!await this.call("SubscribeToTask", { id: live }, { "Last-Event-ID": seq })) this.refreshIn(AFTER_FAILURE);
+      if (!live || this.streams) return;
+      if (!this.root.dataset.script) return this.refreshIn(POLL);
+      this.call("SubscribeToTask", { id: live }, { "Last-Event-ID": seq });
     }
 
     // Returns whether the server answered with something else than an error.
@@ -144,7 +150,9 @@
       list("→", method, JSON.stringify(JSON.parse(body), null, 2),
         wire && { [wire.dataset.curl]: asCurl(agent, headers, body), [wire.dataset.python]: asPython(agent, headers, body) });
       const streams = method !== "CancelTask";
-      if (streams) this.following = true;
+      if (streams) this.streams += 1;
+      // Nobody has asked for it, and it may be refused because the task has just ended. The chat shows that.
+      const isQuiet = method === "SubscribeToTask";
       let isAnswered = false;
       try {
         const token = this.form.elements.csrfmiddlewaretoken.value;
@@ -152,19 +160,19 @@
         const type = answer.headers.get("Content-Type") || "";
         if (type.includes("event-stream")) {
           for await (const [number, data] of this.events(answer)) {
-            isAnswered = this.take(number, data) || isAnswered;
+            isAnswered = this.take(number, data, isQuiet) || isAnswered;
             if (isAnswered) onFirst();
           }
         } else if (type.includes("json")) {
-          isAnswered = this.take("", await answer.text());
+          isAnswered = this.take("", await answer.text(), isQuiet);
           if (isAnswered) onFirst();
-        } else {
+        } else if (!isQuiet) {
           this.fail(failed);
         }
       } catch {
-        this.fail(failed);
+        if (!isQuiet) this.fail(failed);
       } finally {
-        if (streams) this.following = false;
+        if (streams) this.streams -= 1;
       }
       this.refreshIn(isAnswered ? 0 : AFTER_FAILURE);
       return isAnswered;
@@ -186,11 +194,11 @@
     }
 
     // Takes what came; returns whether it is no error.
-    take(number, data) {
+    take(number, data, isQuiet) {
       const { result, error } = JSON.parse(data);
       list("←", error ? `error ${error.code}` : `${Object.keys(result)[0]} ${number}`, JSON.stringify(JSON.parse(data), null, 2));
       if (error) {
-        this.fail(error.message);
+        if (!isQuiet) this.fail(error.message);
         return false;
       }
       const update = result.artifactUpdate;
@@ -260,5 +268,5 @@
     text.value = link.dataset.example;
     text.focus();
   });
-  for (const root of document.querySelectorAll("[data-chat][data-script]")) new Chat(root);
+  for (const root of document.querySelectorAll("[data-chat]")) new Chat(root);
 })();
