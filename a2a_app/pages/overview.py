@@ -15,6 +15,8 @@ from a2a_app.pages.states import tone_of, words
 # The size of the plot in its own units, and what its axes take of it.
 WIDTH, HEIGHT = 480, 150
 LEFT, BOTTOM, TOP = 34, 18, 12
+# Half of the last hour's label.
+RIGHT = 14
 # Every so many hours have their time below the plot.
 LABELLED = 6
 # From the bottom of a bar to its top: the less there is to see to, the lower.
@@ -114,7 +116,7 @@ def _cards(found: Figures) -> Iterator[Card]:
 def _bars(history: History) -> Iterator[Bar]:
     totals = [sum(hour.states.values()) for hour in history.hours]
     highest = max(totals, default=0) or 1
-    step = (WIDTH - LEFT) / max(1, len(totals))
+    step = (WIDTH - LEFT - RIGHT) / max(1, len(totals))
     for number, (hour, total) in enumerate(zip(history.hours, totals, strict=True)):
         counts = sorted(hour.states.items(), key=lambda each: TONES.index(tone_of(each[0])))
         yield Bar(
