@@ -3,6 +3,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from a2a_app.agents import registry
+from a2a_app.pages.access import is_on
 from project.examples import streaming_curl
 
 
@@ -13,5 +14,10 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "index.html",
-        {"agents": list(registry), "curl": streaming_curl(base), "base": base},
+        {
+            "agents": list(registry),
+            "curl": streaming_curl(base),
+            "base": base,
+            "has_console": is_on(),
+        },
     )

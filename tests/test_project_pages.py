@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from a2a_app.agents import registry
+from tests.conftest import ChangeSettings
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +26,14 @@ def test_the_first_page_shows_each_agent_and_loads_nothing_from_elsewhere() -> N
     assert all(f"<h2>{agent.name}</h2>" in page for agent in registry)
     loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page)
     assert loaded and all(each.startswith("/static/") for each in loaded)
+
+
+def test_the_first_page_leads_to_the_console_where_that_is_on(a2a: ChangeSettings) -> None:
+    assert "console.html" not in Client().get("/").content.decode()
+    a2a(CONSOLE=True)
+    page = Client().get("/").content.decode()
+    assert all(f'href="/a2a/{agent.slug}/console.html"' in page for agent in registry)
+    assert 'href="/a2a/travel-desk/console.html?text=Plan%20a%20trip%20to%20Lisbon"' in page
 
 
 def test_the_page_about_the_api_loads_nothing_from_elsewhere() -> None:
