@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from a2a_app import models
 from a2a_app.agents import Agent
@@ -108,7 +109,7 @@ def read_chat(scope: Scope, context_id: str) -> Chat:
     budget = Budget()
     newest = list(context.tasks.select_related("context").order_by("-pk")[: TASKS + 1])
     blocks = [_block(task, budget) for task in newest[:TASKS]]
-    shown = Shown(True, True, None, budget, places_in(scope.agent))
+    shown = Shown(True, True, None, budget, places_in(scope.agent), _("you"))
     blocks += [
         Block(item.created_at or context.created_at, [item])
         for item in read_answers(context, shown)
@@ -120,7 +121,7 @@ def read_chat(scope: Scope, context_id: str) -> Chat:
 
 def _block(task: models.Task, budget: Budget) -> Block:
     files = {str(row.pk): row for row in task.files.all().order_by("-pk")[:ROWS]}
-    shown = Shown(True, True, files, budget, places_in(task.agent))
+    shown = Shown(True, True, files, budget, places_in(task.agent), _("you"))
     conversation = read_conversation(task, shown, None)
     return Block(
         task.created_at,

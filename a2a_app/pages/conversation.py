@@ -75,6 +75,8 @@ class Shown:
     files: Mapping[str, models.File] | None
     budget: Budget
     places: Places = IN_ADMIN
+    client: str = ""
+    """What the client is called; empty: that."""
 
 
 def read_conversation(task: models.Task, shown: Shown, before: int | None) -> Conversation:
@@ -136,7 +138,7 @@ def _message(task: models.Task | None, row: Any, shown: Shown) -> Item:
     return Item(
         row.seq,
         side="client" if is_client else "agent",
-        who=_("client") if is_client else _("agent"),
+        who=(shown.client or _("client")) if is_client else _("agent"),
         created_at=row.created_at,
         contents=_contents(row, source),
     )

@@ -32,7 +32,21 @@ async def task_page(url: str, page: Page) -> None:
     await page.locator("#toggle-nav-sidebar").click()
 
 
-PICTURES: dict[str, Callable[[str, Page], Awaitable[None]]] = {"admin.png": task_page}
+async def console_page(url: str, page: Page) -> None:
+    """Open the console with a conversation of two turns, and what went over the wire."""
+    await page.goto(reverse("a2a_console_agent", args=["travel-desk"]))
+    for text, answer in (("Plan a trip to Lisbon", "How many days"), ("3", "Have a good trip!")):
+        await page.get_by_label("Message").fill(text)
+        await page.keyboard.press("Enter")
+        await page.locator("[data-said]").get_by_text(answer).wait_for()
+    await page.get_by_text("What it is").click()
+    await page.get_by_text("→ SendStreamingMessage").first.click()
+
+
+PICTURES: dict[str, Callable[[str, Page], Awaitable[None]]] = {
+    "admin.png": task_page,
+    "console.png": console_page,
+}
 
 
 async def take(url: str) -> None:
@@ -55,7 +69,9 @@ def main() -> None:
     """Serve the project on a database of its own, and take the pictures."""
     setup()
     with fresh_database("sqlite") as url:
-        server = web_server("daphne", database_url=url, settings_module="tests.browser.settings")
+        server = web_server(
+            "daphne", database_url=url, settings_module="tests.browser.settings", CONSOLE=True
+        )
         try:
             server.start()
             asyncio.run(take(server.url))
