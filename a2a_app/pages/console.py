@@ -163,9 +163,13 @@ async def show_file(request: HttpRequest, slug: str, key: UUID) -> HttpResponseB
     """Answer with the bytes of a file that is the user's."""
     call = await _call(request, await visible_agent(request, slug), "GetTask")
     try:
-        return OpenedFileResponse(request, await open_file(call.scope.owner, str(key)))
+        opened = await open_file(call.scope.owner, str(key))
     except LookupError:
         raise Http404("There is no such file.") from None
+    if opened.agent != slug:  # the user was asked for with this agent only
+        opened.close()
+        raise Http404("The agent has no such file.")
+    return OpenedFileResponse(request, opened)
 
 
 urlpatterns = [

@@ -16,7 +16,7 @@ from django.test import AsyncClient, RequestFactory
 
 from tests.clients.json_rpc import body_of, events_of
 from tests.conftest import ChangeSettings
-from tests.wire import envelope, message
+from tests.wire import envelope, load_message, message
 
 CONSOLE = "/a2a/echo/console.html"
 SCRIPT = "/a2a/echo/console.json"
@@ -124,6 +124,7 @@ async def test_files_are_sent_and_shown_to_their_owner_only(
     assert b"".join([piece async for piece in response]) == b"x" * 1000
     another = await user("another")
     assert (await another.get(link)).status_code == 404
+    assert (await someone.get(link.replace("mirror", "echo"))).status_code == 404
 
 
 async def test_what_is_refused_is_said_and_what_was_typed_stays(someone: AsyncClient) -> None:
@@ -162,6 +163,19 @@ async def test_the_script_speaks_json_rpc_as_the_user_that_is_signed_in(
     # Nor is it that of the callers without credentials.
     public = await AsyncClient().post("/a2a/echo/", get, content_type="application/json")
     assert body_of(public)["error"]["code"] == -32001
+
+
+async def test_a_stream_ends_once_its_user_has_signed_out(
+    runtime: None, a2a: ChangeSettings
+) -> None:
+    a2a(ACCESS_SECONDS=0.1)
+    client = await user()
+    body = envelope("SendStreamingMessage", {"message": load_message(end="hang")})
+    path = "/a2a/load/console.json"
+    response = await client.post(path, body, content_type="application/json")
+    await client.alogout()
+    events = await events_of(response)
+    assert "no longer valid" in events[-1]["error"]["message"]
 
 
 async def test_only_users_with_the_permission_get_in(runtime: None, a2a: ChangeSettings) -> None:
