@@ -5,6 +5,7 @@ from a2a_app.agents.base import Agent
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import ArtifactWriter, Content
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
+from a2a_app.agents.steps import StepError
 from a2a_app.agents.tenants import Tenant
 from a2a_app.agents.turn import ContextState, Turn
 from a2a_app.protocol import (
@@ -18,6 +19,7 @@ from a2a_app.protocol import (
     Role,
     TaskState,
 )
+from a2a_app.store.refusals import RepetitionError
 
 __all__ = [
     "Agent",
@@ -33,7 +35,9 @@ __all__ = [
     "Decision",
     "Message",
     "Part",
+    "RepetitionError",
     "Role",
+    "StepError",
     "TaskState",
     "Tenant",
     "Turn",

@@ -63,6 +63,7 @@ class Asker(Reader):
 
     # Each is set by Turn.
     task_id: Any
+    number: int
     report: Callable[[], None]
     _usage: dict[str, Any]
 
@@ -119,6 +120,7 @@ class Asker(Reader):
         """Read what earlier attempts have asked, and what was decided."""
         claim = self._claim
         self._told = await self._writer.persist(read_told, claim.head.task_id, claim.run.id)
+        self.number = self._told.turn
 
     def _ask(
         self,
@@ -136,7 +138,7 @@ class Asker(Reader):
         self._asked[digest] += 1
         return Ask(
             id=new_key(),
-            turn=self._told.turn if self._told else self._claim.run.turn,
+            turn=self.number,
             digest=digest,
             number=self._asked[digest],
             question=question,

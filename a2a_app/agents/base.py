@@ -110,6 +110,9 @@ class Agent:
     a last chunk that repeats and replaces it whole (section 4.2.2)."""
     attempts: int = 1
     """How often a turn is begun in all if the process that works on it dies: 1 to MAX_ATTEMPTS."""
+    durable: bool = False
+    """Whether what an earlier attempt has said is not said again; `attempts` is MAX_ATTEMPTS then,
+    unless it is above 1."""
 
     running_turns_per_owner: int | None = None
     """How many of its turns one owner may have worked on at once. None: RUNNING_TURNS_PER_OWNER, in
@@ -290,6 +293,8 @@ class Agent:
                 "single hyphens, 100 at the most."
             )
         self._check_modes()
+        if self.durable and self.attempts == 1:
+            self.attempts = MAX_ATTEMPTS
         if self.hidden and self.permission is None:
             raise ValueError(f"hidden of agent {self.name!r} needs a permission: hidden from whom?")
         self._check_numbers()

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from a2a_app import database, telemetry
-from a2a_app.agents.approvals import Asker
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
@@ -19,6 +18,7 @@ from a2a_app.agents.content import (
     must_be_read,
     report_replaced,
 )
+from a2a_app.agents.steps import Stepper
 from a2a_app.agents.values import with_files_read
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
@@ -75,7 +75,7 @@ def _as_text(state: dict[str, Any]) -> str:
     return json.dumps(state, sort_keys=True)
 
 
-class Turn(Asker):
+class Turn(Stepper):
     """The work on one message, for one run.
 
     The verbs tell the client about the work. In asynchronous code each is awaited. In an agent
@@ -105,6 +105,8 @@ class Turn(Asker):
         self._agent = claim.head.agent
         self._shows_usage = shows_usage
         self._usage: dict[str, Any] = {}
+        self.number = claim.run.turn
+        """The number of this message among the client's messages to the task. The first has 1."""
         self.context = ContextState(claim)
         """The conversation: its id, its messages, and the state that the agent remembers."""
 
@@ -154,11 +156,6 @@ class Turn(Asker):
     def task_id(self) -> str:
         """The task's id."""
         return str(self._claim.head.task_id)
-
-    @property
-    def number(self) -> int:
-        """The number of this message among the client's messages to the task. The first has 1."""
-        return self._told.turn if self._told else self._claim.run.turn
 
     @property
     def attempt(self) -> int:

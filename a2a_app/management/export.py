@@ -21,6 +21,7 @@ WITHHELD: dict[type[Model], set[str]] = {
     models.Approval: {"decided_by_id"},
     models.PushNotificationConfig: {"secrets"},
     models.Run: {"error", "handed_on"},
+    models.Step: {"error"},
 }
 # What is a user's own, and in no conversation.
 WITH_USER: tuple[type[Model], ...] = (models.ApiKey,)

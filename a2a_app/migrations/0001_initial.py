@@ -307,6 +307,26 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('task', 'turn', 'digest', 'number'), name='a2a_approval_of_turn')],
             },
         ),
+        migrations.CreateModel(
+            name='Step',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('turn', models.PositiveIntegerField(help_text='The turn whose message the step works on.')),
+                ('number', models.PositiveIntegerField(help_text='Its place among the steps of the turn.')),
+                ('name', models.CharField(max_length=255)),
+                ('result', a2a_app.database.values.VerbatimJSONField(blank=True, help_text='An array of one value. Empty: it is in a file, or failed.', null=True)),
+                ('file', models.CharField(blank=True, help_text='The reference to the file of a large result.', max_length=100)),
+                ('error_kind', models.CharField(blank=True, help_text='The class of the exception. Empty: there was none.', max_length=255)),
+                ('error', models.TextField(blank=True, help_text='The text of the exception.')),
+                ('tries', models.PositiveIntegerField(help_text='How often it was tried in its last attempt.')),
+                ('started_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField()),
+                ('task', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='a2a_app.task')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('task', 'turn', 'number'), name='a2a_step_of_turn')],
+            },
+        ),
         migrations.AddIndex(
             model_name='task',
             index=models.Index(fields=['agent', 'owner', '-status_at', '-id'], name='a2a_task_page'),

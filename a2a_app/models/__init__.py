@@ -12,6 +12,7 @@ from a2a_app.models.idempotency_key import IdempotencyKey
 from a2a_app.models.message import Message
 from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.run import Run
+from a2a_app.models.step import Step
 from a2a_app.models.stored_bytes import StoredBytes
 from a2a_app.models.task import Task
 from a2a_app.models.token_usage import TokenUsage
@@ -31,6 +32,7 @@ __all__ = [
     "Message",
     "PushNotificationConfig",
     "Run",
+    "Step",
     "StoredBytes",
     "Task",
     "TokenUsage",

@@ -163,6 +163,8 @@ class Execution:
         if self.claim.attempt > 1:
             await self._turn.read_told()
             await self._turn.read_usage()
+            if self._agent.durable:
+                await self._turn.read_said()
         await drive(self._agent, self._turn, self._thread_ended)
         state = self._writer.state
         if state.is_terminal:

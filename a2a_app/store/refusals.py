@@ -67,6 +67,16 @@ class UnknownFileError(Refused):
         self.part_index = part_index
 
 
+class RepetitionError(Refused):
+    """An attempt at a durable turn does something else than an earlier one did at this place."""
+
+    def __init__(self, place: str, expected: str, met: str) -> None:
+        super().__init__(
+            f"The agent's code differs from that of an earlier attempt. At {place} it then came to "
+            f"{expected}, and now to {met}. What differs each time belongs in a step."
+        )
+
+
 class ContextChangedError(Refused):
     """Another turn wrote the context's state since this one read it."""
 

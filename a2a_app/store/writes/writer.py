@@ -19,6 +19,7 @@ from a2a_app.store.updates import ArtifactUpdate, Returned, StatusUpdate, Update
 from a2a_app.store.writes.append import append, enqueue_nothing
 from a2a_app.store.writes.attachments import StoredAttachments, with_attachments
 from a2a_app.store.writes.projection import check
+from a2a_app.store.writes.repetition import Repetition
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +47,8 @@ class Writer:
         self._on_loss = on_loss
         self.accepted_at = 0.0
         """When the newest update was accepted, on the event loop's clock."""
+        self.repetition: Repetition | None = None
+        """What earlier attempts have said, which is not appended again; None: it does not count."""
         self._waiting: list[Update] = []
         self._characters = 0
         self._committed = asyncio.Event()
@@ -71,6 +74,8 @@ class Writer:
     def accept(self, *updates: Update) -> None:
         """Accept updates as `put` does, without waiting. They are committed soon."""
         self._raise_failure()
+        if self.repetition is not None:
+            updates = tuple(self.repetition.rest(updates))
         checked = self._checked
         for update in updates:
             checked = check(checked, update)

@@ -1,0 +1,264 @@
+"""Steps: pieces of a turn's work that are done once, whatever becomes of the turn's processes."""
+
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, get_type_hints
+
+from django.utils import timezone
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError, to_json
+
+from a2a_app import conf
+from a2a_app.agents.approvals import Asker
+from a2a_app.agents.content import clean
+from a2a_app.concurrency.event_loop import Contained
+from a2a_app.concurrency.threads import run_in_own_thread
+from a2a_app.protocol import Message, Part, Role
+from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
+from a2a_app.store.steps import Outcome, Place, read_said, read_steps, record_step
+from a2a_app.store.writes.attachments import StoredAttachments
+
+MAX_NAME = 200
+MAX_KIND = 255
+MAX_ERROR = 20_000
+# The longest pause between two tries.
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+class StepError(Exception):
+    """A step has failed, in this attempt at the turn or in an earlier one."""
+
+    def __init__(self, name: str, kind: str, text: str) -> None:
+        super().__init__(f"The step {name!r} has failed: {kind}: {text}")
+        self.name = name
+        """The step's name, with its number if it is not the first of that name."""
+        self.kind = kind
+        """The class of the exception, such as `builtins.ValueError`."""
+        self.text = text
+        """The text of the exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often a step is tried."""
+
+    retries: int
+    backoff: float
+    retry_on: type[Exception] | tuple[type[Exception], ...]
+    timeout: float | None
+
+    def __post_init__(self) -> None:
+        if self.retries < 0 or self.backoff < 0:
+            raise ValueError("retries and backoff must not be below 0.")
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError("timeout must be above 0 seconds.")
+
+    def pause_after(self, tried: int, error: Exception) -> float | None:
+        """Return for how many seconds to wait before the next try; None: there is none."""
+        if tried > self.retries or not isinstance(error, self.retry_on):
+            return None
+        return min(LONGEST_PAUSE_SECONDS, self.backoff * 2.0 ** min(tried - 1, 32))
+
+
+class Stepper(Asker):
+    """The steps of a turn."""
+
+    _steps_before: dict[int, Outcome] | None = None
+    _steps = 0
+
+    @cached_property
+    def _names(self) -> "Counter[str]":
+        """How many steps of a name this attempt has come to."""
+        return Counter()
+
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *args: Any,
+        retries: int = 0,
+        backoff: float = 1.0,
+        retry_on: type[Exception] | tuple[type[Exception], ...] = Exception,
+        timeout: float | None = None,  # noqa: ASYNC109  # it is stated for each try
+        returns: Any = None,
+        key_as: str = "",
+    ) -> Any:
+        """Call a function, and return its result, which later attempts at the turn get back.
+
+        A process that dies before the result is stored leaves the step to be done again: it is done
+        at least once, and counts once. In a synchronous agent: `turn.wait(turn.step(…))`.
+
+        Args:
+            name: What it does, for people. Of several of a name, the second is `name#2`.
+            function: The function, with or without `async`; the latter gets a thread. It must not
+                use the turn's verbs.
+            *args: What it is called with.
+            retries: How often it is tried again after an exception.
+            backoff: How many seconds pass before the second try; twice as many before each next.
+            retry_on: Which exceptions are worth another try.
+            timeout: Seconds that one try may take. None: any number.
+            returns: The type of the result, as pydantic reads it. None: the function's annotation
+                says so. Without both, what comes back is JSON.
+            key_as: The name of an argument in which the function gets a key that is the same
+                in each try and attempt, for services that know idempotency keys. Empty: none.
+
+        Raises:
+            StepError: The function has failed, now or in an earlier attempt.
+            RepetitionError: An earlier attempt has done another step here.
+            TypeError: The result is none that can be stored.
+        """
+        tries = Tries(retries, backoff, retry_on, timeout)
+        return await self._step(self._next_place(name), function, args, tries, returns, key_as)
+
+    async def read_said(self) -> None:
+        """Read what earlier attempts have said, which this one does not say again."""
+        claim = self._claim
+        self._writer.repetition = await self._writer.persist(
+            read_said, claim.head.task_id, claim.run.id
+        )
+
+    async def _step(
+        self,
+        place: Place,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        tries: Tries,
+        returns: Any,
+        key_as: str,
+    ) -> Any:
+        adapter = _adapter(place.name, function, returns)
+        outcome = await self._earlier(place)
+        if outcome is None:
+            key = f"{self.task_id}-{place.turn}-{place.number}"
+            work = partial(function, *args, **({key_as: key} if key_as else {}))
+            outcome = await self._perform(place, work, tries, adapter)
+        if outcome.error_kind:
+            raise StepError(place.name, outcome.error_kind, outcome.error)
+        return adapter.validate_json(await self._text_of(outcome))
+
+    def _next_place(self, name: str) -> Place:
+        if not 0 < len(name) <= MAX_NAME:
+            raise ValueError(f"The name of a step must have 1 to {MAX_NAME} characters.")
+        self._steps += 1
+        self._names[name] += 1
+        count = self._names[name]
+        return Place(self.number, self._steps, name if count == 1 else f"{name}#{count}")
+
+    async def _earlier(self, place: Place) -> Outcome | None:
+        """Return what the step has led to before, or None; raise RepetitionError."""
+        if self._claim.attempt == 1:
+            return None
+        if self._steps_before is None:
+            head = self._claim.head
+            self._steps_before = await self._writer.persist(read_steps, head.task_id, place.turn)
+        outcome = self._steps_before.get(place.number)
+        if outcome is not None and outcome.name != place.name:
+            number = f"step {place.number}"
+            raise RepetitionError(number, repr(outcome.name), repr(place.name))
+        return outcome
+
+    async def _perform(
+        self, place: Place, work: Callable[[], Any], tries: Tries, adapter: "TypeAdapter[Any]"
+    ) -> Outcome:
+        started_at, tried = timezone.now(), 0
+        while True:
+            tried += 1
+            try:
+                async with asyncio.timeout(tries.timeout):
+                    value = await _call(place.name, work)
+                break
+            except Refused:  # of the turn itself
+                raise
+            except Exception as error:  # any function may raise anything
+                pause = tries.pause_after(tried, error)
+                if pause is None:
+                    kind, text = self._described(error)
+                    failed = (place.name, None, "", kind, text, tried, started_at, timezone.now())
+                    await self._keep(place, Outcome(*failed), b"")
+                    raise StepError(place.name, kind, text) from error
+            await asyncio.sleep(pause)
+        result = self._as_json(place.name, value, adapter)
+        done = (place.name, [result], "", "", "", tried, started_at, timezone.now())
+        return await self._keep(place, Outcome(*done), to_json(result))
+
+    def _described(self, error: Exception) -> tuple[str, str]:
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"[:MAX_KIND]
+        return kind, clean(str(error), self.report)[:MAX_ERROR]
+
+    def _as_json(self, name: str, value: Any, adapter: "TypeAdapter[Any]") -> Any:
+        try:
+            result = adapter.dump_python(value, mode="json", warnings="error")
+            result = clean(result, self.report)
+            adapter.validate_json(to_json(result))
+        except (PydanticSerializationError, ValidationError, ValueError) as error:
+            raise TypeError(f"The step {name!r} returned what cannot be stored: {error}") from None
+        return result
+
+    async def _keep(self, place: Place, outcome: Outcome, text: bytes) -> Outcome:
+        """Store an outcome, whose result is in a file if its text is large; return it."""
+        claim, limit = self._claim, conf.current().raw_limit
+        parts = [Part(raw=text, media_type="application/json")] if 0 < limit < len(text) else []
+        message = Message.unchecked(
+            message_id="", role=Role.AGENT, parts=parts, metadata={}, extensions=[],
+            reference_task_ids=[], context_id="", task_id="",
+        )  # fmt: skip  # as one list
+        attachments = StoredAttachments(
+            [message], owner=claim.head.owner, task_id=claim.head.task_id, run=self._writer.persist
+        )
+        async with attachments as stored:
+            if stored.keys:
+                url = stored.items[0].parts[0].url or ""
+                outcome = outcome._replace(result=None, file=url)
+            try:
+                await self._writer.persist(
+                    record_step, self._writer.head, claim.run, place, outcome, stored.keys
+                )
+            except RunLostError:
+                self.suspend()
+                raise
+        return outcome
+
+    async def _text_of(self, outcome: Outcome) -> bytes:
+        if outcome.result is None:
+            return await self.read(Part(url=outcome.file))
+        return to_json(outcome.result[0])
+
+
+async def _call(name: str, work: Callable[[], Any]) -> Any:
+    with Contained(f"The step {name!r}"):
+        if inspect.iscoroutinefunction(work):
+            return await work()
+        result = await run_in_own_thread(work)
+        return await result if inspect.isawaitable(result) else result
+
+
+def _adapter(name: str, function: Callable[..., Any], returns: Any) -> "TypeAdapter[Any]":
+    """Return what writes and reads the result of a step's function.
+
+    Raises:
+        TypeError: The type of the result is none that pydantic knows.
+    """
+    try:
+        kind = _annotation(function) if returns is None else returns
+        try:
+            config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+            return TypeAdapter(kind, config=config)
+        except PydanticUserError:
+            return TypeAdapter(kind)  # a model has its own
+    except (NameError, PydanticUserError) as error:
+        raise TypeError(
+            f"What the step {name!r} returns has no type that pydantic reads: {error}. Say it by "
+            "returns=."
+        ) from None
+
+
+def _annotation(function: Callable[..., Any]) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    annotated = function if inspect.isroutine(function) else type(function).__call__
+    return get_type_hints(annotated).get("return", Any)

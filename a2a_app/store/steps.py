@@ -1,0 +1,87 @@
+"""Steps: what the steps of a turn have led to, and what its earlier attempts have said."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import F
+
+from a2a_app import models
+from a2a_app.database import atomic
+from a2a_app.files.rows import attach_files
+from a2a_app.protocol import Role
+from a2a_app.store.refusals import RunLostError
+from a2a_app.store.task_head import RunKey, TaskHead
+from a2a_app.store.writes.repetition import Repetition
+
+
+class Place(NamedTuple):
+    """Which step of a turn it is."""
+
+    turn: int
+    """The number of the turn, the same in all of its attempts."""
+    number: int
+    name: str
+
+
+class Outcome(NamedTuple):
+    """What a step has led to: columns of its row, named as these are."""
+
+    name: str
+    result: list[Any] | None
+    """An array of one value; None: it is in a file, or there is an error."""
+    file: str
+    error_kind: str
+    """The class of the exception; empty: there was none."""
+    error: str
+    tries: int
+    started_at: datetime
+    ended_at: datetime
+
+
+def read_steps(task_id: UUID, turn: int) -> dict[int, Outcome]:
+    """Return the steps of a turn that are recorded, by their numbers."""
+    rows = models.Step.objects.filter(task=task_id, turn=turn)
+    found = rows.values_list("number", *Outcome._fields)
+    return {number: Outcome(*values) for number, *values in found}
+
+
+def record_step(
+    head: TaskHead, run: RunKey, place: Place, outcome: Outcome, files: Collection[UUID] = ()
+) -> None:
+    """Record a step, once however often this is called with it.
+
+    Args:
+        head: The task.
+        run: The run, which must hold the task (R7, R18).
+        place: Which step it is.
+        outcome: What it has led to.
+        files: The file of its result, which becomes the task's.
+
+    Raises:
+        RunLostError: The run no longer holds the task. Nothing was stored.
+    """
+    with atomic():
+        # The row is locked, so that no other run gets the task before this is stored.
+        held = models.Task.objects.filter(pk=head.task_id, run=run.id)
+        if not held.update(seq=F("seq")):
+            raise RunLostError
+        which = {"task_id": head.task_id, "turn": place.turn, "number": place.number}
+        # After an answer that was lost it is there already.
+        if models.Step.objects.filter(**which).exists():
+            return
+        models.Step.objects.create(**which, **outcome._asdict())
+        if files:
+            attach_files(files, context=head.context_key, task=head.task_id)
+
+
+def read_said(task_id: UUID, run_id: UUID) -> Repetition:
+    """Return what the attempts before a run have said since its message came."""
+    runs = models.Run.objects.filter(task=task_id)
+    same = runs.filter(message__in=runs.filter(pk=run_id).values("message"))
+    turns = set(same.values_list("turn", flat=True))
+    # What only tells that a message came says nothing of the agent's.
+    came = models.Message.objects.filter(task=task_id, role=Role.USER.value).values("seq")
+    events = models.Event.objects.filter(task=task_id, turn__in=turns).exclude(seq__in=came)
+    return Repetition.of(events.order_by("seq").values_list("seq", "body"))

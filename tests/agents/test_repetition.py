@@ -1,0 +1,155 @@
+"""A durable turn that is cut at any moment ends in the log that it has without a cut."""
+
+import random
+from collections import Counter
+from collections.abc import Awaitable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from a2a_app import database, models
+from a2a_app.agents import ArtifactWriter, StepError, Turn
+from a2a_app.protocol import TaskState
+from a2a_app.store.task_head import read_task_head
+from a2a_app.store.updates import MessageReceived
+from a2a_app.store.writes.append import append
+from tests.cuts import Cut, attempts, said_in
+from tests.tasks import new_message
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+KINDS = ("say", "plain", "whole", "chunk", "data", "step", "fails", "ask")
+PROGRAMS = 12
+
+
+class Program:
+    """A few verbs and steps in some order."""
+
+    def __init__(self, kinds: list[str]) -> None:
+        self.kinds = kinds
+        self.called: Counter[int] = Counter()
+
+    async def run(self, turn: Turn, cut: Cut) -> None:
+        """Do it all, and come to the cut between any two."""
+        writer = turn.open_artifact(name="chunks")
+        await cut()
+        for number, kind in enumerate(self.kinds):
+            await (self.say(turn, kind, number) or self.work(turn, kind, number, writer))
+            await cut()
+
+    def say(self, turn: Turn, kind: str, number: int) -> Awaitable[None] | None:
+        match kind:
+            case "say":
+                return turn.working(f"{number}")
+            case "plain":
+                return turn.working()
+            case "whole":
+                return turn.artifact(f"{number}", b"\xff", {"of": number}, name=f"{number}")
+            case "data":
+                return turn.working({"number": number, "half": 0.5})
+            case "ask":
+                return turn.auth_required(f"{number}")
+            case _:
+                return None
+
+    async def work(self, turn: Turn, kind: str, number: int, writer: ArtifactWriter) -> None:
+        match kind:
+            case "chunk":
+                await writer.write(f"{number} ")
+            case "step":
+                await turn.working(await turn.step("step", self.call, number))
+            case "fails":
+                try:
+                    await turn.step("fails", self.fail, number)
+                except StepError as error:
+                    await turn.working(error.text)
+
+    def call(self, number: int) -> str:
+        self.called[number] += 1
+        return f"{number} for the {self.called[number]}. time"
+
+    def fail(self, number: int) -> None:
+        raise ValueError(self.call(number))
+
+
+async def log_of(kinds: list[str], *at: int) -> tuple[list[Any], "Counter[int]"]:
+    """Return a program's log, where its attempts are cut at these numbers, and its calls."""
+    program, cuts = Program(kinds), [*map(Cut, at), Cut()]
+
+    async def agent(turn: Turn) -> None:
+        await program.run(turn, cuts[turn.attempt - 1])
+
+    task_id = await attempts(agent, *cuts, durable=True)
+    return await database.run(said_in, task_id), program.called
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_turn_that_is_cut_at_any_moments_has_the_log_of_one_that_is_not(seed: int) -> None:
+    chance = random.Random(seed)  # no secret
+    for _ in range(PROGRAMS):
+        kinds = [*chance.choices(KINDS, k=chance.randint(1, 7)), "say"]
+        cuts = [chance.randint(0, len(kinds)) for _ in range(chance.randint(1, 3))]
+        expected, _ = await log_of(kinds)
+        found, called = await log_of(kinds, *cuts)
+        assert found == expected, f"{kinds} cut at {cuts}"
+        assert expected[-1][0] == TaskState.COMPLETED.value
+        assert set(called.values()) <= {1}, f"{kinds} cut at {cuts}"
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("another", "came to TASK_STATE_WORKING 'first', and now to TASK_STATE_WORKING 'another'."),
+        ("", "came to TASK_STATE_WORKING 'first', and now to the end of the code."),
+    ],
+)
+async def test_code_that_says_something_else_fails_and_its_error_names_both(
+    now: str, expected: str
+) -> None:
+    cuts = [Cut(0), Cut()]
+
+    async def agent(turn: Turn) -> None:
+        text = "first" if turn.attempt == 1 else now
+        if text:
+            await turn.working(text)
+            await turn.history()  # waits until it is committed
+        await cuts[turn.attempt - 1]()
+
+    task_id = await attempts(agent, *cuts, durable=True)
+    failed = models.Run.objects.filter(task=task_id).exclude(error="")
+    assert expected in (await database.run(failed.get)).error
+
+
+async def test_an_agent_that_is_not_durable_says_it_again() -> None:
+    cuts = [Cut(0), Cut()]
+
+    async def agent(turn: Turn) -> None:
+        await turn.working("hello")
+        await turn.history()
+        await cuts[turn.attempt - 1]()
+
+    task_id = await attempts(agent, *cuts, attempts=2)
+    log = await database.run(said_in, task_id)
+    assert [text for _, text in log].count([{"text": "hello"}]) == 2
+
+
+async def test_a_message_that_came_meanwhile_is_nothing_that_the_agent_has_said() -> None:
+    cuts = [Cut(0), Cut()]
+
+    def receive(task_id: str) -> None:
+        head = read_task_head(UUID(task_id))
+        append(head, [MessageReceived(new_message("more"))])
+
+    async def agent(turn: Turn) -> None:
+        await turn.working("first")
+        await turn.history()
+        if turn.attempt == 1:
+            await database.run(receive, turn.task_id)
+        await turn.working("second")
+        await turn.history()
+        await cuts[turn.attempt - 1]()
+
+    task_id = await attempts(agent, *cuts, durable=True)
+    log = await database.run(said_in, task_id)
+    assert [parts[0]["text"] for _, parts in log if parts] == ["first", "second"]

@@ -1,0 +1,86 @@
+"""Attempts of the tests that are cut: their process is gone at one moment, and another goes on."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from a2a_app import database, models
+from a2a_app.database.values import from_now
+from a2a_app.runners.execute import Execution
+from a2a_app.store import runs
+from a2a_app.store.claims import Claim
+from a2a_app.testing import agent_for_test
+from tests.tasks import LEASE, SCOPE, begin_and_claim, claim_of
+
+SECONDS = 20
+
+
+class Cut:
+    """The moment at which a process is gone. The agent's code calls it wherever that may be."""
+
+    def __init__(self, at: int | None = None) -> None:
+        """Cut the attempt that comes here for the time of that number, from 0; None: never."""
+        self._left = -1 if at is None else at
+        self.reached = asyncio.Event()
+
+    async def __call__(self) -> None:
+        """Wait for ever if this is the moment."""
+        if self._left == 0:
+            self.reached.set()
+            await asyncio.Event().wait()
+        self._left -= 1
+
+
+async def attempts(agent: Callable[..., Any], *cuts: Cut, **declared: Any) -> UUID:
+    """Work on a new task until an attempt is not cut, and return its id."""
+    with agent_for_test(agent, slug=SCOPE.agent, **declared):
+        claim = await database.run(begin_and_claim)
+        for cut in cuts:
+            await _attempt(claim, cut)
+            if not cut.reached.is_set():
+                break
+            claim = await database.run(take_over, claim)
+    return claim.head.task_id
+
+
+async def _attempt(claim: Claim, cut: Cut) -> None:
+    performing = asyncio.create_task(Execution(claim).perform())
+    reached = asyncio.create_task(cut.reached.wait())
+    async with asyncio.timeout(SECONDS):
+        await asyncio.wait([performing, reached], return_when=asyncio.FIRST_COMPLETED)
+        # What the agent has said and is not committed is lost with the process.
+        reached.cancel()
+        performing.cancel()
+        with suppress(asyncio.CancelledError):
+            await performing
+
+
+def take_over(claim: Claim) -> Claim:
+    """Claim the next attempt at a turn whose process is gone."""
+    late = timedelta(seconds=-1)
+    models.Run.objects.filter(pk=claim.run.id).update(lease_until=from_now(-LEASE + late))
+    [lost] = [run for run in runs.lost(limit=10) if run.id == claim.run.id]
+    assert runs.retry(lost)
+    following = claim_of(claim.head.task_id, "another")
+    assert following is not None
+    return following
+
+
+def said_in(task_id: UUID) -> list[Any]:
+    """Return what a task's log says, without ids and times."""
+    bodies = (
+        models.Event.objects.filter(task=task_id).order_by("seq").values_list("body", flat=True)
+    )
+    return [_said(from_json(body)) for body in bodies]
+
+
+def _said(event: dict[str, Any]) -> Any:
+    if "artifactUpdate" in event:
+        return {**event["artifactUpdate"], "taskId": "", "contextId": ""}
+    status = event.get("statusUpdate", event.get("task", {}))["status"]
+    return status["state"], status.get("message", {}).get("parts")
