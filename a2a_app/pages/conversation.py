@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from pydantic_core import from_json
 
 from a2a_app import models
+from a2a_app.operations.call import OPERATOR
 from a2a_app.pages.contents import (
     CONTENT_CHARACTERS,
     IN_ADMIN,
@@ -40,7 +41,7 @@ class Item:
     seq: int
     """The number of its event, or of the one that began it."""
     side: str
-    """client, agent or artifact."""
+    """client, operator, agent or artifact."""
     who: str
     created_at: datetime | None = None
     name: str = ""
@@ -135,13 +136,16 @@ def _message(task: models.Task | None, row: Any, shown: Shown) -> Item:
         reads_markdown=not is_client,
         places=shown.places,
     )
-    return Item(
+    item = Item(
         row.seq,
         side="client" if is_client else "agent",
         who=(shown.client or _("client")) if is_client else _("agent"),
         created_at=row.created_at,
         contents=_contents(row, source),
     )
+    if is_client and OPERATOR in row.metadata:
+        item.side, item.who = "operator", _("operator")
+    return item
 
 
 def _artifact(

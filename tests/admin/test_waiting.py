@@ -1,5 +1,6 @@
 """What waits for somebody, in the admin: who sees which task, who answers it, and what is noted."""
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -77,7 +78,7 @@ async def end_of(client: OperationsClient, task: Task) -> Task:
 async def test_an_operator_answers_and_is_told_apart_from_the_client() -> None:
     with client_of(asks) as client:
         task = await client.send()
-        browser, user = await staff("answer_task")
+        browser, user = await staff("answer_task", "view_task", "view_message")
         shown = await get(browser, LIST)
         assert "&lt;script&gt;" in shown.text and HOSTILE not in shown.text
         answered: Any = await browser.post(page_of(task), {"text": "seven"})
@@ -89,6 +90,9 @@ async def test_an_operator_answers_and_is_told_apart_from_the_client() -> None:
     assert (message.role, message.metadata) == (Role.USER, {OPERATOR: mark})
     [entry] = [entry async for entry in LogEntry.objects.all()]
     assert entry.get_change_message() == "Answered: seven"
+    shown = await get(browser, reverse("admin:a2a_app_task_change", args=[task.id]))
+    said_by = re.findall(r"<h3>(\w+)</h3>", shown.text)
+    assert said_by == ["client", "agent", "operator", "agent"]
 
 
 async def test_a_client_cannot_make_itself_out_to_be_an_operator() -> None:
