@@ -18,6 +18,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 
 from a2a_app.admin.lists import ModelAdmin
 
@@ -84,7 +85,7 @@ class Progress:
         self.counts[""] += len(batch) - len(reasons)
         for reason in reasons:
             known = reason in self.counts or len(self.counts) <= REASONS
-            self.counts[reason if known else "Other reasons"] += 1
+            self.counts[reason if known else _("Other reasons")] += 1
         self.after = batch[-1].pk
 
 
@@ -147,7 +148,7 @@ def _tell(shown: ModelAdmin, request: HttpRequest, action: Action, counts: "Coun
     left_out = [f"{count}: {reason}" for reason, count in counts.most_common() if reason and count]
     text = f"{action.done}: {counts['']}."
     if left_out:
-        text += f" Left out: {'; '.join(left_out)}"
+        text += " " + _("Left out: %(reasons)s") % {"reasons": "; ".join(left_out)}
     shown.message_user(request, text, messages.WARNING if left_out else messages.SUCCESS)
 
 

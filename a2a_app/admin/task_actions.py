@@ -9,6 +9,8 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from a2a_app import models, protocol
 from a2a_app.admin.actions import Action, perform_action
@@ -43,47 +45,52 @@ class TaskActions(ReadOnlyAdmin):
         """Allow it to users with the permission to delete tasks."""
         return request.user.has_perm("a2a_app.delete_task")
 
-    @admin.action(description="Cancel selected tasks", permissions=["cancel"])
+    @admin.action(description=gettext_lazy("Cancel selected tasks"), permissions=["cancel"])
     def cancel_tasks(
         self, request: HttpRequest, queryset: QuerySet[models.Task]
     ) -> HttpResponse | None:
         """Cancel tasks as CancelTask does."""
         action = Action(
             "cancel_tasks",
-            "Cancel tasks",
-            "Agents that are at work on them are stopped. Tasks that have ended stay as they are.",
-            "Canceled",
+            _("Cancel tasks"),
+            _(
+                "Agents that are at work on them are stopped. Tasks that have ended stay as "
+                "they are."
+            ),
+            _("Canceled"),
             _cancelable,
             self.cancel_each,
         )
         return perform_action(self, request, queryset, action)
 
-    @admin.action(description="Run selected tasks again", permissions=["rerun"])
+    @admin.action(description=gettext_lazy("Run selected tasks again"), permissions=["rerun"])
     def rerun_tasks(
         self, request: HttpRequest, queryset: QuerySet[models.Task]
     ) -> HttpResponse | None:
         """Begin for each task that has ended a new one with the same message."""
         action = Action(
             "rerun_tasks",
-            "Run tasks again",
-            "For each task that has ended a new one begins, with the first message of the old one, "
-            "to which it refers.",
-            "Run again",
+            _("Run tasks again"),
+            _(
+                "For each task that has ended a new one begins, with the first message of the old "
+                "one, to which it refers."
+            ),
+            _("Run again"),
             _repeatable,
             self.rerun_each,
         )
         return perform_action(self, request, queryset, action)
 
-    @admin.action(description="Delete selected tasks", permissions=["remove"])
+    @admin.action(description=gettext_lazy("Delete selected tasks"), permissions=["remove"])
     def delete_tasks(
         self, request: HttpRequest, queryset: QuerySet[models.Task]
     ) -> HttpResponse | None:
         """Delete tasks that have ended."""
         action = Action(
             "delete_tasks",
-            "Delete tasks",
-            "Tasks that have ended are deleted with all that belongs to them, for ever.",
-            "Deleted",
+            _("Delete tasks"),
+            _("Tasks that have ended are deleted with all that belongs to them, for ever."),
+            _("Deleted"),
             _ended,
             self._delete_each,
         )
@@ -132,13 +139,13 @@ class TaskActions(ReadOnlyAdmin):
                     change_message="",
                 )
                 record_about(request, task, SecurityEvent.TASK_DELETED)
-        return ["It has been deleted, or has not ended."] * (len(tasks) - deleted)
+        return [_("It has been deleted, or has not ended.")] * (len(tasks) - deleted)
 
 
 def _reason(error: Exception, task: models.Task) -> str:
     if isinstance(error, protocol.A2AError):
         return error.message
-    return f"There is no agent {task.agent!r} any more."
+    return _("There is no agent '%(agent)s' any more.") % {"agent": task.agent}
 
 
 def _cancelable(tasks: QuerySet[models.Task]) -> QuerySet[models.Task]:

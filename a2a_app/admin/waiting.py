@@ -16,6 +16,8 @@ from django.urls import reverse
 from django.utils.functional import lazystr
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from a2a_app import models, protocol
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin
@@ -40,7 +42,9 @@ class MenuName:
 
     def __str__(self) -> str:
         count = _count.get()
-        return f"Waiting tasks ({count})" if count else "Waiting tasks"
+        if not count:
+            return _("Waiting tasks")
+        return _("Waiting tasks (%(count)s)") % {"count": count}
 
 
 # Django has no other place for what a menu says. Not in the model, whose names migrations store.
@@ -50,7 +54,7 @@ WaitingTask._meta.verbose_name_plural = lazystr(MenuName())
 class AnswerForm(forms.Form):
     """The answer to a question: one of its choices, if it has some, and a text."""
 
-    choice = forms.ChoiceField(widget=forms.RadioSelect)
+    choice = forms.ChoiceField(label=gettext_lazy("Choice"), widget=forms.RadioSelect)
     text = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), max_length=MAX_COMMENT)
 
     def __init__(self, choices: list[str], *args: Any) -> None:
@@ -60,10 +64,10 @@ class AnswerForm(forms.Form):
             field: Any = self.fields["choice"]
             field.choices = [(choice, choice) for choice in choices]
             self.fields["text"].required = False
-            self.fields["text"].label = "Comment"
+            self.fields["text"].label = _("Comment")
         else:
             del self.fields["choice"]
-            self.fields["text"].label = "Answer"
+            self.fields["text"].label = _("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,9 @@ class Waiting:
         """What it waits for, in words."""
         if self.approval is not None:
             by = self.approval.permission
-            return f"a decision of staff ({by})" if by else "a decision of the client"
-        return "authorization" if self.task.state == TaskState.AUTH_REQUIRED else "an answer"
+            of_staff = _("a decision of staff (%(permission)s)") % {"permission": by}
+            return of_staff if by else _("a decision of the client")
+        return _("authorization") if self.task.state == TaskState.AUTH_REQUIRED else _("an answer")
 
     def may_answer(self, user: Any) -> bool:
         """Tell whether a user may answer it: by the question's own permission, if it has one."""
@@ -134,7 +139,8 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         if self.has_view_permission(request) and not hasattr(request, "a2a_waiting"):
             rows = self.get_queryset(request).prefetch_related(None).select_related(None)
             count = rows.order_by()[: COUNTED + 1].values("pk").count()
-            request.a2a_waiting = f"more than {COUNTED}" if count > COUNTED else str(count)  # type: ignore[attr-defined]  # once for a request
+            many = _("more than %(limit)s") % {"limit": COUNTED}
+            request.a2a_waiting = many if count > COUNTED else str(count)  # type: ignore[attr-defined]  # once for a request
         _count.set(getattr(request, "a2a_waiting", ""))
         return super().get_model_perms(request)
 
@@ -156,17 +162,17 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         names = wanted.values_list("permission", flat=True).distinct()
         return [name for name in names if request.user.has_perm(name)]
 
-    @admin.display(description="question")
+    @admin.display(description=gettext_lazy("question"))
     def question(self, task: WaitingTask) -> str:
         """Return the beginning of the question."""
         return Truncator(Waiting.of(task).question).chars(SHOWN_CHARACTERS)
 
-    @admin.display(description="waits for")
+    @admin.display(description=gettext_lazy("waits for"))
     def wanted(self, task: WaitingTask) -> str:
         """Return what it waits for, in words."""
         return Waiting.of(task).wanted
 
-    @admin.display(description="since")
+    @admin.display(description=gettext_lazy("since"))
     def since(self, task: WaitingTask) -> str:
         """Return for how long it has waited."""
         return timesince(task.status_at)
@@ -183,7 +189,8 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         task = self.get_object(request, object_id)
         if task is None:
-            self.message_user(request, "The task does not wait any more.", messages.WARNING)
+            text = _("The task does not wait any more.")
+            self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(_list())
         waiting = Waiting.of(task)
         choices = waiting.approval.choices if waiting.approval is not None else []
@@ -199,7 +206,7 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         may_answer = waiting.may_answer(request.user)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Answer a task",
+            "title": _("Answer a task"),
             "waiting": waiting,
             "form": form,
             "may_answer": may_answer,
@@ -227,12 +234,12 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
             self.message_user(request, error.message, messages.ERROR)
             return False
         except AgentNotFoundError:
-            text = f"There is no agent {task.agent!r} any more."
+            text = _("There is no agent '%(agent)s' any more.") % {"agent": task.agent}
             self.message_user(request, text, messages.ERROR)
             return False
         said = f"Answered: {given.get('choice') or text}"[:SHOWN_CHARACTERS]
         note(request, self, task, SecurityEvent.TASK_ANSWERED, said)
-        self.message_user(request, "The task goes on.", messages.SUCCESS)
+        self.message_user(request, _("The task goes on."), messages.SUCCESS)
         return True
 
 

@@ -44,3 +44,25 @@ def test_a_task_is_shown_in_the_language_of_the_site(settings: LazySettings) -> 
     shown = page.content.decode()
     for text in ("erledigt", "hat die Aufgabe erledigt", "2 Stücke", "Unterhaltung", "Runde 1"):
         assert text in shown, text
+
+
+@pytest.mark.django_db
+def test_what_waits_and_what_may_be_done_is_said_in_the_language_of_the_site(
+    settings: LazySettings,
+) -> None:
+    settings.LANGUAGE_CODE = "de"
+    claim = begin_and_claim()
+    append(claim.head, [status(TaskState.INPUT_REQUIRED, "Where?"), Returned()], run=claim.run)
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    key = claim.head.task_id
+    tasks = reverse("admin:a2a_app_task_changelist")
+    chosen = {"action": "rerun_tasks", "_selected_action": str(key)}
+    pages = {
+        reverse("admin:a2a_app_waitingtask_changelist"): "Wartende Aufgaben (1)",
+        reverse("admin:a2a_app_waitingtask_change", args=[key]): "Ihre Antwort",
+        tasks: "Ausgewählte Aufgaben noch einmal ausführen",
+    }
+    for path, text in pages.items():
+        assert text in boss.get(path).content.decode()
+    assert "Möglich mit" in boss.post(tasks, chosen).content.decode()
