@@ -199,7 +199,9 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
             if not waiting.may_answer(request.user):
                 raise PermissionDenied
             if form.is_valid() and self._answer(request, waiting, form.cleaned_data):
-                return HttpResponseRedirect(_list())
+                # Whoever has decided the last that it might see has no list any more.
+                may_see_list = self.has_view_permission(request)
+                return HttpResponseRedirect(_list() if may_see_list else reverse("admin:index"))
         return self._page(request, waiting, form)
 
     def _page(self, request: HttpRequest, waiting: Waiting, form: AnswerForm) -> HttpResponse:

@@ -117,7 +117,9 @@ async def test_a_decision_is_given_by_a_form_with_its_choices(
         assert path in page.text and 'value="yes"' in page.text
         nothing = await browser.post(page_of(task), {"choice": "perhaps"})
         assert nothing.status_code == 200
-        await browser.post(page_of(task), {"choice": "no", "text": "too much"})
+        decided: Any = await browser.post(page_of(task), {"choice": "no", "text": "too much"})
+        # It leads to what they may see: there is nothing left for who may only decide.
+        assert (await browser.get(decided.url)).status_code == 200
         done = await end_of(client, task)
     assert said(done) == "no too much operator"
 

@@ -106,6 +106,9 @@ async def speaker(turn: Turn) -> None:
                     await _there_is(Path(chunk["file"]))
         elif "raise" in said:
             raise RuntimeError(said["raise"])
+        elif "approve" in said:
+            decision = await turn.approve(said["approve"], permission=said["permission"])
+            await turn.artifact(f"{decision.choice}: {decision.comment}", name="decision")
         else:
             await turn.working(said["status"])
 
