@@ -51,6 +51,8 @@ HOLDERS = {
     "fasta2a": {"contrib"},
     "langchain_core": {"contrib"},
     "langgraph": {"contrib"},
+    "mcp": {"mcp"},
+    "mcp_types": {"mcp"},
     "openai": {"contrib"},
     "pydantic_ai": {"contrib"},
 }

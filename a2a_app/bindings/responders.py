@@ -80,7 +80,7 @@ class Responder(ABC):
             except protocol.A2AError as error:
                 refusal = error
             except Exception as error:  # the client must get no page of HTML and no details
-                refusal = _refusal(error)
+                refusal = refusal_of(error)
             record_refusal(refusal, request, agent)
             return self.refuse(refusal)
         finally:
@@ -182,7 +182,7 @@ def _note_subject(params: protocol.Model) -> None:
     logs.subject.set(logs.subject.get()._replace(task=task, context=context))
 
 
-def _refusal(error: Exception) -> protocol.A2AError:
+def refusal_of(error: Exception) -> protocol.A2AError:
     """Return what a client is told of an error that is none of the protocol; log a fault."""
     match error:
         case PermissionDenied():  # raised by a hook of the project, as is HttpError

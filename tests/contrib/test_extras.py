@@ -29,7 +29,7 @@ print(sorted(name for name in sys.modules if name.startswith("a2a_app.contrib"))
 import importlib
 for name in {names}:
     try:
-        importlib.import_module(f"a2a_app.contrib.{{name}}")
+        importlib.import_module(name)
     except ImportError as error:
         print(error)
 """
@@ -38,7 +38,8 @@ for name in {names}:
 @pytest.fixture(scope="module")
 def printed() -> list[str]:
     """Return what a project prints in which no framework is installed."""
-    code = ABSENT.format(packages=sorted(EXTRAS.values()), names=sorted(EXTRAS))
+    names = [*(f"a2a_app.contrib.{name}" for name in sorted(EXTRAS)), "a2a_app.mcp"]
+    code = ABSENT.format(packages=[*EXTRAS.values(), "mcp"], names=names)
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -56,7 +57,7 @@ def test_nothing_of_an_adapter_is_loaded_unless_a_project_names_it(printed: list
 
 def test_an_adapter_without_its_framework_says_what_to_install(printed: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [name.replace("_", "-") for name in sorted(EXTRAS)]
+    extras = [*(name.replace("_", "-") for name in sorted(EXTRAS)), "mcp"]
     assert set(extras) <= set(project["optional-dependencies"])
     for line, extra in zip(printed[1:], extras, strict=True):
         assert line.endswith(f"pip install '{project['name']}[{extra}]'")
