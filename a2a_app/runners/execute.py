@@ -135,8 +135,10 @@ class Execution:
             await self._perform()
             return
         with telemetry.active.turn(turn.number, turn.attempt, self.claim.trace) as self._span:
-            await self._perform()
-            self._span.end(self._writer.head.state.value)
+            try:
+                await self._perform()
+            finally:
+                self._span.end(self._writer.head.state.value)
 
     async def _perform(self) -> None:
         # In a task of its own, so that stopping the agent does not stop the writing of the end.

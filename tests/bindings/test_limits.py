@@ -145,7 +145,8 @@ async def test_the_admin_lists_who_was_refused_and_what_it_has(
     for _ in range(2):
         await rpc.call("SendMessage", {"message": load_message(), **HANG})
     said = [vars(each).get("limit") for each in caplog.records if vars(each).get("event")]
-    assert said == ["STORED_BYTES_PER_OWNER"]
+    # The second message may find room: it depends on what the first turn has said by then.
+    assert set(said) == {"STORED_BYTES_PER_OWNER"}
     pages = await sync_to_async(_pages)()
     for page in pages:
         assert "STORED_BYTES_PER_OWNER" in page and "nobody" in page
