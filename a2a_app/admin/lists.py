@@ -45,9 +45,23 @@ class CappedPaginator(AnyPaginator):
     @cached_property
     def count(self) -> int:
         """How many rows the pages show."""
+        return min(self._counted, COUNTED)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there are more rows than the pages show."""
+        return self._counted > COUNTED
+
+    @property
+    def capped_at(self) -> int:
+        """How many rows the pages show at most."""
+        return COUNTED
+
+    @cached_property
+    def _counted(self) -> int:
         rows = cast("QuerySet[Any]", self.object_list)
         # In their order, which has an index. Without it, PostgreSQL might look for them anywhere.
-        return rows[:COUNTED].count()
+        return rows[: COUNTED + 1].count()
 
 
 class CheckedChangeList(ChangeList):

@@ -1,24 +1,29 @@
 """Tasks in the admin, with all that led to their state. Only operations change them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from a2a_app import models
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
 from a2a_app.admin.task_actions import TaskActions
+from a2a_app.admin.task_search import find_tasks
 from a2a_app.admin.waiting import answer_url
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.database.statements import Literal
@@ -27,17 +32,14 @@ from a2a_app.pages.contents import PART_URL
 from a2a_app.pages.live import Reader, live_response
 from a2a_app.pages.responses import events_response, part_response
 from a2a_app.pages.states import badge, words
-from a2a_app.pages.task import may_view, number_in, read_task_page
-from a2a_app.protocol import TaskState
+from a2a_app.pages.task import duration_of, may_view, number_in, owner_url, read_task_page
+from a2a_app.protocol import Role, TaskState
 from a2a_app.store.archives import open_log
 
 PREFIX = "a2a_app_task_"
 """With what the names of the URLs begin to which a task's page leads."""
-
-# How many of the newest tasks of a conversation a search finds.
-FOUND = 200
-# How many conversations a search for a contextId finds, which clients may choose alike.
-SHOWN_CONVERSATIONS = 20
+# How many characters of a request are read, and how many are shown.
+READ, WORDS = 200, 60
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -71,17 +73,30 @@ class OutcomeFilter(admin.SimpleListFilter):
         return newest(queryset).filter(outcome=self.value()) if self.value() else queryset
 
 
+def _beginnings(tasks: Sequence[UUID]) -> dict[UUID, str | None]:
+    """Return how the first messages of tasks begin. The database cuts what may be long."""
+    text = KeyTextTransform("text", KeyTransform("0", "parts"))
+    first = models.Message.objects.filter(task__in=tasks, seq=1, role=Role.USER.value)
+    return dict(first.values_list("task_id", Left(text, READ)))
+
+
 @admin.register(models.Task)
 class TaskAdmin(TaskActions):
     """Tasks, newest first, and all that happened to each."""
 
     change_form_template = "a2a_app/task.html"
-    list_display = ("short_id", "agent", "state_words", "owner", "status_at", "conversation")
+    list_display: tuple[str, ...] = (
+        "short_id", "agent", "state_words", "request", "owner_link", "status_at", "duration",
+        "conversation",
+    )  # fmt: skip  # read as two lines it is one list
     # By state first, which has an index: the other one looks through what it has found.
     list_filter = (StateFilter, AgentFilter)
-    list_select_related = ("context",)
+    list_select_related = ("context", "user")
     search_fields = ("id",)  # shows the search box; get_search_results does the search
-    search_help_text = "A task's id or a contextId, in full."
+    search_help_text = (
+        "The id of a task or its end, or in full: a contextId, the id of what belongs to a task, "
+        "or the reference that a client was given."
+    )
     # The page is a template of its own, which shows no fields.
     fields = ("id",)
 
@@ -89,16 +104,28 @@ class TaskAdmin(TaskActions):
         """Read tasks together with the rows to which each view of them refers."""
         return super().get_queryset(request).select_related("context", "status_message", "user")
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list, with the beginnings of the requests and the links of its users."""
+        listed = super().get_changelist_instance(request)
+        may_see = may_view(request, "message")
+        begun = _beginnings([task.pk for task in listed.result_list]) if may_see else {}
+        for task in listed.result_list:
+            task.words = begun.get(task.pk)
+            task.owner_url = owner_url(request, task)
+        return listed
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Return the columns: the words of requests are for those who may see messages."""
+        may_see = may_view(request, "message")
+        return tuple(each for each in self.list_display if may_see or each != "request")
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search for a whole id, since a search for a part would read every row."""
-        term = search_term.strip()
-        if not term:
+        """Search for ids and their ends, since a search for any part would read every row."""
+        if not search_term.strip():
             return queryset, False
-        keys = [pk for context in _contexts(term) for pk in _newest_tasks_of(context)]
-        key = _uuid_or_none(term)
-        return queryset.filter(pk__in=[*keys, key] if key else keys), False
+        return queryset.filter(pk__in=find_tasks(search_term)), False
 
     @admin.display(description="id")
     def short_id(self, task: models.Task) -> SafeString:
@@ -109,6 +136,23 @@ class TaskAdmin(TaskActions):
     def state_words(self, task: models.Task) -> SafeString:
         """Return the state in words, with its colour."""
         return badge(task.state)
+
+    @admin.display(description="request")
+    def request(self, task: Any) -> str | None:
+        """Return the first words of its first message, if that begins with a text."""
+        return Truncator(task.words).chars(WORDS) if task.words else None
+
+    @admin.display(description="owner")
+    def owner_link(self, task: Any) -> str | SafeString:
+        """Return the owner, with a link to its user for those who may see that."""
+        if not task.owner_url:
+            return str(task.owner)
+        return format_html('<a href="{}">{}</a>', task.owner_url, task.owner)
+
+    @admin.display(description="duration")
+    def duration(self, task: models.Task) -> str:
+        """Return how long it took, or how long it has been there where it goes on."""
+        return duration_of(task)
 
     @admin.display(description="context")
     def conversation(self, task: models.Task) -> str:
@@ -245,22 +289,3 @@ class RunAdmin(ReadOnlyAdmin):
     def traceback(self, run: models.Run) -> SafeString:
         """Show the traceback of the error that the agent raised."""
         return format_html("<pre>{}</pre>", run.error or "-")
-
-
-def _contexts(context_id: str) -> "QuerySet[models.Context]":
-    """Return conversations of a contextId, each of another owner or agent."""
-    found = models.Context.objects.filter(context_id=context_id)
-    return found.order_by("agent", "owner")[:SHOWN_CONVERSATIONS]
-
-
-def _newest_tasks_of(context: models.Context) -> "QuerySet[models.Task, UUID]":
-    """Return the ids of the newest tasks of a conversation."""
-    tasks = models.Task.objects.filter(context=context).order_by("-status_at", "-pk")
-    return tasks.values_list("pk", flat=True)[:FOUND]
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import ExpressionWrapper, Func, IntegerField, JSONField
+from django.db.models import ExpressionWrapper, Func, IntegerField, JSONField, TextField
 from django.db.models.expressions import BaseExpression, Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
@@ -90,6 +90,21 @@ def made_at(key: UUID) -> float:
 def first_key_at(moment: datetime) -> UUID:
     """Return the least key that `new_key` may return at a moment or later."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+class KeyEnd(Func):
+    """The last 12 digits of a key, by which people tell keys apart: their beginning is the time.
+
+    The number of digits stands in the statement's text. A parameter would match no index.
+    """
+
+    output_field = TextField()
+    template = "RIGHT(CAST(%(expressions)s AS text), 12)"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return the SQL for SQLite, where a key is its digits."""
+        template = "SUBSTR(%(expressions)s, -12)"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 class VerbatimJSONField(JSONField):

@@ -349,6 +349,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='task',
+            index=models.Index(a2a_app.database.values.KeyEnd('id'), name='a2a_task_by_end'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
             index=models.Index(condition=models.Q(('state__in', ['TASK_STATE_AUTH_REQUIRED', 'TASK_STATE_INPUT_REQUIRED'])), fields=['id'], name='a2a_task_waiting'),
         ),
         migrations.AddIndex(

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 
-from a2a_app.database.values import VerbatimJSONField, new_key
+from a2a_app.database.values import KeyEnd, VerbatimJSONField, new_key
 from a2a_app.models.context import Context
 from a2a_app.models.deletion import keep_or_protect
 from a2a_app.protocol import TaskState
@@ -78,6 +78,7 @@ class Task(models.Model):
             ),
             # For the admin.
             models.Index(fields=["state", "id"], name="a2a_task_of_state"),
+            models.Index(KeyEnd("id"), name="a2a_task_by_end"),
             # With what waits for somebody and nothing else.
             models.Index(
                 fields=["id"],

@@ -74,14 +74,13 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
         if not timeline.lines:
             logs = models.ArchivedLog.objects.select_related("archive")
             archived = logs.filter(pk=task.pk).first()
-    state = TaskState(task.state)
     return TaskPage(
         task=task,
         agent_name=_agent_name(task.agent),
-        owner_url=_owner_url(request, task),
-        is_over=state.is_terminal,
+        owner_url=owner_url(request, task),
+        is_over=TaskState(task.state).is_terminal,
         polls=isinstance(request, WSGIRequest),
-        lasted=lasting((task.status_at if state.is_terminal else timezone.now()) - task.created_at),
+        lasted=duration_of(task),
         metadata=budget.cut(_dumped(task.metadata)) if task.metadata else "",
         conversation=conversation,
         timeline=timeline,
@@ -125,7 +124,13 @@ def _agent_name(slug: str) -> str:
         return slug
 
 
-def _owner_url(request: HttpRequest, task: models.Task) -> str:
+def duration_of(task: models.Task) -> str:
+    """Return in words how long a task took, or how long it has been there where it goes on."""
+    is_over = TaskState(task.state).is_terminal
+    return lasting((task.status_at if is_over else timezone.now()) - task.created_at)
+
+
+def owner_url(request: HttpRequest, task: models.Task) -> str:
     """Return the URL of the user in the admin, for those who may go there; else nothing."""
     user = task.user
     if user is None:
