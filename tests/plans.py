@@ -135,7 +135,19 @@ def url() -> str:
 
 
 def remember_and_archive(tasks: list[models.Task]) -> None:
-    """Store keys of the tasks' messages, what was decided, and archives that are full."""
+    """Store keys of the tasks' messages, what was decided, steps, and archives that are full."""
+    models.Step.objects.bulk_create(
+        models.Step(
+            task=task,
+            turn=1,
+            number=1,
+            name="charge",
+            tries=1,
+            started_at=task.status_at,
+            ended_at=task.status_at,
+        )
+        for task in tasks
+    )
     models.IdempotencyKey.objects.bulk_create(
         models.IdempotencyKey(
             agent=task.agent,

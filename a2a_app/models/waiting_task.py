@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from a2a_app.database.statements import Literal
 from a2a_app.models.task import Task
 from a2a_app.protocol.states import INTERRUPTED_STATES
 
@@ -13,7 +14,7 @@ class WaitingTasks(models.Manager["WaitingTask"]):
 
     def get_queryset(self) -> "models.QuerySet[WaitingTask]":
         """Return those tasks, in a query that their index has the rows for."""
-        states = sorted(state.value for state in INTERRUPTED_STATES)
+        states = [Literal(value) for value in sorted(INTERRUPTED_STATES)]
         return super().get_queryset().filter(state__in=states)
 
 
