@@ -177,6 +177,17 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         """Return for how long it has waited."""
         return timesince(task.status_at)
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list by its plain name, and with the count in the menu beside it only."""
+        response = super().changelist_view(request, extra_context)
+        for app in (getattr(response, "context_data", None) or {}).get("available_apps", ()):
+            for model in app["models"]:
+                model["name"] = str(model["name"])
+        _count.set("")
+        return response
+
     def change_view(
         self,
         request: HttpRequest,

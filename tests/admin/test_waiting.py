@@ -149,6 +149,10 @@ async def test_the_menu_says_how_many_tasks_wait(monkeypatch: pytest.MonkeyPatch
             await client.send()
         browser, _ = await staff("view_task")
         assert "Waiting tasks (2)" in (await get(browser, reverse("admin:index"))).text
+        shown = (await get(browser, LIST)).text
+        # In the menu beside the list, and not where the list says its name or counts.
+        assert shown.count("Waiting tasks (2)") == 1
+        assert "2 Waiting tasks" in shown
         monkeypatch.setattr("a2a_app.admin.waiting.COUNTED", 1)
         assert "Waiting tasks (more than 1)" in (await get(browser, reverse("admin:index"))).text
 
