@@ -29,8 +29,9 @@ def test_the_first_page_shows_each_agent_and_loads_nothing_from_elsewhere() -> N
 
 
 def test_the_first_page_leads_to_the_console_where_that_is_on(a2a: ChangeSettings) -> None:
-    assert "console.html" not in Client().get("/").content.decode()
+    assert "console.html" not in Client().get("/").content.decode() + welcome()
     a2a(CONSOLE=True)
+    assert "http://127.0.0.1:8000/a2a/console.html\n" in welcome()
     page = Client().get("/").content.decode()
     assert all(f'href="/a2a/{agent.slug}/console.html"' in page for agent in registry)
     assert 'href="/a2a/travel-desk/console.html?text=Plan%20a%20trip%20to%20Lisbon"' in page
