@@ -84,6 +84,7 @@ class Deliverer:
                     lease=delivery_lease(),
                     room=self._room.copy(),
                     after=self._after,
+                    under_way=frozenset(self._deliveries),
                 )
                 self._after = claimed.after
                 for delivery in claimed.deliveries:

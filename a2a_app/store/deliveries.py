@@ -6,6 +6,7 @@ has that waits.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -107,7 +108,15 @@ class Room:
         return Room(self._owners.copy(), self._hosts.copy())
 
 
-def claim_due(worker: str, *, limit: int, lease: timedelta, room: Room, after: int) -> Claimed:
+def claim_due(
+    worker: str,
+    *,
+    limit: int,
+    lease: timedelta,
+    room: Room,
+    after: int,
+    under_way: Collection[UUID] = (),
+) -> Claimed:
     """Claim configurations that have events to deliver.
 
     Args:
@@ -116,8 +125,11 @@ def claim_due(worker: str, *, limit: int, lease: timedelta, room: Room, after: i
         lease: For how long they are the worker's.
         room: For whom there is room. What is claimed is counted in it.
         after: The queue after which a search in turn begins.
+        under_way: The configurations to which the worker delivers now. One of them may be due once
+            more, because its client has replaced it. Then what the worker sends to the old one must
+            end first, since the row tells workers apart, and not the deliveries of one.
     """
-    claims = _Claims(worker, lease, room)
+    claims = _Claims(worker, lease, room, under_way)
     if not room.is_contended and claims.take_oldest(limit):
         return Claimed(claims.taken, after)
     return claims.take_in_turn(limit, after)
@@ -126,8 +138,11 @@ def claim_due(worker: str, *, limit: int, lease: timedelta, room: Room, after: i
 class _Claims:
     """One search for what is due."""
 
-    def __init__(self, worker: str, lease: timedelta, room: Room) -> None:
+    def __init__(
+        self, worker: str, lease: timedelta, room: Room, under_way: Collection[UUID]
+    ) -> None:
         self._worker, self._lease, self._room = worker, lease, room
+        self._under_way = under_way
         self.taken: list[Delivery] = []
 
     def take_oldest(self, limit: int) -> bool:
@@ -171,6 +186,8 @@ class _Claims:
 
     @sensitive_variables("seen")
     def _claim(self, row: models.PushNotificationConfig) -> bool:
+        if row.pk in self._under_way:
+            return False
         # Of two workers that found it, the second no longer finds it due, or as it was: the first
         # may have delivered since, or its client replaced it, and something else made it due.
         seen = {name: getattr(row, name) for name in _SEEN}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -31,8 +32,8 @@ class BusyRoom(Room):
         return super().is_for(queue, host)
 
 
-def claimed(worker: str, room: Room) -> list[Delivery]:
-    return claim_due(worker, limit=10, lease=LEASE, room=room, after=-1).deliveries
+def claimed(worker: str, room: Room, **more: Any) -> list[Delivery]:
+    return claim_due(worker, limit=10, lease=LEASE, room=room, after=-1, **more).deliveries
 
 
 def put(task_id: UUID, url: str, *, after: int) -> None:
@@ -65,3 +66,19 @@ def test_what_has_changed_since_the_look_is_delivered_as_it_is_now(
     [delivery] = claimed("one", Room(Shares(10)))
     assert delivery.delivered == 1
     assert delivery.url.endswith("new" if happens is replaced else "old")
+
+
+def test_a_replaced_webhook_is_claimed_once_its_worker_has_ended_what_it_sends_to_the_old_one() -> (
+    None
+):
+    task_id = begin().head.task_id
+    put(task_id, "https://example.com/old", after=0)
+    announce(task_id, 1)
+    [old] = claimed("one", Room(Shares(10)))
+    replaced(task_id)
+    announce(task_id, 2)
+    assert claimed("one", Room(Shares(10)), under_way={old.id}) == []
+    assert not advance(old, 1, lease=LEASE)
+    [new] = claimed("one", Room(Shares(10)))
+    assert new.url.endswith("new") and new.delivered == 1
+    assert advance(new, 2, lease=LEASE) and settle(new, 2)
