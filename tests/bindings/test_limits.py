@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.test import Client as Browser
 from django.urls import reverse
 
-from a2a_app import database, models
+from a2a_app import database, models, security
 from a2a_app.checks.access import check_cache_is_shared
 from tests import wire_v03
 from tests.clients.http_json import HttpJsonClient, json_of, without_version
@@ -141,6 +141,7 @@ async def test_the_admin_lists_who_was_refused_and_what_it_has(
     a2a: ChangeSettings, rpc: JsonRpcClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2a(STORED_BYTES_PER_OWNER=700)
+    security.forget_counts()
     await rpc.result("SendMessage", message=load_message(), **HANG)
     for _ in range(2):
         await rpc.call("SendMessage", {"message": load_message(), **HANG})
