@@ -30,6 +30,8 @@ async def test_a_conversation_of_several_turns_is_held_by_the_keyboard(visitor: 
     await page.goto("/a2a/console.html")
     await page.get_by_role("region", name="Travel desk").get_by_role("link").focus()
     await page.keyboard.press("Enter")
+    # Its script has run by then. Without that, an example is a link to the page itself.
+    await page.wait_for_url("**/travel-desk/console.html")
     example = page.get_by_role("link", name="Plan a trip", exact=True)
     await example.focus()
     await page.keyboard.press("Enter")

@@ -5,13 +5,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 # A phone, a tablet and a desktop.
 WIDTHS = (390, 768, 1360)
 SCHEMES = ("light", "dark")
 # All waits of Playwright's end with an error after so many milliseconds.
 LIMIT = 60_000
+expect.set_options(timeout=LIMIT)
 # What of a page is ours, where the rest is Django's.
 OURS = ".a2a"
 # The elements of ours that stick out of the page, except inside what scrolls by itself.
