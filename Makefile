@@ -18,7 +18,7 @@ FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance --ignore test
   --ignore tests/operations/test_plans.py \
   --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
-ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations pages push runners store test_authentication.py)
+ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations pages push runners store test_authentication.py test_import_sdk_command.py)
 # What meets PostgreSQL, Redis and the queues.
 MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py tests/acceptance/test_two_processes.py
 

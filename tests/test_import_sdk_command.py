@@ -2,8 +2,7 @@
 
 import asyncio
 import io
-import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +16,9 @@ from a2a.types import a2a_pb2 as pb
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
+from sqlalchemy import URL
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from a2a_app import models
@@ -59,23 +61,46 @@ def sdk_task(state: str) -> pb.Task:
     return task
 
 
-async def store_by_the_sdk(path: Path, tasks: list[pb.Task], owner: str, **more: Any) -> str:
-    url = f"sqlite+aiosqlite:///{path}"
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    """Yield the URL of a database, of the kind that the tests use, for a table of the SDK."""
+    if connection.vendor == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'sdk.db'}"
+        return
+    of = connection.settings_dict
+    there = {"host": of["HOST"], "port": of["PORT"], "user": of["USER"], "password": of["PASSWORD"]}
+    url = URL.create(
+        "postgresql+psycopg", database=of["NAME"], query={k: str(v) for k, v in there.items() if v}
+    )
+    yield url.render_as_string(hide_password=False)
+    await change(url, "DROP TABLE tasks")
+
+
+async def change(url: URL | str, *statements: str) -> None:
+    engine = create_async_engine(url)
+    async with engine.begin() as sdk:
+        for statement in statements:
+            await sdk.execute(sql(statement))
+    await engine.dispose()
+
+
+async def store_by_the_sdk(url: str, tasks: list[pb.Task], owner: str, **more: Any) -> None:
     engine = create_async_engine(url)
     store = DatabaseTaskStore(engine, **more)
     for task in tasks:
         await store.save(task, ServerCallContext(user=Ann(owner)))
     await engine.dispose()
-    return url
 
 
-def drop_columns_of_1_0(path: Path) -> None:
+async def drop_columns_of_1_0(url: str) -> None:
     """Leave the columns that tables of the SDK 0.3 have."""
-    with closing(sqlite3.connect(path)) as connection:
-        for index in ("ix_tasks_owner", "idx_tasks_owner_last_updated"):
-            connection.execute(f"DROP INDEX IF EXISTS {index}")
-        for column in ("owner", "last_updated", "protocol_version"):
-            connection.execute(f"ALTER TABLE tasks DROP COLUMN {column}")
+    indexes = ("ix_tasks_owner", "idx_tasks_owner_last_updated")
+    columns = ("owner", "last_updated", "protocol_version")
+    await change(
+        url,
+        *(f"DROP INDEX IF EXISTS {each}" for each in indexes),
+        *(f"ALTER TABLE tasks DROP COLUMN {each}" for each in columns),
+    )
 
 
 async def run_import(url: str, agent: str, *more: str) -> str:
@@ -96,15 +121,15 @@ async def agent(turn: Turn) -> str:
 
 @pytest.mark.parametrize("version", ["1.0", "0.3"])
 async def test_tasks_of_the_sdk_are_read_listed_and_gone_on_with_as_if_they_were_ours(
-    tmp_path: Path, version: str
+    url: str, version: str
 ) -> None:
     user = await sync_to_async(User.objects.create_user)("ann")
     old = {"core_to_model_conversion": core_to_compat_task_model} if version == "0.3" else {}
     tasks = [sdk_task(state) for state in STATES]
-    url = await store_by_the_sdk(tmp_path / "sdk.db", tasks, "ann", **old)
+    await store_by_the_sdk(url, tasks, "ann", **old)
     whose = []
     if version == "0.3":
-        drop_columns_of_1_0(tmp_path / "sdk.db")
+        await drop_columns_of_1_0(url)
         whose = ["--owner", f"user:{user.pk}"]
     with client_of(agent) as registered:
         slug = registered.call.agent.slug
@@ -132,11 +157,9 @@ async def test_tasks_of_the_sdk_are_read_listed_and_gone_on_with_as_if_they_were
     assert done.artifacts[-1].parts[0].text == "this at turn 3"
 
 
-async def test_tasks_of_owners_who_are_no_users_need_a_word_whose_they_become(
-    tmp_path: Path,
-) -> None:
+async def test_tasks_of_owners_who_are_no_users_need_a_word_whose_they_become(url: str) -> None:
     task = sdk_task("COMPLETED")
-    url = await store_by_the_sdk(tmp_path / "sdk.db", [task], "robot")
+    await store_by_the_sdk(url, [task], "robot")
     with client_of(agent) as registered:
         slug = registered.call.agent.slug
         assert "1 of nobody who is known" in await run_import(url, slug)
