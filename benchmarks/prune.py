@@ -22,6 +22,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from django.core.management import call_command  # noqa: E402  # Django must be set up first
+from django.db import connection, connections  # noqa: E402  # as above
 
 from a2a_app import models  # noqa: E402  # as above
 from a2a_app.protocol import TaskState  # noqa: E402  # as above
@@ -50,6 +51,13 @@ def _connect() -> "psycopg.Connection[Any]":
     return psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
 
 
+# What a table's rows can do without while they are copied, and what makes it again.
+INDEXES = """
+SELECT indexname, indexdef FROM pg_indexes
+WHERE tablename = %s AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)
+"""
+
+
 def fill(tasks: int) -> None:
     """Make tasks that ended long ago: a hundred by the app, and copies of their rows."""
     for _ in range(SEED):
@@ -60,27 +68,32 @@ def fill(tasks: int) -> None:
     models.Task.objects.update(status_at=LONG_AGO)
     models.Context.objects.update(created_at=LONG_AGO)
     models.Message.objects.update(created_at=LONG_AGO)
-    with _connect() as connection:
-        connection.execute(COPIED)
+    with _connect() as plain:
+        plain.execute(COPIED)
         # As in `fill.py`: what the copies refer to is copied too.
-        connection.execute("SET session_replication_role = replica")
+        plain.execute("SET session_replication_role = replica")
         for table, own in TABLES["a2a_app"].items():
-            described = connection.execute(f"SELECT * FROM {table} LIMIT 0").description or ()
+            indexes = plain.execute(INDEXES, [table]).fetchall()
+            for name, _ in indexes:
+                plain.execute(f"DROP INDEX {name}")
+            described = plain.execute(f"SELECT * FROM {table} LIMIT 0").description or ()
             names = [f'"{column.name}"' for column in described]
             values = [f"copied({n}::text, n)" if n.strip('"') in own else n for n in names]
-            connection.execute(
+            plain.execute(
                 f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} "
                 f"FROM generate_series(2, {tasks // SEED}) n, {table}"
             )
-        connection.execute("VACUUM ANALYZE")
-        connection.execute("CHECKPOINT")
+            for _, made_by in indexes:
+                plain.execute(made_by)
+        plain.execute("VACUUM ANALYZE")
+        plain.execute("CHECKPOINT")
 
 
 def delete_plainly() -> None:
     """Delete all tables' rows in one transaction."""
-    with _connect() as connection, connection.transaction():
+    with _connect() as plain, plain.transaction():
         for table in reversed(TABLES["a2a_app"]):
-            connection.execute(f"DELETE FROM {table}")
+            plain.execute(f"DELETE FROM {table}")
 
 
 def delete_by_django() -> None:
@@ -91,15 +104,29 @@ def delete_by_django() -> None:
             model._default_manager.filter(pk__in=keys).delete()
 
 
+def _elsewhere() -> "psycopg.Connection[Any]":
+    """Connect to a database that is neither copied nor dropped."""
+    connections.close_all()
+    return psycopg.connect(os.environ["DATABASE_URL"], dbname="postgres", autocommit=True)
+
+
+def copy(source: str, target: str) -> None:
+    """Make a database a copy of another one."""
+    with _elsewhere() as other:
+        other.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
+        # Its files are copied: the other way writes each page into the journal.
+        other.execute(f"CREATE DATABASE {target} TEMPLATE {source} STRATEGY file_copy")
+        other.execute("CHECKPOINT")
+
+
 def measure(tasks: int, delete: Callable[[], Any]) -> tuple[float, float]:
     """Delete so many tasks; return how many a second, and the milliseconds of the longest lock."""
-    fill(tasks)
     longest, ended = [0.0], threading.Event()
 
     def sample() -> None:
-        with _connect() as connection:
+        with _connect() as plain:
             while not ended.wait(SAMPLE_SECONDS):
-                [oldest] = connection.execute(OLDEST).fetchone() or [None]
+                [oldest] = plain.execute(OLDEST).fetchone() or [None]
                 longest[0] = max(longest[0], float(oldest or 0))
 
     sampler = threading.Thread(target=sample)
@@ -119,15 +146,24 @@ def prune(connections: int) -> Callable[[], Any]:
     return lambda: call_command("a2a_prune", *options, stdout=io.StringIO())
 
 
-def main(tasks: int, connections: list[int]) -> None:
+def main(tasks: int, numbers: list[int]) -> None:
     """Measure each way to delete, and print a table."""
+    database = str(connection.settings_dict["NAME"])
+    filled = f"{database}_filled"
     ways: dict[str, Callable[[], Any]] = {
         "one plain `DELETE` a table": delete_plainly,
         "Django, a hundred at a time": delete_by_django,
-        **{f"`a2a_prune --connections {each}`": prune(each) for each in connections},
+        **{f"`a2a_prune --connections {each}`": prune(each) for each in numbers},
     }
     print("| | tasks a second | beside Django | longest lock |\n| --- | ---: | ---: | ---: |")
-    found = {name: measure(tasks, delete) for name, delete in ways.items()}
+    fill(tasks)
+    copy(database, filled)
+    found = {}
+    for name, delete in ways.items():
+        copy(filled, database)
+        found[name] = measure(tasks, delete)
+    with _elsewhere() as other:
+        other.execute(f"DROP DATABASE {filled}")
     base = found["Django, a hundred at a time"][0]
     for name, (rate, longest) in found.items():
         print(f"| {name} | {rate:,.0f} | {rate / base:.1f} x | {longest:,.0f} ms |")
