@@ -61,8 +61,10 @@ def no_outage_of_another_test() -> None:
 
 
 @pytest.fixture
-async def runtime(transactional_db: None) -> AsyncIterator[None]:
+async def runtime(transactional_db: None, settings: Any) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
+    # The settings come first, so that they are still the test's here: other ones mean another
+    # runner, and that of the test would go on, its heartbeat with a connection.
     yield
     await runners.current().close()
     store_database.close()
@@ -123,9 +125,8 @@ def a2a(settings: Any) -> ChangeSettings:
     return change
 
 
-# The settings first: the runtime must end while they are still as they were.
 @pytest.fixture
-async def rpc(a2a: ChangeSettings, runtime: None) -> AsyncIterator[JsonRpcClient]:
+async def rpc(runtime: None) -> AsyncIterator[JsonRpcClient]:
     """Speak JSON-RPC to the project inside the test's process."""
     yield JsonRpcClient()
 
