@@ -46,6 +46,7 @@ HOLDERS = {
     "channels": {"broadcast", "layers"},
     "celery": {"runners"},
     "procrastinate": {"runners"},
+    "prometheus_client": {"figures"},
     "django_tasks": {"runners"},
     "agents": {"contrib"},
     "fasta2a": {"contrib"},

@@ -16,6 +16,7 @@ from a2a_app.bindings.callers import sees, viewer_of, visible_agent
 from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys, serve_tenant_card
 from a2a_app.bindings.files import serve_file
 from a2a_app.bindings.health import serve_live, serve_ready
+from a2a_app.bindings.metrics import serve_metrics
 from a2a_app.bindings.ninja_api import Api
 from a2a_app.bindings.openapi import describe_file, describe_jsonrpc, describe_route, introduction
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
@@ -38,6 +39,13 @@ _FOLDERS = ("/a2a/", "/.well-known/")
 def may_be_ours(path: str) -> bool:
     """Tell whether a path may be one of ours; if not, it need not be resolved."""
     return any(folder in path for folder in _FOLDERS)
+
+
+# Above the agents, whose URLs have this form. Few sites have it, so it is not in the description.
+@api.add_page("/a2a/metrics.txt", "metrics", include_in_schema=False)
+async def serve_figures(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the site's figures, for Prometheus."""
+    return await serve_metrics(request)
 
 
 # With and without the last slash, because a redirect would turn a POST into a GET.

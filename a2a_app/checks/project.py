@@ -13,6 +13,7 @@ from a2a_app import conf, runners
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.cards import ServedAt, agent_card, card_faults
 from a2a_app.bindings import callers, hand_on, tenants
+from a2a_app.bindings.metrics import metrics_writer
 from a2a_app.bindings.security import declared_security
 from a2a_app.files.storage import FOLDER, get_storage
 from a2a_app.models import owners
@@ -40,6 +41,8 @@ def check_settings(**_: Any) -> list[Finding]:
         hand_on.hook()
         owners.owner_models()
         get_storage(conf.current().storage)
+        if conf.current().metrics_token:
+            metrics_writer()
     except (ImproperlyConfigured, ImportError) as error:
         return [checks.Error(str(error), id="a2a.E001")]
     return []

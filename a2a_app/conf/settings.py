@@ -237,6 +237,10 @@ class Settings(BaseModel):
     """Whether the console is served, where users with the permission `a2a_app.use_console` talk to
     agents. None: where DEBUG is on."""
 
+    metrics_token: str = Field("", pattern=r"^(\S{16,})?$", repr=False)
+    """The token for which Prometheus gets the site's figures, at `/a2a/metrics.txt`: 16 characters
+    or more, without spaces. Empty: nobody gets them there."""
+
     api_docs: bool = True
     """Whether the page about the API and its description for tools are served."""
 

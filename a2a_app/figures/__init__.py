@@ -3,7 +3,7 @@
 Each query is bounded, whatever the tables hold, and has an index.
 """
 
-from a2a_app.figures.current import Figures, Worker, cached, read
+from a2a_app.figures.current import Figures, Worker, cached, fetch, read
 from a2a_app.figures.history import AgentFigures, History, Hour
 from a2a_app.figures.levels import Concern, Level, concerns_of, worst_of
 
@@ -17,6 +17,7 @@ __all__ = [
     "Worker",
     "cached",
     "concerns_of",
+    "fetch",
     "read",
     "worst_of",
 ]
