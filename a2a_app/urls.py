@@ -3,10 +3,10 @@
 from django.urls import include, path
 
 from a2a_app.bindings.api import api
-from a2a_app.pages.agent import agent_page
+from a2a_app.pages.agent import agent_page, catalogue_page
 from a2a_app.pages.console import urlpatterns as console_patterns
 
-api.agent_page = agent_page
+api.agent_page, api.catalogue_page = agent_page, catalogue_page
 # Not called `app_name`, from which Django would make a namespace around this one.
 _patterns, _app_name, _namespace = api.urls
 urlpatterns = [

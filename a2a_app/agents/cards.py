@@ -73,7 +73,7 @@ async def card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
     Raises:
         InvalidAgentResponseError: The agent's method `card` did not return a card.
     """
-    return _signed(await _unsigned(agent, served, caller), served)
+    return _signed(await unsigned_card_for(agent, served, caller), served)
 
 
 async def extended_card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard | None:
@@ -82,13 +82,14 @@ async def extended_card_for(agent: Agent, served: ServedAt, caller: Any) -> Agen
     Raises:
         InvalidAgentResponseError: The agent's method did not return a card.
     """
-    card = await _unsigned(agent, served, caller)
+    card = await unsigned_card_for(agent, served, caller)
     skills = [*card.skills, *agent.extended_skills]
     extended = await _ask(agent.extended_card, card.model_copy(update={"skills": skills}), caller)
     return None if extended is None else _signed(_checked(extended), served)
 
 
-async def _unsigned(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
+async def unsigned_card_for(agent: Agent, served: ServedAt, caller: Any) -> AgentCard:
+    """Return an agent's card as `card_for` does, without the signature."""
     card = agent_card(agent, served)
     if agent.has_card_for_caller:
         card = _checked(await _ask(agent.card, card, caller))

@@ -13,13 +13,15 @@ from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.registry import NO_DEFAULT
 from a2a_app.bindings import jsonrpc, rest
 from a2a_app.bindings.callers import sees, viewer_of, visible_agent
-from a2a_app.bindings.cards import serve_card, serve_catalogue, serve_keys, serve_tenant_card
+from a2a_app.bindings.cards import serve_card, serve_keys, serve_tenant_card
+from a2a_app.bindings.catalog import serve_ai_catalog, serve_catalogue, serve_did
 from a2a_app.bindings.files import serve_file
 from a2a_app.bindings.health import serve_live, serve_ready
 from a2a_app.bindings.metrics import serve_metrics
 from a2a_app.bindings.ninja_api import Api
 from a2a_app.bindings.openapi import describe_file, describe_jsonrpc, describe_route, introduction
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
+from a2a_app.bindings.unserved import wants_page
 from a2a_app.bindings.wsgi import do_on_lasting_loop
 
 api = Api(
@@ -104,8 +106,22 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
 
 @api.add_page("/a2a/", "catalogue", summary="All agents, and their cards", tags=["Cards"])
 async def serve_catalogue_of_agents(request: HttpRequest) -> HttpResponseBase:
-    """List all agents, each with the URL of its card."""
+    """List all agents, each with the URL of its card; a browser gets a page."""
+    if api.catalogue_page is not None and wants_page(request):
+        return await api.catalogue_page(request)
     return await serve_catalogue(request)
+
+
+@api.add_page(
+    "/.well-known/ai-catalog.json",
+    "ai_catalog",
+    summary="All agents, as an AI Catalog",
+    tags=["Cards"],
+)
+@api.add_page("/.well-known/ard.json", "ard", include_in_schema=False)
+async def serve_catalog_of_site(request: HttpRequest) -> HttpResponseBase:
+    """Return the AI Catalog of the site's agents, which is one of ARD too."""
+    return await serve_ai_catalog(request)
 
 
 @api.add_page("/a2a/health/live", "live", summary="Whether the process answers", tags=["Health"])
@@ -131,6 +147,17 @@ async def serve_health_ready(request: HttpRequest) -> HttpResponseBase:
 async def serve_card_keys(request: HttpRequest) -> HttpResponseBase:
     """Return the public keys of the signatures of cards (section 8.4.2)."""
     return serve_keys(request)
+
+
+@api.add_page(
+    "/.well-known/did.json",
+    "did",
+    summary="The key that signs the AI Catalog",
+    tags=["Cards"],
+)
+async def serve_did_of_site(request: HttpRequest) -> HttpResponseBase:
+    """Return the document of the site's DID, which the AI Catalog is signed by."""
+    return serve_did(request)
 
 
 @api.add_page(

@@ -13,7 +13,8 @@ from django.utils.http import http_date
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import card_for
-from a2a_app.bindings.callers import grant_of, sees, viewer_of
+from a2a_app.agents.catalog import MEDIA_TYPE, RELATIONS
+from a2a_app.bindings.callers import grant_of
 from a2a_app.bindings.calls import named_version
 from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.security import declared_security
@@ -110,6 +111,16 @@ def _card_response(
     else:
         response = public_response(request, body, same_as=same_as, changed_at=registry.changed_at)
     patch_vary_headers(response, [protocol.VERSION_HEADER])
+    return link_to_catalog(request, response)
+
+
+def link_to_catalog(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Return a response with links to the catalog of the site's agents (AI Catalog; RFC 8288)."""
+    base = base_url(request)
+    response["Link"] = ", ".join(
+        f'<{base}{reverse(name)}>; rel="{relation}"; type="{MEDIA_TYPE}"'
+        for relation, name in RELATIONS.items()
+    )
     return response
 
 
@@ -119,24 +130,6 @@ def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
     if is_for_10 or protocol.VERSION_03 not in conf.current().protocol_versions:
         return card.to_json()
     return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)
-
-
-async def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
-    """Return the list of the agents that a caller sees, each with its card's URL (section 8.2)."""
-    base, viewer = base_url(request), await viewer_of(request)
-    agents = [
-        {
-            "name": agent.name,
-            "description": agent.description,
-            "cardUrl": base + reverse("a2a:agent_card", args=[agent.slug]),
-        }
-        for agent in registry
-        if await sees(viewer, agent)
-    ]
-    body = json.dumps({"agents": agents}, ensure_ascii=False)
-    if registry.hidden:
-        return private_response(request, body)
-    return public_response(request, body, changed_at=registry.changed_at)
 
 
 def serve_keys(request: HttpRequest) -> HttpResponseBase:

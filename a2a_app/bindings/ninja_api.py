@@ -10,13 +10,14 @@ Authenticators may be django-ninja's too. Of these `callers.py` knows the errors
 the way in which they describe themselves.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from ninja import NinjaAPI
 from ninja.params.functions import Path
@@ -45,6 +46,8 @@ class Api(NinjaAPI):
     """The names of the URLs of agents, at which there is no GET for programs."""
     agent_page: Callable[..., Any] | None = None
     """What answers a browser at the URL of an agent: a view, which whoever serves pages sets."""
+    catalogue_page: Callable[[HttpRequest], Awaitable[HttpResponseBase]] | None = None
+    """What answers a browser at the URL of all agents, set in the same way."""
 
     def __init__(self, **options: Any) -> None:
         """Make an API without URLs; the options are those of NinjaAPI."""

@@ -85,7 +85,7 @@ async def _answer_refused(
     **fields: str,
 ) -> HttpResponseBase:
     """Answer a request whose verb a view does not take; `refused` is django-ninja's answer."""
-    if page is not None and _wants_page(request):
+    if page is not None and wants_page(request):
         answer = await page(request, fields["slug"])
         return _headers_of(answer) if request.method == "HEAD" else answer
     if (slug := fields.get("slug")) is not None:
@@ -104,7 +104,7 @@ async def _answer_refused(
     return refusal
 
 
-def _wants_page(request: HttpRequest) -> bool:
+def wants_page(request: HttpRequest) -> bool:
     """Tell whether a request is that of a browser, or of whatever else reads pages."""
     is_read = request.method in ("GET", "HEAD")
     return is_read and "text/html" in request.headers.get("Accept", "")

@@ -21,6 +21,9 @@ class Settings(BaseModel):
     """Scheme and host under which clients reach the server, for the cards. Empty: taken from each
     request."""
 
+    catalog_name: str = ""
+    """The name of whoever runs the site, in its catalog of agents. Empty: the host of its URL."""
+
     protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
     """Versions of the protocol that are served, the preferred one first."""
 

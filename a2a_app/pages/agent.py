@@ -11,9 +11,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from a2a_app import protocol
-from a2a_app.agents import Agent
+from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import card_faults, card_for
-from a2a_app.bindings.callers import grant_of, visible_agent
+from a2a_app.bindings.callers import grant_of, sees, viewer_of, visible_agent
+from a2a_app.bindings.cards import link_to_catalog
 from a2a_app.bindings.interfaces import served_to
 from a2a_app.pages.access import is_on
 
@@ -98,7 +99,19 @@ async def agent_page(request: HttpRequest, slug: str) -> HttpResponseBase:
         page = await read_card(request, await visible_agent(request, slug))
     except Http404:
         return await shown(request, "no_agent.html", {"slug": slug}, status=404)
-    response = await shown(request, "agent.html", {"page": page, "has_console": is_on()})
+    return _for_people(await shown(request, "agent.html", {"page": page, "has_console": is_on()}))
+
+
+async def catalogue_page(request: HttpRequest) -> HttpResponseBase:
+    """Show a browser the agents that there are for whoever sends a request."""
+    viewer = await viewer_of(request)
+    agents = [agent for agent in registry if await sees(viewer, agent)]
+    context = {"agents": agents, "has_console": is_on()}
+    response = _for_people(await shown(request, "catalogue.html", context))
+    return link_to_catalog(request, response)
+
+
+def _for_people(response: HttpResponse) -> HttpResponse:
     # The same URL answers programs, and what is shown may depend on who asks.
     response["Vary"] = "Accept, Cookie, Authorization"
     response["Cache-Control"] = "private, max-age=0, must-revalidate"
