@@ -30,10 +30,13 @@ class A2AConfig(AppConfig):
         # Checks register themselves on import, which is possible only once the models are loaded.
         from a2a_app import checks as checks  # loaded here: needs the app registry
         from a2a_app import runners  # loaded here: as above
+        from a2a_app.agents.peers import install  # loaded here: as above
         from a2a_app.authentication import changes, key_events  # loaded here: as above
         from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
+        from a2a_app.client.peers import ClientPeers  # loaded here: as above
         from a2a_app.store import deleted_owners  # loaded here: needs the app registry
 
+        install(ClientPeers())
         changes.connect()
         key_events.connect()
         autodiscover_modules("agents")

@@ -1,6 +1,8 @@
 """The names that an agent's author needs: `agent`, `Agent`, `Turn`, and types of the protocol."""
 
+from a2a_app.agents.answers import Answer
 from a2a_app.agents.approvals import Decision, TurnSuspended
+from a2a_app.agents.asking import AskError
 from a2a_app.agents.base import Agent
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import ArtifactWriter, Content
@@ -28,8 +30,10 @@ __all__ = [
     "AgentNotFoundError",
     "AgentProvider",
     "AgentSkill",
+    "Answer",
     "Artifact",
     "ArtifactWriter",
+    "AskError",
     "Content",
     "ContextState",
     "Decision",

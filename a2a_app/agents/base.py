@@ -114,6 +114,9 @@ class Agent:
     """Whether what an earlier attempt has said is not said again; `attempts` is MAX_ATTEMPTS then,
     unless it is above 1."""
 
+    asks_as: Callable[[TurnCaller, str], Any] | None = None
+    """Returns who asks by `turn.ask`, by the caller and an agent's name. None: the caller."""
+
     running_turns_per_owner: int | None = None
     """How many of its turns one owner may have worked on at once. None: RUNNING_TURNS_PER_OWNER, in
     which all agents without numbers of their own count together. 0: any number."""

@@ -199,7 +199,13 @@ class Stepper(Asker):
             raise TypeError(f"The step {name!r} returned what cannot be stored: {error}") from None
         return result
 
-    async def _keep(self, place: Place, outcome: Outcome, text: bytes) -> Outcome:
+    async def _keep(
+        self,
+        place: Place,
+        outcome: Outcome,
+        text: bytes,
+        record: Callable[..., None] = record_step,
+    ) -> Outcome:
         """Store an outcome, whose result is in a file if its text is large; return it."""
         claim, limit = self._claim, conf.current().raw_limit
         parts = [Part(raw=text, media_type="application/json")] if 0 < limit < len(text) else []
@@ -216,7 +222,7 @@ class Stepper(Asker):
                 outcome = outcome._replace(result=None, file=url)
             try:
                 await self._writer.persist(
-                    record_step, self._writer.head, claim.run, place, outcome, stored.keys
+                    record, self._writer.head, claim.run, place, outcome, stored.keys
                 )
             except RunLostError:
                 self.suspend()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from a2a_app import database, telemetry
+from a2a_app.agents.asking import Delegator
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
@@ -18,7 +19,6 @@ from a2a_app.agents.content import (
     must_be_read,
     report_replaced,
 )
-from a2a_app.agents.steps import Stepper
 from a2a_app.agents.values import with_files_read
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
@@ -75,7 +75,7 @@ def _as_text(state: dict[str, Any]) -> str:
     return json.dumps(state, sort_keys=True)
 
 
-class Turn(Stepper):
+class Turn(Delegator):
     """The work on one message, for one run.
 
     The verbs tell the client about the work. In asynchronous code each is awaited. In an agent

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from a2a_app.client.answers import Event
+from a2a_app.agents.answers import Event
 from a2a_app.protocol import AgentCard, Model
 
 

@@ -6,18 +6,21 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.urls import Resolver404
 from django.urls import resolve as resolve_url
 
 from a2a_app import conf, database, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
+from a2a_app.agents.answers import Event
 from a2a_app.agents.cards import card_for
+from a2a_app.agents.peers import OnBehalf
 from a2a_app.bindings.callers import ANONYMOUS, caller_with
 from a2a_app.bindings.interfaces import served_at
-from a2a_app.client.answers import Event
 from a2a_app.client.connection import Connection, Request
 from a2a_app.operations import OPERATIONS, Call, Operation
-from a2a_app.operations.call import Caller, Grant
+from a2a_app.operations.call import Caller, CallerName, Grant
 from a2a_app.protocol import StreamResponse
 
 # The URLs of an agent that lead to it: its own, with and without a slash, and that of its card.
@@ -52,10 +55,15 @@ class LocalConnection(Connection):
 
     async def __aenter__(self) -> "LocalConnection":
         """Find out who calls; raise UnauthenticatedError where callers must be known."""
-        self._call = Call(self._agent, await self._caller())
+        given = self._identity
+        if isinstance(given, OnBehalf):
+            self._call = await _call_on_behalf(self._agent, given)
+            self._unlimited = _unlimited(self._call)
+        else:
+            self._call = self._unlimited = Call(self._agent, await self._caller())
         public_url = conf.current().public_url
         served = served_at(public_url, self._agent)
-        self.card = await card_for(self._agent, served, self._identity)
+        self.card = await card_for(self._agent, served, self._call.caller.identity)
         return self
 
     async def ask(self, request: Request) -> dict[str, Any]:
@@ -80,7 +88,7 @@ class LocalConnection(Connection):
         await runners.current().begin()
         operation = OPERATIONS[request.operation]
         call = replace(
-            self._call,
+            self._unlimited if operation.scope != "send" else self._call,
             idempotency_key=request.idempotency_key,
             last_event_id=request.last_event_id,
         )
@@ -94,6 +102,44 @@ class LocalConnection(Connection):
             return ANONYMOUS
         given = self._identity
         return await caller_with(given if isinstance(given, Grant) else Grant(given))
+
+
+async def _call_on_behalf(agent: Agent, by: OnBehalf) -> Call:
+    """Return the call of a turn, in the name of its own caller."""
+    identity = by.user or await database.read(_identity_of, by.caller)
+
+    async def handed_on() -> dict[str, Any]:
+        return by.handed_on()
+
+    grant = Grant(identity, by.scopes, credential=by.credential)
+    user_id = None if by.user is None else by.user.pk
+    caller = Caller(by.caller, user_id, identity, grant if by.caller else None)
+    return Call(agent, caller, tenant_key=by.tenant, handed_on=handed_on)
+
+
+def _identity_of(owner: str) -> Any:
+    """Return what an authenticator returns for an owner that is no user; None: nobody knows."""
+    kind, _, key = owner.partition(":")
+    if kind == "name":
+        return CallerName(key)
+    if "." not in kind:
+        return None
+    try:
+        model = apps.get_model(kind)
+        return model._base_manager.filter(pk=model._meta.pk.to_python(key)).first()
+    except (LookupError, ValidationError):
+        return None  # of an app that is installed no more
+
+
+def _unlimited(call: Call) -> Call:
+    """Return a call without the limits of the caller's credentials.
+
+    To follow what it has asked, and to cancel it, is for the turn to decide.
+    """
+    grant = call.caller.grant
+    if grant is None:
+        return call
+    return replace(call, caller=replace(call.caller, grant=replace(grant, scopes=None)))
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any, TypeAlias, TypedDict, Unpack
 from uuid import uuid4
 
+from a2a_app.agents.answers import Answer
 from a2a_app.agents.content import Content, as_parts, report_replaced
-from a2a_app.client.answers import Answer
 from a2a_app.protocol import Message, Part, Role, SendMessageConfiguration, SendMessageRequest
 
 Said: TypeAlias = Content | Message | Sequence[Content]
@@ -22,6 +22,8 @@ class Sending(TypedDict, total=False):
     """The conversation that it belongs to. Without it: that of the task, or a new one."""
     metadata: dict[str, Any]
     """Metadata of the request."""
+    idempotency_key: str
+    """The key under which the message may be sent again. Without it: a new one."""
     return_immediately: bool
     """Whether not to wait until the task ends, or asks for something."""
     history_length: int

@@ -12,9 +12,9 @@ from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf, protocol
-from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.agents import Agent, AgentNotFoundError, registry
+from a2a_app.agents.answers import Answer, Event
 from a2a_app.agents.base import IDEMPOTENT_SENDING
-from a2a_app.client.answers import Answer, Event
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.local import LocalConnection, local_agent
 from a2a_app.client.messages import Said, Sending, id_of, request_to_send
@@ -114,16 +114,16 @@ class RemoteAgent:
             UnreachableError: There is no connection to the agent, also after some tries.
             RemoteAgentError: It does not speak the protocol.
         """
-        request = request_to_send(said, **how)
+        request, key = request_to_send(said, **how), how.get("idempotency_key", "")
         if how.get("return_immediately") or not self.card.capabilities.streaming:
-            sent = self._sending("SendMessage", request)
+            sent = self._sending("SendMessage", request, key)
             answer = Answer.of(SendMessageResponse.from_dict(await self._ask(sent)))
             while not (answer.is_over or how.get("return_immediately")):
                 await asyncio.sleep(POLL_SECONDS)
                 answer = await self.get(answer, history_length=how.get("history_length"))
             return answer
         newest: Event | None = None
-        async with aclosing(self._follow("SendStreamingMessage", request)) as events:
+        async with aclosing(self._follow("SendStreamingMessage", request, key)) as events:
             async for event in events:
                 newest = event
         if newest is None:
@@ -140,8 +140,8 @@ class RemoteAgent:
         if not self.card.capabilities.streaming:
             yield Event((await self.send(said, **how)).response)
             return
-        request = request_to_send(said, **how)
-        async with aclosing(self._follow("SendStreamingMessage", request)) as events:
+        request, key = request_to_send(said, **how), how.get("idempotency_key", "")
+        async with aclosing(self._follow("SendStreamingMessage", request, key)) as events:
             async for event in events:
                 yield event
 
@@ -191,25 +191,29 @@ class RemoteAgent:
         return await ask(self._connection, request, self.name)
 
     def _follow(
-        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest
+        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest, key: str = ""
     ) -> AsyncGenerator[Event, None]:
-        return follow(self._connection, self._sending(operation, params), self.name)
+        return follow(self._connection, self._sending(operation, params, key), self.name)
 
     def _sending(
-        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest
+        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest, key: str = ""
     ) -> Request:
         is_message = isinstance(params, SendMessageRequest)
         is_safe = is_message and self._connection.has_extension(IDEMPOTENT_SENDING.uri)
-        key = uuid4().hex if is_safe else ""
-        return Request(operation=operation, params=params, idempotency_key=key)
+        sent = (key or uuid4().hex) if is_safe else ""
+        return Request(operation=operation, params=params, idempotency_key=sent)
 
     @sensitive_variables()
     async def _connection_to(self, name: str) -> Connection:
-        given = conf.current().remote_agents.get(name)
-        url = given.url if given else name
-        found = local_agent(url) if "://" in url else _agent_here(name)
+        found = agent_here(name)
         if found is not None:
             return LocalConnection(found, self._user)
+        given = conf.current().remote_agents.get(name)
+        url = given.url if given else name
+        if "://" not in url:
+            raise RemoteAgentError(
+                f"{url!r} is no URL, no agent of this project, and not in A2A['REMOTE_AGENTS']."
+            )
         try:
             from a2a_app.client.sdk import Place, SdkConnection  # loaded here: needs an extra
         except ImportError as error:
@@ -234,10 +238,13 @@ class RemoteAgent:
         )
 
 
-def _agent_here(slug: str) -> Any:
+def agent_here(name: str) -> Agent | None:
+    """Return the agent of this project that a name, a slug or a URL leads to; None: it is none."""
+    given = conf.current().remote_agents.get(name)
+    url = given.url if given else name
+    if "://" in url:
+        return local_agent(url)
     try:
-        return registry.get(slug)
+        return registry.get(name)
     except AgentNotFoundError:
-        raise RemoteAgentError(
-            f"{slug!r} is no URL, no agent of this project, and not in A2A['REMOTE_AGENTS']."
-        ) from None
+        return None

@@ -16,9 +16,9 @@ from a2a.utils.errors import A2AError as SdkError
 from google.protobuf import json_format  # type: ignore[import-untyped]  # it has no types
 
 from a2a_app import protocol
+from a2a_app.agents.answers import Event
 from a2a_app.agents.signing import SignatureError
 from a2a_app.client import http
-from a2a_app.client.answers import Event
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.credentials import credentials_for
 from a2a_app.client.refusals import RemoteAgentError, UnreachableError

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from typing import Any
 
 from a2a_app import telemetry
+from a2a_app.agents.answers import Event
 from a2a_app.client import resumption
-from a2a_app.client.answers import Event
 from a2a_app.client.connection import Connection, Request
 
 

@@ -104,6 +104,10 @@ class Settings(BaseModel):
     """How many messages may wait for their turn in one task. Further ones are refused. 0: no
     limit."""
 
+    max_ask_depth: int = Field(8, ge=1)
+    """How many turns may lead to each other, where one agent asks another by `turn.ask`, and that
+    one the next. More are a loop, most likely."""
+
     lease_seconds: float = Field(15.0, gt=0)
     """How long a run still belongs to a process that has stopped renewing its lease. A process
     renews three times in that time."""

@@ -327,6 +327,28 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('task', 'turn', 'number'), name='a2a_step_of_turn')],
             },
         ),
+        migrations.CreateModel(
+            name='RemoteTask',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('turn', models.PositiveIntegerField(help_text='The turn whose message led to it.')),
+                ('number', models.PositiveIntegerField(help_text='Its place among the steps of the turn.')),
+                ('name', models.CharField(max_length=255)),
+                ('agent', models.TextField(help_text='The other agent, as the code names it.')),
+                ('is_local', models.BooleanField(help_text='Whether that is an agent of this project.')),
+                ('text', models.TextField(blank=True, help_text='The beginning of what was asked.')),
+                ('remote_id', models.CharField(blank=True, help_text='The id of the other task. Empty: not known yet.', max_length=255)),
+                ('state', models.CharField(blank=True, choices=[('TASK_STATE_UNSPECIFIED', 'UNSPECIFIED'), ('TASK_STATE_SUBMITTED', 'SUBMITTED'), ('TASK_STATE_WORKING', 'WORKING'), ('TASK_STATE_COMPLETED', 'COMPLETED'), ('TASK_STATE_FAILED', 'FAILED'), ('TASK_STATE_CANCELED', 'CANCELED'), ('TASK_STATE_INPUT_REQUIRED', 'INPUT_REQUIRED'), ('TASK_STATE_REJECTED', 'REJECTED'), ('TASK_STATE_AUTH_REQUIRED', 'AUTH_REQUIRED')], help_text='That of the other task when it was last heard of.', max_length=32)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('heard_at', models.DateTimeField(auto_now_add=True, help_text='When the other agent last answered.')),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('task', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='remote_tasks', to='a2a_app.task')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('is_local', True)), fields=['remote_id'], name='a2a_remote_task_local')],
+                'constraints': [models.UniqueConstraint(fields=('task', 'turn', 'number'), name='a2a_remote_task_of_turn')],
+            },
+        ),
         migrations.AddIndex(
             model_name='task',
             index=models.Index(fields=['agent', 'owner', '-status_at', '-id'], name='a2a_task_page'),

@@ -11,6 +11,7 @@ from a2a_app.models.file import File
 from a2a_app.models.idempotency_key import IdempotencyKey
 from a2a_app.models.message import Message
 from a2a_app.models.push import PushNotificationConfig
+from a2a_app.models.remote_task import RemoteTask
 from a2a_app.models.run import Run
 from a2a_app.models.step import Step
 from a2a_app.models.stored_bytes import StoredBytes
@@ -31,6 +32,7 @@ __all__ = [
     "IdempotencyKey",
     "Message",
     "PushNotificationConfig",
+    "RemoteTask",
     "Run",
     "Step",
     "StoredBytes",

@@ -22,6 +22,11 @@ class TaskState(StrEnum):
         return self in TERMINAL_STATES
 
     @property
+    def is_failure(self) -> bool:
+        """Whether the task has ended, and without what was asked of it."""
+        return self in TERMINAL_STATES and self is not TaskState.COMPLETED
+
+    @property
     def is_interrupted(self) -> bool:
         """Whether the task waits for its client."""
         return self in INTERRUPTED_STATES

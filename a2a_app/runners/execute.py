@@ -93,6 +93,7 @@ class Execution:
             shows_usage=self._agent.shows_usage,
         )
         self._turn.suspend = self.stop
+        self._turn.asks_as = self._agent.asks_as
         self._span: TurnSpan | None = None
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()

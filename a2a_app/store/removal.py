@@ -16,7 +16,7 @@ from a2a_app.store.writes.rows import stored_bytes
 _OF_A_TASK: tuple[type[Model], ...] = (
     models.PushNotificationConfig, models.IdempotencyKey, models.Artifact, models.Event,
     models.ArchivedLog, models.TokenUsage, models.Approval, models.Step,
-    models.Run, models.Message,
+    models.RemoteTask, models.Run, models.Message,
 )  # fmt: skip  # as one list
 _OF_A_CONTEXT: tuple[tuple[type[Model], str], ...] = (
     (models.IdempotencyKey, "message__context"),

@@ -1,6 +1,6 @@
 """Tests of one's agents: clients in the test's own process, and agents for one test."""
 
-from a2a_app.client.answers import Answer, Event, text_of
+from a2a_app.agents.answers import Answer, Event, text_of
 from a2a_app.testing.agents import agent_for_test
 from a2a_app.testing.async_client import AsyncClient
 from a2a_app.testing.client import Client

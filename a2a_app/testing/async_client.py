@@ -12,7 +12,7 @@ from django.test import AsyncClient as DjangoClient
 from django.urls import reverse
 
 from a2a_app import protocol, signals
-from a2a_app.client.answers import Answer, Event
+from a2a_app.agents.answers import Answer, Event
 from a2a_app.client.messages import Said, Sending, id_of, request_to_send
 from a2a_app.client.refusals import refusal_of
 from a2a_app.protocol import AgentCard, ListTasksRequest, ListTasksResponse

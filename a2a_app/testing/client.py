@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.client.answers import Answer, Event
+from a2a_app.agents.answers import Answer, Event
 from a2a_app.client.messages import Said, Sending
 from a2a_app.protocol import AgentCard
 from a2a_app.testing.agents import Subject

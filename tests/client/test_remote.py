@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from a2a_app import database, models
 from a2a_app.agents import TaskState, Turn
 from a2a_app.client import Event, RemoteAgent, RemoteAgentError, UnreachableError, text_of
 from a2a_app.client.connection import Request
@@ -21,6 +22,7 @@ from a2a_app.protocol import (
 from a2a_app.testing import agent_for_test
 from tests.client.peers import BASE, Cutter, fasta2a_peer, sdk_peer
 from tests.conftest import ChangeSettings
+from tests.cuts import Cut, attempts
 from tests.servers import Process, served
 from tests.wire import UNKNOWN_TASK
 
@@ -70,6 +72,29 @@ async def test_our_server_is_spoken_to_in_every_way(
             await load.get(UNKNOWN_TASK)
         with pytest.raises(UnsupportedOperationError):
             [event async for event in load.subscribe(sent)]
+
+
+@pytest.mark.usefixtures("runtime")
+async def test_a_turn_asks_an_agent_elsewhere_once(server: Process, a2a: ChangeSettings) -> None:
+    replies: list[str] = []
+    cuts = [Cut(0), Cut()]
+
+    async def agent(turn: Turn) -> None:
+        if turn.attempt == 2:  # as if it had ended before it knew the reply, and the other task
+            await database.run(forget)
+        replies.append((await turn.ask("echo", "Hello")).task_id)
+        await cuts[turn.attempt - 1]()
+
+    async with Cutter(server.port, events=1, times=1) as cutter:
+        a2a(REMOTE_AGENTS={"echo": {"URL": f"{cutter.url}/a2a/echo"}})
+        await attempts(agent, *cuts, attempts=2)
+    first, second = replies
+    assert first == second
+
+
+def forget() -> None:
+    models.Step.objects.all().delete()
+    models.RemoteTask.objects.update(remote_id="")
 
 
 async def test_a_task_that_asks_is_continued(server: Process, a2a: ChangeSettings) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from a2a_app.client.answers import Answer, Event, text_of
+from a2a_app.agents.answers import Answer, Event, text_of
 from a2a_app.client.messages import id_of, request_to_send
 from a2a_app.client.refusals import refusal_of
 from a2a_app.protocol import (

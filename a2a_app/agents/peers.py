@@ -1,0 +1,104 @@
+"""Peers: other agents, as a turn asks them. The room of the client has them, and comes later."""
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from a2a_app.agents.answers import Answer
+from a2a_app.models.owners import caller_of, tenant_of
+from a2a_app.protocol import Message
+
+DEPTH = "urn:a2a-app:call-depth:v1"
+"""Under this name the metadata of a request says how many turns have led to it, one by another."""
+
+
+class PeerAwayError(Exception):
+    """There is no connection to another agent at present. What was asked may have got there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnBehalf:
+    """In whose name a turn asks an agent of the same project: in that of its own caller."""
+
+    owner: str
+    """The owner of the turn's task, who owns what is asked too."""
+    user: Any
+    """The Django user whose task it is; None: it is no user's."""
+    credential: str
+    """The name of the credentials with which the turn's message came."""
+    scopes: frozenset[str] | None
+    """What these are limited to; None: nothing."""
+    handed_on: Callable[[], dict[str, Any]] = field(repr=False)
+    """Returns what the project has handed on to the turn."""
+
+    @property
+    def caller(self) -> str:
+        """The owner without its tenant."""
+        return caller_of(self.owner)
+
+    @property
+    def tenant(self) -> str:
+        """The key of the tenant."""
+        return tenant_of(self.owner)
+
+
+class Peer(Protocol):
+    """Another agent, of this project or elsewhere, to which there is a connection."""
+
+    @abstractmethod
+    def ask(
+        self,
+        message: Message,
+        *,
+        key: str,
+        metadata: Mapping[str, Any],
+        accepted_output_modes: Sequence[str],
+    ) -> AsyncGenerator[Answer, None]:
+        """Send a message, once for each key, and yield what comes until the task rests or ends.
+
+        Raises:
+            A2AError: The agent refuses.
+            PeerAwayError: There is no connection.
+            RemoteAgentError: It does not speak the protocol.
+        """
+
+    @abstractmethod
+    def follow(self, task_id: str) -> AsyncGenerator[Answer, None]:
+        """Yield a task as it is and what comes after. The errors are those of `ask`."""
+
+    @abstractmethod
+    async def look_at(self, task_id: str) -> Answer:
+        """Return a task as it is, without its history. The errors are those of `ask`."""
+
+
+class Peers(Protocol):
+    """All other agents."""
+
+    @abstractmethod
+    def is_local(self, agent: str) -> bool:
+        """Tell whether an agent, by its name or URL, is one of this project."""
+
+    @abstractmethod
+    def connect(self, agent: str, by: Any) -> AbstractAsyncContextManager[Peer]:
+        """Connect to an agent. The errors of entering are those of `Peer.ask`.
+
+        Args:
+            agent: Its slug, its name in REMOTE_AGENTS, or its URL.
+            by: Who asks, if it is an agent of this project: the caller of a turn, or what an
+                authenticator may return.
+        """
+
+
+_known: list[Peers] = []
+
+
+def install(peers: Peers) -> None:
+    """Let turns ask these agents, in place of those before."""
+    _known[:] = [peers]
+
+
+def peers() -> Peers:
+    """Return the agents that turns may ask."""
+    return _known[-1]

@@ -1,0 +1,61 @@
+"""RemoteTask: a task that a turn has given to another agent."""
+
+from django.db import models
+
+from a2a_app.database.values import new_key
+from a2a_app.models.task import Task
+from a2a_app.protocol import TaskState
+
+MAX_NAME = 255
+MAX_ID = 255
+
+
+class RemoteTask(models.Model):
+    """What a turn has asked another agent, of this project or elsewhere, and the task it became.
+
+    Its key is the Idempotency-Key of the message. What came of it is in the `Step` of the same
+    place.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_key, editable=False)
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="remote_tasks", db_index=False
+    )
+    turn = models.PositiveIntegerField(help_text="The turn whose message led to it.")
+    number = models.PositiveIntegerField(help_text="Its place among the steps of the turn.")
+    name = models.CharField(max_length=MAX_NAME)
+    agent = models.TextField(help_text="The other agent, as the code names it.")
+    is_local = models.BooleanField(help_text="Whether that is an agent of this project.")
+    text = models.TextField(blank=True, help_text="The beginning of what was asked.")
+    remote_id = models.CharField(
+        max_length=MAX_ID, blank=True, help_text="The id of the other task. Empty: not known yet."
+    )
+    state = models.CharField(
+        max_length=32,
+        blank=True,
+        choices=[(s.value, s.name) for s in TaskState],
+        help_text="That of the other task when it was last heard of.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    heard_at = models.DateTimeField(
+        auto_now_add=True, help_text="When the other agent last answered."
+    )
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "turn", "number"], name="a2a_remote_task_of_turn"
+            ),
+        ]
+        indexes = [
+            # By whom a task of this project was asked.
+            models.Index(
+                fields=["remote_id"],
+                condition=models.Q(is_local=True),
+                name="a2a_remote_task_local",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} turn {self.turn} asks {self.agent}"
