@@ -1,5 +1,6 @@
-"""Owners at their limits in the admin: whom a limit has refused, and how much they have."""
+"""Limits in the admin: whom one has refused, how much they have, and what was spent each day."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -7,10 +8,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html_join
 
 from a2a_app import models
-from a2a_app.admin.lists import CheckedChangeList, ReadOnlyAdmin
+from a2a_app.admin.lists import CheckedChangeList, ReadOnlyAdmin, newest
 from a2a_app.database.values import EPOCH
+from a2a_app.models.spending import SpenderKind
+from a2a_app.store.budgets import Spender, State, states_of
 from a2a_app.store.quota import stored_by, usage_of
 
 
@@ -37,8 +41,8 @@ class StoredBytesAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "refused_by", "refused_at", "stored_in_all")
     search_fields = ("owner__exact",)
     search_help_text = "An owner, in full."
-    fields = ("owner", "refused_by", "refused_at", "stored_now", "turns_now")
-    readonly_fields = ("stored_now", "turns_now")
+    fields = ("owner", "refused_by", "refused_at", "stored_now", "turns_now", "budgets_now")
+    readonly_fields = ("stored_now", "turns_now", "budgets_now")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.StoredBytes]:
         """Leave out owners that no limit has refused."""
@@ -64,3 +68,51 @@ class StoredBytesAdmin(ReadOnlyAdmin):
         """Return how many turns of the owner are worked on, and how many wait."""
         usage = usage_of(row.owner)
         return f"{usage.running} running, {usage.waiting} waiting"
+
+    @admin.display(description="budgets")
+    def budgets_now(self, row: models.StoredBytes) -> str:
+        """Return how the budgets stand that the owner has by itself."""
+        states = states_of(Spender(row.owner, ""), per=SpenderKind.CALLER)
+        return format_html_join("", "<div>{}</div>", [(_described(each),) for each in states])
+
+
+def _described(state: State) -> str:
+    budget = state.budget
+    unit = "tokens" if budget.unit == "tokens" else budget.currency
+    spent, limit = (f"{Decimal(each).normalize():,f}" for each in (state.spent, state.limit))
+    what = f"{budget.name}: {spent} of {limit} {unit}"
+    return f"{what}, used up" if state.is_used_up else what
+
+
+class SpenderFilter(admin.SimpleListFilter):
+    """Filters the newest rows by whose sums they are."""
+
+    title = "sums"
+    parameter_name = "per"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the kinds of spenders."""
+        return [(kind.value, f"By {kind.label}") for kind in SpenderKind]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen kind."""
+        return newest(queryset).filter(per=self.value()) if self.value() else queryset
+
+
+@admin.register(models.Spending)
+class SpendingAdmin(ReadOnlyAdmin):
+    """What was used of language models each day, newest first."""
+
+    list_display = ("day", "per", "spender", "agent", "tokens", "cost", "currency")
+    list_filter = (SpenderFilter,)
+    search_fields = ("spender__exact",)
+    search_help_text = "An owner, the key of a tenant or the slug of an agent, in full."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for a whole name, by the index."""
+        term = search_term.strip()
+        # The kinds are named, since the index begins with them.
+        found = {"per__in": SpenderKind.values, "spender": term} if term else {}
+        return queryset.filter(**found), False

@@ -7,6 +7,7 @@ from a2a_app.agents.base import Agent
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import ArtifactWriter, Content
 from a2a_app.agents.registry import AgentNotFoundError, agent, registry
+from a2a_app.agents.spending import BudgetError
 from a2a_app.agents.steps import StepError
 from a2a_app.agents.tenants import Tenant
 from a2a_app.agents.turn import ContextState, Turn
@@ -21,6 +22,7 @@ from a2a_app.protocol import (
     Role,
     TaskState,
 )
+from a2a_app.store.budgets import Spender
 from a2a_app.store.refusals import RepetitionError
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Artifact",
     "ArtifactWriter",
     "AskError",
+    "BudgetError",
     "Content",
     "ContextState",
     "Decision",
@@ -41,6 +44,7 @@ __all__ = [
     "Part",
     "RepetitionError",
     "Role",
+    "Spender",
     "StepError",
     "TaskState",
     "Tenant",

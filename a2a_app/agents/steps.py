@@ -14,8 +14,8 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_json
 
 from a2a_app import conf
-from a2a_app.agents.approvals import Asker
 from a2a_app.agents.content import clean
+from a2a_app.agents.spending import SpendingTurn
 from a2a_app.concurrency.event_loop import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.protocol import Message, Part, Role
@@ -65,7 +65,7 @@ class Tries:
         return min(LONGEST_PAUSE_SECONDS, self.backoff * 2.0 ** min(tried - 1, 32))
 
 
-class Stepper(Asker):
+class Stepper(SpendingTurn):
     """The steps of a turn."""
 
     _steps_before: dict[int, Outcome] | None = None
@@ -110,6 +110,7 @@ class Stepper(Asker):
         Raises:
             StepError: The function has failed, now or in an earlier attempt.
             RepetitionError: An earlier attempt has done another step here.
+            BudgetError: A budget is used up. What was done already is not refused.
             TypeError: The result is none that can be stored.
         """
         tries = Tries(retries, backoff, retry_on, timeout)
@@ -136,7 +137,12 @@ class Stepper(Asker):
         if outcome is None:
             key = f"{self.task_id}-{place.turn}-{place.number}"
             work = partial(function, *args, **({key_as: key} if key_as else {}))
-            outcome = await self._perform(place, work, tries, adapter)
+            await self.check_budgets()
+            self._steps_at_work += 1
+            try:
+                outcome = await self._perform(place, work, tries, adapter)
+            finally:
+                self._steps_at_work -= 1
         if outcome.error_kind:
             raise StepError(place.name, outcome.error_kind, outcome.error)
         return adapter.validate_json(await self._text_of(outcome))

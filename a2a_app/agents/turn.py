@@ -5,10 +5,9 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import deepcopy
-from decimal import Decimal
 from typing import Any, TypeAlias
 
-from a2a_app import database, telemetry
+from a2a_app import database
 from a2a_app.agents.asking import Delegator
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
@@ -25,7 +24,6 @@ from a2a_app.protocol import Message, TaskState
 from a2a_app.protocol.scalars import require_json
 from a2a_app.store.claims import Claim
 from a2a_app.store.reads.tasks import read_messages
-from a2a_app.store.token_usage import Used, record_usage, usage_metadata
 from a2a_app.store.updates import StateSaved, StatusUpdate, Update
 from a2a_app.store.writes.writer import Writer
 
@@ -226,34 +224,6 @@ class Turn(Delegator):
         """Ask for authorization (section 7.6). Then return, or wait for it and go on."""
         return self._set(TaskState.AUTH_REQUIRED, contents, metadata)
 
-    def usage(
-        self,
-        model: str,
-        *,
-        input_tokens: int = 0,
-        output_tokens: int = 0,
-        cost: Decimal | float | str | None = None,
-        currency: str = "USD",
-    ) -> Awaitable[None]:
-        """Record what this turn has used of a language model, as often as it uses one.
-
-        It is stored at once, for the owner of the task, also where the task has ended or is another
-        run's meanwhile: what was spent is spent. The next status of the task has the sums of all
-        its turns and attempts in its metadata, unless `shows_usage` of the agent is off.
-
-        Args:
-            model: The model's name.
-            input_tokens: How many tokens it has read.
-            output_tokens: How many tokens it has written.
-            cost: What that has cost; None: it is not known.
-            currency: The currency of the cost, by its three letters (ISO 4217).
-
-        Raises:
-            ValueError: A number is negative, or the model or the currency is none.
-        """
-        used = Used.checked(clean(model, self.report), input_tokens, output_tokens, cost, currency)
-        return self._do(self._record(used))
-
     # For the runner and for ArtifactWriter.
 
     def say(self, piece: Content) -> Awaitable[None]:
@@ -271,11 +241,6 @@ class Turn(Delegator):
     def put(self, *updates: Update) -> Awaitable[None]:
         """Append updates: on the event loop when awaited, in other threads before it returns."""
         return self._do(self._writer.put(*updates))
-
-    async def read_usage(self) -> None:
-        """Read what earlier attempts have used, of which this one is to tell too."""
-        if self._shows_usage:
-            self._usage = await self._writer.persist(usage_metadata, self._claim.head.task_id)
 
     @property
     def usage_metadata(self) -> dict[str, Any]:
@@ -302,16 +267,6 @@ class Turn(Delegator):
             return work
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
         return _Done()
-
-    async def _record(self, used: Used) -> None:
-        claim = self._claim
-        metadata = await self._writer.persist(
-            record_usage, claim.head.task_id, claim.run, claim.attempt, used
-        )
-        self._usage = metadata if self._shows_usage else {}
-        if telemetry.active is not None:
-            tokens = {"input": used.input_tokens, "output": used.output_tokens}
-            telemetry.active.count_usage(used.model, tokens)
 
     async def _read_and_set(
         self, state: TaskState, contents: Sequence[Content], metadata: Metadata

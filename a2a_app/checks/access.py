@@ -49,6 +49,24 @@ def check_permissions(**_: Any) -> list[Finding]:
     return findings
 
 
+@checks.register(TAG)
+def check_budgets(**_: Any) -> list[Finding]:
+    """Find a budget for an agent that there is not (a2a.E030)."""
+    try:
+        named = {budget.agent for budget in conf.current().budgets}
+    except ImproperlyConfigured:
+        return []  # a2a.E001 reports it
+    slugs = registry.slugs()
+    return [
+        checks.Error(
+            f"A2A['BUDGETS'] names the agent {slug!r}, which there is not.",
+            hint=conf.suggestion(slug, slugs) or None,
+            id="a2a.E030",
+        )
+        for slug in sorted(named - {"", *slugs})
+    ]
+
+
 @checks.register(TAG, deploy=True)
 def check_guesses(**_: Any) -> list[Finding]:
     """Find BasicAuth where each process counts wrong passwords by itself (a2a.W025)."""

@@ -18,6 +18,7 @@ from a2a_app.bindings.security import declared_security
 from a2a_app.files.storage import FOLDER, get_storage
 from a2a_app.models import owners
 from a2a_app.protocol import InvalidAgentResponseError
+from a2a_app.store import budgets
 
 TAG = "a2a"
 DISTRIBUTION = "django-agent2agent"
@@ -40,6 +41,7 @@ def check_settings(**_: Any) -> list[Finding]:
         callers.owner_resolver()
         hand_on.hook()
         owners.owner_models()
+        budgets.functions()
         get_storage(conf.current().storage)
         if conf.current().metrics_token:
             metrics_writer()

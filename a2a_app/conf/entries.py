@@ -1,8 +1,9 @@
-"""Entries of settings that are objects themselves: of RETENTION and of REMOTE_AGENTS."""
+"""Entries of settings that are objects themselves: of RETENTION, BUDGETS and REMOTE_AGENTS."""
 
-from typing import Literal
+from decimal import Decimal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 PRUNABLE_STATES = (
     "completed", "failed", "canceled", "rejected", "input_required", "auth_required",
@@ -26,6 +27,61 @@ class Retention(BaseModel):
 
     owner: str = ""
     """The owner of the tasks that are meant, as the admin shows it. Empty: all owners."""
+
+
+# No number has one: a text such as "9.50" is none of these.
+_DottedPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+
+
+class Budget(BaseModel):
+    """One entry of the setting BUDGETS: how much may be used of language models, by turn.usage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per: Literal["caller", "tenant", "agent"]
+    """Who has it: each caller within its tenant, each tenant with all its callers, or each agent
+    with all that it works for."""
+
+    period: Literal["day", "month"]
+    """How long it lasts, by TIME_ZONE. A new one begins at midnight, or on the first of a month."""
+
+    agent: str = ""
+    """The slug of the agent whose use counts, and for whose messages it holds. Empty: all
+    agents."""
+
+    tokens: Annotated[int, Field(ge=0)] | _DottedPath | None = None
+    """How many tokens, read and written together. Or the dotted path of a function without `async`
+    that takes an `a2a_app.agents.Spender` and returns the number, or None for no limit."""
+
+    cost: Annotated[Decimal, Field(ge=0)] | _DottedPath | None = None
+    """How much it may cost, in place of `tokens`, or the function that returns that."""
+
+    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+    """The currency of `cost`. What is recorded in another one does not count."""
+
+    @model_validator(mode="after")
+    def _limits_one_thing(self) -> Self:
+        if (self.tokens is None) == (self.cost is None):
+            raise ValueError("has one of tokens and cost")
+        return self
+
+    @property
+    def unit(self) -> Literal["tokens", "cost"]:
+        """What it limits."""
+        return "tokens" if self.cost is None else "cost"
+
+    @property
+    def limit(self) -> int | Decimal | str:
+        """How much it is, or the dotted path of the function that says so."""
+        limit = self.tokens if self.cost is None else self.cost
+        assert limit is not None  # one of them is set
+        return limit
+
+    @property
+    def name(self) -> str:
+        """Its name in errors, in the admin and in the log for security."""
+        names = ("BUDGETS", self.per, self.agent, self.unit, self.period)
+        return ".".join(filter(None, names))
 
 
 class RemoteAgentSettings(BaseModel):

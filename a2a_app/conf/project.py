@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from pydantic import ValidationError
 
-from a2a_app.conf.entries import Retention
+from a2a_app.conf.entries import Budget, RemoteAgentSettings, Retention
 from a2a_app.conf.settings import Settings
 
 NAME = "A2A"
@@ -68,9 +68,15 @@ def _explain(error: ValidationError) -> str:
 def _explain_unknown(place: tuple[int | str, ...]) -> str:
     """Say of a key that there is not what it may have meant."""
     settings = [name.upper() for name in Settings.model_fields]
-    known = settings if len(place) == 1 else list(Retention.model_fields)
+    known = settings if len(place) == 1 else _keys_of_entries(str(place[0]))
     meant = suggestion(str(place[-1]), known)
     return f"unknown. {meant}" if meant else f"unknown; there are {', '.join(known)}"
+
+
+def _keys_of_entries(setting: str) -> list[str]:
+    if setting == "REMOTE_AGENTS":
+        return [name.upper() for name in RemoteAgentSettings.model_fields]
+    return list((Budget if setting == "BUDGETS" else Retention).model_fields)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

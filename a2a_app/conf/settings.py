@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from a2a_app.conf.entries import RemoteAgentSettings, Retention
+from a2a_app.conf.entries import Budget, RemoteAgentSettings, Retention
 
 
 class Settings(BaseModel):
@@ -187,6 +187,10 @@ class Settings(BaseModel):
     stored_bytes_per_owner: int = Field(1024 * 1024 * 1024, ge=0)
     """How many bytes of tasks, messages and files one owner may have stored. Further messages are
     refused until some are deleted. 0: no limit."""
+
+    budgets: tuple[Budget, ...] = ()
+    """How much each caller, each tenant and each agent may use of language models in a day or a
+    month. All entries hold that fit. Empty: there is no limit."""
 
     storage: str = ""
     """Alias in STORAGES of the storage for files, which must not be public. Empty: the folder

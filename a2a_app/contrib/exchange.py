@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import to_jsonable_python
 
-from a2a_app.agents import Agent, ArtifactWriter, Message, Part, Turn
+from a2a_app.agents import Agent, ArtifactWriter, BudgetError, Message, Part, Turn
 from a2a_app.files.links import SCHEME
 
 Tools: TypeAlias = Literal["data", "metadata"] | None
@@ -203,14 +203,18 @@ class Exchange:
     async def used(
         self, model: str | None, input_tokens: int, output_tokens: int, cost: Decimal | None = None
     ) -> None:
-        """Record what was used of a model, if anything was."""
+        """Record what was used of a model, if anything was.
+
+        What it was used for is paid then, and is said also where a budget is used up by it.
+        """
         if input_tokens or output_tokens or cost:
-            await self.turn.usage(
-                model or "unknown",
-                input_tokens=input_tokens,
-                output_tokens=output_tokens,
-                cost=cost,
-            )
+            with suppress(BudgetError):  # the next message is refused
+                await self.turn.usage(
+                    model or "unknown",
+                    input_tokens=input_tokens,
+                    output_tokens=output_tokens,
+                    cost=cost,
+                )
 
     # What the agent remembers of the conversation.
 

@@ -46,6 +46,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Spending',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('per', models.CharField(choices=[('caller', 'caller'), ('tenant', 'tenant'), ('agent', 'agent')], help_text='Whose sum it is.', max_length=8)),
+                ('spender', models.CharField(blank=True, help_text='The owner, the key of the tenant, or the slug of the agent.', max_length=255)),
+                ('caller', models.CharField(blank=True, help_text="Of an owner: the owner without its tenant, to find a person's.", max_length=255)),
+                ('day', models.DateField(help_text='By TIME_ZONE.')),
+                ('agent', models.CharField(max_length=100)),
+                ('currency', models.CharField(blank=True, help_text='Of the cost. Empty: what has no known cost.', max_length=3)),
+                ('tokens', models.BigIntegerField(default=0, help_text='Read and written.')),
+                ('cost', models.DecimalField(decimal_places=12, default=0, max_digits=24)),
+            ],
+            options={
+                'verbose_name': "day's spending",
+                'verbose_name_plural': 'spending by day',
+                'indexes': [models.Index(fields=['caller', 'id'], name='a2a_spending_of_caller'), models.Index(fields=['day'], name='a2a_spending_of_day')],
+                'constraints': [models.UniqueConstraint(fields=('per', 'spender', 'day', 'agent', 'currency'), name='a2a_spending')],
+            },
+        ),
+        migrations.CreateModel(
             name='ApiKey',
             fields=[
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),

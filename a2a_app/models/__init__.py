@@ -13,6 +13,7 @@ from a2a_app.models.message import Message
 from a2a_app.models.push import PushNotificationConfig
 from a2a_app.models.remote_task import RemoteTask
 from a2a_app.models.run import Run
+from a2a_app.models.spending import Spending
 from a2a_app.models.step import Step
 from a2a_app.models.stored_bytes import StoredBytes
 from a2a_app.models.task import Task
@@ -34,6 +35,7 @@ __all__ = [
     "PushNotificationConfig",
     "RemoteTask",
     "Run",
+    "Spending",
     "Step",
     "StoredBytes",
     "Task",

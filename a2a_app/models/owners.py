@@ -95,18 +95,34 @@ def is_active(owner: str) -> bool:
     It is not once that row, such as a user, is deleted or has an `is_active` that is false. An
     owner that is a name and no row is active for ever. Ask on a thread of the database.
     """
-    kind, _, key = caller_of(owner).partition(":")
-    if kind == DELETED:
+    if caller_of(owner).partition(":")[0] == DELETED:
         return False
-    if kind != "user" and "." not in kind:
-        return True
     try:
-        model = get_user_model() if kind == "user" else apps.get_model(kind)
-        value = model._meta.pk.to_python(key)
-    except (LookupError, ValidationError):
-        return True  # of an app that is installed no more: nobody can tell
-    row = model._base_manager.filter(pk=value).first()
+        row = row_of(owner)
+    except LookupError:
+        return True
     return row is not None and bool(getattr(row, "is_active", True))
+
+
+def row_of(owner: str) -> Model | None:
+    """Read the row that an owner stands for, such as a user. Ask on a thread of the database.
+
+    Returns:
+        The row; None: it was deleted.
+
+    Raises:
+        LookupError: The owner is a name and no row, or of an app that is installed no more.
+    """
+    kind, _, key = caller_of(owner).partition(":")
+    if kind != "user" and "." not in kind:
+        raise LookupError(kind)
+    model = get_user_model() if kind == "user" else apps.get_model(kind)
+    try:
+        value = model._meta.pk.to_python(key)
+    except ValidationError as error:
+        raise LookupError(key) from error
+    row: Model | None = model._base_manager.filter(pk=value).first()
+    return row
 
 
 def caller_of(owner: str) -> str:

@@ -1,8 +1,10 @@
-"""Limits: that a caller has reached one is shown in the admin."""
+"""Limits: a budget that is used up refuses messages, and the admin shows who is at which limit."""
 
 import time
 
 from a2a_app import conf, database, protocol
+from a2a_app.operations.call import Call
+from a2a_app.store.budgets import Spender, find_used_up
 from a2a_app.store.quota import note_refusal
 
 # How often one limit of one owner is noted: those who attack are refused thousands of times.
@@ -34,3 +36,20 @@ async def note_limit(owner: str, error: protocol.ResourceExhaustedError) -> None
         await database.run(note_refusal, owner, error.limit)
     except database.AwayError:  # which is logged
         del noted[key]
+
+
+async def check_budgets(call: Call) -> None:
+    """Check that a message may begin a turn, by the setting BUDGETS.
+
+    Raises:
+        ResourceExhaustedError: A budget is used up. The error says when the next one begins.
+    """
+    spender = Spender(call.scope.owner, call.agent.slug)
+    state = await database.read(find_used_up, spender)
+    if state is not None:
+        raise protocol.ResourceExhaustedError(
+            state.refusal,
+            limit=state.budget.name,
+            retry_seconds=state.seconds_left,
+            reset_at=state.reset_at,
+        )

@@ -14,6 +14,7 @@ from a2a_app.operations.answers import answer
 from a2a_app.operations.approvals import find_resolution, names_decision
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
+from a2a_app.operations.limits import check_budgets
 from a2a_app.operations.push import check_target, checked_webhook
 from a2a_app.operations.reads import read_task
 from a2a_app.operations.streams import (
@@ -256,6 +257,8 @@ async def _prepare(
         credentials=await call.credentials(),
         resolution=await find_resolution(call, head, message) if may_decide else None,
     )
+    if conf.current().budgets and received.resolution is None:  # a decision begins no turn
+        await check_budgets(call)
     return head, received
 
 

@@ -157,7 +157,12 @@ class ResourceExhaustedError(UnavailableError):
     http_status, grpc_status = 429, "RESOURCE_EXHAUSTED"
 
     def __init__(
-        self, message: str | None = None, *, limit: str = "", retry_seconds: float = 1
+        self,
+        message: str | None = None,
+        *,
+        limit: str = "",
+        retry_seconds: float = 1,
+        **metadata: str,
     ) -> None:
         """Make the error.
 
@@ -165,8 +170,9 @@ class ResourceExhaustedError(UnavailableError):
             message: What the caller has too much of, and how it gets rid of it.
             limit: The name of the setting that limits it. Empty: it is not known.
             retry_seconds: After how long to try again.
+            **metadata: The other things that the error is about.
         """
-        super().__init__(message, **({"limit": limit} if limit else {}))
+        super().__init__(message, **({"limit": limit} if limit else {}), **metadata)
         self.limit = limit
         self.retry_seconds = retry_seconds
 

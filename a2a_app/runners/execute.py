@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from a2a_app import logs, telemetry
-from a2a_app.agents import Agent, registry
+from a2a_app import conf, logs, telemetry
+from a2a_app.agents import Agent, BudgetError, registry
 from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import agent_message
 from a2a_app.agents.turn import Turn
@@ -168,6 +168,8 @@ class Execution:
             await self._turn.read_usage()
             if self._agent.durable:
                 await self._turn.read_said()
+        elif conf.current().budgets:
+            await self._turn.check_budgets()  # since the message came, it may have been used up
         await drive(self._agent, self._turn, self._thread_ended)
         state = self._writer.state
         if state.is_terminal:
@@ -204,17 +206,18 @@ class Execution:
         trace = _traceback_of(failure)
         if self._span is not None:
             self._span.fail(failure)
-        # With the exception itself, by which services that collect errors tell them apart.
-        logger.error(
-            "The agent %r failed in run %s of task %s.",
-            self.claim.head.agent,
-            run.id,
-            self._turn.task_id,
-            exc_info=failure,
-        )
+        if not isinstance(failure, BudgetError):  # which the log for security has
+            # With the exception itself, by which services that collect errors tell them apart.
+            logger.error(
+                "The agent %r failed in run %s of task %s.",
+                self.claim.head.agent,
+                run.id,
+                self._turn.task_id,
+                exc_info=failure,
+            )
         if self._writer.head.state.is_terminal:
             return
-        is_limit = isinstance(failure, TimeLimitError)
+        is_limit = isinstance(failure, TimeLimitError | BudgetError)
         text = str(failure) if is_limit else f"The agent failed. Reference: {run.id}"
         head = self._writer.head
         message = agent_message(text, context_id=head.context_id, task_id=head.task_id)

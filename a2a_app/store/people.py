@@ -19,6 +19,7 @@ from a2a_app.models.owners import (
     owner_in,
     tenant_of,
 )
+from a2a_app.models.spending import SpenderKind
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import TERMINAL_STATES
 from a2a_app.store.events import Appended
@@ -50,7 +51,7 @@ PERSONAL: dict[type[Model], tuple[str, ...]] = {
     models.IdempotencyKey: ("task__context", "message__context"),
 }
 # What says no more of a person than how much there is. It goes with the rest.
-BY_OWNER: tuple[type[Model], ...] = (models.StoredBytes,)
+BY_OWNER: tuple[type[Model], ...] = (models.StoredBytes, models.Spending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,13 @@ class Person:
         exact = {} if self.owner is None else {"owner": self.owner}
         return models.StoredBytes.objects.filter(caller__in=self.callers, **exact)
 
+    def spending(self) -> "QuerySet[models.Spending]":
+        """Return the sums of what the person has used of language models."""
+        exact = {} if self.owner is None else {"spender": self.owner}
+        return models.Spending.objects.filter(
+            per=SpenderKind.CALLER, caller__in=self.callers, **exact
+        )
+
     def api_keys(self) -> "QuerySet[models.ApiKey]":
         """Return the API keys."""
         keys = models.ApiKey.objects.order_by("pk")
@@ -122,6 +130,7 @@ def forget(person: Person) -> Iterator["Counter[str]"]:
         empty = models.Context.objects.filter(pk__in=contexts, tasks=None)
         yield Counter({"conversations": remove_contexts(empty)})
     person.stored_bytes().delete()
+    person.spending().delete()
     deleted, _ = person.api_keys().delete()
     yield Counter({"API keys": deleted})
 
@@ -181,6 +190,8 @@ def disown(person: Person) -> None:
             _rename(models.TokenUsage.objects.filter(**whose), owner=new)
             _rename(models.IdempotencyKey.objects.filter(**whose), owner=new)
             models.StoredBytes.objects.filter(owner=owner).update(owner=new, caller=caller_of(new))
+            sums = models.Spending.objects.filter(per=SpenderKind.CALLER, spender=owner)
+            sums.update(spender=new, caller=caller_of(new))
             _rename(person.contexts().filter(**whose), owner=new, caller=caller_of(new))
 
 

@@ -14,6 +14,7 @@ from a2a_app import conf, models
 from a2a_app.database.values import EPOCH, from_now
 from a2a_app.protocol import TaskState
 from a2a_app.store.archives import tidy
+from a2a_app.store.budgets import forget_old_spending
 from a2a_app.store.prune import Age, Whose, forget, forget_contexts
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def retain(kind: str) -> int:
     if reached is None and kind == TASKS:
         # What an archive has of the tasks that were deleted in this pass.
         tidy()
+        forget_old_spending()
     pause = PAUSE if reached is None else timedelta(0)
     models.Upkeep.objects.filter(name=kind).update(after=reached, due_at=from_now(pause))
     if deleted:

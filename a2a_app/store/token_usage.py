@@ -18,6 +18,7 @@ from a2a_app.database import atomic
 from a2a_app.database.deletes import lock_rows
 from a2a_app.database.values import new_key
 from a2a_app.models.token_usage import COST_DIGITS, COST_PLACES, MAX_MODEL
+from a2a_app.store.budgets import add_spending
 from a2a_app.store.refusals import TaskGoneError
 from a2a_app.store.task_head import RunKey
 
@@ -98,7 +99,10 @@ def record_usage(task_id: UUID, run: RunKey, attempt: int, used: Used) -> dict[s
             cost=used.cost,
             currency=used.currency,
         )
-        models.TokenUsage.objects.bulk_create([row], ignore_conflicts=True)
+        # After an answer that was lost it is there already.
+        if not models.TokenUsage.objects.filter(pk=used.key).exists():
+            row.save(force_insert=True)
+            add_spending(owner, agent, used)
         return usage_metadata(task_id)
 
 

@@ -14,6 +14,8 @@ from django.urls import reverse
 
 from a2a_app import database, models, security
 from a2a_app.checks.access import check_cache_is_shared
+from a2a_app.store.budgets import add_spending
+from a2a_app.store.token_usage import Used
 from tests import wire_v03
 from tests.clients.http_json import HttpJsonClient, json_of, without_version
 from tests.clients.json_rpc import JsonRpcClient, body_of
@@ -165,3 +167,31 @@ def _pages() -> list[str]:
         reverse("admin:a2a_app_storedbytes_change", args=[row.pk]),
     ]
     return [browser.get(url).content.decode() for url in urls]
+
+
+@pytest.mark.parametrize("is_json_rpc", [True, False])
+async def test_a_budget_that_is_used_up_says_when_the_next_one_begins(
+    a2a: ChangeSettings, rpc: JsonRpcClient, is_json_rpc: bool
+) -> None:
+    a2a(BUDGETS=[{"per": "agent", "agent": "load", "period": "month", "cost": "0.50"}])
+    sent = {"message": load_message()}
+    await rpc.result("SendMessage", message=sent["message"])
+    await database.run(add_spending, "name:bob", "load", Used.checked("m", 1, 1, "0.5", "USD"))
+    if is_json_rpc:
+        response = await rpc.post(envelope("SendMessage", sent), **VERSION)
+        error = body_of(response)["error"]
+        details = error["data"]
+    else:
+        response = await HttpJsonClient().post("/message:send", sent)
+        error = json_of(response)["error"]
+        details = error["details"]
+    assert response.status_code == 429
+    [info, quota, retry] = details
+    assert info["metadata"]["limit"] == "BUDGETS.agent.load.cost.month"
+    assert quota["violations"][0]["subject"] == info["metadata"]["limit"]
+    assert info["metadata"]["resetAt"] in error["message"]
+    seconds = float(retry["retryDelay"].removesuffix("s"))
+    assert 0 < seconds <= 31 * 86400
+    assert abs(float(response["Retry-After"]) - seconds) <= 1
+    pages = await sync_to_async(_pages)()
+    assert all("BUDGETS.agent.load.cost.month" in page for page in pages)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
@@ -48,3 +49,23 @@ def test_a_bad_entry_is_named(settings: Settings, given: Any, complaint: str) ->
 
 def test_the_limit_is_what_fits_into_a_message_of_the_channel_layer() -> None:
     assert conf.Settings().raw_limit * 4 / 3 < 128 * 1024
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        ({"tokens": 1, "agent": "laod"}, "A2A['BUDGETS'] names the agent 'laod', which there is"),
+        ({"tokns": 1}, "A2A['BUDGETS.0.tokns']: unknown. Did you mean 'tokens'?"),
+        ({"tokens": 1, "cost": 1}, "A2A['BUDGETS.0']: Value error, has one of tokens and cost"),
+        ({"cost": "shop.plans.nothing"}, "No module named 'shop'"),
+        ({"cost": "asyncio.sleep"}, "A2A['BUDGETS']: asyncio.sleep is no function without async."),
+    ],
+)
+def test_a_budget_that_is_misspelt_is_found_by_a_check(
+    settings: Settings, budget: dict[str, Any], text: str
+) -> None:
+    budget = {"per": "caller", "period": "day", **budget}
+    settings.A2A = {**settings.A2A, "BUDGETS": [budget]}
+    findings = checks.run_checks(tags=["a2a"])
+    texts = [each.msg for each in findings if each.id in ("a2a.E001", "a2a.E030")]
+    assert any(text in each for each in texts), texts

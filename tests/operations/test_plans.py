@@ -33,6 +33,7 @@ from a2a_app.concurrency.shares import Shares
 from a2a_app.figures import current, history
 from a2a_app.management import batches
 from a2a_app.models import owners
+from a2a_app.models.spending import SpenderKind
 from a2a_app.operations import push
 from a2a_app.operations.tasks import get_task, list_tasks
 from a2a_app.protocol import (
@@ -73,6 +74,8 @@ OLD, DAYS = 60 if connection.vendor == "postgresql" else 6, 50
 _KEY = re.compile(r'href="[^"]*/([0-9a-f-]{36})/change/')
 NOBODYS = "http://127.0.0.1:9/"
 SHARED = "shared"
+SPENDERS = 2000
+LARGE_BUDGET = {"period": "month", "cost": 1_000_000}
 
 
 async def agent(turn: Turn) -> None:
@@ -99,6 +102,7 @@ async def agent(turn: Turn) -> None:
 def client(a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OperationsClient]:
     a2a(
         TOTAL_SIZE_LIMIT=COUNTED,
+        BUDGETS=[{**LARGE_BUDGET, "per": "caller"}, {**LARGE_BUDGET, "per": "agent"}],
         PUSH_HOSTS=["127.0.0.1"],
         PUSH_ALLOW_HTTP=True,
         RAW_LIMIT=1000,
@@ -149,6 +153,17 @@ def _share() -> None:
     old.update(status_at=long_ago)
     refused = models.StoredBytes.objects.values_list("pk", flat=True)[:OLD]
     models.StoredBytes.objects.filter(pk__in=list(refused)).update(refused_at=long_ago)
+    models.Spending.objects.bulk_create(
+        models.Spending(
+            per=per,
+            spender=f"name:{number}",
+            caller=f"name:{number}" if per == "caller" else "",
+            day=timezone.localdate() - timedelta(days=number % DAYS),
+            agent="planned",
+        )
+        for per in SpenderKind.values
+        for number in range(SPENDERS)
+    )
     # Copies have the names of what they are copies of.
     models.File.objects.update(name=Cast("pk", CharField()))
     remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))

@@ -17,6 +17,7 @@ from a2a_app.management.batches import weighed_keys
 from a2a_app.protocol import TaskState
 from a2a_app.store import retention
 from a2a_app.store.archives import tidy
+from a2a_app.store.budgets import forget_old_spending
 from a2a_app.store.prune import Age, Whose, forget, forget_contexts
 
 
@@ -74,6 +75,7 @@ class Command(BatchCommand):
             # What an archive has of the deleted tasks.
             self.show("Looking through the archives")
             tidy()
+            forget_old_spending()
 
     def _prune(self, age: Age, done: "Counter[str]", connections: int) -> None:
         """Delete what is old, and add to `done` how much it was."""
