@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 SECONDS = 30
 
@@ -16,6 +17,7 @@ class Received:
 
     headers: dict[str, str]
     body: dict[str, Any]
+    raw: bytes = b""
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Receiver:
     location: str = ""
     ends: bool = True
     """Whether the body of an answer ends."""
+    confirmation: Callable[[str], str] = lambda token: token
+    """Returns the answer to the question whether it wants notifications, from the token in it."""
     requests: list[Received] = field(default_factory=list)
     port: int = 0
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,8 +63,11 @@ class Receiver:
                     name.lower(): value
                     for name, value in (line.split(": ", 1) for line in head[1:] if line)
                 }
+                if head[0].startswith("GET "):
+                    self._confirm(head[0], writer)
+                    continue
                 body = await reader.readexactly(int(headers["content-length"]))
-                self.requests.append(Received({**headers, "": head[0]}, json.loads(body)))
+                self.requests.append(Received({**headers, "": head[0]}, json.loads(body), body))
                 status = self.answer(len(self.requests))
                 self._arrived.set()
                 if status == 0:
@@ -75,6 +82,13 @@ class Receiver:
             pass
         finally:
             writer.close()
+
+    def _confirm(self, line: str, writer: asyncio.StreamWriter) -> None:
+        query = parse_qs(urlsplit(line.split()[1]).query)
+        assert query["of"] == ["me"]
+        answer = self.confirmation(query["validationToken"][0]).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n"
+        writer.write(head.encode() + answer)
 
 
 @asynccontextmanager

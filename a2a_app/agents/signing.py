@@ -7,7 +7,7 @@ from typing import Any
 import rfc8785
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
-from joserfc import jws
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeyBase, RSAKey
 from joserfc.util import json_b64decode, urlsafe_b64encode
@@ -118,6 +118,13 @@ def sign(card: AgentCard, keys_url: str) -> AgentCard:
     return card.model_copy(
         update={"signatures": [*card.signatures, _signature(canonical(card), keys_url)]}
     )
+
+
+def signed_token(claims: dict[str, Any]) -> str:
+    """Return a JSON Web Token by the site's key, whose public half is at /.well-known/jwks.json."""
+    ours = signing_key()
+    header = {"alg": ours.algorithm, "kid": ours.key_id}
+    return jwt.encode(header, claims, ours.key, algorithms=ALGORITHMS)
 
 
 # Cached, because signing is expensive and anybody may ask for a card.

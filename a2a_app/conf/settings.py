@@ -220,6 +220,16 @@ class Settings(BaseModel):
     push_chunks: bool = True
     """Whether webhooks get the chunks of artifacts too. False: changes of status only."""
 
+    push_snapshot: bool = False
+    """Whether a webhook that is registered gets the task as it is first, and then what comes."""
+
+    push_signatures: bool = False
+    """Whether notifications are signed: by the token of their configuration, and by the key that
+    signs the cards, where there is one."""
+
+    push_validation: bool = False
+    """Whether a webhook is registered only once its receiver has answered that it wants it."""
+
     push_configs_per_task: int = Field(10, ge=1)
     """How many push notification configurations a task may have."""
 

@@ -206,6 +206,7 @@ class Migration(migrations.Migration):
                 ('secrets', models.TextField(blank=True, help_text='Token and credentials, encrypted.')),
                 ('payload', models.CharField(blank=True, help_text='The kind of payload. Empty: events.', max_length=32)),
                 ('base_url', models.TextField(blank=True, help_text='For links to files: the scheme and host by which its client reached us.')),
+                ('begins_with_task', models.BooleanField(default=False, help_text='Whether the task as it is comes before its events.')),
                 ('delivered', models.PositiveBigIntegerField(help_text='The newest event that was delivered.')),
                 ('announced', models.PositiveBigIntegerField(help_text='The newest event to deliver.')),
                 ('due_at', models.DateTimeField(blank=True, db_index=True, help_text='From then on a process may send what is due. Empty: nothing is.', null=True)),

@@ -34,6 +34,9 @@ class PushNotificationConfig(models.Model):
         blank=True,
         help_text="For links to files: the scheme and host by which its client reached us.",
     )
+    begins_with_task = models.BooleanField(
+        default=False, help_text="Whether the task as it is comes before its events."
+    )
     delivered = models.PositiveBigIntegerField(help_text="The newest event that was delivered.")
     announced = models.PositiveBigIntegerField(help_text="The newest event to deliver.")
     due_at = models.DateTimeField(

@@ -14,8 +14,10 @@ from a2a_app.push.targets import (
     check_url,
     resolve,
 )
+from a2a_app.push.validation import confirm
 from a2a_app.security import SecurityEvent, record
 from a2a_app.store import webhooks
+from a2a_app.store.notify import wake_deliverers
 from a2a_app.store.reads.tasks import owned_task_head
 from a2a_app.store.updates import Webhook
 
@@ -47,7 +49,10 @@ async def create_push_config(
     # Before the name is looked up, which costs more than to see that the task is somebody else's.
     await database.run(owned_task_head, call.scope, params.task_id)
     await check_target(call, webhook)
-    return _with_tenant(call, await database.run(webhooks.create, call.scope, webhook))
+    config = await database.run(webhooks.create, call.scope, webhook)
+    if conf.current().push_snapshot:
+        await wake_deliverers()
+    return _with_tenant(call, config)
 
 
 async def get_push_config(
@@ -115,14 +120,18 @@ async def check_target(call: Call, webhook: Webhook, *, path: str = "") -> None:
         path: As that of `checked_webhook`.
 
     Raises:
-        InvalidParamsError: The host is none to which requests are sent.
+        InvalidParamsError: The host is none to which requests are sent, or PUSH_VALIDATION is on,
+            and the receiver does not say that it wants notifications.
         UnavailableError: No resolver answered for the host, and PUSH_ALLOW_UNRESOLVED is off.
     """
     url = webhook.config.url
     try:
-        await resolve(check_url(url), owner=call.scope.owner)
+        if conf.current().push_validation:
+            await confirm(url, owner=call.scope.owner)
+        else:
+            await resolve(check_url(url), owner=call.scope.owner)
     except UnresolvedError as error:
-        if not conf.current().push_allow_unresolved:
+        if conf.current().push_validation or not conf.current().push_allow_unresolved:
             raise protocol.UnavailableError(f"{path}url {error}. Try again later.") from None
     except TargetError as error:
         raise _refusal(error, call, url, path) from None

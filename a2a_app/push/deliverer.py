@@ -145,8 +145,11 @@ class Deliverer:
         asked = now()
         traced = telemetry.active is not None
         trace = await database.read(deliveries.trace_of, delivery.task_id) if traced else {}
+        payload = PAYLOADS[delivery.payload]
+        make = payload.snapshot if delivery.begins_with_task else payload.later
         while True:
-            batch = await PAYLOADS[delivery.payload](delivery, seq)
+            batch = await make(delivery, seq)
+            make = payload.later
             for notification in batch.notifications:
                 if now() >= asked + OWNER_SECONDS:
                     await _check_owner(delivery)

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pydantic_core import to_json
+
 from a2a_app import conf, database
 from a2a_app.files.links import Links
 from a2a_app.store.deliveries import Delivery
@@ -22,6 +24,8 @@ class Notification:
     seq: int
     body: str
     media_type: str = MEDIA_TYPE
+    is_snapshot: bool = False
+    """Whether it is the task as it is, which comes before all events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,16 @@ class NotificationBatch:
 
 PayloadMaker: TypeAlias = Callable[[Delivery, int], Awaitable[NotificationBatch]]
 """Makes the notifications after a number. Without later events the batch has that number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One format of notifications."""
+
+    later: PayloadMaker
+    """Makes those of events."""
+    snapshot: PayloadMaker
+    """Makes the one of the task as it is, whatever has come since."""
 
 
 async def events(delivery: Delivery, after: int) -> NotificationBatch:
@@ -49,24 +63,34 @@ async def events(delivery: Delivery, after: int) -> NotificationBatch:
     )
 
 
-def whole_tasks(write: Callable[[dict[str, Any]], str], *, media_type: str) -> PayloadMaker:
-    """Return a maker of one notification with the whole task, for all events that have come.
-
-    Chunks alone make no notification, since each would be larger than the one before.
+def snapshots(write: Callable[[dict[str, Any]], str], *, media_type: str) -> PayloadMaker:
+    """Return a maker of one notification with the whole task.
 
     Args:
         write: Makes the body from the JSON values of a task.
         media_type: The media type of the body.
     """
 
+    async def snapshot(delivery: Delivery, after: int) -> NotificationBatch:
+        found = await database.read(read_snapshot, delivery.scope, str(delivery.task_id))
+        task = _links(delivery).replace_in_values(found.task.to_dict())
+        seq, body = found.position.seq, write(task)
+        return NotificationBatch(seq, (Notification(seq, body, media_type, is_snapshot=True),))
+
+    return snapshot
+
+
+def whole_tasks(snapshot: PayloadMaker) -> PayloadMaker:
+    """Return a maker of one notification with the whole task, for all events that have come.
+
+    Chunks alone make no notification, since each would be larger than the one before.
+    """
+
     async def tasks(delivery: Delivery, after: int) -> NotificationBatch:
         later = await database.read(events_after, delivery.task_id, after, limit=READ_LIMIT)
         if all(event.artifact_id for event in later):
             return NotificationBatch(later[-1].seq if later else after)
-        snapshot = await database.read(read_snapshot, delivery.scope, str(delivery.task_id))
-        task = _links(delivery).replace_in_values(snapshot.task.to_dict())
-        seq, body = snapshot.position.seq, write(task)
-        return NotificationBatch(seq, (Notification(seq, body, media_type),))
+        return await snapshot(delivery, after)
 
     return tasks
 
@@ -76,5 +100,9 @@ def _links(delivery: Delivery) -> Links:
     return Links(delivery.scope.owner, lambda: conf.current().public_url or delivery.base_url)
 
 
-PAYLOADS: dict[str, PayloadMaker] = {"": events}
-"""The makers by the names in `PushNotificationConfig.payload`. Dialects add their own."""
+def _write(task: dict[str, Any]) -> str:
+    return to_json({"task": task}).decode()
+
+
+PAYLOADS = {"": Payload(later=events, snapshot=snapshots(_write, media_type=MEDIA_TYPE))}
+"""The formats by the names in `PushNotificationConfig.payload`. Dialects add their own."""

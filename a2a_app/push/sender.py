@@ -2,19 +2,19 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from types import TracebackType
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf, telemetry
-from a2a_app.push.addresses import is_address
 from a2a_app.push.payloads import Notification
-from a2a_app.push.targets import ForbiddenTargetError, TargetError, check_url, port_of, resolve
+from a2a_app.push.signatures import signature_headers
+from a2a_app.push.targets import ForbiddenTargetError, Pinned, TargetError, check_url, pinned
 from a2a_app.security import SecurityEvent, record
 from a2a_app.store.deliveries import Delivery
 from a2a_app.store.secrets import UnreadableError, unseal
@@ -35,16 +35,17 @@ class Sender:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        # Each sender has its own, since two hosts at one address must not share connections. A
-        # transport and no client: it follows no redirect, uses no proxy of the environment, and
-        # logs no URL, which may be a secret.
-        self._transport = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
-        self._request: dict[str, Any] = {}
+        # Each sender has its own, since two hosts at one address must not share connections.
+        self._transport = opened()
+        self._pinned: Pinned
+        self._secrets: dict[str, str] = {}
 
     async def __aenter__(self) -> "Sender":
         """Find the webhook's address; raises NotDeliveredError if it must not be used."""
         try:
-            self._request = await _request_to(self._delivery)
+            parts, owner = check_url(self._delivery.url), self._delivery.scope.owner
+            self._pinned = await pinned(parts, owner=owner)
+            self._secrets = unseal(self._delivery.secrets)
         except TargetError as error:
             if isinstance(error, ForbiddenTargetError):
                 _record_refusal(self._delivery, error)
@@ -82,13 +83,16 @@ class Sender:
 
     @sensitive_variables()
     async def _post(self, notification: Notification) -> int:
-        wanted = self._request
+        wanted = self._pinned
+        headers = {**wanted.headers, **_credentials(self._delivery, self._secrets)}
+        if conf.current().push_signatures:
+            headers |= signature_headers(self._delivery, notification, self._secrets)
         trace = telemetry.active.carrier() if telemetry.active else {}
         request = httpx.Request(
             "POST",
-            wanted["url"],
-            headers={**wanted["headers"], "Content-Type": notification.media_type, **trace},
-            extensions=wanted["extensions"],
+            wanted.url,
+            headers={**headers, "Content-Type": notification.media_type, **trace},
+            extensions=dict(wanted.extensions),
             content=notification.body.encode(),
         )
         response = await self._transport.handle_async_request(request)
@@ -96,41 +100,33 @@ class Sender:
             # The status decides. A receiver that never ends its body has the notification too.
             with suppress(TimeoutError, httpx.HTTPError):
                 async with asyncio.timeout(READ_SECONDS):
-                    await _read(response)
+                    await read_some(response)
             return response.status_code
         finally:
             await response.aclose()
 
 
-async def _read(response: httpx.Response) -> None:
-    """Read a response to its end, unless it is long."""
-    size = 0
+def opened() -> httpx.AsyncHTTPTransport:
+    """Return a transport to one host.
+
+    A transport and no client: it follows no redirect, uses no proxy of the environment, and logs no
+    URL, which may be a secret.
+    """
+    return httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+
+
+async def read_some(response: httpx.Response) -> bytes:
+    """Return the body of a response, or its beginning if it is long."""
+    read = b""
     async for piece in response.aiter_raw():
-        size += len(piece)
-        if size > READ_BYTES:
-            return
+        read += piece
+        if len(read) > READ_BYTES:
+            break
+    return read
 
 
 @sensitive_variables()
-async def _request_to(delivery: Delivery) -> dict[str, Any]:
-    """Return what all requests to a webhook share: the address in the URL, the host in a header."""
-    parts = check_url(delivery.url)
-    address = await resolve(parts, owner=delivery.scope.owner)
-    port = port_of(parts)
-    netloc = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    headers = {"Host": parts.netloc, "User-Agent": "a2a_app", **_credentials(delivery)}
-    has_name = not is_address(parts.hostname or "")
-    return {
-        "url": parts._replace(netloc=netloc).geturl(),
-        "headers": headers,
-        # The certificate must be that of the host, though the URL has its address.
-        "extensions": {"sni_hostname": parts.hostname} if has_name else {},
-    }
-
-
-@sensitive_variables()
-def _credentials(delivery: Delivery) -> dict[str, str]:
-    secrets = unseal(delivery.secrets)
+def _credentials(delivery: Delivery, secrets: Mapping[str, str]) -> dict[str, str]:
     headers = {}
     if delivery.scheme:
         headers["Authorization"] = f"{delivery.scheme} {secrets.get('credentials', '')}".strip()

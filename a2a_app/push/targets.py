@@ -6,10 +6,15 @@ again at each delivery, with the address that is then used, since a name may hav
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from django.views.decorators.debug import sensitive_variables
+
 from a2a_app import conf
-from a2a_app.push.addresses import is_public, lookups
+from a2a_app.push.addresses import is_address, is_public, lookups
 
 PORTS = {"https": 443, "http": 80}
 # Longer than any URL that servers in common use accept.
@@ -114,6 +119,35 @@ async def resolve(parts: SplitResult, *, owner: str) -> str:
     if not _is_trusted(host) and not all(is_public(address) for address in addresses):
         raise ForbiddenTargetError("has a host whose address is not public")
     return addresses[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What all requests to a URL share, so that they go to the address that was checked."""
+
+    url: str = field(repr=False)
+    """The URL, with the address in place of the host."""
+    headers: Mapping[str, str] = field(repr=False)
+    """The headers, with the host."""
+    extensions: Mapping[str, Any]
+    """What httpx needs to know, so that the certificate must be that of the host."""
+
+
+@sensitive_variables()
+async def pinned(parts: SplitResult, *, owner: str) -> Pinned:
+    """Look up the host of a URL, and return how it is reached at that address.
+
+    The arguments and errors are those of `resolve`.
+    """
+    address = await resolve(parts, owner=owner)
+    port = port_of(parts)
+    netloc = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    has_name = not is_address(parts.hostname or "")
+    return Pinned(
+        parts._replace(netloc=netloc).geturl(),
+        {"Host": parts.netloc, "User-Agent": "a2a_app"},
+        {"sni_hostname": parts.hostname} if has_name else {},
+    )
 
 
 def _check_allowed(host: str, port: int) -> None:

@@ -51,6 +51,8 @@ class Delivery:
     """The token and the credentials, sealed."""
     payload: str
     base_url: str
+    begins_with_task: bool
+    """Whether the task as it is comes first, and has not been delivered yet."""
     delivered: int
     failures: int
 
@@ -210,7 +212,8 @@ def _first_waiting(after: int, last: int) -> Any:
 def advance(delivery: Delivery, seq: int, *, lease: timedelta) -> bool:
     """Record that events up to a number were delivered; return False if another has taken over."""
     held = Row.objects.filter(pk=delivery.id, worker=delivery.worker)
-    return bool(held.update(delivered=seq, due_at=from_now(lease), **WELL))
+    changes: dict[str, Any] = {**WELL, "begins_with_task": False}
+    return bool(held.update(delivered=seq, due_at=from_now(lease), **changes))
 
 
 def settle(delivery: Delivery, seq: int) -> bool:
@@ -304,6 +307,7 @@ def _delivery(row: models.PushNotificationConfig, worker: str) -> Delivery:
         secrets=row.secrets,
         payload=row.payload,
         base_url=row.base_url,
+        begins_with_task=row.begins_with_task,
         delivered=row.delivered,
         failures=row.failures,
     )

@@ -57,9 +57,14 @@ async def _broadcast(appended: Appended) -> None:
     if head.seq > len(appended.events):
         await _tell_streams(appended)
     if head.pushed:
-        await broadcast.publish(broadcast.PUSH_GROUP, {})
+        await wake_deliverers()
     for run_id, worker in appended.stopped:
         await broadcast.publish(broadcast.worker_group(worker), {"stopped": run_id.hex})
+
+
+async def wake_deliverers() -> None:
+    """Tell deliverers that something is due, though nothing was appended to a task."""
+    await broadcast.publish(broadcast.PUSH_GROUP, {})
 
 
 async def _tell_streams(appended: Appended) -> None:

@@ -51,7 +51,7 @@ def put_webhook(
         ResourceExhaustedError: The task has as many configurations as it may have, or the owner as
             many webhooks that wait.
     """
-    config = webhook.config
+    config, has_snapshot = webhook.config, conf.current().push_snapshot
     key = config.id or str(new_key())
     _check_limits(task_id, key, owner)
     asked = config.authentication or protocol.AuthenticationInfo.model_construct(scheme="")
@@ -70,7 +70,8 @@ def put_webhook(
             "base_url": webhook.base_url,
             "delivered": after,
             "announced": after,
-            "due_at": None,
+            "begins_with_task": has_snapshot,
+            "due_at": Now() if has_snapshot else None,
             "worker": "",
         },
     )

@@ -6,7 +6,7 @@ from pydantic_core import to_json
 
 from a2a_app import protocol
 from a2a_app.bindings.v03.results import Schema
-from a2a_app.push.payloads import PAYLOADS, whole_tasks
+from a2a_app.push.payloads import PAYLOADS, Payload, snapshots, whole_tasks
 
 
 def _write(task: dict[str, Any]) -> str:
@@ -14,4 +14,5 @@ def _write(task: dict[str, Any]) -> str:
 
 
 # Registered on import, so that a worker, which serves no URL, can deliver them too.
-PAYLOADS[protocol.VERSION_03] = task_now = whole_tasks(_write, media_type="application/json")
+_snapshot = snapshots(_write, media_type="application/json")
+PAYLOADS[protocol.VERSION_03] = task_now = Payload(whole_tasks(_snapshot), _snapshot)
