@@ -6,9 +6,10 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from a2a_app import models
+from a2a_app.agents import registry
 from a2a_app.database.values import KeyEnd
 
-# How many of the newest tasks of a conversation a search finds.
+# How many of the newest tasks of a conversation, or of an owner with an agent, a search finds.
 FOUND = 200
 # How many conversations a search for a contextId finds, which clients may choose alike.
 SHOWN_CONVERSATIONS = 20
@@ -32,18 +33,32 @@ def find_tasks(term: str) -> set[UUID]:
 
     Args:
         term: The id of a task, or of what belongs to one; the end of a task's id; a contextId; or a
-            sentence with an id at its end.
+            sentence with an id at its end; or an owner.
     """
     text = term.strip()
     found = {pk for context in _contexts(text) for pk in _newest_of(context.pk)}
     end = text.lower().lstrip("…")
     if _END.fullmatch(end):
         return found.union(_by_end(end))
-    key = _key_in(text)
-    return found if key is None else found.union([key], _by_part(key), _newest_of(key))
+    key = key_in(text)
+    if key is None:
+        return found or tasks_of_owner(text)
+    return found.union([key], _by_part(key), _newest_of(key))
 
 
-def _key_in(text: str) -> UUID | None:
+def tasks_of_owner(owner: str) -> set[UUID]:
+    """Return the keys of the newest tasks that an owner has with each of the project's agents."""
+    return {
+        pk
+        for slug in registry.slugs()
+        for pk in models.Task.objects.filter(agent=slug, owner=owner)
+        .order_by("-status_at", "-pk")
+        .values_list("pk", flat=True)[:FOUND]
+    }
+
+
+def key_in(text: str) -> UUID | None:
+    """Return the id that a text is, or that stands at its end; None: it has none."""
     at_end = _ID_AT_END.search(text)
     try:
         return UUID(at_end[0] if at_end else text)

@@ -18,44 +18,35 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from a2a_app import models
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
+from a2a_app.admin.periods import PeriodFilter
 from a2a_app.admin.task_actions import TaskActions
-from a2a_app.admin.task_search import find_tasks
+from a2a_app.admin.task_filters import OwnerFilter, StateFilter, StuckFilter, TenantFilter
+from a2a_app.admin.task_search import find_tasks, key_in
 from a2a_app.admin.waiting import answer_url
 from a2a_app.bindings.files import OpenedFileResponse
-from a2a_app.database.statements import Literal
 from a2a_app.models.run import Outcome
 from a2a_app.pages.contents import PART_URL
 from a2a_app.pages.live import Reader, live_response
 from a2a_app.pages.responses import events_response, part_response
-from a2a_app.pages.states import badge, words
+from a2a_app.pages.states import badge
 from a2a_app.pages.task import duration_of, may_view, number_in, owner_url, read_task_page
-from a2a_app.protocol import Role, TaskState
+from a2a_app.protocol import Role
 from a2a_app.store.archives import open_log
 
 PREFIX = "a2a_app_task_"
 """With what the names of the URLs begin to which a task's page leads."""
+# What failed and has no task, such as an answer without one, is stored nowhere.
+_NOT_FOUND = gettext_lazy(
+    "No task has this id. If it is the reference of a failure, the failure was one without a task: "
+    "look for the reference in the log of the servers."
+)
 # How many characters of a request are read, and how many are shown.
 READ, WORDS = 200, 60
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Filters by the state of tasks."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the states."""
-        return [(s.value, words(s.value)) for s in TaskState if s is not TaskState.UNSPECIFIED]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the tasks in the chosen state."""
-        chosen = [state.value for state in TaskState if state.value == self.value()]
-        return queryset.filter(state=Literal(chosen[0])) if chosen else queryset
 
 
 class OutcomeFilter(admin.SimpleListFilter):
@@ -89,13 +80,13 @@ class TaskAdmin(TaskActions):
         "short_id", "agent", "state_words", "request", "owner_link", "status_at", "duration",
         "conversation",
     )  # fmt: skip  # read as two lines it is one list
-    # By state first, which has an index: the other one looks through what it has found.
-    list_filter = (StateFilter, AgentFilter)
+    # First those that have an index: the last ones look through what these have found.
+    list_filter = (StateFilter, PeriodFilter, StuckFilter, OwnerFilter, AgentFilter, TenantFilter)
     list_select_related = ("context", "user")
     search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = (
-        "The id of a task or its end, or in full: a contextId, the id of what belongs to a task, "
-        "or the reference that a client was given."
+        "The id of a task or its end, or in full: a contextId, an owner, the id of what belongs to "
+        "a task, or the reference that a client was given."
     )
     # The page is a template of its own, which shows no fields.
     fields = ("id",)
@@ -112,6 +103,8 @@ class TaskAdmin(TaskActions):
         for task in listed.result_list:
             task.words = begun.get(task.pk)
             task.owner_url = owner_url(request, task)
+        if request.method == "GET" and not listed.result_count and key_in(listed.query):
+            self.message_user(request, _NOT_FOUND, messages.INFO)
         return listed
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:

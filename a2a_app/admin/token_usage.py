@@ -1,6 +1,5 @@
 """Token usage in the admin: what turns have used of models, with sums of what is chosen."""
 
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,59 +8,17 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
-from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.admin import lists
 from a2a_app.admin.lists import AgentFilter, KeyOrderedChangeList, ReadOnlyAdmin, newest
-from a2a_app.database.values import first_key_at
+from a2a_app.admin.periods import PeriodFilter
 
 FIRST_KEY = UUID(int=0)
 # How many sums a page shows.
 SHOWN_SUMS = 50
 # By what they may be.
 GROUPS = {"model": "Model", "owner": "Owner", "agent": "Agent", "day": "Day"}
-
-
-def _midnight(days_ago: int = 0) -> datetime:
-    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    return today - timedelta(days=days_ago)
-
-
-def _month(ago: int = 0) -> datetime:
-    first = _midnight().replace(day=1)
-    return first if not ago else (first - timedelta(days=1)).replace(day=1)
-
-
-class PeriodFilter(admin.SimpleListFilter):
-    """Filters by when something was used, by the keys, which grow with time."""
-
-    title = "time"
-    parameter_name = "time"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the periods."""
-        return [
-            ("today", "Today"),
-            ("yesterday", "Yesterday"),
-            ("week", "Past 7 days"),
-            ("month", "This month"),
-            ("last", "Last month"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen period."""
-        periods = {
-            "today": (_midnight(), None),
-            "yesterday": (_midnight(1), _midnight()),
-            "week": (_midnight(6), None),
-            "month": (_month(), None),
-            "last": (_month(1), _month()),
-        }
-        begin, end = periods.get(self.value() or "", (None, None))
-        if begin is not None:
-            queryset = queryset.filter(pk__gte=first_key_at(begin))
-        return queryset.filter(pk__lt=first_key_at(end)) if end is not None else queryset
 
 
 class TokenUsageAgentFilter(AgentFilter):

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import Count, Exists, Max, OuterRef
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -92,14 +93,14 @@ async def fetch() -> Figures:
 def read() -> Figures:
     """Read all figures. Call it where the database may be asked."""
     workers = _workers()
-    queued = _queued()
+    queued = [since for since, _ in queued_turns()]
     failing = _failing()
     return Figures(
         read_at=timezone.now(),
         running=sum(worker.turns for worker in workers),
         queued=len(queued),
         oldest_queued_at=min(queued, default=None),
-        lost=_counted(_lost().order_by("lease_until")),
+        lost=_counted(lost_runs().order_by("lease_until")),
         waiting_for_input=_counted(_in_state(TaskState.INPUT_REQUIRED)),
         waiting_for_auth=_counted(_in_state(TaskState.AUTH_REQUIRED)),
         failed_today=_counted(_failed_since(_midnight())),
@@ -125,17 +126,18 @@ def _workers() -> list[Worker]:
     ]
 
 
-def _queued() -> list[datetime]:
-    """Return when the turns were stored that wait, except behind another one of their task."""
+def queued_turns() -> list[tuple[datetime, UUID]]:
+    """Return the turns that wait for a worker and for nothing else: since when, and their tasks."""
     waiting = models.Run.objects.filter(started_at=None, ended_at=None)
     # Not joined: SQLite would go through the tasks to find their runs.
     busy = models.Task.objects.filter(pk=OuterRef("task"), run__isnull=False)
     rows = waiting.annotate(is_behind=Exists(busy)).order_by("queue", "lease_until")
-    found = rows.values_list("created_at", "is_behind")[: COUNTED + 1]
-    return [since for since, is_behind in found if not is_behind]
+    found = rows.values_list("created_at", "task", "is_behind")[: COUNTED + 1]
+    return [(since, task) for since, task, is_behind in found if not is_behind]
 
 
-def _lost() -> Any:
+def lost_runs() -> "QuerySet[models.Run]":
+    """Return the runs whose worker has let their lease run out."""
     over = models.Run.objects.filter(lease_until__gt=EPOCH, lease_until__lt=Now())
     return over.exclude(worker="")
 

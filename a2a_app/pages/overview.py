@@ -96,7 +96,7 @@ def _cards(found: Figures) -> Iterator[Card]:
     shown = [
         (_("turns running"), found.running, "busy", runs),
         (_("turns waiting for a worker"), found.queued, "neutral", runs),
-        (_("turns that lost their worker"), found.lost, "bad", runs),
+        (_("turns that lost their worker"), found.lost, "bad", f"{tasks}?stuck=lost"),
         (
             _("tasks waiting for input"),
             found.waiting_for_input,

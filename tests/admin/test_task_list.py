@@ -1,16 +1,19 @@
 """The list of tasks in the admin: what it says of each, and all that leads to one."""
 
 import re
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.admin import lists
 from a2a_app.agents import Turn
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import Part, TaskState
 from a2a_app.store.writes.append import append
 from tests.admin.test_tasks import ESCAPED, HOSTILE, TASKS, browser, page_of, see, text_of
@@ -132,3 +135,75 @@ def test_the_list_says_of_no_more_than_it_counts_that_this_is_all(
     page = text_of(TASKS)(browser())
     assert "3 tasks" in page
     assert "There are more" not in page
+
+
+def keys_of(someone: Any, **query: str) -> list[UUID]:
+    """Return the keys of the tasks that the list shows, the newest first."""
+    listed = someone.get(TASKS, query).context["cl"].result_list
+    return [task.pk for task in listed]
+
+
+def offered(someone: Any, title: str, **query: str) -> list[str]:
+    """Return what a filter offers to choose."""
+    specs = someone.get(TASKS, query).context["cl"].filter_specs
+    return [name for spec in specs if spec.title == title for _, name in spec.lookup_choices]
+
+
+@pytest.mark.django_db
+def test_the_list_is_filtered_by_owner_and_by_tenant_and_offers_those_of_the_newest() -> None:
+    scopes = {
+        owner: Scope("load", owner)
+        for owner in ("name:ann", "name:bob", "tenant:acme/name:ann", "tenant:acme/name:cy", "")
+    }
+    keys = {owner: begin(scope=scope).head.task_id for owner, scope in scopes.items()}
+    old = begin(scope=scopes["name:ann"]).head.task_id
+    someone = browser()
+    assert keys_of(someone, owner="name:ann") == [old, keys["name:ann"]]
+    assert keys_of(someone, q="name:bob") == [keys["name:bob"]]
+    assert keys_of(someone, owner="nobody") == []
+    assert keys_of(someone, tenant="acme") == [
+        keys["tenant:acme/name:cy"],
+        keys["tenant:acme/name:ann"],
+    ]
+    assert keys_of(someone, tenant="ac") == keys_of(someone, tenant="a%") == []
+    assert offered(someone, "owner") == sorted(owner for owner in scopes if owner)
+    assert "name:zoe" in offered(someone, "owner", owner="name:zoe")
+    assert offered(someone, "tenant") == ["acme"]
+
+
+@pytest.mark.django_db
+def test_an_owner_is_found_however_old_its_tasks_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "COUNTED", 2)
+    rare = begin(scope=Scope("load", "name:ann")).head.task_id
+    for _ in range(4):
+        begin(scope=Scope("load", "name:bob"))
+    assert keys_of(browser(), owner="name:ann") == [rare]
+
+
+@pytest.mark.django_db
+def test_the_list_is_filtered_by_when_a_task_was_begun() -> None:
+    now = begin().head.task_id
+    someone = browser()
+    for time, is_in in {"hour": True, "week": True, "last": False}.items():
+        assert keys_of(someone, time=time) == [now] * is_in, time
+
+
+@pytest.mark.django_db
+def test_the_list_is_filtered_by_why_tasks_are_stuck() -> None:
+    begin()
+    claim = begin_and_claim()
+    over = timezone.now() - timedelta(minutes=1)
+    models.Run.objects.filter(pk=claim.run.id).update(lease_until=over)
+    someone = browser()
+    assert keys_of(someone, stuck="lost") == [claim.head.task_id]
+    assert keys_of(someone, stuck="queued") == keys_of(someone, stuck="asking") == []
+    assert len(keys_of(someone, stuck="nonsense")) == 2
+
+
+@pytest.mark.django_db
+def test_a_reference_without_a_task_is_said_to_be_in_the_log() -> None:
+    begin()
+    someone = browser()
+    page = text_of(TASKS, q=f"Internal error. Reference: {uuid4()}")(someone)
+    assert "look for the reference in the log" in page
+    assert "look for the reference" not in text_of(TASKS, q="nothing like an id")(someone)

@@ -322,18 +322,21 @@ def called(name: str, *options: object) -> None:
 
 def _visit(get: Callable[..., Any], model: Any, shown: Any, task_id: str) -> None:
     name = f"admin:a2a_app_{model._meta.model_name}"
-    request = RequestFactory().get("/")
+    request = RequestFactory().get("/", {"owner": "nobody", "tenant": "acme"})
     request.user = User(is_active=True, is_superuser=True)
-    choices = []
-    for each in shown.get_list_filter(request):
-        [first, *_, last] = [value for value, _ in each.lookups(None, request, shown)]
-        choices.append([{}, {each.parameter_name: first}, {each.parameter_name: last}])
+    choices = [
+        [{each.parameter_name: str(value)} for value, _ in filtering.lookup_choices]
+        for each in shown.get_list_filter(request)
+        for filtering in [each(request, dict(request.GET.lists()), model, shown)]
+    ]
     columns = range(1, len(shown.get_list_display(request)) + 1)
     queries: list[dict[str, Any]] = [
         *(
-            dict(itertools.chain(*(c.items() for c in each)))
-            for each in itertools.product(*choices)
+            {**one[-1], **other[0]}
+            for one, other in itertools.combinations(filter(None, choices), 2)
         ),
+        *itertools.chain(*choices),
+        {},
         {"p": 2},
         {"_facets": "True"},
         *({"o": column} for column in columns),
