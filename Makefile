@@ -13,10 +13,11 @@ export PYTHONDONTWRITEBYTECODE =
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 PARALLEL := --numprocesses 3 --dist loadfile
 # Tests that start no server, and that do not try many inputs or fill tables. They wait for nothing, so
-# each core has one process; and the folders whose tests need servers are not even loaded.
-FAST := --numprocesses 2 --dist loadfile --ignore tests/acceptance --ignore tests/browser \
-  --ignore tests/operations/test_plans.py \
-  --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis'
+# each core has one process; and what needs servers, frameworks, the site of the documentation, a wheel
+# or whole projects is not even loaded.
+FAST := --numprocesses 2 --dist loadfile \
+  $(addprefix --ignore tests/,acceptance browser contrib operations/test_plans.py test_packaging.py \
+  test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations pages push runners store test_authentication.py test_import_sdk_command.py)
 # What meets PostgreSQL, Redis and the queues.

@@ -246,7 +246,7 @@ async def test_an_agent_that_goes_on_saying_something_is_not_silent() -> None:
         until = asyncio.get_running_loop().time() + 2.5
         while asyncio.get_running_loop().time() < until:
             await turn.working()
-            await turn.history()
+            await asyncio.sleep(0.1)
 
     with client_of(agent, silence_limit=2) as client:
         assert (await client.send()).status.state is TaskState.COMPLETED
