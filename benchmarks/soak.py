@@ -3,7 +3,8 @@
     python -m benchmarks.soak [--minutes 10] [--server daphne] [--clients 20]
 
 Traffic of the same kind warms the server up first. Before and after the minutes that count nothing
-is going on for a while, so that whatever is still held then was leaked.
+is going on for a while, so that whatever is still held then was leaked. Memory is looked at after
+each fifth too: what is leaked grows in each, and what a process keeps in use does not.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from redis import Redis
 from tests.servers import Process, fresh_database, redis_url, web_server
 from tests.wire import HEADERS, envelope, load_message
 
-WARM_UP_SECONDS = 30.0
+WARM_UP_SECONDS = 120.0
 # For longer than idle connections are kept by anybody here.
 REST_SECONDS = 20.0
 SAMPLE_SECONDS = 5.0
@@ -85,8 +86,7 @@ class Soak:
                 group.create_task(self._client(end))
             while time.monotonic() < end:
                 await asyncio.sleep(min(SAMPLE_SECONDS, max(0.0, end - time.monotonic())))
-                now = asdict(await asyncio.to_thread(self.held))
-                peak = Held(**{name: max(now[name], held) for name, held in asdict(peak).items()})
+                peak = most_of([peak, await asyncio.to_thread(self.held)])
         return peak
 
     async def _client(self, end: float) -> None:
@@ -150,6 +150,13 @@ def _open(http: httpx.AsyncClient, message: dict[str, object]):  # type: ignore[
     return http.stream("POST", PATH, json=body, headers=HEADERS)
 
 
+def most_of(samples: list[Held]) -> Held:
+    """Return the most that there is of each in samples."""
+    return Held(
+        **{name: max(asdict(each)[name] for each in samples) for name in asdict(samples[0])}
+    )
+
+
 def table(before: Held, most: Held, after: Held) -> str:
     """Return the table of what was held."""
     lines = ["| | before | at most | after |", "| --- | ---: | ---: | ---: |"]
@@ -166,9 +173,13 @@ async def soak(server: Process, database_url: str, seconds: float, clients: int)
     await asyncio.sleep(REST_SECONDS)
     before = made.held()
     made.done.clear()
-    most = await made.run(seconds, clients)
-    await asyncio.sleep(REST_SECONDS)
-    print(table(before, most, made.held()))
+    fifths = []
+    for _ in range(5):
+        fifths.append(await made.run(seconds / 5, clients))
+        await asyncio.sleep(REST_SECONDS)
+        fifths.append(made.held())
+    print(table(before, most_of(fifths), fifths[-1]))
+    print("\nMemory after each fifth, MB:", *(f"{held.memory_mb:,.0f}" for held in fifths[1::2]))
     print(f"\n{made.done.total():,} requests: {dict(made.done)}; failed: {dict(made.failed)}")
 
 
