@@ -1,6 +1,6 @@
 """Tasks in the admin, with all that led to their state. Only operations change them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +8,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -31,11 +29,11 @@ from a2a_app.admin.waiting import answer_url
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.models.run import Outcome
 from a2a_app.pages.contents import PART_URL
+from a2a_app.pages.conversation import read_beginnings
 from a2a_app.pages.live import Reader, live_response
 from a2a_app.pages.responses import events_response, part_response
 from a2a_app.pages.states import badge
 from a2a_app.pages.task import duration_of, may_view, number_in, owner_url, read_task_page
-from a2a_app.protocol import Role
 from a2a_app.store.archives import open_log
 
 PREFIX = "a2a_app_task_"
@@ -45,8 +43,8 @@ _NOT_FOUND = gettext_lazy(
     "No task has this id. If it is the reference of a failure, the failure was one without a task: "
     "look for the reference in the log of the servers."
 )
-# How many characters of a request are read, and how many are shown.
-READ, WORDS = 200, 60
+# How many characters of a request are shown.
+WORDS = 60
 
 
 class OutcomeFilter(admin.SimpleListFilter):
@@ -62,13 +60,6 @@ class OutcomeFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return those of the newest runs that ended as chosen."""
         return newest(queryset).filter(outcome=self.value()) if self.value() else queryset
-
-
-def _beginnings(tasks: Sequence[UUID]) -> dict[UUID, str | None]:
-    """Return how the first messages of tasks begin. The database cuts what may be long."""
-    text = KeyTextTransform("text", KeyTransform("0", "parts"))
-    first = models.Message.objects.filter(task__in=tasks, seq=1, role=Role.USER.value)
-    return dict(first.values_list("task_id", Left(text, READ)))
 
 
 @admin.register(models.Task)
@@ -98,11 +89,12 @@ class TaskAdmin(TaskActions):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list, with the beginnings of the requests and the links of its users."""
         listed = super().get_changelist_instance(request)
-        may_see = may_view(request, "message")
-        begun = _beginnings([task.pk for task in listed.result_list]) if may_see else {}
+        may_see, may_see_contexts = may_view(request, "message"), may_view(request, "context")
+        begun = read_beginnings([task.pk for task in listed.result_list]) if may_see else {}
         for task in listed.result_list:
             task.words = begun.get(task.pk)
             task.owner_url = owner_url(request, task)
+            task.may_see_context = may_see_contexts
         if request.method == "GET" and not listed.result_count and key_in(listed.query):
             self.message_user(request, _NOT_FOUND, messages.INFO)
         return listed
@@ -148,9 +140,12 @@ class TaskAdmin(TaskActions):
         return duration_of(task)
 
     @admin.display(description="context")
-    def conversation(self, task: models.Task) -> str:
-        """Return the contextId that the client uses."""
-        return task.context.context_id
+    def conversation(self, task: Any) -> str | SafeString:
+        """Return the contextId that the client uses, with a link for those who may follow it."""
+        if not task.may_see_context:
+            return str(task.context)
+        url = reverse("admin:a2a_app_context_change", args=[task.context_id])
+        return format_html('<a href="{}">{}</a>', url, task.context)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -253,17 +248,6 @@ class TaskAdmin(TaskActions):
         if not reasons:
             self.message_user(request, _("It runs again, as a new task."), messages.SUCCESS)
         return redirect("admin:a2a_app_task_change", task.pk)
-
-
-@admin.register(models.Context)
-class ContextAdmin(ReadOnlyAdmin):
-    """Conversations, with the state that agents remember."""
-
-    list_display = ("context_id", "agent", "owner", "created_at")
-    list_filter = (AgentFilter,)
-    search_fields = ("context_id__exact",)
-    search_help_text = "A contextId, in full."
-    fields = ("context_id", "agent", "owner", "created_at", "version", "state")
 
 
 @admin.register(models.Run)

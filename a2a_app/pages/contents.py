@@ -22,6 +22,8 @@ FILE_URL = "a2a_app_file_content"
 """The name of the URL at which the admin serves a file's bytes."""
 PART_URL = "a2a_app_task_part"
 """The name of the URL at which the admin serves a part of a message or of an artifact."""
+ANSWER_PART_URL = "a2a_app_context_part"
+"""The same for a message without a task."""
 
 # How many characters of HTML a page has for contents, and one content at most.
 PAGE_CHARACTERS = 120_000
@@ -103,7 +105,7 @@ class Places:
     """What both URLs have before their own arguments."""
 
     def part(self, *arguments: Any) -> str:
-        """Return the URL of a part: of a task, a kind, a row's key and an index."""
+        """Return the URL of a part: of a task or a conversation, a kind, a row's key, an index."""
         return reverse(self.part_url, args=[*self.before, *arguments])
 
     def file(self, key: Any) -> str:
@@ -112,6 +114,7 @@ class Places:
 
 
 IN_ADMIN = Places(f"admin:{PART_URL}", f"admin:{FILE_URL}")
+ANSWERS_IN_ADMIN = Places(f"admin:{ANSWER_PART_URL}", f"admin:{FILE_URL}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,8 @@ class Source:
     """message or artifact."""
     key: Any
     """The primary key of the row."""
-    task: Any
-    """The primary key of its task; None: it has none, and its parts are nowhere else."""
+    holder: Any
+    """The primary key of its task, or of its conversation; None: its parts are nowhere else."""
     budget: Budget
     files: Mapping[str, models.File] | None
     """The task's files by their ids; None where whoever reads the page may see none."""
@@ -145,7 +148,7 @@ class Source:
         ]
 
     def _content(self, index: int, part: dict[str, Any], *, is_cut: bool) -> Content:
-        url = self.places.part(self.task, self.kind, self.key, index) if self.task else ""
+        url = self.places.part(self.holder, self.kind, self.key, index) if self.holder else ""
         if "text" in part:
             return self._text(str(part["text"]), part.get("mediaType", ""), url, is_cut)
         if "data" in part:

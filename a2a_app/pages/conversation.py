@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet, TextField
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Left, Length
 from django.utils.translation import gettext as _
 from pydantic_core import from_json
@@ -32,6 +34,8 @@ READ_CHARACTERS = 96 * 1024
 # Of the artifacts that are open, so many of the newest chunks are shown.
 OPEN_CHUNKS = 300
 CHUNK_CHARACTERS = 4000
+# How many characters of a request are read, for a list.
+BEGINNING = 200
 
 
 @dataclass(slots=True)
@@ -56,6 +60,10 @@ class Item:
     """The number of the newest chunk in it."""
     is_tail: bool = False
     """Whether there is more before it."""
+    key: UUID | None = None
+    """The primary key of a message."""
+    task: UUID | None = None
+    """That of its task; None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,8 @@ class Shown:
     places: Places = IN_ADMIN
     client: str = ""
     """What the client is called; empty: that."""
+    answers: Places | None = None
+    """Where all of a part of a message without a task is; None: nowhere."""
 
 
 def read_conversation(task: models.Task, shown: Shown, before: int | None) -> Conversation:
@@ -90,7 +100,7 @@ def read_conversation(task: models.Task, shown: Shown, before: int | None) -> Co
     # The newest first: what there is room for is theirs.
     for row in newest[:ITEMS]:
         if isinstance(row, models.Message):
-            found.append(_message(task, row, shown))
+            found.append(_message(row, shown))
         else:
             found.append(_artifact(task, row, tails.get(row.artifact_id, []), shown))
     earlier = found[-1].seq if len(newest) > ITEMS else None
@@ -103,14 +113,41 @@ def read_answers(context: models.Context, shown: Shown) -> list[Item]:
     There are some where an agent answers without a task.
     """
     rows = _cut(context.messages.filter(task=None), "pk", None)[:ITEMS]
-    return [_message(None, row, shown) for row in rows][::-1]
+    return [_message(row, shown) for row in rows][::-1]
+
+
+def read_said(
+    context: models.Context, shown: Shown, before: UUID | None
+) -> tuple[list[Item], UUID | None]:
+    """Read the newest messages of a conversation in the order in which they came, or those before.
+
+    Args:
+        context: The conversation.
+        shown: What may be seen.
+        before: The key of a message.
+
+    Returns:
+        The messages, in tasks and without one; and the key of the first of them, where there are
+        earlier ones.
+    """
+    rows = _cut(context.messages.all(), "pk", before)
+    # The newest first: what there is room for is theirs.
+    found = [_message(row, shown) for row in rows[:ITEMS]]
+    return found[::-1], found[-1].key if len(rows) > ITEMS else None
+
+
+def read_beginnings(tasks: Iterable[UUID]) -> dict[UUID, str | None]:
+    """Return how the first messages of tasks begin. The database cuts what may be long."""
+    text = KeyTextTransform("text", KeyTransform("0", "parts"))
+    first = models.Message.objects.filter(task__in=tasks, seq=1, role=Role.USER.value)
+    return dict(first.values_list("task_id", Left(text, BEGINNING)))
 
 
 def _place(row: Any) -> tuple[int, Any]:
     return (row.seq if isinstance(row, models.Message) else row.first_seq), row.pk
 
 
-def _cut(rows: QuerySet[Any], number: str, before: int | None) -> list[Any]:
+def _cut(rows: QuerySet[Any], number: str, before: int | UUID | None) -> list[Any]:
     """Return the newest rows, each with the beginning of its parts as `start`."""
     if before is not None:
         rows = rows.filter(**{f"{number}__lt": before})
@@ -125,16 +162,19 @@ def _contents(row: Any, source: Source) -> list[Content]:
     return source.contents([part for part in parts if part], are_cut=is_cut)
 
 
-def _message(task: models.Task | None, row: Any, shown: Shown) -> Item:
+def _message(row: Any, shown: Shown) -> Item:
     is_client = row.role == Role.USER.value
+    holder, places = row.task_id, shown.places
+    if holder is None and shown.answers is not None:
+        holder, places = row.context_id, shown.answers
     source = Source(
         "message",
         row.pk,
-        task and task.pk,
+        holder,
         shown.budget,
         shown.files,
         reads_markdown=not is_client,
-        places=shown.places,
+        places=places,
     )
     item = Item(
         row.seq,
@@ -142,6 +182,8 @@ def _message(task: models.Task | None, row: Any, shown: Shown) -> Item:
         who=(shown.client or _("client")) if is_client else _("agent"),
         created_at=row.created_at,
         contents=_contents(row, source),
+        key=row.pk,
+        task=row.task_id,
     )
     if is_client and OPERATOR in row.metadata:
         item.side, item.who = "operator", _("operator")

@@ -50,16 +50,25 @@ def events_response(task: models.Task, first: int, last: int) -> HttpResponse:
 
 
 def part_response(
-    request: HttpRequest, task: models.Task, kind: str, key: UUID, index: int
+    request: HttpRequest, holder: models.Task | models.Context, kind: str, key: UUID, index: int
 ) -> HttpResponseBase:
     """Return all of a part: text and data to be read, and bytes as a file to be saved.
 
+    Args:
+        request: The request.
+        holder: The task of the part's message or artifact; the conversation of a message without.
+        kind: message or artifact.
+        key: The primary key of that.
+        index: The place of the part in it.
+
     Raises:
-        Http404: The task has no such part.
+        Http404: There is no such part.
     """
     if kind not in MODELS:
         raise Http404("There are parts of messages and of artifacts only.")
-    row: Any = get_object_or_404(MODELS[kind], task=task.pk, pk=key)
+    is_task = isinstance(holder, models.Task)
+    held = {"task": holder.pk} if is_task else {"context": holder.pk, "task": None}
+    row: Any = get_object_or_404(MODELS[kind], pk=key, **held)
     if index >= len(row.parts):
         raise Http404("There is no such part.")
     part = row.parts[index]
@@ -69,7 +78,7 @@ def part_response(
         return _shown(to_json(part.get("data"), indent=2), "application/json")
     content = b64decode(part["raw"])
     name, media_type = str(part.get("filename", "")), str(part.get("mediaType", ""))
-    opened = OpenedFile(name, media_type, len(content), BytesIO(content), task.agent)
+    opened = OpenedFile(name, media_type, len(content), BytesIO(content), holder.agent)
     return OpenedFileResponse(request, opened)
 
 

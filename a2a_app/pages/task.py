@@ -76,7 +76,7 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
             archived = logs.filter(pk=task.pk).first()
     return TaskPage(
         task=task,
-        agent_name=_agent_name(task.agent),
+        agent_name=agent_name(task.agent),
         owner_url=owner_url(request, task),
         is_over=TaskState(task.state).is_terminal,
         polls=isinstance(request, WSGIRequest),
@@ -117,7 +117,8 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _agent_name(slug: str) -> str:
+def agent_name(slug: str) -> str:
+    """Return the name of an agent; its slug where the project has it no more."""
     try:
         return registry.get(slug).name
     except AgentNotFoundError:

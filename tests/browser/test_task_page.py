@@ -54,7 +54,7 @@ STORY = [
 ]
 
 
-async def test_the_page_of_a_task_looks_right_at_each_size_and_in_the_dark(
+async def test_the_pages_of_a_task_and_of_its_conversation_look_right_at_each_size_and_in_the_dark(
     visitor: Visitor,
 ) -> None:
     async with SocketClient(visitor.url, "speaker") as client:
@@ -62,6 +62,9 @@ async def test_the_page_of_a_task_looks_right_at_each_size_and_in_the_dark(
     page = await visitor.page()
     await page.goto(page_of(task))
     await page.get_by_text("RuntimeError: a fault").wait_for()
+    await visitor.looks(page)
+    await page.get_by_role("link", name=task["contextId"]).click()
+    await page.get_by_role("heading", name="What was said").wait_for()
     await visitor.looks(page)
 
 

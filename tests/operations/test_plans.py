@@ -297,6 +297,10 @@ def admin_pages(task_id: str) -> None:
         for model, shown in admin.site._registry.items():
             if model._meta.app_label == "a2a_app":
                 _visit(someone.get, model, shown, task_id)
+        shared = models.Context.objects.get(context_id=SHARED)
+        page = reverse("admin:a2a_app_context_change", args=[shared.pk])
+        for query in ({}, {"before": str(shared.pk)}):
+            assert someone.get(page, query).status_code == 200
         cancel = {"action": "cancel_tasks", "confirmed": "1", "_selected_action": [task_id]}
         assert someone.post(reverse("admin:a2a_app_task_changelist"), cancel).status_code == 302
 
