@@ -1,9 +1,11 @@
 """The headers that browsers must be allowed to send to agents, and to read: for the settings."""
 
 from a2a_app.protocol import (
+    CURRENT_GENERATION_HEADER,
     EXTENSIONS_HEADER,
     EXTENSIONS_HEADER_03,
     IDEMPOTENCY_HEADER,
+    IF_GENERATION_MATCH_HEADER,
     VERSION_HEADER,
 )
 
@@ -12,6 +14,8 @@ ALLOW_HEADERS = (
     EXTENSIONS_HEADER,
     EXTENSIONS_HEADER_03,
     IDEMPOTENCY_HEADER,
+    CURRENT_GENERATION_HEADER,
+    IF_GENERATION_MATCH_HEADER,
     "If-None-Match",
     "Last-Event-ID",
 )

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from a2a_app import conf
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import Content
+from a2a_app.agents.extensions import added_extensions
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
@@ -30,23 +31,6 @@ REST = "*"
 
 # The most attempts that an agent may declare: a turn may be what ends each process that begins it.
 MAX_ATTEMPTS = 10
-STREAM_RESUMPTION = AgentExtension(
-    uri="urn:a2a-app:stream-resumption:v1",
-    description="A stream that broke off goes on after the event that Last-Event-ID names.",
-)
-
-IDEMPOTENT_SENDING = AgentExtension(
-    uri="urn:a2a-app:idempotent-sending:v1",
-    description="A message sent again under the same Idempotency-Key is not taken twice.",
-)
-# For agents that recognise a message by its `messageId` too.
-_BY_MESSAGE_ID = IDEMPOTENT_SENDING.model_copy(update={"params": {"messageId": True}})
-APPEND_ONLY = AgentExtension(
-    uri="urn:a2a-app:append-only:v1",
-    description="No last chunk repeats an artifact, for clients that join all chunks they get.",
-)
-OF_STREAMS = (STREAM_RESUMPTION, APPEND_ONLY)
-"""The extensions of a server that streams."""
 
 
 class Agent:
@@ -207,10 +191,12 @@ class Agent:
     @property
     def declared_extensions(self) -> list[AgentExtension]:
         """The extensions on its card: its own, and those that the server adds (section 4.6)."""
-        sending = _BY_MESSAGE_ID if self.idempotent else IDEMPOTENT_SENDING
-        resumption = [STREAM_RESUMPTION] if self.streaming else []
-        append_only = [APPEND_ONLY] if self.streaming and self.repeats_artifacts else []
-        return [*self.extensions, *resumption, *append_only, sending]
+        added = added_extensions(
+            streaming=self.streaming,
+            repeats_artifacts=self.repeats_artifacts,
+            idempotent=self.idempotent,
+        )
+        return [*self.extensions, *added]
 
     @property
     def turn_limits(self) -> TurnLimits:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from a2a_app import conf
-from a2a_app.agents.base import OF_STREAMS, Agent
+from a2a_app.agents.base import Agent
+from a2a_app.agents.extensions import OF_STREAMS
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
     AgentCapabilities,

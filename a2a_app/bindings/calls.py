@@ -20,6 +20,7 @@ from a2a_app.bindings.reauthentication import guard_of
 from a2a_app.bindings.tenants import resolve
 from a2a_app.models.owners import owner_in
 from a2a_app.operations.call import Call, Caller, activated_extensions
+from a2a_app.operations.generations import URI, Generations
 
 # JSON in ASCII is JSON in UTF-8.
 CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
@@ -28,6 +29,7 @@ MARK = b"\xef\xbb\xbf"
 OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # How much of a client's words an error repeats.
 MAX_REPEATED_CHARACTERS = 100
+MAX_GENERATION_DIGITS = 18
 SMALL_BYTES = 64 * 1024
 """How large a body may be that is parsed for somebody who is refused. It takes a millisecond."""
 
@@ -219,9 +221,7 @@ async def call_of(
         caller=caller,
         tenant=tenant,
         tenant_key=tenant_key,
-        extensions=activated_extensions(agent, requested_extensions(request)),
-        last_event_id=header(request, "Last-Event-ID"),
-        idempotency_key=header(request, protocol.IDEMPOTENCY_HEADER).strip(),
+        **_service_parameters(request, agent),
         push_payload=dialect.push_payload,
         may_cancel_again=dialect.may_cancel_again,
         stays_while_waiting=dialect.stays_while_waiting,
@@ -232,6 +232,35 @@ async def call_of(
         trace=_trace_headers(request) if telemetry.active else {},
         guard=partial(guard_of, request, asked, agent, caller, tenant, tenant_key),
     )
+
+
+def _service_parameters(request: HttpRequest, agent: Agent) -> dict[str, Any]:
+    """Return the fields of a call that headers give (section 3.2.6)."""
+    extensions = activated_extensions(agent, requested_extensions(request))
+    return {
+        "extensions": extensions,
+        "last_event_id": header(request, "Last-Event-ID"),
+        "idempotency_key": header(request, protocol.IDEMPOTENCY_HEADER).strip(),
+        "generations": _generations(request, extensions) if conf.current().drafts else None,
+    }
+
+
+def _generations(request: HttpRequest, extensions: tuple[str, ...]) -> Generations | None:
+    """Return what a client has said of generations; None if it does not know them."""
+    current = _generation(request, protocol.CURRENT_GENERATION_HEADER)
+    required = _generation(request, protocol.IF_GENERATION_MATCH_HEADER)
+    if URI in extensions or current is not None or required is not None:
+        return Generations(current, required)
+    return None
+
+
+def _generation(request: HttpRequest, name: str) -> int | None:
+    value = header(request, name).strip()
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal()) or len(value) > MAX_GENERATION_DIGITS:
+        raise protocol.InvalidParamsError.of(name, "must be a generation of the task")
+    return int(value)
 
 
 def _trace_headers(request: HttpRequest) -> dict[str, str]:

@@ -40,6 +40,11 @@ _IDEMPOTENCY = (
     "A name for this message: sent again under it, the message is not taken twice.",
     None,
 )
+_CURRENT_GENERATION = (
+    protocol.CURRENT_GENERATION_HEADER,
+    "The generation that was seen; wait until the task is newer. An extension, where it is served.",
+    None,
+)
 _LAST_EVENT_ID = ("Last-Event-ID", "The id of the last event that was seen; go on after it.", None)
 
 _TASK_ID = "01a20827-2a74-7d10-9c1e-5d0f6b7a8c9e"
@@ -196,6 +201,7 @@ def _result(operation: Operation) -> type[protocol.Model]:
 
 def _headers(operation: Operation) -> list[Json]:
     further = {
+        protocol.GetTaskRequest: [_CURRENT_GENERATION],
         protocol.SubscribeToTaskRequest: [_LAST_EVENT_ID],
         protocol.SendMessageRequest: [_IDEMPOTENCY],
     }

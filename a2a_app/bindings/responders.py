@@ -21,6 +21,7 @@ from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.refusals import record_refusal
 from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.sse import event_stream, single_event
+from a2a_app.bindings.threads import hand_thread_back
 from a2a_app.bindings.wsgi import do_on_lasting_loop
 from a2a_app.concurrency.budget import hold, release_all
 from a2a_app.files.links import REFERENCE
@@ -199,12 +200,17 @@ def refusal_of(error: Exception) -> protocol.A2AError:
 
 
 async def _wait(work: Awaitable[T], guard: Callable[[asyncio.Timeout], Guard]) -> T:
-    """Wait for the result of an operation; one that takes long is guarded, as a stream is."""
+    """Wait for the result of an operation; one that takes long is guarded, as a stream is.
+
+    Nor has it a thread then, as long as nothing needs one (R14).
+    """
     guards: list[Guard] = []
+    handing_back: list[asyncio.Task[None]] = []
     with ExitStack() as entered:
 
         def watch() -> None:
             guards.append(entered.enter_context(guard(limit)))
+            handing_back.append(asyncio.create_task(hand_thread_back()))
 
         timer = asyncio.get_running_loop().call_later(START_SECONDS, watch)
         try:
@@ -216,6 +222,8 @@ async def _wait(work: Awaitable[T], guard: Callable[[asyncio.Timeout], Guard]) -
             raise
         finally:
             timer.cancel()
+            # The request may end now, and its thread go to another.
+            await asyncio.gather(*handing_back)
 
 
 def with_refusals(

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Answer, Event
-from a2a_app.agents.base import IDEMPOTENT_SENDING
+from a2a_app.agents.extensions import IDEMPOTENT_SENDING
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.local import LocalConnection, local_agent
 from a2a_app.client.messages import Said, Sending, id_of, request_to_send

@@ -9,7 +9,7 @@ from typing import Any
 
 from a2a_app import protocol
 from a2a_app.agents.answers import Answer, Event
-from a2a_app.agents.base import STREAM_RESUMPTION
+from a2a_app.agents.extensions import STREAM_RESUMPTION
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.refusals import UnreachableError
 from a2a_app.protocol import (

@@ -27,6 +27,11 @@ class Settings(BaseModel):
     protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
     """Versions of the protocol that are served, the preferred one first."""
 
+    drafts: tuple[Literal["1.1"], ...] = ()
+    """Versions of the protocol that are not final, and that may be served all the same. What they
+    have may change with each release of the app. `1.1`: each card has the extension for the
+    generations of tasks."""
+
     anonymous: Literal["refuse", "share"] = "refuse"
     """How callers without credentials are treated. `refuse`: each gets an error. `share`: all of
     them share one set of tasks."""
@@ -125,6 +130,10 @@ class Settings(BaseModel):
 
     keepalive_seconds: float = Field(15.0, gt=0)
     """After how much silence a stream sends a comment, so that no proxy closes it."""
+
+    long_poll_seconds: float = Field(30.0, gt=0)
+    """For how long GetTask waits for a task to become newer, where a client asks for that. Proxies
+    must wait for longer."""
 
     stream_buffer: int = Field(256, ge=1)
     """How many events wait in memory for a slow stream. One with more reads them from the log."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -13,9 +13,12 @@ from a2a_app.agents.cards import ServedAt
 from a2a_app.concurrency.budget import Reservation
 from a2a_app.files.links import Links
 from a2a_app.models.owners import Scope, name_of_user, owner_in
+from a2a_app.operations.generations import Generations, with_generation, with_generations
 from a2a_app.operations.streams import Stream
 from a2a_app.store.secrets import seal
 from a2a_app.store.updates import Credentials
+
+T = TypeVar("T", bound=protocol.Model)
 
 NO_STREAMS = (
     "This server cannot stream: it speaks WSGI, and streams need ASGI. All other operations work. "
@@ -138,6 +141,8 @@ class Call:
     """The number of the last event that the client has seen, if its stream broke off."""
     idempotency_key: str = ""
     """The client's key for a message, under which it may send the message again."""
+    generations: Generations | None = None
+    """What the client has said of generations; None: it does not know them."""
     push_payload: str = ""
     """The name in `push.payloads` of the format for this caller's webhooks; empty for events."""
     may_cancel_again: bool = True
@@ -162,6 +167,14 @@ class Call:
     """The primary key of the member of staff in whose name it is; None: it is the caller's own."""
     handed_on: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Asks the project what it hands on of the request; None: the project has no such hook."""
+
+    def shown(self, result: T) -> T:
+        """Return a result as the client is to see it."""
+        return result if self.generations is None else with_generation(result)
+
+    def shown_stream(self, stream: Stream) -> Stream:
+        """Return a stream as the client is to see it."""
+        return stream if self.generations is None else with_generations(stream)
 
     async def credentials(self) -> Credentials:
         """Return what the agent may know of the credentials, with what the project hands on."""

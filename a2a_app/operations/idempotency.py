@@ -27,7 +27,12 @@ MAX_KEY_CHARACTERS = 255
 
 async def send_message(call: Call, params: SendMessageRequest) -> SendMessageResponse:
     """Send a message, and return the task or the message that answers it."""
-    key = _key_of(call, params)
+    return call.shown(await _send_once(call, params, _key_of(call, params)))
+
+
+async def _send_once(
+    call: Call, params: SendMessageRequest, key: MessageKey | None
+) -> SendMessageResponse:
     if key is None:
         return await messages.send_message(call, params)
     earlier = await _find_earlier(call, key)
@@ -41,7 +46,10 @@ async def send_message(call: Call, params: SendMessageRequest) -> SendMessageRes
 
 async def send_streaming_message(call: Call, params: SendMessageRequest) -> Stream:
     """Send a message, and stream the task or the message that answers it."""
-    key = _key_of(call, params)
+    return call.shown_stream(await _stream_once(call, params, _key_of(call, params)))
+
+
+async def _stream_once(call: Call, params: SendMessageRequest, key: MessageKey | None) -> Stream:
     if key is None:
         return await messages.send_streaming_message(call, params)
     earlier = await _find_earlier(call, key)

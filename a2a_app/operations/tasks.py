@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from a2a_app import database, protocol
+from a2a_app import conf, database, protocol
 from a2a_app.agents import TurnCaller
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.feed import Follower, Until
@@ -14,8 +16,8 @@ from a2a_app.operations.call import Call, Grant
 from a2a_app.operations.reads import read_page, read_task
 from a2a_app.operations.streams import Stream, StreamStart, open_stream, read_start
 from a2a_app.protocol import TaskState
-from a2a_app.store.events import Position
-from a2a_app.store.reads.tasks import owned_task_head, position_at
+from a2a_app.store.events import Event, Position
+from a2a_app.store.reads.tasks import newest_position, owned_task_head, position_at
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.token_usage import usage_metadata
@@ -32,13 +34,41 @@ MAX_EVENT_ID_DIGITS = 18
 
 
 async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task:
-    """Return a task as it is now."""
-    return await read_task(call, params.id, history_length=params.history_length)
+    """Return a task as it is now, or once it is newer than the client has seen it.
+
+    It is returned as it is after LONG_POLL_SECONDS, and where the server cannot wait.
+    """
+    known = call.generations
+    if known is not None and known.current is not None and call.can_stream:
+        await _wait_for_newer(call, params.id, known.current)
+    return call.shown(await read_task(call, params.id, history_length=params.history_length))
+
+
+async def _wait_for_newer(call: Call, task_id: str, seen: int) -> None:
+    """Wait until a task has an event after one, or has ended, or the time is over."""
+    position = await database.read(newest_position, call.scope, task_id)
+    if position.seq > seen or position.state.is_terminal:
+        return
+    async with Follower(position.task_id, owner=call.scope.owner) as follower:
+        position = await database.read(newest_position, call.scope, task_id)
+        if position.seq > seen:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(conf.current().long_poll_seconds):
+                await _follow_beyond(seen, follower.follow(position, UNTIL_END_OF_TASK))
+
+
+async def _follow_beyond(seen: int, following: AsyncGenerator[Sequence[Event], None]) -> None:
+    """Follow a task until it has an event after one, or has ended."""
+    async with aclosing(following):
+        async for events in following:
+            if events and events[-1].seq > seen:
+                return
 
 
 async def list_tasks(call: Call, params: protocol.ListTasksRequest) -> protocol.ListTasksResponse:
     """Return a page of the caller's tasks with this agent, newest status first."""
-    return await read_page(call, params)
+    return call.shown(await read_page(call, params))
 
 
 async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protocol.Task:
@@ -66,7 +96,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None
     except TaskGoneError:
         raise protocol.TaskNotFoundError(task_id=str(head.task_id)) from None
-    return await read_task(call, params.id)
+    return call.shown(await read_task(call, params.id))
 
 
 async def _cancel(call: Call, head: TaskHead, update: StatusUpdate) -> None:
@@ -105,7 +135,7 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
     """
     task_id = (await database.read(_head, call, params.id)).task_id
     follower = Follower(task_id, owner=call.scope.owner)
-    return await open_stream(follower, _read_start(call, task_id))
+    return call.shown_stream(await open_stream(follower, _read_start(call, task_id)))
 
 
 async def _read_start(call: Call, task_id: UUID) -> StreamStart:

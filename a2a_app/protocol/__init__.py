@@ -93,18 +93,22 @@ from a2a_app.protocol.tasks import (
     TaskStatus,
 )
 from a2a_app.protocol.versions import (
+    CURRENT_GENERATION_HEADER,
     EXTENSIONS_HEADER,
     EXTENSIONS_HEADER_03,
     IDEMPOTENCY_HEADER,
+    IF_GENERATION_MATCH_HEADER,
     VERSION,
     VERSION_03,
     VERSION_HEADER,
 )
 
 __all__ = [
+    "CURRENT_GENERATION_HEADER",
     "EXTENSIONS_HEADER",
     "EXTENSIONS_HEADER_03",
     "IDEMPOTENCY_HEADER",
+    "IF_GENERATION_MATCH_HEADER",
     "INTERRUPTED_STATES",
     "TERMINAL_STATES",
     "VERSION",

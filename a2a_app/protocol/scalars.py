@@ -17,6 +17,7 @@ from pydantic import (
     Strict,
     ValidationInfo,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -87,6 +88,17 @@ def _read_int32(value: Any) -> Any:
 
 Int32: TypeAlias = Annotated[int, BeforeValidator(_read_int32)]
 """A 32-bit integer; a client may write it as a string or with a fraction of zero."""
+
+
+def _read_generation(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and value > 0 else 0
+
+
+Generation: TypeAlias = Annotated[int, BeforeValidator(_read_generation), SkipJsonSchema()]
+"""The number of a task's newest event; 0 where a server does not tell it, or not as 1.1 has it."""
 
 Count: TypeAlias = Annotated[Int32, Field(ge=0)]
 """An integer that is not negative."""

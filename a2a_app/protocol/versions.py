@@ -4,6 +4,10 @@ VERSION_HEADER = "A2A-Version"
 EXTENSIONS_HEADER = "A2A-Extensions"
 EXTENSIONS_HEADER_03 = "X-A2A-Extensions"
 
+CURRENT_GENERATION_HEADER = "A2A-Current-Generation"
+IF_GENERATION_MATCH_HEADER = "A2A-If-Generation-Match"
+"""Not the protocol's own, as the one before: see docs/extensions/task-generations.md."""
+
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """Not the protocol's own: see docs/extensions/idempotent-sending.md."""
 

@@ -14,8 +14,8 @@ from django.db import close_old_connections
 
 from a2a_app import conf, logs, telemetry
 from a2a_app.agents import Agent, BudgetError, registry
-from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import agent_message
+from a2a_app.agents.extensions import APPEND_ONLY
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.concurrency.threads import run_in_own_thread

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from a2a_app.agents.base import IDEMPOTENT_SENDING
+from a2a_app.agents.extensions import IDEMPOTENT_SENDING
 from a2a_app.operations.call import NO_STREAMS
 from tests.acceptance.test_nginx import WHOLE
 from tests.clients.sockets import SocketClient

@@ -10,8 +10,8 @@ import pytest
 
 from a2a_app import database, models
 from a2a_app.agents import Part, Turn
-from a2a_app.agents.base import APPEND_ONLY
 from a2a_app.agents.content import MAX_REPEATED
+from a2a_app.agents.extensions import APPEND_ONLY
 from tests.clients.operations import client_of
 from tests.servers import ROOT
 from tests.tasks import new_message

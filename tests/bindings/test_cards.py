@@ -16,7 +16,7 @@ from a2a_app.agents import (
     Turn,
     registry,
 )
-from a2a_app.agents.base import APPEND_ONLY, IDEMPOTENT_SENDING, STREAM_RESUMPTION
+from a2a_app.agents.extensions import APPEND_ONLY, IDEMPOTENT_SENDING, STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from tests.bindings import authenticators, users
 from tests.clients.json_rpc import JsonRpcClient, body_of, error_of

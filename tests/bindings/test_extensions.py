@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 
 from a2a_app import models
 from a2a_app.agents import AgentExtension, Turn, registry
-from a2a_app.agents.base import STREAM_RESUMPTION
+from a2a_app.agents.extensions import STREAM_RESUMPTION
 from a2a_app.agents.registry import make_agent
 from a2a_app.operations import OPERATIONS
 from tests.clients.http_json import HttpJsonClient, json_of

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from a2a_app.asgi import get_asgi_application
 from a2a_app.authentication import CallerName
-from a2a_app.bindings import threads
+from a2a_app.bindings import responders, threads
 from tests.conftest import ChangeSettings
 from tests.wire import envelope, load_message
 
@@ -24,6 +24,12 @@ pytestmark = pytest.mark.usefixtures("runtime")
 SECONDS = 20.0
 MANY = threads.POOL_SIZE + 4
 HANG = envelope("SendStreamingMessage", {"message": load_message(end="hang")})
+HANG_UNANSWERED = envelope(
+    "SendMessage",
+    {"message": load_message(end="hang"), "configuration": {"returnImmediately": True}},
+)
+# Which a task comes to by its end only.
+BEYOND = (b"a2a-current-generation", b"1000")
 
 # Its package has no types.
 communicator: Any = ApplicationCommunicator
@@ -53,11 +59,13 @@ def pools(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 
 
 @asynccontextmanager
-async def asked(application: Any, request: object) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+async def asked(
+    application: Any, request: object, *more: tuple[bytes, bytes]
+) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
     """Send a request to an ASGI application, and give what reads the next of its answer."""
     scope = {"type": "http", "method": "POST", "path": "/a2a/load/", "query_string": b""}
     headers = [(b"content-type", b"application/json"), (b"a2a-version", b"1.0")]
-    client = communicator(application, {**scope, "headers": headers})
+    client = communicator(application, {**scope, "headers": [*headers, *more]})
     await client.send_input({"type": "http.request", "body": json.dumps(request).encode()})
     assert (await client.receive_output(SECONDS))["status"] == 200
 
@@ -70,9 +78,14 @@ async def asked(application: Any, request: object) -> AsyncIterator[Callable[[],
     await client.wait(SECONDS)
 
 
+async def answered(application: Any, request: object, *more: tuple[bytes, bytes]) -> dict[str, Any]:
+    async with asked(application, request, *more) as body:
+        result: dict[str, Any] = json.loads(await body())["result"]
+    return result
+
+
 async def listed(application: Any) -> None:
-    async with asked(application, envelope("ListTasks", {})) as body:
-        assert b'"result"' in await body()
+    assert "tasks" in await answered(application, envelope("ListTasks", {}))
 
 
 async def test_requests_one_after_the_other_share_a_thread_where_asgiref_takes_ours(
@@ -97,6 +110,26 @@ async def test_an_open_stream_has_no_thread(pools: bool) -> None:
         await listed(application)
     assert len(seen) == 3
     assert len(set(seen)) == (1 if pools else 3)
+
+
+async def test_a_request_that_waits_has_no_thread(
+    pools: bool, a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a2a(DRAFTS=["1.1"])
+    monkeypatch.setattr(responders, "START_SECONDS", 0)
+    application = get_asgi_application()
+    task_id = (await answered(application, HANG_UNANSWERED))["task"]["id"]
+    newer = answered(application, envelope("GetTask", {"id": task_id}), BEYOND)
+    waiting = asyncio.create_task(newer)
+    async with asyncio.timeout(SECONDS):
+        while len(seen) < 2 or (  # noqa: ASYNC110  # no event is set where a thread goes
+            threads._lent if pools else seen[1].is_alive()
+        ):
+            await asyncio.sleep(0)
+    await listed(application)
+    assert not waiting.done()
+    await answered(application, envelope("CancelTask", {"id": task_id}))
+    assert (await waiting)["status"]["state"] == "TASK_STATE_CANCELED"
 
 
 async def test_a_stream_that_ends_leaves_the_thread_to_whom_it_has_gone(

@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from a2a_app.agents import AgentCard, TaskState, signing
-from a2a_app.agents.base import IDEMPOTENT_SENDING
+from a2a_app.agents.extensions import IDEMPOTENT_SENDING
 from a2a_app.client import RemoteAgent, RemoteAgentError, UnreachableError
 from a2a_app.client.credentials import credentials_for
 from a2a_app.protocol import (

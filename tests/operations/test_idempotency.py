@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.agents import Agent, Message, Turn, registry
-from a2a_app.agents.base import IDEMPOTENT_SENDING
+from a2a_app.agents.extensions import IDEMPOTENT_SENDING
 from a2a_app.agents.registry import make_agent
 from a2a_app.store.writes.idempotency import PRUNE_LIMIT
 from tests.clients.json_rpc import JsonRpcClient, bad_fields

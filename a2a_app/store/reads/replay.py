@@ -32,7 +32,7 @@ class Replay:
         self._messages = [appended.said.model_copy(update=self._ids)]
         self._metadata: dict[str, Any] = {}
         self._artifacts: dict[str, list[dict[str, Any]]] = {}
-        self._characters = 0
+        self._characters = self._generation = 0
         self._has_all = True
         for event in appended.events:
             self._add(event)
@@ -74,9 +74,11 @@ class Replay:
             ],
             history=history,
             metadata=self._metadata,
+            generation=self._generation,
         )
 
     def _add(self, event: Event) -> None:
+        self._generation = event.seq
         body = from_json(event.body)
         if "statusUpdate" in body:
             update = body["statusUpdate"]

@@ -248,6 +248,7 @@ def _task(
         artifacts=artifacts,
         history=history,
         metadata=row.metadata,
+        generation=row.seq,
     )
 
 

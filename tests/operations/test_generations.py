@@ -1,0 +1,191 @@
+"""Generations of tasks, as clients see them that activate the extension."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from a2a_app import models
+from a2a_app.agents import Turn
+from a2a_app.agents.extensions import TASK_GENERATIONS
+from a2a_app.feed.topics import current_feed
+from a2a_app.operations.generations import Generations
+from a2a_app.operations.tasks import get_task
+from a2a_app.protocol import GetTaskRequest
+from a2a_app.testing import agent_for_test
+from tests.clients.http_json import HttpJsonClient, bad_fields_of, json_of
+from tests.clients.json_rpc import JsonRpcClient, events_of
+from tests.clients.operations import client_of
+from tests.clients.ways import WAYS, Way, answers_of
+from tests.conftest import ChangeSettings
+from tests.servers import ROOT
+from tests.wire import UNKNOWN_TASK, envelope, message, strict_json
+
+SECONDS = 20
+URI = TASK_GENERATIONS.uri
+NAMED = {"A2A_Extensions": URI}
+
+
+@pytest.fixture(autouse=True)
+def drafts(a2a: ChangeSettings) -> None:
+    a2a(DRAFTS=["1.1"])
+
+
+def generations_in(value: Any) -> list[int]:
+    """Return the generations that tasks and events say, in their order."""
+    if isinstance(value, list):
+        return [each for item in value for each in generations_in(item)]
+    if not isinstance(value, dict):
+        return []
+    if URI in value:
+        return [value[URI]["generation"]]
+    return generations_in(list(value.values()))
+
+
+class Speaks:
+    """An agent that asks, and then says something each time that a test lets it."""
+
+    def __init__(self) -> None:
+        self.may_speak = asyncio.Semaphore(0)
+
+    async def run(self, turn: Turn) -> None:
+        """Ask, or speak."""
+        if turn.text == "ask":
+            await turn.input_required("What?")
+            return
+        while True:
+            await self.may_speak.acquire()
+            await turn.working("Hm…")
+
+
+async def begun(client: HttpJsonClient) -> str:
+    """Return the id of a task of `Speaks`, whose turn has begun or is about to."""
+    params = {"message": message(), "configuration": {"returnImmediately": True}}
+    result = await client.result("POST", "/message:send", params)
+    return str(result["task"]["id"])
+
+
+async def until_somebody_waits(topics: int = 1) -> None:
+    """Wait until tasks are followed."""
+    async with asyncio.timeout(SECONDS):
+        while len(current_feed()._topics) < topics:  # noqa: ASYNC110  # the feed sets no event
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+async def test_tasks_and_events_say_their_generations_in_each_way_to_send_and_only_if_asked_for(
+    rpc: JsonRpcClient, way: Way
+) -> None:
+    params = {"message": message("ask")}
+    with agent_for_test(Speaks().run, slug="speaks"):
+        plain = await way.send(rpc, params, agent="speaks")
+        shown = await way.send(rpc, params, agent="speaks", **NAMED)
+    assert generations_in(await answers_of(plain)) == []
+    assert shown[way.extensions_header] == URI
+    assert generations_in(await answers_of(shown)) == ([1, 2] if way.streams else [2])
+
+
+async def test_each_operation_on_tasks_says_their_generations(rpc: JsonRpcClient) -> None:
+    with agent_for_test(Speaks().run, slug="speaks"):
+        task = await rpc.send(message("ask"), agent="speaks")
+        stream = await rpc.post(
+            envelope("SubscribeToTask", {"id": task["id"]}), path="/a2a/speaks/", **NAMED
+        )
+        answers = [
+            await rpc.call(method, params, agent="speaks", **NAMED)
+            for method, params in (
+                ("ListTasks", {}),
+                ("GetTask", {"id": task["id"]}),
+                ("CancelTask", {"id": task["id"]}),
+            )
+        ]
+        followed = await events_of(stream)
+    assert generations_in(answers) == [2, 2, 3]
+    assert generations_in(followed) == [2, 3]
+
+
+async def test_nothing_is_said_or_promised_where_drafts_are_not_served(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    card = json_of(await HttpJsonClient().get("/.well-known/agent-card.json"))
+    assert TASK_GENERATIONS.to_dict() in card["capabilities"]["extensions"]
+    a2a(DRAFTS=[])
+    card = json_of(await HttpJsonClient().get("/.well-known/agent-card.json"))
+    assert URI not in str(card)
+    task = await rpc.task()
+    answer = await rpc.call("GetTask", {"id": task["id"]}, A2A_Current_Generation="99", **NAMED)
+    assert answer["result"] == task
+
+
+async def test_a_task_is_returned_once_it_is_newer_than_the_client_has_seen_it(
+    rpc: JsonRpcClient,
+) -> None:
+    client, speaks = HttpJsonClient("speaks"), Speaks()
+    with agent_for_test(speaks.run, slug="speaks"):
+        path = f"/tasks/{await begun(client)}"
+        at_once = json_of(await client.get(path, A2A_Current_Generation="0"))
+        waits = asyncio.create_task(client.get(path, A2A_Current_Generation="1"))
+        waits_for_more = asyncio.create_task(client.get(path, A2A_Current_Generation="2"))
+        await until_somebody_waits()
+        assert not waits.done()
+        speaks.may_speak.release()
+        assert generations_in(json_of(await waits)) == [2]
+        assert not waits_for_more.done()
+        speaks.may_speak.release()
+        assert generations_in(json_of(await waits_for_more)) == [3]
+    assert generations_in(at_once) == [1]
+    assert not current_feed()._streams
+
+
+async def test_waiting_ends_with_the_task_and_with_the_time(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    client = HttpJsonClient("speaks", A2A_Current_Generation="99")
+    with agent_for_test(Speaks().run, slug="speaks"):
+        path = f"/tasks/{await begun(client)}"
+        waits = asyncio.create_task(client.get(path))
+        await until_somebody_waits()
+        canceled = json_of(await client.post(f"{path}:cancel"))
+        ended = json_of(await waits)
+        again = json_of(await client.get(path))
+        a2a(DRAFTS=["1.1"], LONG_POLL_SECONDS=0.01)
+        path = f"/tasks/{await begun(client)}"
+        assert generations_in(json_of(await client.get(path))) == [1]
+    assert ended == again == canceled
+
+
+async def test_a_task_that_is_deleted_while_it_is_waited_for_is_not_found(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(DRAFTS=["1.1"], POLL_SECONDS=0.05)
+    client = HttpJsonClient("speaks", A2A_Current_Generation="99")
+    with agent_for_test(Speaks().run, slug="speaks"):
+        task_id = await begun(client)
+        waits = asyncio.create_task(client.get(f"/tasks/{task_id}"))
+        await until_somebody_waits()
+        await models.Task.objects.filter(pk=task_id).adelete()
+        assert (await waits).status_code == 404
+
+
+async def test_a_server_that_cannot_stream_returns_the_task_at_once(runtime: None) -> None:
+    with client_of(Speaks().run) as client:
+        task = await client.send("ask")
+        call = replace(client.call, can_stream=False, generations=Generations(current=99))
+        async with asyncio.timeout(SECONDS):
+            shown = await get_task(call, GetTaskRequest(id=task.id))
+    assert generations_in(shown.to_dict()) == [2]
+
+
+@pytest.mark.parametrize("value", ["-1", "1.0", "x", "²", "1" * 19])
+async def test_a_generation_that_is_none_is_refused(rpc: JsonRpcClient, value: str) -> None:
+    sent = {"A2A_Current_Generation": value}
+    refused = await HttpJsonClient().get(f"/tasks/{UNKNOWN_TASK}", **sent)
+    assert bad_fields_of(refused) == ["A2A-Current-Generation"]
+
+
+def test_the_page_on_the_extension_shows_what_cards_say() -> None:
+    page = (ROOT / "docs" / "extensions" / "task-generations.md").read_text()
+    declaration = page.partition("```json\n")[2].partition("```")[0]
+    assert strict_json(declaration) == TASK_GENERATIONS.to_dict()
+    assert f"| `{URI}` |" in page
