@@ -45,6 +45,11 @@ _CURRENT_GENERATION = (
     "The generation that was seen; wait until the task is newer. An extension, where it is served.",
     None,
 )
+_IF_GENERATION_MATCH = (
+    protocol.IF_GENERATION_MATCH_HEADER,
+    "The generation that the task must have. An extension, where it is served.",
+    None,
+)
 _LAST_EVENT_ID = ("Last-Event-ID", "The id of the last event that was seen; go on after it.", None)
 
 _TASK_ID = "01a20827-2a74-7d10-9c1e-5d0f6b7a8c9e"
@@ -203,7 +208,8 @@ def _headers(operation: Operation) -> list[Json]:
     further = {
         protocol.GetTaskRequest: [_CURRENT_GENERATION],
         protocol.SubscribeToTaskRequest: [_LAST_EVENT_ID],
-        protocol.SendMessageRequest: [_IDEMPOTENCY],
+        protocol.SendMessageRequest: [_IDEMPOTENCY, _IF_GENERATION_MATCH],
+        protocol.CancelTaskRequest: [_IF_GENERATION_MATCH],
     }
     return [_header(*header) for header in (*_HEADERS, *further.get(operation.params, []))]
 

@@ -168,6 +168,11 @@ class Call:
     handed_on: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Asks the project what it hands on of the request; None: the project has no such hook."""
 
+    @property
+    def required_generation(self) -> int | None:
+        """The generation that a task must have, or what is asked is refused; None: any."""
+        return self.generations.required if self.generations else None
+
     def shown(self, result: T) -> T:
         """Return a result as the client is to see it."""
         return result if self.generations is None else with_generation(result)

@@ -256,6 +256,7 @@ async def _prepare(
         limits=call.agent.turn_limits,
         credentials=await call.credentials(),
         resolution=await find_resolution(call, head, message) if may_decide else None,
+        only_at=call.required_generation,
     )
     if conf.current().budgets and received.resolution is None:  # a decision begins no turn
         await check_budgets(call)

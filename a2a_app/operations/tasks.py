@@ -80,6 +80,7 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
     Raises:
         TaskNotCancelableError: The task has ended already, or its agent cannot be stopped.
         TaskNotFoundError: The caller has no such task.
+        TaskGenerationMismatchError: It has gone on since the client saw it.
     """
     head, used = await database.read(_head_and_usage, call, params.id)
     if not call.agent.cancelable:
@@ -87,10 +88,10 @@ async def cancel_task(call: Call, params: protocol.CancelTaskRequest) -> protoco
             "The agent cannot be stopped.", task_id=str(head.task_id)
         )
     metadata = {**call.signed(params.metadata, "metadata"), **used}
-    update = StatusUpdate(TaskState.CANCELED, metadata=metadata)
+    update = StatusUpdate(TaskState.CANCELED, metadata=metadata, only_at=call.required_generation)
     try:
         # Shielded: the agent must be stopped also if the client leaves now.
-        await shield(_cancel(call, head, update), refusals=Refused)
+        await shield(_cancel(call, head, update), refusals=(Refused, protocol.A2AError))
     except TaskEndedError as ended:
         if ended.state is not TaskState.CANCELED or not call.may_cancel_again:
             raise protocol.TaskNotCancelableError(str(ended), task_id=str(head.task_id)) from None

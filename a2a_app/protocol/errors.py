@@ -122,6 +122,13 @@ class VersionNotSupportedError(A2AError):
     http_status, grpc_status = 400, "FAILED_PRECONDITION"
 
 
+class TaskGenerationMismatchError(A2AError):
+    """The task does not have the generation that the client expected."""
+
+    # Of version 1.1, whose text is not final.
+    code, reason, http_status, grpc_status = -32010, "TASK_GENERATION_MISMATCH", 409, "ABORTED"
+
+
 class UnauthenticatedError(A2AError):
     """The request has no valid credentials."""
 

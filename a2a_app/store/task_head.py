@@ -64,6 +64,24 @@ class TaskHead:
         """Whether no turn is under way or waiting."""
         return self.answered == self.turn
 
+    def check_number(self, wanted: int | None) -> None:
+        """Refuse what is for the task at one number, where it has gone on since.
+
+        Args:
+            wanted: The number; None: any. A task that is not stored yet has none to differ from.
+
+        Raises:
+            TaskGenerationMismatchError: It has another one.
+        """
+        if wanted is None or self.seq in (0, wanted):
+            return
+        raise protocol.TaskGenerationMismatchError(
+            f"The task has generation {self.seq}, and not {wanted}. Get it, and decide again.",
+            task_id=str(self.task_id),
+            expected_generation=str(wanted),
+            current_generation=str(self.seq),
+        )
+
 
 def new_task_head(
     *,

@@ -94,6 +94,8 @@ class MessageReceived:
     credentials: Credentials = Credentials()
     resolution: Resolution | None = None
     """What it decides; None: it is no answer to a question that somebody has to decide."""
+    only_at: int | None = None
+    """The number that a task must have which is stored already, or it is refused; None: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class StatusUpdate:
     metadata: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     """The traceback behind a failure. It is stored in the run's row, and no client gets it."""
+    only_at: int | None = None
+    """The number that the task must have, or it is refused; None: any."""
 
 
 @dataclass(frozen=True, slots=True)

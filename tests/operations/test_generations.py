@@ -14,8 +14,8 @@ from a2a_app.operations.generations import Generations
 from a2a_app.operations.tasks import get_task
 from a2a_app.protocol import GetTaskRequest
 from a2a_app.testing import agent_for_test
-from tests.clients.http_json import HttpJsonClient, bad_fields_of, json_of
-from tests.clients.json_rpc import JsonRpcClient, events_of
+from tests.clients.http_json import HttpJsonClient, bad_fields_of, json_of, refusal_of
+from tests.clients.json_rpc import JsonRpcClient, error_of, events_of
 from tests.clients.operations import client_of
 from tests.clients.ways import WAYS, Way, answers_of
 from tests.conftest import ChangeSettings
@@ -175,6 +175,63 @@ async def test_a_server_that_cannot_stream_returns_the_task_at_once(runtime: Non
         async with asyncio.timeout(SECONDS):
             shown = await get_task(call, GetTaskRequest(id=task.id))
     assert generations_in(shown.to_dict()) == [2]
+
+
+async def test_of_two_answers_to_one_question_the_second_is_refused_and_stored_nowhere(
+    rpc: JsonRpcClient,
+) -> None:
+    client = HttpJsonClient("speaks")
+    with agent_for_test(Speaks().run, slug="speaks"):
+        task = await rpc.send(message("ask"), agent="speaks")
+        answers = [{"message": message("ask", taskId=task["id"])} for _ in range(2)]
+        at = {"A2A_If_Generation_Match": "2"}
+        taken = await rpc.call("SendMessage", answers[0], agent="speaks", **at)
+        refused = await rpc.call("SendMessage", answers[1], agent="speaks", **at)
+        streamed = await rpc.call("SendStreamingMessage", answers[1], agent="speaks", **at)
+        plain = await client.post("/message:send", answers[1], **at)
+        found = await rpc.result("GetTask", agent="speaks", id=task["id"])
+    assert generations_in(taken) == [4]
+    assert error_of(refused) == error_of(streamed) == (-32010, "TASK_GENERATION_MISMATCH")
+    assert refused["error"]["data"][0]["metadata"] == {
+        "taskId": task["id"],
+        "expectedGeneration": "2",
+        "currentGeneration": "4",
+    }
+    assert refusal_of(plain) == (409, "TASK_GENERATION_MISMATCH")
+    assert json_of(plain)["error"]["status"] == "ABORTED"
+    said = [each["messageId"] for each in found["history"] if each["role"] == "ROLE_USER"]
+    assert said[1:] == [answers[0]["message"]["messageId"]]
+
+
+async def test_a_cancel_for_another_generation_is_refused_and_one_that_is_sent_again_is_not(
+    rpc: JsonRpcClient,
+) -> None:
+    with agent_for_test(Speaks().run, slug="speaks"):
+        task = await rpc.send(message("ask"), agent="speaks")
+        answers = [
+            await rpc.call(
+                "CancelTask", {"id": task["id"]}, agent="speaks", A2A_If_Generation_Match=at
+            )
+            for at in ("1", "2", "2")
+        ]
+    assert error_of(answers[0]) == (-32010, "TASK_GENERATION_MISMATCH")
+    assert generations_in(answers[1:]) == [3, 3]
+    assert answers[1]["result"]["status"]["state"] == "TASK_STATE_CANCELED"
+
+
+async def test_a_message_that_begins_a_task_is_taken_and_so_is_one_that_is_sent_again(
+    rpc: JsonRpcClient,
+) -> None:
+    with agent_for_test(Speaks().run, slug="speaks"):
+        at = {"A2A_If_Generation_Match": "7"}
+        begun = await rpc.call("SendMessage", {"message": message("ask")}, agent="speaks", **at)
+        task_id = begun["result"]["task"]["id"]
+        answer = {"message": message("ask", taskId=task_id)}
+        at = {"A2A_If_Generation_Match": "2", "Idempotency_Key": "once"}
+        first, again = [
+            await rpc.call("SendMessage", answer, agent="speaks", **at) for _ in range(2)
+        ]
+    assert generations_in([begun, first, again]) == [2, 4, 4]
 
 
 @pytest.mark.parametrize("value", ["-1", "1.0", "x", "²", "1" * 19])

@@ -171,6 +171,7 @@ def check(head: TaskHead, update: Update) -> TaskHead:
 def _apply(change: Change, update: Update) -> None:
     match update:
         case StatusUpdate():
+            change.head.check_number(update.only_at)
             _set_status(change, update)
         case ArtifactUpdate():
             _add_chunk(change, update)
@@ -247,6 +248,7 @@ def _artifacts_after(head: TaskHead, update: ArtifactUpdate) -> Mapping[str, int
 
 def _receive(change: Change, update: MessageReceived) -> None:
     head, resolution = change.head, update.resolution
+    head.check_number(update.only_at)
     if resolution is None:
         _withdraw(change)
     elif not head.asks:

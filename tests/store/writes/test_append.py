@@ -13,8 +13,9 @@ from pytest_django import DjangoAssertNumQueries
 from a2a_app import models
 from a2a_app.database.values import current_time
 from a2a_app.models.run import Outcome
-from a2a_app.protocol import TaskState
+from a2a_app.protocol import TaskGenerationMismatchError, TaskState
 from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.events import Appended
 from a2a_app.store.reads.tasks import read_snapshot
 from a2a_app.store.refusals import (
     ContextChangedError,
@@ -255,6 +256,21 @@ def test_of_a_completion_and_a_cancel_at_the_same_instant_one_wins() -> None:
         events = models.Event.objects.filter(task=head.task_id).order_by("seq")
         assert [e.seq for e in events] == [1, 2]
         assert events[1].state == models.Task.objects.get(pk=head.task_id).state
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_messages_for_one_number_at_the_same_instant_one_is_taken() -> None:
+    head = begin().head
+    for number in range(1, 31):
+        said = MessageReceived(new_message(), only_at=number)
+        outcomes = at_once(partial(append, head, [said]), partial(append, head, [said]))
+        [refused] = [each for each in outcomes if isinstance(each, TaskGenerationMismatchError)]
+        [taken] = [each for each in outcomes if each is not refused]
+        assert isinstance(taken, Appended)
+        assert refused.metadata["expectedGeneration"] == str(number)
+        assert refused.metadata["currentGeneration"] == str(number + 1)
+        head = taken.head
+    assert models.Message.objects.count() == 31
 
 
 @pytest.mark.django_db(transaction=True)
