@@ -46,6 +46,8 @@ ANNOUNCE_SECONDS = 1.0
 
 PUSH_GROUP = "a2a.push"
 """The group whose messages say that events may be due for webhooks."""
+WAKE_GROUP = "a2a.wake"
+"""The group whose messages say that a turn which is put away may be due to go on, or soon is."""
 ACCESS_GROUP = "a2a.access"
 """The group whose messages say that callers may have lost their access."""
 

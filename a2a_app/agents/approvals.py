@@ -24,8 +24,8 @@ MAX_CHOICE = 100
 MAX_PERMISSION = 255
 
 
-class TurnSuspended(BaseException):  # no error: the turn goes on after the decision
-    """The turn has asked and waits for the decision, with which its code begins once more.
+class TurnSuspended(BaseException):  # no error: the turn goes on later
+    """The turn waits, for a decision or a time, and then its code begins once more.
 
     Let it pass. It is no `Exception`, so that code which handles errors does not meet it.
     """

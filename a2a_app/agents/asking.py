@@ -14,7 +14,8 @@ from a2a_app import conf
 from a2a_app.agents.answers import Answer
 from a2a_app.agents.content import Content, as_parts, clean
 from a2a_app.agents.peers import DEPTH, OnBehalf, Peer, PeerAwayError, peers
-from a2a_app.agents.steps import MAX_NAME, StepError, Stepper
+from a2a_app.agents.sleep import Sleeper
+from a2a_app.agents.steps import MAX_NAME, StepError
 from a2a_app.agents.values import with_files_read
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import Message, NoRoomError, Part, Role, StreamResponse, UnavailableError
@@ -71,7 +72,7 @@ class _Errand:
     how: How
 
 
-class Delegator(Stepper):
+class Delegator(Sleeper):
     """What a turn has other agents do."""
 
     metadata: Any
@@ -102,7 +103,8 @@ class Delegator(Stepper):
         if outcome is None:
             is_local = peers().is_local(agent)
             parts = await self._parts_of(contents, is_local=is_local)
-            outcome = await self._delegate(place, _Errand(agent, is_local, parts, how))
+            with self.waits.for_step():
+                outcome = await self._delegate(place, _Errand(agent, is_local, parts, how))
         return await self._reply(place, outcome)
 
     async def _reply(self, place: Place, outcome: Outcome) -> Answer:

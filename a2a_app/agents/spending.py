@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from a2a_app import conf, database, security, telemetry
 from a2a_app.agents.approvals import Asker
 from a2a_app.agents.content import clean
+from a2a_app.agents.waits import Waits
 from a2a_app.store.budgets import Spender, State, find_used_up
 from a2a_app.store.quota import note_refusal
 from a2a_app.store.token_usage import Used, record_usage, usage_metadata
@@ -34,8 +36,10 @@ class SpendingTurn(Asker):
     _do: Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
     _shows_usage: bool
 
-    _steps_at_work = 0
-    """How many steps are being done."""
+    @cached_property
+    def waits(self) -> Waits:
+        """What the turn waits for, and the steps that are under way beside it."""
+        return Waits()
 
     def usage(
         self,
@@ -100,5 +104,5 @@ class SpendingTurn(Asker):
         if telemetry.active is not None:
             tokens = {"input": used.input_tokens, "output": used.output_tokens}
             telemetry.active.count_usage(used.model, tokens)
-        if not self._steps_at_work:
+        if not self.waits.has_steps:
             await self.check_budgets(passed=True)

@@ -20,7 +20,15 @@ from a2a_app.concurrency.event_loop import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.protocol import Message, Part, Role
 from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
-from a2a_app.store.steps import Outcome, Place, read_said, read_steps, record_step
+from a2a_app.store.steps import (
+    Kind,
+    Outcome,
+    Place,
+    Recorded,
+    read_said,
+    read_steps,
+    record_step,
+)
 from a2a_app.store.writes.attachments import StoredAttachments
 
 MAX_NAME = 200
@@ -68,7 +76,8 @@ class Tries:
 class Stepper(SpendingTurn):
     """The steps of a turn."""
 
-    _steps_before: dict[int, Outcome] | None = None
+    _before: Recorded | None = None
+    _before_at = 0.0
     _steps = 0
 
     @cached_property
@@ -138,11 +147,8 @@ class Stepper(SpendingTurn):
             key = f"{self.task_id}-{place.turn}-{place.number}"
             work = partial(function, *args, **({key_as: key} if key_as else {}))
             await self.check_budgets()
-            self._steps_at_work += 1
-            try:
+            with self.waits.for_step():
                 outcome = await self._perform(place, work, tries, adapter)
-            finally:
-                self._steps_at_work -= 1
         if outcome.error_kind:
             raise StepError(place.name, outcome.error_kind, outcome.error)
         return adapter.validate_json(await self._text_of(outcome))
@@ -150,22 +156,30 @@ class Stepper(SpendingTurn):
     def _next_place(self, name: str) -> Place:
         if not 0 < len(name) <= MAX_NAME:
             raise ValueError(f"The name of a step must have 1 to {MAX_NAME} characters.")
-        self._steps += 1
         self._names[name] += 1
         count = self._names[name]
-        return Place(self.number, self._steps, name if count == 1 else f"{name}#{count}")
+        return self._place(name if count == 1 else f"{name}#{count}", Kind.WORK)
+
+    def _place(self, name: str, kind: Kind) -> Place:
+        self._steps += 1
+        return Place(self.number, self._steps, name, kind)
 
     async def _earlier(self, place: Place) -> Outcome | None:
         """Return what the step has led to before, or None; raise RepetitionError."""
         if self._claim.attempt == 1:
             return None
-        if self._steps_before is None:
+        if self._before is None:
             head = self._claim.head
-            self._steps_before = await self._writer.persist(read_steps, head.task_id, place.turn)
-        outcome = self._steps_before.get(place.number)
-        if outcome is not None and outcome.name != place.name:
-            number = f"step {place.number}"
-            raise RepetitionError(number, repr(outcome.name), repr(place.name))
+            self._before_at = self._loop.time()
+            self._before = await self._writer.persist(read_steps, head.task_id, place.turn)
+        outcome = self._before.steps.get(place.number)
+        if outcome is None:
+            return None
+        if (outcome.kind, outcome.name) != (place.kind, place.name):
+            expected, met = (
+                f"a {each.kind}" if not each.name else repr(each.name) for each in (outcome, place)
+            )
+            raise RepetitionError(f"step {place.number}", expected, met)
         return outcome
 
     async def _perform(

@@ -157,7 +157,7 @@ class Turn(Delegator):
 
     @property
     def attempt(self) -> int:
-        """The number of this attempt. An earlier one has asked (`approve`), or its process died."""
+        """The number of this attempt. An earlier one has asked or slept, or its process died."""
         return self._claim.attempt
 
     @property

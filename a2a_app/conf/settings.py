@@ -125,6 +125,10 @@ class Settings(BaseModel):
     """How often a process looks for turns that nobody has begun, and for runs whose process is
     gone."""
 
+    put_away_seconds: float = Field(5.0, ge=0)
+    """How long a turn that waits keeps its place in its process. Where it may take longer, the turn
+    is put away, and its code begins again when it goes on."""
+
     poll_seconds: float = Field(1.0, gt=0)
     """How often a process asks the database for events that its channel layer may have lost."""
 

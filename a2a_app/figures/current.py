@@ -128,7 +128,8 @@ def _workers() -> list[Worker]:
 
 def queued_turns() -> list[tuple[datetime, UUID]]:
     """Return the turns that wait for a worker and for nothing else: since when, and their tasks."""
-    waiting = models.Run.objects.filter(started_at=None, ended_at=None)
+    # Without a lease it waits for something else.
+    waiting = models.Run.objects.filter(started_at=None, ended_at=None, lease_until__gt=EPOCH)
     # Not joined: SQLite would go through the tasks to find their runs.
     busy = models.Task.objects.filter(pk=OuterRef("task"), run__isnull=False)
     rows = waiting.annotate(is_behind=Exists(busy)).order_by("queue", "lease_until")

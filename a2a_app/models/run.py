@@ -18,6 +18,7 @@ class Outcome(models.TextChoices):
     REJECTED = "rejected", _("rejected the task")
     YIELDED = "yielded", _("ended the turn, not the task")
     ASKED = "asked", _("waits for a decision, with which another attempt begins")
+    PUT_AWAY = "put-away", _("was put away until another attempt begins")
     LOST = "lost", _("lost its lease")
     DROPPED = "dropped", _("was not begun before the task ended")
 
@@ -35,8 +36,8 @@ class Run(models.Model):
     """One attempt to answer one message: the worker, its lease, and how the attempt ended.
 
     A run that no worker has claimed has no worker. One that is over has no lease, nor has one that
-    must not begin before a question is decided. `Task.run` names the one run that may write to the
-    task.
+    must not begin yet: before a question is decided, or before it is woken. `Task.run` names the
+    one run that may write to the task, or that is to go on with it once it is woken.
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
@@ -74,6 +75,9 @@ class Run(models.Model):
         db_index=True,
         help_text="From then on another process may take over.",
     )
+    wakes_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a run that is put away is to begin."
+    )
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
     error = models.TextField(blank=True, help_text="The traceback, if the agent raised.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -86,8 +90,13 @@ class Run(models.Model):
             # found without a look at those of whom nothing does.
             models.Index(
                 fields=["queue", "lease_until"],
-                condition=models.Q(started_at=None, ended_at=None),
+                condition=models.Q(started_at=None, ended_at=None, lease_until__isnull=False),
                 name="a2a_run_waiting",
+            ),
+            models.Index(
+                fields=["wakes_at"],
+                condition=models.Q(ended_at=None, wakes_at__isnull=False),
+                name="a2a_run_asleep",
             ),
         ]
         constraints = [

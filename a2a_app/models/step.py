@@ -1,11 +1,19 @@
-"""Step: a piece of a turn's work that counts once, and what came of it."""
+"""Step: a piece of a turn's work, or what it waits for, that counts once, and what came of it."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.task import Task
 
 MAX_NAME = 255
+
+
+class Kind(models.TextChoices):
+    """What a step is."""
+
+    WORK = "work", _("a function was called")
+    SLEEP = "sleep", _("waits for a time")
 
 
 class Step(models.Model):
@@ -15,7 +23,11 @@ class Step(models.Model):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="steps", db_index=False)
     turn = models.PositiveIntegerField(help_text="The turn whose message the step works on.")
     number = models.PositiveIntegerField(help_text="Its place among the steps of the turn.")
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.WORK)
     name = models.CharField(max_length=MAX_NAME)
+    until = models.DateTimeField(
+        null=True, blank=True, help_text="Until when it waits. Empty: it does not, or for ever."
+    )
     result = VerbatimJSONField(
         null=True, blank=True, help_text="An array of one value. Empty: it is in a file, or failed."
     )
@@ -26,9 +38,13 @@ class Step(models.Model):
         max_length=255, blank=True, help_text="The class of the exception. Empty: there was none."
     )
     error = models.TextField(blank=True, help_text="The text of the exception.")
-    tries = models.PositiveIntegerField(help_text="How often it was tried in its last attempt.")
+    tries = models.PositiveIntegerField(
+        default=0, help_text="How often it was tried in its last attempt."
+    )
     started_at = models.DateTimeField()
-    ended_at = models.DateTimeField()
+    ended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: it waits, or waited for a time."
+    )
 
     class Meta:
         constraints = [

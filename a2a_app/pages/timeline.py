@@ -33,6 +33,7 @@ TONES_OF_OUTCOMES: dict[str, str] = {
     Outcome.COMPLETED: "good",
     Outcome.YIELDED: "good",
     Outcome.ASKED: "asks",
+    Outcome.PUT_AWAY: "neutral",
     Outcome.FAILED: "bad",
     Outcome.REJECTED: "bad",
     Outcome.LOST: "bad",
@@ -158,7 +159,7 @@ def _bar(
     if run.outcome:
         words, tone = str(Outcome(run.outcome).label), TONES_OF_OUTCOMES.get(run.outcome, "neutral")
     elif run.pk == task.run_id:
-        words, tone = _("running"), "busy"
+        words, tone = (_("running"), "busy") if run.worker else (_("put away"), "neutral")
     else:
         words, tone = _("waiting"), "neutral"
     x = min(990, max(0, round((start - begun).total_seconds() / whole * 1000)))

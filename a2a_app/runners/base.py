@@ -19,10 +19,12 @@ from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, expire, reap
 from a2a_app.runners.upkeep import retain_for_ever
+from a2a_app.runners.waker import Waker
 from a2a_app.runners.worker import Worker
 from a2a_app.store import deliveries, runs, waiting
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.runs import LostRun
+from a2a_app.store.wakeups import Due
 from a2a_app.store.writes.append import enqueue_nothing
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Background:
 
     sweep: "asyncio.Task[None]"
     deliver: "asyncio.Task[None]"
+    wake: "asyncio.Task[None]"
     retain: "asyncio.Task[None]"
     deliverer: Deliverer
 
@@ -143,14 +146,18 @@ class Runner(ABC):
         if fault := database.find_fault():
             logger.error("The database cannot serve the app: %s", fault)
         loop = asyncio.get_running_loop()
-        deliverer = Deliverer(self.worker.name)
+        deliverer, waker = Deliverer(self.worker.name), Waker(self.enqueue, self._start_woken)
         # In new contexts, since they outlive the request that begins them, and its thread.
         return Background(
             sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
             deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
+            wake=loop.create_task(waker.wake_for_ever(), context=Context()),
             retain=loop.create_task(retain_for_ever(), context=Context()),
             deliverer=deliverer,
         )
+
+    async def _start_woken(self, due: Due) -> None:
+        await self.start(due.task_id, None, due.owner)
 
     async def close(self) -> None:
         """End the work on this event loop: turns under way are finished or given up."""
@@ -158,6 +165,7 @@ class Runner(ABC):
         if background is not None:
             background.sweep.cancel()
             background.deliver.cancel()
+            background.wake.cancel()
             background.retain.cancel()
             await background.deliverer.close()
         # The closed worker is not removed, so that it refuses turns that come after this.

@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 
 # How long an agent that is cancelled may clean up before the run goes on without it.
 CLEANUP_SECONDS = 1.0
+# How often it is looked whether a turn still waits, whose limits do not count meanwhile.
+LOOK_SECONDS = 0.1
 # How many characters of a traceback are stored and logged: some exceptions repeat all their input.
 TRACEBACK_HEAD = 20_000
 TRACEBACK_TAIL = 80_000
-
-
 # How long the closing of old connections is put off, so that it is done once for many runs.
 PAUSE_SECONDS = 1.0
 
@@ -94,6 +94,7 @@ class Execution:
         )
         self._turn.suspend = self.stop
         self._turn.asks_as = self._agent.asks_as
+        self._turn.is_durable = self._agent.durable
         self._span: TurnSpan | None = None
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()
@@ -124,6 +125,10 @@ class Execution:
         if self._agent_task is not None:
             self._agent_task.cancel()
 
+    def look_again(self) -> None:
+        """Have the turn look at once for what it waits for, since it may have come."""
+        self._turn.look_again()
+
     async def perform(self) -> None:
         """Let the agent answer, and write the end of the run in whichever way it ends.
 
@@ -145,7 +150,7 @@ class Execution:
         # In a task of its own, so that stopping the agent does not stop the writing of the end.
         self._agent_task = asyncio.create_task(self._answer())
         try:
-            broken_limit = await wait_within_limits(self._agent_task, self._agent, self._writer)
+            broken_limit = await wait_within_limits(self._agent_task, self._agent, self._turn)
         except asyncio.CancelledError:
             self.stop()
             await self._let_clean_up(self._agent_task)
@@ -264,25 +269,33 @@ class TimeLimitError(Exception):
 
 
 async def wait_within_limits(
-    agent_task: "asyncio.Task[None]", agent: Agent, writer: Writer
+    agent_task: "asyncio.Task[None]", agent: Agent, turn: Turn
 ) -> TimeLimitError | None:
-    """Wait until an agent's code has returned, or has broken a limit; return the broken limit."""
+    """Wait until an agent's code has returned, or has broken a limit; return the broken limit.
+
+    Time in which the turn waits, as in `turn.sleep`, does not count.
+    """
+    if agent.time_limit is None and agent.silence_limit is None:
+        await asyncio.wait([agent_task])
+        return None
     loop = asyncio.get_running_loop()
-    started_at = loop.time()
+    started_at, waits = loop.time(), turn.waits
     while not agent_task.done():
         limits = {}
         if agent.time_limit is not None:
-            limits[started_at + agent.time_limit] = f"took longer than {agent.time_limit:g} seconds"
+            worked_until = started_at + waits.seconds + agent.time_limit
+            limits[worked_until] = f"took longer than {agent.time_limit:g} seconds"
         if agent.silence_limit is not None:
-            spoke_at = max(started_at, writer.accepted_at)
+            spoke_at = max(started_at, turn.spoke_at, waits.ended_at)
             limits[spoke_at + agent.silence_limit] = (
                 f"said nothing for {agent.silence_limit:g} seconds"
             )
-        first = min(limits, default=None)
-        if first is not None and first <= loop.time():
+        first = min(limits)
+        if first <= loop.time():
             return TimeLimitError(f"The agent {limits[first]}.")
-        seconds_left = None if first is None else first - loop.time()
-        await asyncio.wait([agent_task], timeout=seconds_left)
+        # While the turn waits, the limit moves on with the time.
+        shortest = LOOK_SECONDS if waits.are_all else 0.0
+        await asyncio.wait([agent_task], timeout=max(shortest, first - loop.time()))
     return None
 
 

@@ -25,7 +25,7 @@ from a2a_app.runners.heartbeat import Heartbeat
 from a2a_app.runners.line import Line, Lookout
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
-from a2a_app.store.notify import stopped_run
+from a2a_app.store.notify import stopped_run, woken_run
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.waiting import WaitingTurn
 
@@ -311,7 +311,10 @@ class Worker:
             await broadcast.listen(broadcast.worker_group(self.name), self._receive)
 
     def _receive(self, message: dict[str, Any]) -> None:
-        self._stop(stopped_run(message))
+        if (run_id := stopped_run(message)) is not None:
+            self._stop(run_id)
+        if (run_id := woken_run(message)) in self._executions:
+            self._executions[run_id].look_again()
 
     def _stop(self, run_id: UUID) -> None:
         execution = self._executions.get(run_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.dispatch import Signal
@@ -10,6 +10,9 @@ from django.dispatch import Signal
 from a2a_app import broadcast, models, protocol, signals, telemetry
 from a2a_app.models.owners import tenant_of
 from a2a_app.store.events import Appended, Event
+from a2a_app.store.wakeups import Woken
+
+Bell: TypeAlias = tuple[str, dict[str, Any]]
 
 # Above this many characters a message has only the numbers, and each process reads the log once for
 # all of its streams. Channel layers are made for small messages.
@@ -74,6 +77,22 @@ async def _tell_streams(appended: Appended) -> None:
     await broadcast.publish(broadcast.task_group(appended.head.task_id), message)
 
 
+def bell(woken: Woken | None) -> Bell:
+    """Return the group and the message by which processes learn that a turn is to go on.
+
+    Args:
+        woken: What `wake` has returned. None: a turn was put away, and not for long.
+    """
+    if woken is None or not woken.worker:
+        return broadcast.WAKE_GROUP, {}
+    return broadcast.worker_group(woken.worker), {"woken": woken.run_id.hex}
+
+
+async def ring(woken: Woken | None) -> None:
+    """Tell the other processes what `bell` says, once it is committed."""
+    await broadcast.publish(*bell(woken))
+
+
 def _signals_of(appended: Appended) -> Iterator[tuple[Signal, dict[str, Any]]]:
     """Yield the signals that the events lead to, each with its arguments."""
     head, before = appended.head, appended.state_before
@@ -108,6 +127,11 @@ def _signals_of(appended: Appended) -> Iterator[tuple[Signal, dict[str, Any]]]:
         yield signals.approval_decided, {**about, "approval_id": end.approval, **ended}
 
 
-def stopped_run(message: dict[str, Any]) -> UUID:
+def stopped_run(message: dict[str, Any]) -> UUID | None:
     """Return the run that a message tells its worker to stop."""
-    return UUID(message["stopped"])
+    return UUID(message["stopped"]) if "stopped" in message else None
+
+
+def woken_run(message: dict[str, Any]) -> UUID | None:
+    """Return the run that is to look for what has come, as a message tells its worker."""
+    return UUID(message["woken"]) if "woken" in message else None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import F, Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -318,11 +318,15 @@ def _take_place(claim: Claim, worker_slot: WorkerSlot, place: int | None) -> boo
 
 
 def _losses(row: models.Run) -> int:
-    """Count the attempts at a turn that were lost: others have ended at a question."""
+    """Count the attempts at a turn that were lost since it was put away, if it was.
+
+    Others have ended at a question.
+    """
     if row.attempt == 1:
         return 1
     same = models.Run.objects.filter(task=row.task_id, message=row.message_id)
-    return 1 + same.filter(outcome=Outcome.LOST).count()
+    rested = same.filter(outcome=Outcome.PUT_AWAY).aggregate(last=Max("attempt"))["last"] or 0
+    return 1 + same.filter(outcome=Outcome.LOST, attempt__gt=rested).count()
 
 
 def _lose(run: LostRun) -> bool:

@@ -9,7 +9,9 @@ from django.db.models import F
 
 from a2a_app import models
 from a2a_app.database import atomic
+from a2a_app.database.values import read_time
 from a2a_app.files.rows import attach_files
+from a2a_app.models.step import Kind as Kind
 from a2a_app.protocol import Role
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import RunKey, TaskHead
@@ -23,6 +25,7 @@ class Place(NamedTuple):
     """The number of the turn, the same in all of its attempts."""
     number: int
     name: str
+    kind: str = Kind.WORK
 
 
 class Outcome(NamedTuple):
@@ -37,14 +40,39 @@ class Outcome(NamedTuple):
     error: str
     tries: int
     started_at: datetime
-    ended_at: datetime
+    ended_at: datetime | None = None
+    """None: it waits, or waited for a time."""
+    kind: str = Kind.WORK
+    until: datetime | None = None
+    """Until when it waits, on the database's clock; None: it does not, or for ever."""
 
 
-def read_steps(task_id: UUID, turn: int) -> dict[int, Outcome]:
-    """Return the steps of a turn that are recorded, by their numbers."""
+class Recorded(NamedTuple):
+    """The steps of a turn that are recorded."""
+
+    steps: dict[int, Outcome]
+    """By their numbers."""
+    read_at: datetime
+    """When that was, on the database's clock."""
+
+
+def read_steps(task_id: UUID, turn: int) -> Recorded:
+    """Return the steps of a turn that are recorded."""
     rows = models.Step.objects.filter(task=task_id, turn=turn)
     found = rows.values_list("number", *Outcome._fields)
-    return {number: Outcome(*values) for number, *values in found}
+    steps = {number: Outcome(*values) for number, *values in found}
+    return Recorded(steps, read_time())
+
+
+def hold_task(task_id: UUID, run: RunKey) -> None:
+    """Lock a task's row, so that no other run gets it before the transaction is over.
+
+    Raises:
+        RunLostError: The run does not hold the task.
+    """
+    held = models.Task.objects.filter(pk=task_id, run=run.id)
+    if not held.update(seq=F("seq")):
+        raise RunLostError
 
 
 def record_step(
@@ -63,10 +91,7 @@ def record_step(
         RunLostError: The run no longer holds the task. Nothing was stored.
     """
     with atomic():
-        # The row is locked, so that no other run gets the task before this is stored.
-        held = models.Task.objects.filter(pk=head.task_id, run=run.id)
-        if not held.update(seq=F("seq")):
-            raise RunLostError
+        hold_task(head.task_id, run)
         which = {"task_id": head.task_id, "turn": place.turn, "number": place.number}
         # After an answer that was lost it is there already.
         if models.Step.objects.filter(**which).exists():

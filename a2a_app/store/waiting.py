@@ -132,7 +132,11 @@ def are_neglected(*, agents: Collection[str], patience: timedelta) -> bool:
 def count_by_agent(agents: Collection[str]) -> dict[str, int]:
     """Count the turns of each of these agents that nobody has begun, and COUNTED at most."""
     ready = models.Run.objects.filter(
-        started_at=None, ended_at=None, task__run=None, task__agent__in=agents
+        started_at=None,
+        ended_at=None,
+        lease_until__gt=EPOCH,  # none has a run that waits for something else than a worker
+        task__run=None,
+        task__agent__in=agents,
     )
     some = ready.order_by("queue", "lease_until").values("pk")[:COUNTED]
     counted = models.Run.objects.filter(pk__in=some).order_by().values_list("task__agent")

@@ -17,6 +17,7 @@ from a2a_app.testing.callers import AUTHENTICATOR
 from a2a_app.testing.clock import Clock
 from a2a_app.testing.connections import SharedConnections, Turnstile, connections_of_test
 
+FOR_EVER = 1e9
 _MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
@@ -121,6 +122,7 @@ def _as_in_a_test() -> override_settings:
     return override_settings(
         **{
             conf.NAME: {
+                "PUT_AWAY_SECONDS": FOR_EVER,  # waits go by the clock that a test may put forward
                 **given,
                 "RUNNER": "embedded",
                 "SHUTDOWN_SECONDS": 0,

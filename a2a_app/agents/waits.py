@@ -1,0 +1,116 @@
+"""Waits: what the code of a turn waits for, and for how long it has done nothing else."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(slots=True, eq=False)
+class Wait:
+    """Something that a turn waits for."""
+
+    until: datetime | None
+    """Until when, on the database's clock; None: for ever."""
+    has_come: Callable[[], bool] = lambda: False
+    """Tells whether it is there. It is called in the transaction that puts the run away."""
+    rung: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it may be there."""
+
+    async def ring_within(self, seconds: float) -> bool:
+        """Wait for some seconds until it is rung; tell whether it was."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.rung.wait()
+        except TimeoutError:
+            return False
+        self.rung.clear()
+        return True
+
+
+class Waits:
+    """All that a turn waits for now, beside the steps that are under way."""
+
+    def __init__(self) -> None:
+        """Make it on the event loop of the turn."""
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Wait] = set()
+        self._steps = 0
+        self._no_step = asyncio.Event()
+        self._seconds = 0.0
+        self._since: float | None = None
+        self._ended_at = 0.0
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether a step is under way."""
+        return bool(self._steps)
+
+    @property
+    def are_all(self) -> bool:
+        """Whether the turn waits, and no step is under way."""
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        """For how long the turn has done nothing but wait."""
+        return self._seconds + (0.0 if self._since is None else self._loop.time() - self._since)
+
+    @property
+    def ended_at(self) -> float:
+        """Until when it has done so, on the event loop's clock."""
+        return self._ended_at if self._since is None else self._loop.time()
+
+    @property
+    def until(self) -> datetime | None:
+        """When the first of the waits is over; None: none has an end."""
+        return min((wait.until for wait in self._open if wait.until is not None), default=None)
+
+    @contextmanager
+    def for_step(self) -> Iterator[None]:
+        """Count a step as under way."""
+        self._steps += 1
+        self._note()
+        try:
+            yield
+        finally:
+            self._steps -= 1
+            self._note()
+            if not self._steps:
+                self._no_step.set()
+
+    @contextmanager
+    def also(self, wait: Wait) -> Iterator[None]:
+        """Count a wait as open."""
+        self._open.add(wait)
+        self._note()
+        try:
+            yield
+        finally:
+            self._open.discard(wait)
+            self._note()
+
+    async def until_no_step(self) -> None:
+        """Wait until no step is under way."""
+        while self._steps:
+            self._no_step.clear()
+            await self._no_step.wait()
+
+    def ring(self) -> None:
+        """Have every wait look whether it is over."""
+        for wait in self._open:
+            wait.rung.set()
+
+    def have_come(self) -> bool:
+        """Tell whether something is there that is waited for, as the database has it."""
+        return any(wait.has_come() for wait in list(self._open))
+
+    def _note(self) -> None:
+        waits_only = bool(self._open) and not self._steps
+        if waits_only and self._since is None:
+            self._since = self._loop.time()
+        elif not waits_only and self._since is not None:
+            self._ended_at = self._loop.time()
+            self._seconds += self._ended_at - self._since
+            self._since = None
