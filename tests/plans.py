@@ -148,6 +148,20 @@ def remember_and_archive(tasks: list[models.Task]) -> None:
         )
         for task in tasks
     )
+    models.RemoteTask.objects.bulk_create(
+        models.RemoteTask(
+            task=task,
+            turn=1,
+            number=2,
+            name="ask",
+            agent="billing",
+            is_local=True,
+            remote_id=str(task.pk),
+            state=task.state,
+            ended_at=task.status_at,
+        )
+        for task in tasks
+    )
     models.IdempotencyKey.objects.bulk_create(
         models.IdempotencyKey(
             agent=task.agent,
