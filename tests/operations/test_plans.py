@@ -4,8 +4,7 @@ The statements are not listed here: they are those that the running code sends.
 """
 
 import itertools
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
@@ -15,15 +14,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib import admin
-from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.models import CharField
 from django.db.models.functions import Cast
-from django.test import Client as Browser
-from django.test import RequestFactory
-from django.urls import reverse
 from django.utils import timezone
 
 from a2a_app import database, figures, models, runners
@@ -53,6 +47,7 @@ from a2a_app.store.reads.tasks import position_at, read_messages
 from a2a_app.store.writes import limits
 from benchmarks.fill import copy
 from benchmarks.peer import Peer
+from tests.admin import tour
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.plans import faults, recorded, remember_and_archive, url
@@ -70,8 +65,6 @@ ARCHIVED = 8000
 # So many others are old enough for the commands, and for how many days they have been.
 # A statement for most rows of a table may read all of them.
 OLD, DAYS = 60 if connection.vendor == "postgresql" else 6, 50
-# In the list of a model: the key of its first row.
-_KEY = re.compile(r'href="[^"]*/([0-9a-f-]{36})/change/')
 NOBODYS = "http://127.0.0.1:9/"
 SHARED = "shared"
 SPENDERS = 2000
@@ -180,7 +173,7 @@ async def test_no_statement_reads_a_table_that_grows(
         task_id = await operations(client)
         await lists_of_tasks(client)
         await background()
-        await sync_to_async(admin_pages)(task_id)
+        await sync_to_async(tour.take)(task_id, SHARED)
         await sync_to_async(commands)()
     database.close()
     assert len(statements.seen) > 100
@@ -287,24 +280,6 @@ async def deliver_to_webhooks() -> None:
     await database.run(deliveries.release, "one")
 
 
-def admin_pages(task_id: str) -> None:
-    """Visit every page of the admin that shows our rows, in every way that its URL can ask for."""
-    user = User.objects.create(username="someone", is_staff=True, is_superuser=True)
-    models.ApiKey.objects.create(user=user, name="one")
-    someone = Browser()
-    someone.force_login(user)
-    with closing(connections["default"]):
-        for model, shown in admin.site._registry.items():
-            if model._meta.app_label == "a2a_app":
-                _visit(someone.get, model, shown, task_id)
-        shared = models.Context.objects.get(context_id=SHARED)
-        page = reverse("admin:a2a_app_context_change", args=[shared.pk])
-        for query in ({}, {"before": str(shared.pk)}):
-            assert someone.get(page, query).status_code == 200
-        cancel = {"action": "cancel_tasks", "confirmed": "1", "_selected_action": [task_id]}
-        assert someone.post(reverse("admin:a2a_app_task_changelist"), cancel).status_code == 302
-
-
 def commands() -> None:
     """Archive the logs of old tasks, read one, and delete some of the tasks, and then all."""
     with closing(connections["default"]):
@@ -322,32 +297,3 @@ def commands() -> None:
 def called(name: str, *options: object) -> None:
     """Call a command."""
     call_command(name, *map(str, options), stdout=StringIO())
-
-
-def _visit(get: Callable[..., Any], model: Any, shown: Any, task_id: str) -> None:
-    name = f"admin:a2a_app_{model._meta.model_name}"
-    request = RequestFactory().get("/", {"owner": "nobody", "tenant": "acme"})
-    request.user = User(is_active=True, is_superuser=True)
-    choices = [
-        [{each.parameter_name: str(value)} for value, _ in filtering.lookup_choices]
-        for each in shown.get_list_filter(request)
-        for filtering in [each(request, dict(request.GET.lists()), model, shown)]
-    ]
-    columns = range(1, len(shown.get_list_display(request)) + 1)
-    queries: list[dict[str, Any]] = [
-        *(
-            {**one[-1], **other[0]}
-            for one, other in itertools.combinations(filter(None, choices), 2)
-        ),
-        *itertools.chain(*choices),
-        {},
-        {"p": 2},
-        {"_facets": "True"},
-        *({"o": column} for column in columns),
-        *({"q": text} for text in (task_id, task_id[-12:], SHARED, "127.0.0.1", "none")),
-    ]
-    for query in queries:
-        assert get(reverse(f"{name}_changelist"), query).status_code == 200, (name, query)
-    [key, *_] = _KEY.findall(get(reverse(f"{name}_changelist")).content.decode())
-    for page in ("change", "history"):
-        assert get(reverse(f"{name}_{page}", args=[key])).status_code == 200
