@@ -40,5 +40,9 @@ def tone_of(state: str) -> str:
 
 def badge(state: str) -> SafeString:
     """Return a state in words, as HTML with its colour. It needs the style sheet `a2a.css`."""
-    markup = '<span class="a2a-badge" data-tone="{}">{}</span>'
-    return format_html(markup, tone_of(state), words(state))
+    return toned(tone_of(state), words(state))
+
+
+def toned(tone: str, text: str) -> SafeString:
+    """Return a state in other words as a badge with the colour of a tone."""
+    return format_html('<span class="a2a-badge" data-tone="{}">{}</span>', tone, text)

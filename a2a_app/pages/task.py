@@ -19,6 +19,7 @@ from a2a_app.pages.contents import Budget
 from a2a_app.pages.conversation import Conversation, Shown, read_conversation
 from a2a_app.pages.timeline import Bar, Timeline, read_bars, read_lines
 from a2a_app.pages.times import lasting
+from a2a_app.pages.webhook import WebhookState, state_of
 from a2a_app.protocol import TaskState
 
 # How many files and webhooks are listed.
@@ -47,7 +48,7 @@ class TaskPage:
     archived: models.ArchivedLog | None
     bars: list[Bar] | None
     files: list[models.File] | None
-    webhooks: list[models.PushNotificationConfig] | None
+    webhooks: list[tuple[models.PushNotificationConfig, WebhookState]] | None
 
 
 def may_view(request: HttpRequest, model: str) -> bool:
@@ -91,9 +92,10 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
     )
 
 
-def _webhooks(task: models.Task) -> list[models.PushNotificationConfig]:
+def _webhooks(task: models.Task) -> list[tuple[models.PushNotificationConfig, WebhookState]]:
     # Its URL and its secrets are for nobody to see.
-    return list(task.push_configs.defer("url", "secrets").order_by("pk")[:ROWS])
+    rows = task.push_configs.defer("url", "secrets").order_by("pk")[:ROWS]
+    return [(row, state_of(row)) for row in rows]
 
 
 def _by_id(files: list[models.File] | None) -> Mapping[str, models.File] | None:

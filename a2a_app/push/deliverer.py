@@ -215,6 +215,24 @@ async def _report_given_up(delivery: Delivery, reason: str) -> None:
     await signals.wait_for_receivers(signals.begin_sending(models.PushNotificationConfig, sends))
 
 
+async def send_test(webhook_id: UUID) -> None:
+    """Send the task of a webhook as it is now, once, beside all that is delivered to it.
+
+    Raises:
+        NotDeliveredError: The webhook did not accept it, or must not be sent to.
+    """
+    delivery = await database.read(deliveries.delivery_to, webhook_id)
+    if delivery is None:
+        raise NotDeliveredError("There is no such webhook any more.")
+    try:
+        await _check_owner(delivery)
+    except OwnerGoneError:
+        raise NotDeliveredError(GONE) from None
+    batch = await PAYLOADS[delivery.payload].snapshot(delivery, 0)
+    async with Sender(delivery) as sender:
+        await sender.send(batch.notifications[0])
+
+
 async def _check_owner(delivery: Delivery) -> None:
     """Raise OwnerGoneError unless the owner of a webhook is still active."""
     if not await database.read(owners.is_active, delivery.scope.owner):

@@ -287,6 +287,12 @@ def trace_of(task_id: UUID) -> dict[str, str]:
     return runs.values_list("trace", flat=True).first() or {}
 
 
+def delivery_to(webhook_id: UUID) -> Delivery | None:
+    """Return what is known of a webhook for a request that no worker has claimed; None: no row."""
+    row = Row.objects.select_related("task").filter(pk=webhook_id).first()
+    return None if row is None else _delivery(row, "")
+
+
 def resend(rows: "QuerySet[models.PushNotificationConfig]") -> int:
     """Make webhooks due that fail or were given up, from the event at which they failed."""
     newest = models.Task.objects.filter(pk=OuterRef("task")).values("seq")

@@ -124,7 +124,9 @@ PERIODS = {"today": "0", "yesterday": "1", "week": "0 1 6", "month": "0 1 6", "l
 def test_periods_are_days_of_the_projects_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime(2026, 3, 15, 0, 30, tzinfo=timezone.get_current_timezone())
     convert = timezone.localtime
-    monkeypatch.setattr(timezone, "localtime", lambda value=None: convert(value or now))
+    monkeypatch.setattr(
+        timezone, "localtime", lambda value=None, zone=None: convert(value or now, zone)
+    )
     claim = begin_and_claim()
     for ago in (0, 1, 6, 20, 70):
         used = Used.checked(str(ago), 1, 1, None, "")
