@@ -48,12 +48,11 @@ class Dialect:
 
         The details always have the error's reason, since many errors share an HTTP status.
         """
-        info = error.info()
         status = {
             "code": error.http_status,
             "status": error.grpc_status,
             "message": error.message,
-            "details": [info, *(detail for detail in error.details() if detail != info)],
+            "details": error.all_details(),
         }
         return {"error": status}
 

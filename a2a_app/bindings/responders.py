@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial, wraps
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
@@ -27,7 +27,7 @@ from a2a_app.concurrency.budget import hold, release_all
 from a2a_app.files.links import REFERENCE
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.limits import note_limit
-from a2a_app.operations.streams import with_file_links
+from a2a_app.operations.streams import Stream, with_file_links
 
 logger = logging.getLogger(__name__)
 
@@ -78,12 +78,8 @@ class Responder(ABC):
         try:
             try:
                 return await work
-            except protocol.A2AError as error:
-                refusal = error
             except Exception as error:  # the client must get no page of HTML and no details
-                refusal = refusal_of(error)
-            record_refusal(refusal, request, agent)
-            return self.refuse(refusal)
+                return self.refuse(recorded_refusal(error, request, agent))
         finally:
             # A server that speaks WSGI serves the next request in this very context.
             logs.subject.set(outside)
@@ -101,16 +97,7 @@ class Responder(ABC):
         Raises:
             A2AError: The operation refused. No stream is open then.
         """
-        _note_subject(params)
-        try:
-            if telemetry.active is None:
-                response = await self._perform(operation, call, params)
-            else:
-                with telemetry.active.request(operation.name, self.binding, call.trace):
-                    response = await self._perform(operation, call, params)
-        except protocol.ResourceExhaustedError as error:
-            await note_limit(call.scope.owner, error)
-            raise
+        response = await performed(self._perform, self.binding, operation, call, params)
         if call.extensions:
             response[self.dialect.extensions_header] = ", ".join(call.extensions)
         return response
@@ -119,25 +106,14 @@ class Responder(ABC):
         self, operation: Operation, call: Call, params: protocol.Model
     ) -> HttpResponseBase:
         if operation.streaming is not None:
-            stream = with_file_links(await operation.streaming(call, params), call.links)
-            if call.guard is not None:
-                stream = guarded(stream, call.guard(operation))
             return event_stream(
-                self.dialect.stream(stream),
+                self.dialect.stream(await stream_of(operation, call, params)),
                 wrap=self.wrap,
                 wrap_error=self.wrap_error,
                 error_event=self.error_event,
             )
-        assert operation.unary is not None  # an operation has one of the two
-        work = operation.unary(call, params)
-        if call.guard is not None:
-            work = _wait(work, partial(call.guard, operation))
         try:
-            # A server that cannot stream ends each request's event loop with the request.
-            result = await (work if call.can_stream else do_on_lasting_loop(work))
-            body = result.to_json()
-            if REFERENCE in body:
-                body = call.links.replace_in_json(body)
+            body = await result_of(operation, call, params)
             response = self._response(self.wrap(self.dialect.result(body)))
         except BaseException:
             release_all(call.held)
@@ -174,6 +150,59 @@ class Answer(HttpResponse):
             self.let_go()
 
 
+async def performed(
+    perform: Callable[[Operation, Call, Any], Awaitable[T]],
+    binding: str,
+    operation: Operation,
+    call: Call,
+    params: protocol.Model,
+) -> T:
+    """Return what `perform` returns, and note for the log, traces and limits what it is about.
+
+    Args:
+        perform: Performs the operation, and writes the answer as the binding does.
+        binding: The name of the binding, as cards have it.
+        operation: The operation.
+        call: The agent, and the caller.
+        params: The parameters, checked by `operation.checked_params`.
+    """
+    _note_subject(params)
+    try:
+        if telemetry.active is None:
+            return await perform(operation, call, params)
+        with telemetry.active.request(operation.name, binding, call.trace):
+            return await perform(operation, call, params)
+    except protocol.ResourceExhaustedError as error:
+        await note_limit(call.scope.owner, error)
+        raise
+
+
+async def stream_of(operation: Operation, call: Call, params: protocol.Model) -> Stream:
+    """Open the stream of an operation that has one: with links to files, and guarded.
+
+    Raises:
+        A2AError: The operation refused. No stream is open then.
+    """
+    assert operation.streaming is not None  # as the caller has seen
+    stream = with_file_links(await operation.streaming(call, params), call.links)
+    return stream if call.guard is None else guarded(stream, call.guard(operation))
+
+
+async def result_of(operation: Operation, call: Call, params: protocol.Model) -> str:
+    """Return the result of an operation without a stream, as JSON of 1.0 with links to files.
+
+    Room in memory that `call.held` has afterwards is for the caller to release.
+    """
+    assert operation.unary is not None  # an operation has either this or a stream
+    work = operation.unary(call, params)
+    if call.guard is not None:
+        work = _wait(work, partial(call.guard, operation))
+    # A server that cannot stream ends each request's event loop with the request.
+    result = await (work if call.can_stream else do_on_lasting_loop(work))
+    body = result.to_json()
+    return call.links.replace_in_json(body) if REFERENCE in body else body
+
+
 def _note_subject(params: protocol.Model) -> None:
     """Have the log tell which task and which conversation the client has named."""
     named = getattr(params, "message", params)
@@ -181,6 +210,15 @@ def _note_subject(params: protocol.Model) -> None:
     task = getattr(named, "task_id", None) or getattr(named, "id", None) or ""
     context = getattr(named, "context_id", None) or ""
     logs.subject.set(logs.subject.get()._replace(task=task, context=context))
+
+
+def recorded_refusal(
+    error: Exception, request: HttpRequest, agent: Agent | None = None
+) -> protocol.A2AError:
+    """Return what a client is told of any error; log a fault, and for security a refusal."""
+    refusal = error if isinstance(error, protocol.A2AError) else refusal_of(error)
+    record_refusal(refusal, request, agent)
+    return refusal
 
 
 def refusal_of(error: Exception) -> protocol.A2AError:

@@ -85,7 +85,7 @@ async def _frames(
             # Only here: what is set in a generator is set outside it too.
             outside = logs.subject.get()
             logs.subject.set(subject)
-            failure = wrap_error(_reported(error))
+            failure = wrap_error(failure_of(error))
             logs.subject.set(outside)
             event_type = f"event: {error_event}\n" if error_event else ""
             yield f"{event_type}data: {failure}\n\n".encode()
@@ -94,8 +94,8 @@ async def _frames(
                 telling.count_stream(-1)
 
 
-def _reported(error: Exception) -> protocol.A2AError:
-    """Return what the client is told of a failure; log one that is a fault."""
+def failure_of(error: Exception) -> protocol.A2AError:
+    """Return what the client of a stream is told of a failure; log one that is a fault."""
     if isinstance(error, protocol.A2AError):
         return error
     if database.note_away(error):

@@ -60,6 +60,11 @@ class A2AError(Exception):
         """Return the details as google.rpc objects in JSON."""
         return [self.info()]
 
+    def all_details(self) -> list[dict[str, Any]]:
+        """Return the details with the reason first, for bindings whose own code may not tell it."""
+        info = self.info()
+        return [info, *(detail for detail in self.details() if detail != info)]
+
 
 class TaskNotFoundError(A2AError):
     """Task not found"""
