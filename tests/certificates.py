@@ -62,6 +62,13 @@ def as_pem(made: x509.Certificate) -> str:
     return made.public_bytes(PEM).decode()
 
 
+def key_pem(name: str) -> bytes:
+    """Return the private key of somebody, as PEM."""
+    return key(name).private_bytes(
+        PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def from_nginx(made: x509.Certificate) -> str:
     """Return a certificate as nginx has it in `$ssl_client_escaped_cert`."""
     return quote(as_pem(made), safe="")
@@ -82,9 +89,7 @@ def from_envoy(made: x509.Certificate) -> str:
 def write(folder: Path, name: str, made: x509.Certificate) -> dict[str, Path]:
     """Write a certificate and its key; return their paths, by what TLS calls them."""
     [attribute] = made.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    private = key(str(attribute.value)).private_bytes(
-        PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    private = key_pem(str(attribute.value))
     paths = {"certfile": folder / f"{name}.pem", "keyfile": folder / f"{name}.key"}
     paths["certfile"].write_text(as_pem(made))
     paths["keyfile"].write_bytes(private)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -286,13 +286,23 @@ def redis_url() -> str:
     return f"redis://127.0.0.1:{redis().port}/0"
 
 
+def grpc_server(web: Process) -> Process:
+    """Make, and do not start, a server of gRPC where the settings of one of HTTP say that it is."""
+    a2a = json.loads(web.env["A2A_SETTINGS"])
+    env = {**web.env, "A2A_SETTINGS": json.dumps({"PUBLIC_URL": web.url, **a2a})}
+    port = int(a2a["GRPC_URL"].rpartition(":")[2])
+    return Process([sys.executable, "manage.py", "a2a_grpc", "--port", str(port)], env, port)
+
+
 @contextmanager
-def served(database: Database, server: Literal["daphne", "uvicorn"]) -> Iterator[Process]:
-    """Run a server on a fresh database."""
-    with fresh_database(database) as url:
-        process = web_server(server, database_url=url)
-        process.start()
-        try:
-            yield process
-        finally:
-            process.kill()
+def served(
+    database: Database, server: Literal["daphne", "uvicorn"], *, grpc: bool = False
+) -> Iterator[Process]:
+    """Run a server on a fresh database, with one of gRPC beside it if need be."""
+    where: dict[str, Any] = {"GRPC_URL": f"127.0.0.1:{free_port()}"} if grpc else {}
+    with fresh_database(database) as url, ExitStack() as stack:
+        process = web_server(server, database_url=url, **where)
+        for each in (process, grpc_server(process)) if grpc else (process,):
+            stack.callback(each.kill)
+            each.start()
+        yield process

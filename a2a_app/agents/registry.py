@@ -65,12 +65,16 @@ class Registry:
 
     def default(self) -> Agent:
         """Return the site's agent: DEFAULT_AGENT, or the only one; raises AgentNotFoundError."""
-        slug = conf.current().default_agent
+        slug = self.default_slug
         if slug:
             return self.get(slug)
-        if len(self._agents) == 1:
-            return next(iter(self._agents.values()))
         raise AgentNotFoundError(NO_DEFAULT)
+
+    @property
+    def default_slug(self) -> str:
+        """The slug of the site's agent; empty if nothing says which it is."""
+        [only] = self._agents if len(self._agents) == 1 else [""]
+        return conf.current().default_agent or only
 
     def __iter__(self) -> Iterator[Agent]:
         return iter(self._agents.values())

@@ -7,11 +7,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from a2a_app import conf, protocol
-from a2a_app.agents import Agent
+from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import ServedAt
 from a2a_app.bindings.security import declared_security
 
 logger = logging.getLogger(__name__)
+
+GRPC = "GRPC"
+"""The name of the binding that `bindings.grpc` serves."""
 
 
 def served_to(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
@@ -38,18 +41,30 @@ def served_at(base: str, agent: Agent, tenant: str = "", *, can_stream: bool = T
 def _interfaces(base: str, agent: Agent, tenant: str) -> list[protocol.AgentInterface]:
     # Clients of HTTP+JSON append a path to their URL, and some would make a double slash of it.
     urls = {"JSONRPC": "a2a:jsonrpc", "HTTP+JSON": "a2a:jsonrpc_without_slash"}
+    reached = [
+        (binding, base + reverse(name, args=[agent.slug]), tenant) for binding, name in urls.items()
+    ]
+    if url := conf.current().grpc_url:
+        reached.append((GRPC, url, _named_over_grpc(agent, tenant)))
     return [
         protocol.AgentInterface(
-            url=base + reverse(name, args=[agent.slug]),
-            protocol_binding=binding,
-            protocol_version=version,
-            tenant=tenant,
+            url=url, protocol_binding=binding, protocol_version=version, tenant=named
         )
         for version in conf.current().protocol_versions
+        for binding, url, named in reached
         # Clients of 0.3 have no way to name a tenant.
-        if not tenant or version != protocol.VERSION_03
-        for binding, name in urls.items()
+        if not named or version != protocol.VERSION_03
     ]
+
+
+def _named_over_grpc(agent: Agent, tenant: str) -> str:
+    """Return the tenant that names an agent over gRPC, where all agents have one URL.
+
+    The site's needs no name: there are clients that do not know of tenants.
+    """
+    if tenant:
+        return f"{agent.slug}/{tenant}"
+    return "" if agent.slug == registry.default_slug else agent.slug
 
 
 def base_url(request: HttpRequest) -> str:

@@ -13,7 +13,7 @@ from a2a.client.card_resolver import parse_agent_card
 from a2a.client.errors import A2AClientTimeoutError
 from a2a.types import a2a_pb2 as pb
 from a2a.utils.errors import A2AError as SdkError
-from google.protobuf import json_format  # type: ignore[import-untyped]  # it has no types
+from google.protobuf import json_format
 
 from a2a_app import protocol
 from a2a_app.agents.answers import Event

@@ -24,6 +24,10 @@ class Settings(BaseModel):
     catalog_name: str = ""
     """The name of whoever runs the site, in its catalog of agents. Empty: the host of its URL."""
 
+    grpc_url: str = ""
+    """Where clients reach what `manage.py a2a_grpc` serves, as they dial it: host and port, without
+    a scheme, such as `agents.example.com:50051`. Cards list it. Empty: they do not."""
+
     protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
     """Versions of the protocol that are served, the preferred one first."""
 

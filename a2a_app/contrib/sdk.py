@@ -16,7 +16,7 @@ try:
     from a2a.server.context import ServerCallContext
     from a2a.server.events import EventQueue
     from a2a.types import a2a_pb2 as pb
-    from google.protobuf import json_format  # type: ignore[import-untyped]  # it has no types
+    from google.protobuf import json_format
 except ImportError as error:
     raise ImportError(
         "a2a_app.contrib.sdk needs the official SDK: pip install 'django-agent2agent[sdk]'"

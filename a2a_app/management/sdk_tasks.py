@@ -12,7 +12,7 @@ from a2a_app.protocol import Task
 
 try:
     from a2a.compat.v0_3.model_conversions import compat_task_model_to_core
-    from google.protobuf import json_format  # type: ignore[import-untyped]  # it has no types
+    from google.protobuf import json_format
     from sqlalchemy import JSON, DateTime, String, column, inspect, select, table
     from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 except ImportError as error:

@@ -9,13 +9,27 @@ import pytest
 from tests.clients.sdk import Connect, connected
 from tests.servers import Process, fresh_database, served
 
-COMBINED = (["sqlite", "postgresql"], ["daphne", "uvicorn"])
+SERVERS = list(product(("sqlite", "postgresql"), ("daphne", "uvicorn")))
+BINDINGS = ("JSONRPC", "HTTP+JSON")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Test on servers of all kinds, and with the official client each binding; gRPC on one."""
+    if "binding" in metafunc.fixturenames:
+        ways = [*product(SERVERS, BINDINGS), (("postgresql", "daphne", "grpc"), "GRPC")]
+        ids = ["-".join((*server, binding)) for server, binding in ways]
+        names = ("server", "binding")
+        metafunc.parametrize(names, ways, ids=ids, indirect=["server"], scope="package")
+    elif "server" in metafunc.fixturenames:
+        ids = ["-".join(server) for server in SERVERS]
+        metafunc.parametrize("server", SERVERS, ids=ids, indirect=True, scope="package")
 
 
 # One server of each kind for all tests of the folder: starting them is what takes the time.
-@pytest.fixture(scope="package", params=product(*COMBINED), ids="-".join)
+@pytest.fixture(scope="package")
 def server(request: pytest.FixtureRequest) -> Iterator[Process]:
-    with served(*request.param) as process:
+    database, kind, *more = request.param
+    with served(database, kind, grpc=bool(more)) as process:
         yield process
 
 
@@ -26,10 +40,10 @@ def url(server: Process, request: pytest.FixtureRequest) -> Iterator[str]:
     request.node.add_report_section("call", server.url, server.output()[before:])
 
 
-@pytest.fixture(params=["JSONRPC", "HTTP+JSON"])
-def connect(url: str, request: pytest.FixtureRequest) -> Connect:
+@pytest.fixture
+def connect(url: str, binding: str) -> Connect:
     """Make clients of one binding."""
-    return partial(connected, url, request.param)
+    return partial(connected, url, binding)
 
 
 @pytest.fixture

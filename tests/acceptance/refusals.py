@@ -15,7 +15,8 @@ Refused = tuple[type[errors.A2AError], str]
 _NO_TASK = (errors.TaskNotFoundError, "Task not found")
 _NO_EXTENDED_CARD = (errors.UnsupportedOperationError, "The agent has no extended card")
 _INVALID = (errors.InvalidParamsError, "Invalid parameters")
-_NO_VERSION = (errors.VersionNotSupportedError, "Version '9.9' is not served")
+# Over gRPC the SDK names its own version too.
+_NO_VERSION = (errors.VersionNotSupportedError, r"Version '(1\.0,)?9\.9' is not served")
 _NO_METHOD = (errors.MethodNotFoundError, "There is no method 'NoMethod'")
 
 _PUSH = pb.TaskPushNotificationConfig(

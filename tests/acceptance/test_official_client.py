@@ -18,6 +18,7 @@ from tests.clients.sdk import (
     data_of,
     headers,
     load_message,
+    metadata_of,
     new_message,
     state,
 )
@@ -55,8 +56,7 @@ async def test_a_blocking_send_gives_the_completed_task_with_its_artifact(connec
     assert state(task) == "COMPLETED"
     [artifact] = task.artifacts
     assert "".join(part.text for part in artifact.parts) == "one two three "
-    assert task.id
-    assert task.context_id
+    assert task.id and task.context_id
     assert task.status.timestamp.ToSeconds() > 0
 
 
@@ -223,7 +223,7 @@ async def test_a_completed_task_cannot_be_canceled(connect: Connect) -> None:
         task = await client.send(load_message())
         with pytest.raises(errors.TaskNotCancelableError) as refused:
             await client.cancel(task.id)
-        assert refused.value.data == {"taskId": task.id}
+        assert metadata_of(refused.value) == {"taskId": task.id}
         assert state(await client.get(task.id)) == "COMPLETED"
 
 
@@ -268,7 +268,7 @@ async def test_an_ended_task_cannot_be_subscribed_to(connect: Connect) -> None:
         task = await client.send(load_message())
         with pytest.raises(errors.UnsupportedOperationError) as refused:
             await anext(second.subscribe(task.id))
-    assert refused.value.data == {"taskId": task.id}
+    assert metadata_of(refused.value) == {"taskId": task.id}
 
 
 async def test_a_conversation_goes_over_several_turns_to_data_and_a_file(connect: Connect) -> None:
@@ -339,7 +339,7 @@ async def test_an_ended_task_takes_no_more_messages(connect: Connect, streaming:
         before = await client.get(task_id)
         with pytest.raises(errors.UnsupportedOperationError) as refused:
             await client.stream(new_message("more", task_id=task_id))
-        assert refused.value.data == {"taskId": task_id}
+        assert metadata_of(refused.value) == {"taskId": task_id}
         assert await client.get(task_id) == before
 
 

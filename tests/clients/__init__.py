@@ -6,6 +6,7 @@
   the test's own process, without a socket. They are for what a binding reads and writes, and for
   callers. The fixture `rpc` is the first of them. `ways.WAYS` has each binding in each version,
   for what must be the same in all.
+- `grpc.GrpcClient` calls a gRPC server, which tests have within their own process too.
 - `sockets.SocketClient` speaks JSON-RPC to a server in another process, and has each event with
   its id. It is for what needs a real server.
 - `cluster.ClusterClient` has a `SocketClient` for each server of a site. It sends again, and

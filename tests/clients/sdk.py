@@ -7,13 +7,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import httpx
 import pytest
 from a2a.client import A2ACardResolver, Client, ClientCallContext, ClientConfig, ClientFactory
 from a2a.client.transports.jsonrpc import JsonRpcTransport
 from a2a.helpers import get_data_parts
 from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import A2AError
 
+from tests.clients.grpc import status_in
 from tests.wire import numbers_in
 
 SECONDS = 20.0
@@ -134,9 +137,14 @@ async def connected(
     async with plain_http() as http:
         card = await A2ACardResolver(http, f"{base_url}/a2a/{agent}").get_agent_card()
         card.capabilities.extended_agent_card |= extended
-        chosen = ClientConfig(httpx_client=http, supported_protocol_bindings=[binding], **config)
-        sdk = ClientFactory(chosen).create(card)
-        yield SdkClient(sdk, http, card)
+        chosen = ClientConfig(
+            httpx_client=http,
+            supported_protocol_bindings=[binding],
+            grpc_channel_factory=grpc.aio.insecure_channel,
+            **config,
+        )
+        async with ClientFactory(chosen).create(card) as sdk:
+            yield SdkClient(sdk, http, card)
 
 
 Connect = Callable[..., AbstractAsyncContextManager[SdkClient]]
@@ -182,6 +190,13 @@ def chunks(items: Iterable[pb.StreamResponse]) -> list[int]:
         for artifact in (*item.task.artifacts, item.artifact_update.artifact):
             found += artifact.parts
     return [number for part in found for number in numbers_in(part.text)]
+
+
+def metadata_of(error: A2AError) -> Any:
+    """Return what an error is about. Over gRPC the SDK leaves that in the error of grpc."""
+    if isinstance(error.__cause__, grpc.aio.AioRpcError):
+        return status_in(error.__cause__)["details"][0]["metadata"]
+    return error.data
 
 
 def data_of(artifact: pb.Artifact) -> Any:

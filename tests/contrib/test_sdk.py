@@ -16,7 +16,7 @@ from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_jsonrpc_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.types import a2a_pb2 as pb
-from google.protobuf import json_format  # type: ignore[import-untyped]  # it has no types
+from google.protobuf import json_format
 from starlette.applications import Starlette
 
 from a2a_app.agents import registry

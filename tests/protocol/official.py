@@ -8,14 +8,14 @@ from typing import Any
 
 from a2a.compat.v0_3 import a2a_v0_3_pb2
 from a2a.types import a2a_pb2
-from google.api import field_behavior_pb2  # type: ignore[import-untyped]  # has no stubs
-from google.protobuf import (  # type: ignore[import-untyped]  # has no stubs
+from google.api import field_behavior_pb2
+from google.protobuf import (
     any_pb2,
     json_format,
     struct_pb2,
     timestamp_pb2,
 )
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # has no stubs
+from google.rpc import error_details_pb2
 
 MESSAGES: dict[str, Any] = dict(a2a_pb2.DESCRIPTOR.message_types_by_name)
 """The descriptor of each message of the protocol, by its name."""

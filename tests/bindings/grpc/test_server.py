@@ -1,0 +1,162 @@
+"""The gRPC server: its other services, TLS, those who read slowly or go away, and its end."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from a2a.types import a2a_pb2 as pb
+from cryptography import x509
+from django.http import HttpRequest
+from google.protobuf.json_format import ParseDict
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from a2a_app.agents import Turn, registry
+from a2a_app.agents.registry import make_agent
+from a2a_app.authentication import announce_change
+from a2a_app.bindings.grpc.server import Certificate, GrpcServer
+from tests.bindings import users
+from tests.certificates import as_pem, authority, certificate, key_pem
+from tests.clients.grpc import SECONDS, GrpcClient, items_of, refused
+from tests.conftest import ChangeSettings
+from tests.wire import UNKNOWN_TASK, load_message, message, state
+
+SERVICE = "lf.a2a.v1.A2AService"
+
+
+def asked(**load: Any) -> pb.SendMessageRequest:
+    request: pb.SendMessageRequest = ParseDict(
+        {"message": load_message(**load)}, pb.SendMessageRequest()
+    )
+    return request
+
+
+async def eventually(look: Any) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(SECONDS):
+        while not look():  # noqa: ASYNC110  # what is looked at tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_the_service_of_health_says_whether_the_process_is_ready(client: GrpcClient) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(client.channel)
+    for service in ("", SERVICE):
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_reflection_describes_the_service_to_tools(client: GrpcClient) -> None:
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+    call = stub.ServerReflectionInfo()
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    listed = (await call.read()).list_services_response.service
+    assert {each.name for each in listed} >= {SERVICE, "grpc.health.v1.Health"}
+    await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE))
+    described = (await call.read()).file_descriptor_response.file_descriptor_proto
+    assert any(b"SendStreamingMessage" in each for each in described)
+    await call.done_writing()
+
+
+async def test_the_server_ends_streams_at_once_and_tells_their_clients_to_come_back(
+    server: GrpcServer, client: GrpcClient
+) -> None:
+    stream = client.stream("SendStreamingMessage", asked(end="hang"))
+    await anext(aiter(stream))
+    waits = client.start("SendMessage", asked(end="hang"))
+    await eventually(lambda: len(server.calls) == 2)
+    await server.end()
+    for work in (items_of(stream), waits):
+        code, status = await refused(work)
+        info, retry = status["details"]
+        assert (code, info["reason"], retry["retryDelay"]) == ("UNAVAILABLE", "UNAVAILABLE", "1s")
+
+
+async def test_a_client_that_is_gone_has_no_stream_open_any_more(
+    server: GrpcServer, client: GrpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(STREAMS_PER_OWNER=2)
+    for _ in range(3):
+        stream = client.stream("SendStreamingMessage", asked(end="hang"))
+        await anext(aiter(stream))
+        waits = client.start("SendMessage", asked(end="hang"))
+        await eventually(lambda: len(server.calls) == 2)
+        stream.cancel()
+        waits.cancel()
+        await eventually(lambda: not server.calls)
+
+
+async def test_a_deadline_ends_a_call_and_not_the_task(client: GrpcClient) -> None:
+    stream = client.stream("SendStreamingMessage", asked(end="hang"))
+    task = (await anext(aiter(stream))).task
+    follow = client.stub.SubscribeToTask(
+        pb.SubscribeToTaskRequest(id=task.id), timeout=0.1, metadata=(("a2a-agent", "load"),)
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as late:
+        await items_of(follow)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    found = await client.call("GetTask", pb.GetTaskRequest(id=task.id))
+    assert found.status.state in (pb.TASK_STATE_SUBMITTED, pb.TASK_STATE_WORKING)
+    await client.call("CancelTask", pb.CancelTaskRequest(id=task.id))
+    assert state((await items_of(stream))[-1]) == "CANCELED"
+
+
+async def speaks(turn: Turn) -> None:
+    """Say more than fits into the buffers of a connection."""
+    for _ in range(100):
+        await turn.artifact("x" * 100_000)
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_nobody_else_waits_for_it(
+    server: GrpcServer, client: GrpcClient, a2a: ChangeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    a2a(READER_SECONDS=0.5, STREAMS_PER_OWNER=1)
+    with registry.registered(make_agent(speaks, slug="speaks")):
+        said = ParseDict({"message": message()}, pb.SendMessageRequest())
+        stream = client.calls("speaks").stream("SendStreamingMessage", said)
+        await anext(aiter(stream))
+        await eventually(lambda: "which took nothing for 0.5 seconds" in caplog.text)
+        await eventually(lambda: server.calls.stalled.total() == 1)
+        # What was sent to it stays in memory until it is read, so there is not more and more of it.
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            other = GrpcClient(channel)
+            code, status = await refused(other.call("GetTask", pb.GetTaskRequest(id=UNKNOWN_TASK)))
+            assert (code, status["message"]) == (
+                "RESOURCE_EXHAUSTED",
+                "You have 1 calls whose answers you do not read.",
+            )
+            assert (await refused(items_of(stream)))[0] == "UNAVAILABLE"
+            await other.send(load_message(chunks=1))
+
+
+async def test_a_stream_ends_once_its_caller_has_lost_its_access(
+    client: GrpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{users.__name__}.ByBearer"], ACCESS_SECONDS=600)
+    ann = client.calls("load", authorization=f"Bearer {users.TOKEN}")
+    stream = ann.stream("SendStreamingMessage", asked(end="hang"))
+    await anext(aiter(stream))
+    a2a(AUTHENTICATION=[])
+    announce_change()
+    assert (await refused(items_of(stream)))[0] == "UNAUTHENTICATED"
+
+
+async def test_calls_are_encrypted_where_the_server_has_a_certificate(
+    a2a: ChangeSettings, runtime: None
+) -> None:
+    a2a(PUBLIC_URL="https://agents.example.com", AUTHENTICATION=[f"{__name__}.is_secure"])
+    shown = certificate("server", x509.DNSName("localhost"))
+    server = GrpcServer("127.0.0.1", 0, Certificate(as_pem(shown).encode(), key_pem("server")))
+    await server.start()
+    trusted = grpc.ssl_channel_credentials(as_pem(authority()).encode())
+    async with grpc.aio.secure_channel(f"localhost:{server.port}", trusted) as channel:
+        await GrpcClient(channel).send(load_message(chunks=0))
+    assert seen == ["https"]
+    await server.end()
+
+
+seen: list[str | None] = []
+
+
+def is_secure(request: HttpRequest) -> None:
+    seen.append(request.scheme)
