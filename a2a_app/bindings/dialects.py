@@ -43,6 +43,10 @@ class Dialect:
         """Return an error with the names that this version has for the fields."""
         return error
 
+    def status_text(self, error: protocol.A2AError) -> str:
+        """Return the text of the status of gRPC with which an error is reported."""
+        return error.message
+
     def plain_error(self, error: protocol.A2AError) -> dict[str, Any]:
         """Return an error for HTTP+JSON, as google.rpc.Status (section 11.6).
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import grpc
+from a2a.compat.v0_3 import a2a_v0_3_pb2
 from a2a.types import a2a_pb2
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -12,6 +13,7 @@ from a2a_app import conf, protocol
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.grpc.calls import OpenCalls
 from a2a_app.bindings.grpc.exchange import Rpc
+from a2a_app.bindings.v03 import GRPC_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class Service:
             )
 
 
-_SERVICES = (Service(protocol.VERSION, a2a_pb2.DESCRIPTOR, METHODS),)
+_SERVICES = (
+    Service(protocol.VERSION, a2a_pb2.DESCRIPTOR, METHODS),
+    Service(protocol.VERSION_03, a2a_v0_3_pb2.DESCRIPTOR, GRPC_METHODS),
+)
 
 
 def served() -> list[Service]:

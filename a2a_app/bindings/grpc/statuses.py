@@ -42,7 +42,7 @@ def status_of(dialect: Dialect, error: protocol.A2AError) -> status_pb2.Status:
     written = dialect.error(error)
     status = status_pb2.Status(
         code=grpc.StatusCode[error.grpc_status].value[0],
-        message=written.message.encode()[:MAX_TEXT_BYTES].decode(errors="ignore"),
+        message=dialect.status_text(written).encode()[:MAX_TEXT_BYTES].decode(errors="ignore"),
     )
     for detail in written.all_details():
         packed = _packed(detail, MAX_DETAILS_BYTES - status.ByteSize())

@@ -74,6 +74,22 @@ def card_03(card: Json) -> Json:
     return converted
 
 
+def plain_card_03(card: Json) -> Json:
+    """Convert a card of 1.0 to the proto of 0.3, whose security is written as in 1.0."""
+    converted = card_03(card)
+    converted.pop("security", None)
+    skills = zip(card["skills"], converted["skills"], strict=True)
+    for skill, old_skill in skills:
+        old_skill.pop("security", None)
+        if "securityRequirements" in skill:
+            old_skill["security"] = skill["securityRequirements"]
+    if "securitySchemes" in card:
+        converted["securitySchemes"] = card["securitySchemes"]
+    if "securityRequirements" in card:
+        converted["security"] = card["securityRequirements"]
+    return converted
+
+
 def _interfaces(card: Json) -> list[Json]:
     return [
         {"url": each["url"], "transport": each["protocolBinding"]}

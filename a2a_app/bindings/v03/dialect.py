@@ -101,6 +101,11 @@ class Dialect03(Dialect):
             ]
         )
 
+    def status_text(self, error: protocol.A2AError) -> str:
+        """Return an error's text with its name first, by which clients of 0.3 tell errors apart."""
+        named = next(kind for kind in type(error).__mro__ if "code" in vars(kind))
+        return f"{named.__name__}: {error.message}"
+
     def plain_error(self, error: protocol.A2AError) -> Json:
         """Return an error for HTTP+JSON, as JSON-RPC writes it (section 7 of 0.3)."""
         return {"code": error.code, "message": error.message, "data": error.details()}

@@ -1,8 +1,12 @@
 """The methods of 0.3, each with its operation of 1.0 and its dialect."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 from a2a_app.bindings.dialects import Method
-from a2a_app.bindings.v03 import params, results
-from a2a_app.bindings.v03.cards import card_03
+from a2a_app.bindings.v03 import params, resources, results
+from a2a_app.bindings.v03.cards import card_03, plain_card_03
 from a2a_app.bindings.v03.dialect import Dialect03, Renames
 from a2a_app.operations import OPERATIONS
 
@@ -113,3 +117,29 @@ PLAIN_METHODS = {
 
 Their own names are those of the proto.
 """
+
+# What HTTP+JSON has in the path of its URLs.
+_READ_OVER_GRPC: dict[str, Callable[[params.Json], params.Json]] = {
+    "GetTask": resources.task_named,
+    "CancelTask": resources.task_named,
+    "TaskSubscription": resources.task_named,
+    "CreateTaskPushNotificationConfig": (
+        lambda given: params.plain_create_push(resources.parent_named(given))
+    ),
+    "ListTaskPushNotificationConfig": resources.parent_named,
+    "GetTaskPushNotificationConfig": resources.config_named,
+    "DeleteTaskPushNotificationConfig": resources.config_named,
+}
+
+
+def _over_grpc(method: Method) -> Method:
+    """Return a method of HTTP+JSON as gRPC has it."""
+    dialect: Any = method.dialect
+    dialect = replace(dialect, read=_READ_OVER_GRPC.get(method.name, dialect.read))
+    if method.name == "GetAgentCard":
+        dialect = replace(dialect, write=plain_card_03)
+    return replace(method, dialect=dialect)
+
+
+GRPC_METHODS = {method.name: _over_grpc(method) for method in PLAIN_METHODS.values()}
+"""The methods of gRPC, by the names of the proto. It does not have `ListTask`."""
