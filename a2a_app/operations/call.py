@@ -221,15 +221,16 @@ def activated_extensions(agent: Agent, asked_for: list[str]) -> tuple[str, ...]:
     Raises:
         ExtensionSupportRequiredError: The client did not name one that the agent requires.
     """
-    declared = agent.declared_extensions
-    for extension in declared:
+    for extension in agent.extensions:  # those that the server adds are never required
         if extension.required and extension.uri not in asked_for:
             raise protocol.ExtensionSupportRequiredError(
                 f"The agent requires the extension {extension.uri}: name it in the header "
                 f"{protocol.EXTENSIONS_HEADER}.",
                 uri=extension.uri,
             )
-    return tuple(extension.uri for extension in declared if extension.uri in asked_for)
+    if not asked_for:
+        return ()
+    return tuple(each.uri for each in agent.declared_extensions if each.uri in asked_for)
 
 
 @dataclass(frozen=True, slots=True)
