@@ -1,5 +1,25 @@
 """The admin: it shows each task and all that led to its state, and it issues API keys."""
 
-from a2a_app.admin import api_keys, contexts, files, quota, tasks, token_usage, waiting, webhooks
+from a2a_app.admin import (
+    api_keys,
+    contexts,
+    directory,
+    files,
+    quota,
+    tasks,
+    token_usage,
+    waiting,
+    webhooks,
+)
 
-__all__ = ["api_keys", "contexts", "files", "quota", "tasks", "token_usage", "waiting", "webhooks"]
+__all__ = [
+    "api_keys",
+    "contexts",
+    "directory",
+    "files",
+    "quota",
+    "tasks",
+    "token_usage",
+    "waiting",
+    "webhooks",
+]

@@ -1,7 +1,7 @@
 """Catalog: a site's agents in one list, as an AI Catalog (version 0.9) that is one of ARD too."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from a2a_app.protocol import AgentCard
 
 SPEC_VERSION = "0.9"
 MEDIA_TYPE = "application/ai-catalog+json"
+REGISTRY_TYPE = "application/ai-registry+json"
 CARD_TYPE = "application/a2a-agent-card+json"
 RELATIONS = {"ai-catalog": "a2a:ai_catalog", "ard": "a2a:ard"}
 """The relations of links to the catalog, with the names of its URLs."""
@@ -18,18 +19,6 @@ MAX_QUERIES = 5
 _DOMAIN = re.compile(r"(?=.{1,253}$)(?:[a-z0-9-]{1,63}\.)+(?!\d+$)[a-z0-9-]{1,63}")
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An agent in a catalog."""
-
-    card: AgentCard
-    """Its card, as whoever reads the catalog may see it."""
-    card_url: str
-    """Where that card is."""
-    identifier: str
-    """The name by which catalogs know it."""
 
 
 def domain_of(base: str) -> str:
@@ -50,37 +39,35 @@ def identifier_of(base: str, slug: str, card_url: str) -> str:
     return f"urn:air:{domain}:{slug}:a2a" if domain else card_url
 
 
-def catalog(base: str, agents: list[Listed]) -> Json:
+def catalog(base: str, entries: list[Json]) -> Json:
     """Return the catalog of a site, without a signature.
 
     Args:
         base: The scheme and host of the site.
-        agents: The agents in it.
+        entries: What is in it.
     """
     domain = domain_of(base)
     host = {"displayName": conf.current().catalog_name or domain or urlsplit(base).netloc}
     if domain:
         host["identifier"] = domain
-    return {
-        "specVersion": SPEC_VERSION,
-        "host": host,
-        "entries": [_entry(each) for each in agents],
-    }
+    return {"specVersion": SPEC_VERSION, "host": host, "entries": entries}
 
 
-def _entry(listed: Listed) -> Json:
-    """Return an entry, with what the readers of ARD need beside what the AI Catalog does.
+def listing_of(card: AgentCard, card_url: str) -> Json:
+    """Return the entry of an agent without its identifier.
 
-    ARD wants the name in the entry. It cannot differ from that of the card, since it is taken from
-    there each time.
+    It has what the readers of ARD need beside what the AI Catalog does. ARD wants the name in the
+    entry. It cannot differ from that of the card, since it is taken from there each time.
+
+    Args:
+        card: Its card, as whoever reads the catalog may see it.
+        card_url: Where that card is.
     """
-    card = listed.card
     entry: Json = {
-        "identifier": listed.identifier,
         "displayName": card.name,
         "description": card.description,
         "type": CARD_TYPE,
-        "url": listed.card_url,
+        "url": card_url,
         "tags": _once(tag for skill in card.skills for tag in skill.tags),
         "capabilities": _once(skill.id for skill in card.skills),
         "representativeQueries": _once(
@@ -92,5 +79,5 @@ def _entry(listed: Listed) -> Json:
     return {name: value for name, value in entry.items() if value != []}
 
 
-def _once(texts: Any) -> list[str]:
+def _once(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))

@@ -11,7 +11,7 @@ import a2a_app
 from a2a_app import conf, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.registry import NO_DEFAULT
-from a2a_app.bindings import jsonrpc, rest
+from a2a_app.bindings import ard, jsonrpc, rest
 from a2a_app.bindings.callers import sees, viewer_of, visible_agent
 from a2a_app.bindings.cards import serve_card, serve_keys, serve_tenant_card
 from a2a_app.bindings.catalog import serve_ai_catalog, serve_catalogue, serve_did
@@ -147,6 +147,32 @@ async def serve_health_ready(request: HttpRequest) -> HttpResponseBase:
 async def serve_card_keys(request: HttpRequest) -> HttpResponseBase:
     """Return the public keys of the signatures of cards (section 8.4.2)."""
     return serve_keys(request)
+
+
+@api.post("/a2a/ard.api/search", url_name="ard_search", include_in_schema=False)
+async def search_agents(request: HttpRequest) -> HttpResponseBase:
+    """Return the agents that fit a query (ARD, section 5.3.2)."""
+    return await ard.answered(request, ard.search)
+
+
+@api.post("/a2a/ard.api/explore", url_name="ard_explore", include_in_schema=False)
+async def explore_agents(request: HttpRequest) -> HttpResponseBase:
+    """Refuse to count agents (ARD, section 5.3.3)."""
+    return await ard.answered(request, ard.explore)
+
+
+@api.add_page("/a2a/ard.api/agents", "ard_agents", summary="All agents, by pages", tags=["Search"])
+async def list_agents(request: HttpRequest) -> HttpResponseBase:
+    """Return all agents (ARD, section 5.3.5)."""
+    return await ard.answered(request, ard.list_entries)
+
+
+@api.add_page(
+    "/a2a/ard.api/agents/{path:identifier}", "ard_agent", summary="One agent", tags=["Search"]
+)
+async def find_listed_agent(request: HttpRequest, identifier: str) -> HttpResponseBase:
+    """Return one agent by its identifier (ARD, section 5.3.4)."""
+    return await ard.answered(request, lambda asked: ard.find_entry(asked, identifier))
 
 
 @api.add_page(

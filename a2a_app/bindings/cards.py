@@ -23,7 +23,7 @@ from a2a_app.bindings.v03 import card_with_03
 
 
 def public_response(
-    request: HttpRequest, body: str, *, changed_at: float, same_as: str = ""
+    request: HttpRequest, body: str, *, changed_at: float | None = None, same_as: str = ""
 ) -> HttpResponse:
     """Return JSON that is the same for everybody, or 304 if the client has it already.
 
@@ -31,13 +31,14 @@ def public_response(
         request: The request, which may name a version that the client has, by If-None-Match or by
             If-Modified-Since.
         body: The JSON.
-        changed_at: When it last changed, in seconds since the epoch.
+        changed_at: When it last changed, in seconds since the epoch. None: nobody knows.
         same_as: A text that is equal for all bodies with the same meaning; empty for the body
             itself.
     """
     max_age = conf.current().card_max_age
+    changed = None if changed_at is None else int(changed_at)
     response = _conditional(
-        request, body, same_as, f"public, max-age={max_age}", last_modified=int(changed_at)
+        request, body, same_as, f"public, max-age={max_age}", last_modified=changed
     )
     # Everybody may read it, and so may the scripts of any site.
     response["Access-Control-Allow-Origin"] = "*"

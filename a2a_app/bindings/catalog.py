@@ -1,17 +1,25 @@
 """Lists of the agents that a caller sees, over HTTP: the catalogue, and the AI Catalog."""
 
 import json
-from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 from django.utils.cache import patch_vary_headers
 
-from a2a_app import conf
+from a2a_app import conf, database, directory
 from a2a_app.agents import Agent, registry
 from a2a_app.agents.cards import unsigned_card_for
-from a2a_app.agents.catalog import MEDIA_TYPE, Listed, catalog, identifier_of
+from a2a_app.agents.catalog import (
+    MEDIA_TYPE,
+    REGISTRY_TYPE,
+    Json,
+    catalog,
+    domain_of,
+    identifier_of,
+    listing_of,
+)
 from a2a_app.bindings.callers import sees, viewer_of
 from a2a_app.bindings.cards import (
     link_to_catalog,
@@ -47,29 +55,56 @@ async def serve_catalogue(request: HttpRequest) -> HttpResponseBase:
 
 async def serve_ai_catalog(request: HttpRequest) -> HttpResponseBase:
     """Return the AI Catalog of the agents that a caller sees (AI Catalog 0.9; ARD 0.91, 5.1)."""
-    is_personal = _is_personal(request)
-    viewer = await viewer_of(request, always=is_personal)
-    base = base_url(request)
-    listed = [
-        each
-        for agent in registry
-        if await sees(viewer, agent)
-        for each in await _listed(request, agent, viewer)
-    ]
-    made = catalog(base, listed)
+    personal = is_personal(request)
+    entries = await entries_for(request, is_personal=personal)
+    made = catalog(base_url(request), [*entries, _registry_entry(request)])
     body = json.dumps(_signed(made), ensure_ascii=False)
-    if is_personal:
+    if personal:
         response = private_response(request, body, same_as=json.dumps(made))
     else:
-        response = public_response(
-            request, body, same_as=json.dumps(made), changed_at=registry.changed_at
-        )
+        response = public_response(request, body, same_as=json.dumps(made))
         patch_vary_headers(response, declared_security().headers)
     response["Content-Type"] = MEDIA_TYPE
     return response
 
 
-def _is_personal(request: HttpRequest) -> bool:
+async def entries_for(request: HttpRequest, *, is_personal: bool) -> list[Json]:
+    """Return the entries of all agents that there are for a caller: of this site, and elsewhere.
+
+    Raises:
+        AwayError: The database cannot say for now which there are elsewhere.
+    """
+    viewer = await viewer_of(request, always=is_personal)
+    here = [
+        entry
+        for agent in registry
+        if await sees(viewer, agent)
+        for entry in await _entries(request, agent, viewer)
+    ]
+    elsewhere = await database.read(directory.listed)
+    # Their publishers have not named them for this catalog, so their names here are ours.
+    ours = registry_url(request) + "agents/"
+    return here + [{"identifier": f"{ours}{key.hex}", **listing} for key, listing in elsewhere]
+
+
+def registry_url(request: HttpRequest) -> str:
+    """Return the URL of the search among agents, which its operations are below (ARD, 5.3)."""
+    return base_url(request) + reverse("a2a:ard_agents").removesuffix("agents")
+
+
+def _registry_entry(request: HttpRequest) -> Json:
+    base, url = base_url(request), registry_url(request)
+    domain = domain_of(base)
+    return {
+        "identifier": f"urn:air:{domain}:registry:ard" if domain else url,
+        "displayName": f"The agents of {domain or urlsplit(base).netloc}",
+        "description": "A search among all agents that are listed here.",
+        "type": REGISTRY_TYPE,
+        "url": url,
+    }
+
+
+def is_personal(request: HttpRequest) -> bool:
     """Tell whether the catalog may be another one for another caller."""
     if any(agent.hidden or agent.has_card_for_caller for agent in registry):
         return True
@@ -77,7 +112,7 @@ def _is_personal(request: HttpRequest) -> bool:
     return any(request.headers.get(name) for name in declared_security().headers)
 
 
-async def _listed(request: HttpRequest, agent: Agent, viewer: Grant | None) -> list[Listed]:
+async def _entries(request: HttpRequest, agent: Agent, viewer: Grant | None) -> list[Json]:
     """Return the entries of an agent: one, or one for each tenant that the caller names itself.
 
     What a project's resolver makes of names cannot be listed, and so the caller gets the agent's
@@ -88,8 +123,8 @@ async def _listed(request: HttpRequest, agent: Agent, viewer: Grant | None) -> l
     if viewer is None or viewer.tenants is None or conf.current().tenant_resolver:
         url = base + reverse("a2a:agent_card", args=[agent.slug])
         card = await unsigned_card_for(agent, served_to(request, agent), identity)
-        return [Listed(card, url, identifier_of(base, agent.slug, url))]
-    listed = []
+        return [{"identifier": identifier_of(base, agent.slug, url), **listing_of(card, url)}]
+    entries = []
     for tenant in sorted(viewer.tenants):
         try:
             url = base + reverse("a2a:tenant_card", args=[agent.slug, tenant])
@@ -97,11 +132,11 @@ async def _listed(request: HttpRequest, agent: Agent, viewer: Grant | None) -> l
             continue
         card = await unsigned_card_for(agent, served_to(request, agent, tenant), identity)
         # Nobody else has this card, so its URL is name enough.
-        listed.append(Listed(card, url, url))
-    return listed
+        entries.append({"identifier": url, **listing_of(card, url)})
+    return entries
 
 
-def _signed(made: dict[str, Any]) -> dict[str, Any]:
+def _signed(made: Json) -> Json:
     if not conf.current().signing_key:
         return made
     from a2a_app.agents import did  # loaded here: its libraries come with the extra `signing`

@@ -11,7 +11,7 @@ import httpx
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
-from a2a_app import conf, protocol
+from a2a_app import conf, database, directory, protocol
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Answer, Event
 from a2a_app.agents.extensions import IDEMPOTENT_SENDING
@@ -22,6 +22,8 @@ from a2a_app.client.refusals import RemoteAgentError, UnreachableError
 from a2a_app.client.resumption import Tries
 from a2a_app.client.tracing import ask, follow
 from a2a_app.concurrency.hooks import call_hook
+from a2a_app.conf import RemoteAgentSettings
+from a2a_app.directory import Known
 from a2a_app.protocol import (
     AgentCard,
     CancelTaskRequest,
@@ -62,8 +64,9 @@ class RemoteAgent:
         """Name an agent, and how it is called.
 
         Args:
-            agent: Its name in REMOTE_AGENTS, its URL, or that of its card; or the slug of an agent
-                of this project. Agents of this project are called without HTTP.
+            agent: Its name in REMOTE_AGENTS or in the directory, its URL, or that of its card; or
+                the slug of an agent of this project. Agents of this project are called without
+                HTTP.
             user: The caller, for agents of this project: a user, or what else an authenticator may
                 return.
             credentials: For agents elsewhere, in place of those in the settings: the credentials
@@ -209,10 +212,13 @@ class RemoteAgent:
         if found is not None:
             return LocalConnection(found, self._user)
         given = conf.current().remote_agents.get(name)
-        url = given.url if given else name
-        if "://" not in url:
+        known: RemoteAgentSettings | Known | None = given
+        if known is None and "://" not in name:
+            known = await database.read(directory.find, name)
+        if known is None and "://" not in name:
             raise RemoteAgentError(
-                f"{url!r} is no URL, no agent of this project, and not in A2A['REMOTE_AGENTS']."
+                f"{name!r} is no URL, no agent of this project, and neither in "
+                "A2A['REMOTE_AGENTS'] nor in the directory."
             )
         try:
             from a2a_app.client.sdk import Place, SdkConnection  # loaded here: needs an extra
@@ -223,13 +229,13 @@ class RemoteAgent:
             credentials = await call_hook(import_string(given.credentials_from), name)
         return SdkConnection(
             Place(
-                url=url,
+                url=known.url if known else name,
                 is_trusted=given is not None,
                 credentials=credentials,
                 headers={**(given.headers if given else {}), **self._headers},
                 hosts=given.hosts if given else (),
-                signature=given.signature if given else "check",
-                key=given.key if given else "",
+                signature=known.signature if known else "check",
+                key=known.key if known else "",
                 binding=self._binding,
                 version=self._version,
                 seconds=self._seconds,

@@ -76,6 +76,8 @@ class SdkConnection(Connection):
             event_hooks={"request": [http.join_trace], "response": [http.examine]},
             trust_env=False,
         )
+        self.card_url = ""
+        """Where the card was found."""
         self._sdk: Client
         self._interface: pb.AgentInterface
 
@@ -176,7 +178,8 @@ class SdkConnection(Connection):
                 break
         if not response.is_success:
             raise RemoteAgentError(f"There is no card at {places[0]}: {response.status_code}.")
-        await self._check_signature(response.json(), str(response.url))
+        self.card_url = str(response.url)
+        await self._check_signature(response.json(), self.card_url)
         card = parse_agent_card(response.json())
         shown = json_format.MessageToDict(card, always_print_fields_with_no_presence=True)
         self.card = AgentCard.from_dict(shown)

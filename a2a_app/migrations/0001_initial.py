@@ -19,6 +19,28 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='DirectoryEntry',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('name', models.SlugField(help_text='The name by which this project calls it, such as in RemoteAgent(…).', max_length=100, unique=True)),
+                ('url', models.TextField(help_text='Where it is, or its card.', verbose_name='URL')),
+                ('is_public', models.BooleanField(default=False, help_text="Whether the site's catalog lists it for everybody.", verbose_name='public')),
+                ('signature', models.CharField(choices=[('check', 'of a card that has one'), ('require', 'of every card'), ('ignore', 'of no card')], default='check', help_text='Whether the signature must be valid.', max_length=10)),
+                ('key', models.TextField(blank=True, help_text='The public key of its card, in PEM. Empty: what its own host has.')),
+                ('card', a2a_app.database.values.VerbatimJSONField(editable=False, help_text='Its card, as it was found last. Empty: never.', null=True)),
+                ('card_url', models.TextField(blank=True, editable=False, verbose_name="card's URL")),
+                ('listing', a2a_app.database.values.VerbatimJSONField(editable=False, help_text='What the catalog says of it, made of the card.', null=True)),
+                ('checked_at', models.DateTimeField(blank=True, editable=False, help_text='When it was looked at last.', null=True)),
+                ('failing_since', models.DateTimeField(blank=True, editable=False, help_text='Since when it does not answer as it must.', null=True)),
+                ('error', models.TextField(blank=True, editable=False, help_text='Why, the last time.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                'verbose_name': 'agent elsewhere',
+                'verbose_name_plural': 'agents elsewhere',
+            },
+        ),
+        migrations.CreateModel(
             name='Upkeep',
             fields=[
                 ('name', models.CharField(help_text='What is done.', max_length=100, primary_key=True, serialize=False)),

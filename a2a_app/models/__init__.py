@@ -6,6 +6,7 @@ from a2a_app.models.archive import Archive
 from a2a_app.models.archived_log import ArchivedLog
 from a2a_app.models.artifact import Artifact
 from a2a_app.models.context import Context
+from a2a_app.models.directory_entry import DirectoryEntry
 from a2a_app.models.event import Event
 from a2a_app.models.file import File
 from a2a_app.models.idempotency_key import IdempotencyKey
@@ -28,6 +29,7 @@ __all__ = [
     "ArchivedLog",
     "Artifact",
     "Context",
+    "DirectoryEntry",
     "Event",
     "File",
     "IdempotencyKey",

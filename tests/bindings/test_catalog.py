@@ -68,12 +68,18 @@ async def test_every_agent_is_an_entry_that_leads_to_its_card(
     with registry.registered(new):
         response = await rpc.http.get(CATALOG)
         made = json_of(response)
-        for each in made["entries"]:
+        *agents, search = made["entries"]
+        for each in agents:
             card = body_of(await rpc.http.get(each["url"].removeprefix(PUBLIC)))
             assert (card["name"], card["description"]) == (each["displayName"], each["description"])
-        assert len(made["entries"]) == len(list(registry))
+        assert len(agents) == len(list(registry))
     assert response["Content-Type"] == MEDIA_TYPE
     assert made["specVersion"] == "0.9"
+    assert (search["type"], search["url"], search["identifier"]) == (
+        "application/ai-registry+json",
+        f"{PUBLIC}/a2a/ard.api/",
+        "urn:air:agents.example.com:registry:ard",
+    )
     assert made["host"] == {"displayName": "Example Travel", "identifier": "agents.example.com"}
     assert entry_of(made, "rail") == {
         "identifier": "urn:air:agents.example.com:rail:a2a",

@@ -1,0 +1,95 @@
+"""The directory: agents elsewhere that staff has registered, by the names that the project has."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce, Now
+
+from a2a_app.agents.catalog import Json, listing_of
+from a2a_app.database.values import escape_unstorable
+from a2a_app.models import DirectoryEntry
+from a2a_app.protocol import AgentCard
+
+LISTED = 1000
+"""How many agents elsewhere a catalog lists. Whoever has more runs a registry of its own."""
+MAX_CARD_BYTES = 256 * 1024
+# Others write the cards, and a catalog has many: so no entry may be long.
+MAX_TEXTS, MAX_CHARACTERS = 20, 500
+
+
+class LargeCardError(ValueError):
+    """A card is too large for the directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An agent in the directory, as far as a client has to know."""
+
+    name: str
+    url: str
+    signature: str
+    """As in REMOTE_AGENTS: `check`, `require` or `ignore`."""
+    key: str
+    """The public key of its card's signatures; empty for those that its own host has."""
+
+
+def find(name: str) -> Known | None:
+    """Return the agent that the directory has under a name."""
+    found = DirectoryEntry.objects.filter(name=name).values_list("name", "url", "signature", "key")
+    return next((Known(*row) for row in found), None)
+
+
+def names() -> list[str]:
+    """Return the names of all agents in the directory."""
+    return list(DirectoryEntry.objects.order_by("name").values_list("name", flat=True))
+
+
+def listed() -> list[tuple[UUID, Json]]:
+    """Return what a catalog says of the public agents that were found, each with its key."""
+    public = DirectoryEntry.objects.filter(is_public=True, listing__isnull=False)
+    found = public.order_by("pk").values_list("pk", "listing")[:LISTED]
+    return [(key, listing) for key, listing in found if listing]
+
+
+def note_card(name: str, card: AgentCard, card_url: str) -> None:
+    """Store the card of an agent that answers as it must.
+
+    Raises:
+        LargeCardError: The card has more than MAX_CARD_BYTES.
+    """
+    if len(card.to_json().encode()) > MAX_CARD_BYTES:
+        raise LargeCardError(f"The card has more than {MAX_CARD_BYTES} bytes.")
+    _of(name).update(
+        card=card.to_dict(),
+        card_url=card_url,
+        listing=_bounded(listing_of(card, card_url)),
+        checked_at=Now(),
+        failing_since=None,
+        error="",
+    )
+
+
+def note_failure(name: str, reason: str) -> None:
+    """Note that an agent does not answer as it must; what was found before stays."""
+    _of(name).update(
+        checked_at=Now(),
+        failing_since=Coalesce("failing_since", Now()),
+        error=escape_unstorable(reason[:MAX_CHARACTERS]),
+    )
+
+
+def _of(name: str) -> "QuerySet[DirectoryEntry]":
+    return DirectoryEntry.objects.filter(name=name)
+
+
+def _bounded(value: Any) -> Any:
+    match value:
+        case str():
+            return value[:MAX_CHARACTERS]
+        case list():
+            return [_bounded(each) for each in value[:MAX_TEXTS]]
+        case dict():
+            return {name: _bounded(each) for name, each in value.items()}
+    return value
