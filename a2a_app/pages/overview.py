@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from a2a_app.figures import Concern, Figures, History, Hour, Level, concerns_of
+from a2a_app.figures import AgentFigures, Concern, Figures, History, Hour, Level, concerns_of
 from a2a_app.figures.current import COUNTED
 from a2a_app.pages.states import tone_of, words
 
@@ -21,6 +22,10 @@ RIGHT = 14
 LABELLED = 6
 # From the bottom of a bar to its top: the less there is to see to, the lower.
 TONES = ("good", "neutral", "busy", "asks", "bad")
+# The plot of durations: what the names and the values take of its width, and a row of its height.
+NAMES, VALUES, ROW, THICK = 120, 110, 22, 12
+# How many agents it has, those with the most tasks, and how much of a name.
+AGENTS, NAME_CHARACTERS = 20, 18
 TONE_OF_LEVEL = {Level.FINE: "good", Level.WARNING: "asks", Level.CRITICAL: "bad"}
 
 
@@ -61,6 +66,27 @@ class Bar(NamedTuple):
         return self.x + self.width / 2
 
 
+class Duration(NamedTuple):
+    """How long the tasks of an agent took: two bars, of which one goes on behind the other."""
+
+    agent: AgentFigures
+    name: str
+    y: float
+    median: float
+    """How long the bar is within which half of the tasks ended."""
+    percentile95: float
+
+    @property
+    def baseline(self) -> float:
+        """Where its texts stand."""
+        return self.y + THICK - 2
+
+    @property
+    def end(self) -> float:
+        """Where the text after the bars begins."""
+        return NAMES + self.percentile95 + 6
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """What the page shows."""
@@ -72,11 +98,18 @@ class Overview:
     bars: tuple[Bar, ...]
     highest: int
     """The tasks of the highest bar."""
+    durations: tuple[Duration, ...]
 
     # What the template needs of the plot.
     width, height, left, top = WIDTH, HEIGHT, LEFT, TOP
     floor = HEIGHT - BOTTOM
     counted = COUNTED
+    names, thick = NAMES, THICK
+
+    @property
+    def durations_height(self) -> int:
+        """How high the plot of durations is."""
+        return ROW * len(self.durations)
 
 
 def read_overview(figures: Figures) -> Overview:
@@ -84,7 +117,8 @@ def read_overview(figures: Figures) -> Overview:
     bars = tuple(_bars(figures.history))
     concerns = tuple((TONE_OF_LEVEL[each.level], each) for each in concerns_of(figures))
     highest = max((bar.total for bar in bars), default=0)
-    return Overview(figures, tuple(_cards(figures)), concerns, bars, highest)
+    durations = tuple(_durations(figures.history))
+    return Overview(figures, tuple(_cards(figures)), concerns, bars, highest, durations)
 
 
 def _cards(found: Figures) -> Iterator[Card]:
@@ -135,3 +169,17 @@ def _segments(counts: list[tuple[str, int]], scale: float) -> Iterator[Segment]:
     for state, count in counts:
         y -= count * scale
         yield Segment(y, count * scale, tone_of(state))
+
+
+def _durations(history: History) -> Iterator[Duration]:
+    busiest = sorted(history.agents, key=lambda each: -each.tasks)[:AGENTS]
+    longest = max((each.percentile95 for each in busiest), default=0) or 1
+    scale = (WIDTH - NAMES - VALUES) / longest
+    for row, each in enumerate(sorted(busiest, key=lambda each: each.agent)):
+        yield Duration(
+            agent=each,
+            name=Truncator(each.agent).chars(NAME_CHARACTERS),
+            y=row * ROW + (ROW - THICK) / 2,
+            median=each.median * scale,
+            percentile95=each.percentile95 * scale,
+        )

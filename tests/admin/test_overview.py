@@ -9,9 +9,13 @@ from django.test import Client as Browser
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from a2a_app import models
+from a2a_app import figures, models
 from a2a_app.figures import current
-from tests.tasks import begin, begin_and_claim
+from a2a_app.models.owners import Scope
+from a2a_app.pages.overview import NAMES, VALUES, WIDTH, read_overview
+from a2a_app.protocol import TaskState
+from a2a_app.store.writes.append import append
+from tests.tasks import begin, begin_and_claim, status
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/a2a_app/"
@@ -61,6 +65,22 @@ def test_a_count_that_ended_says_that_there_are_more(
     for _ in range(2):
         begin()
     assert "&gt;&nbsp;1</span>" in shown(boss)
+
+
+def test_durations_are_drawn_to_the_scale_of_the_longest(boss: Browser) -> None:
+    begun = timezone.now() - timedelta(minutes=1)
+    for agent, seconds in (("echo", 4), ("load", 1), ("load", 2)):
+        claim = begin_and_claim(scope=Scope("load", ""))
+        append(claim.head, [status(TaskState.COMPLETED)], run=claim.run)
+        models.Task.objects.filter(pk=claim.head.task_id).update(
+            agent=agent, created_at=begun, status_at=begun + timedelta(seconds=seconds)
+        )
+    page = shown(boss)
+    assert "load: half within 1.00 s, 95 % within 2.00 s" in page
+    [echo, load] = read_overview(figures.read()).durations
+    assert (echo.median, echo.percentile95) == (WIDTH - NAMES - VALUES,) * 2
+    assert (load.median, load.percentile95) == (echo.median / 4, echo.median / 2)
+    assert f'width="{load.median}"' in page
 
 
 def test_an_overview_without_tasks_says_so(boss: Browser) -> None:
