@@ -1,6 +1,7 @@
 """The docs say what is true: the reference is complete, and what the pages show runs."""
 
 import inspect
+import json
 import re
 from collections import defaultdict
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from a2a_app.layers import PostgreSQLChannelLayer
 from a2a_app.operations import OPERATIONS
 from a2a_app.protocol import A2AError, TaskState
 from a2a_app.urls import urlpatterns
+from tests.browser import screenshots
 from tests.clients.operations import OperationsClient
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
@@ -169,6 +171,13 @@ def test_every_command_of_a_page_is_there(page: Path) -> None:
     assert set(re.findall(r"manage\.py (\w+)", text)) <= known
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^\$ |^ {4}|`)make (\w+)", text, re.MULTILINE)) <= targets
+
+
+def test_no_picture_is_older_than_its_page() -> None:
+    noted = json.loads(screenshots.DIGESTS.read_text())
+    assert set(noted) == {path.name for path in screenshots.FOLDER.glob("*.png")}
+    old = [name for name, of_it in noted.items() if of_it != screenshots.digests(name)]
+    assert old == [], "Take them anew, and look at them: make screenshots"
 
 
 def test_the_time_limits_of_the_page_on_deployment_fit_the_defaults() -> None:

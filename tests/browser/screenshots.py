@@ -1,10 +1,14 @@
 """The pictures of the documentation: `make screenshots` takes them all anew.
 
-Each is of the reference project, in the same browser as the tests have.
+Each is of the reference project, in the same browser as the tests have. Beside them is noted of
+what each was made, so that a test finds one that is older than its page.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from django import setup
@@ -43,10 +47,51 @@ async def console_page(url: str, page: Page) -> None:
     await page.get_by_text("→ SendStreamingMessage").first.click()
 
 
-PICTURES: dict[str, Callable[[str, Page], Awaitable[None]]] = {
-    "admin.png": task_page,
-    "console.png": console_page,
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture: how its page is opened, and which files of the app make it look as it does."""
+
+    opened: Callable[[str, Page], Awaitable[None]]
+    sources: tuple[str, ...]
+    """Patterns of paths below `a2a_app`."""
+
+
+PICTURES = {
+    "admin.png": Picture(
+        task_page,
+        (
+            "static/a2a_app/a2a.css",
+            "static/a2a_app/morph.js",
+            "static/a2a_app/task.js",
+            "templates/a2a_app/task.html",
+            "templates/a2a_app/task/*.html",
+        ),
+    ),
+    "console.png": Picture(
+        console_page,
+        (
+            "static/a2a_app/a2a.css",
+            "static/a2a_app/chat.js",
+            "templates/a2a_app/console/*.html",
+            "templates/a2a_app/page.html",
+            "templates/a2a_app/task/*.html",
+        ),
+    ),
 }
+DIGESTS = FOLDER / "digests.json"
+"""Of what each picture was made when it was taken, and of the picture itself."""
+
+
+def digests(name: str) -> dict[str, str]:
+    """Return the digests of a picture and of the files that it is made of, as they are now."""
+    made = sha256()
+    for pattern in PICTURES[name].sources:
+        paths = sorted((ROOT / "a2a_app").glob(pattern))
+        assert paths, f"There is nothing like {pattern}."
+        for path in paths:
+            made.update(path.read_bytes())
+    taken = sha256((FOLDER / name).read_bytes())
+    return {"sources": made.hexdigest(), "picture": taken.hexdigest()}
 
 
 async def take(url: str) -> None:
@@ -56,9 +101,9 @@ async def take(url: str) -> None:
             executable_path=chromium.find(), args=chromium.ARGUMENTS
         )
         visitor = Visitor(browser, url)
-        for name, opened in PICTURES.items():
+        for name, picture in PICTURES.items():
             page = await visitor.page(**SCREEN)
-            await opened(url, page)
+            await picture.opened(url, page)
             await page.screenshot(path=FOLDER / name, full_page=True)
         await visitor.leave()
         await browser.close()
@@ -77,6 +122,7 @@ def main() -> None:
             asyncio.run(take(server.url))
         finally:
             server.kill()
+    DIGESTS.write_text(json.dumps({name: digests(name) for name in PICTURES}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
