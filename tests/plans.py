@@ -5,12 +5,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.signals import connection_created
+from django.utils import timezone
 
 from a2a_app import models
+from a2a_app.models.spending import SpenderKind
 
 # Tables that do not grow with the number of tasks.
 SMALL = {"a2a_app_apikey"}
@@ -132,6 +135,22 @@ def url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{name['NAME']}"
     return f"postgresql://{name['USER']}@/{name['NAME']}?host={name['HOST']}"
+
+
+def fill_spending(spenders: int, *, days: int) -> None:
+    """Store sums of days for so many spenders of each kind."""
+    today = timezone.localdate()
+    models.Spending.objects.bulk_create(
+        models.Spending(
+            per=per,
+            spender=f"name:{number}",
+            caller=f"name:{number}" if per == SpenderKind.CALLER else "",
+            day=today - timedelta(days=number % days),
+            agent="planned",
+        )
+        for per in SpenderKind.values
+        for number in range(spenders)
+    )
 
 
 def remember_and_archive(tasks: list[models.Task]) -> None:

@@ -254,11 +254,14 @@ class TaskAdmin(TaskActions):
 class RunAdmin(ReadOnlyAdmin):
     """Runs, newest first."""
 
-    list_display = ("__str__", "worker", "started_at", "ended_at", "lease_until", "outcome")
+    list_display = (
+        "__str__", "revision", "worker", "started_at", "ended_at", "lease_until", "outcome",
+    )  # fmt: skip  # read as two lines it is one list
     list_filter = (OutcomeFilter,)
     fields = (
-        "task", "message", "turn", "attempt", "worker", "created_at", "started_at", "lease_until",
-        "ended_at", "outcome", "traceback", "metadata", "accepted_output_modes", "extensions",
+        "task", "message", "turn", "attempt", "revision", "worker", "created_at", "started_at",
+        "lease_until", "ended_at", "outcome", "traceback", "metadata", "accepted_output_modes",
+        "extensions",
     )  # fmt: skip  # read as two lines it is one list
     readonly_fields = ("traceback",)
 

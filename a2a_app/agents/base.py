@@ -1,7 +1,6 @@
 """Agent: the class by which a project declares and writes an agent."""
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -9,6 +8,7 @@ from typing import Any, TypeAlias
 from a2a_app import conf
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import Content
+from a2a_app.agents.declarations import MAX_ATTEMPTS, check, slug_of
 from a2a_app.agents.extensions import added_extensions
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.hooks import call_hook
@@ -28,9 +28,6 @@ Rule: TypeAlias = str | Callable[[Any, str], Any]
 Permission: TypeAlias = Rule | Mapping[str, Rule | None]
 REST = "*"
 """What stands for all other operations in a mapping of permissions."""
-
-# The most attempts that an agent may declare: a turn may be what ends each process that begins it.
-MAX_ATTEMPTS = 10
 
 
 class Agent:
@@ -100,6 +97,13 @@ class Agent:
 
     asks_as: Callable[[TurnCaller, str], Any] | None = None
     """Returns who asks by `turn.ask`, by the caller and an agent's name. None: the caller."""
+
+    revision: str = ""
+    """A name of its code, for turns that outlast it. Change it when the order of steps and verbs
+    changes: a turn that began under another revision is left to processes that have that one."""
+    accepts_revisions: Sequence[str] | Callable[[str], Any] = ()
+    """Other revisions whose turns this code can go on with; or a function that takes one and tells
+    whether it can."""
 
     running_turns_per_owner: int | None = None
     """How many of its turns one owner may have worked on at once. None: RUNNING_TURNS_PER_OWNER, in
@@ -215,6 +219,13 @@ class Agent:
             queue=self.slug if has_own else "",
         )
 
+    def has_code_of(self, revision: str) -> bool:
+        """Tell whether turns that began under a revision may go on here. Empty: under none."""
+        accepts = self.accepts_revisions
+        if revision in ("", self.revision):
+            return True
+        return bool(accepts(revision)) if callable(accepts) else revision in accepts
+
     async def permits(self, caller: Any, operation: str, scope: str) -> bool:
         """Tell whether `permission` lets a caller do something.
 
@@ -264,11 +275,10 @@ class Agent:
             docstring: The docstring of the class or function, if any.
 
         Raises:
-            ValueError: The slug is not fit for a URL, a mode is no media type, or a number is too
-                small.
+            ValueError: Something is refused: see `declarations.check`.
         """
         self.name = self.name or default_name
-        self.slug = self.slug or _slug(default_name)
+        self.slug = self.slug or slug_of(default_name)
         self.description = self.description or (docstring or self.name).strip().splitlines()[0]
         if not self.skills:
             self.skills = [
@@ -276,56 +286,14 @@ class Agent:
                     id=self.slug, name=self.name, description=self.description, tags=["agent"]
                 )
             ]
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.slug) or len(self.slug) > 100:
-            raise ValueError(
-                f"slug {self.slug!r} of agent {self.name!r}: use lower-case letters, digits and "
-                "single hyphens, 100 at the most."
-            )
-        self._check_modes()
         if self.durable and self.attempts == 1:
             self.attempts = MAX_ATTEMPTS
-        if self.hidden and self.permission is None:
-            raise ValueError(f"hidden of agent {self.name!r} needs a permission: hidden from whom?")
-        self._check_numbers()
-
-    def _check_numbers(self) -> None:
-        if not 1 <= self.attempts <= MAX_ATTEMPTS:
-            raise ValueError(
-                f"attempts of agent {self.name!r} is {self.attempts}; use 1 to {MAX_ATTEMPTS}."
-            )
-        for limit in (
-            "running_turns_per_owner", "waiting_turns_per_owner", "waiting_turns_per_task",
-        ):  # fmt: skip  # as one list
-            number = getattr(self, limit)
-            if number is not None and number < 0:
-                raise ValueError(f"{limit} of agent {self.name!r} must not be below 0.")
-        for limit in ("time_limit", "silence_limit"):
-            seconds = getattr(self, limit)
-            if seconds is not None and seconds <= 0:
-                raise ValueError(f"{limit} of agent {self.name!r} must be above 0 seconds.")
-
-    def _check_modes(self) -> None:
-        for attribute in ("input_modes", "output_modes"):
-            modes = getattr(self, attribute)
-            if not modes:
-                raise ValueError(f"{attribute} of agent {self.name!r} is empty: a card has one.")
-            for mode in modes:
-                if not re.fullmatch(r"[^/\s]+/[^/]+", mode):
-                    raise ValueError(
-                        f"{mode!r} in {attribute} of agent {self.name!r} is no media type: "
-                        "text/plain is one, and image/* stands for all of a kind."
-                    )
+        check(self)
 
 
 def is_synchronous(function: Callable[..., Any]) -> bool:
     """Tell whether a function is neither a coroutine function nor an asynchronous generator."""
     return not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
-
-
-def _slug(name: str) -> str:
-    """Make a slug from a name: `travel-agent` from `TravelAgent` and from `travel_agent`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
 def _matches(media_type: str, mode: str) -> bool:

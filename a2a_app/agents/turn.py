@@ -161,6 +161,11 @@ class Turn(Delegator):
         return self._claim.attempt
 
     @property
+    def revision(self) -> str:
+        """The revision of the agent's code under which the turn began. Empty: it had none."""
+        return self._claim.revision
+
+    @property
     def is_canceled(self) -> bool:
         """Whether the run may no longer write to its task, so that further work is in vain.
 

@@ -63,9 +63,9 @@ class Literal(Expression):
     """
 
     def __init__(self, text: str) -> None:
-        """Make a literal of a word; raise ValueError for a text that is anything else."""
+        """Make a literal of a word or of an empty text; raise ValueError for anything else."""
         super().__init__(output_field=models.CharField())
-        if not re.fullmatch(r"\w+", text, re.ASCII):
+        if not re.fullmatch(r"\w*", text, re.ASCII):
             raise ValueError(f"{text!r} is no word.")
         self.text = text
 

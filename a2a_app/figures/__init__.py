@@ -3,7 +3,7 @@
 Each query is bounded, whatever the tables hold, and has an index.
 """
 
-from a2a_app.figures.current import Figures, Worker, cached, fetch, read
+from a2a_app.figures.current import Figures, Revision, Worker, cached, fetch, read
 from a2a_app.figures.history import AgentFigures, History, Hour
 from a2a_app.figures.levels import Concern, Level, concerns_of, worst_of
 
@@ -14,6 +14,7 @@ __all__ = [
     "History",
     "Hour",
     "Level",
+    "Revision",
     "Worker",
     "cached",
     "concerns_of",

@@ -1,7 +1,8 @@
 """What runs, waits and fails now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from a2a_app import __version__, conf, database, models
+from a2a_app.agents import registry
 from a2a_app.database.statements import Literal
 from a2a_app.database.values import EPOCH, first_key_at
 from a2a_app.figures.history import History, read_history
@@ -19,6 +21,8 @@ from a2a_app.protocol import TaskState
 COUNTED = 10_000
 """How far rows are counted. A figure that is greater by one means: more than these."""
 CACHED_SECONDS = 10
+# For so many leases a process with the code of a turn may be on its way, as during a deploy.
+STRANDED_AFTER_LEASES = 10
 # How many workers are listed.
 LISTED = 100
 # Objects of another version may have other fields.
@@ -33,6 +37,21 @@ class Worker:
     turns: int
     seen_at: datetime
     """When it last renewed a lease, or took a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The turns of an agent that began under one revision of its code, and are not over."""
+
+    agent: str
+    name: str
+    turns: int
+    waiting: int
+    """How many of them wait for a worker."""
+    waiting_since: datetime | None
+    """Since when the first of those waits; None: there is none."""
+    is_here: bool
+    """Whether this process has its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +78,19 @@ class Figures:
     webhooks_given_up: int
     workers: tuple[Worker, ...]
     """The workers that have turns now. One without any renews no lease, and is not known."""
+    revisions: tuple[Revision, ...]
+    """What began under revisions that agents declare: of the first COUNTED turns."""
     history: History
+
+    @property
+    def stranded(self) -> tuple[Revision, ...]:
+        """Turns that have waited for long for code that this process does not have."""
+        then = self.read_at - STRANDED_AFTER_LEASES * conf.current().lease_time
+        return tuple(
+            each
+            for each in self.revisions
+            if not each.is_here and each.waiting_since is not None and each.waiting_since < then
+        )
 
     @property
     def queue_seconds(self) -> float:
@@ -107,6 +138,7 @@ def read() -> Figures:
         webhooks_failing=failing.count(False),
         webhooks_given_up=failing.count(True),
         workers=tuple(workers),
+        revisions=tuple(_revisions()),
         history=read_history(),
     )
 
@@ -135,6 +167,29 @@ def queued_turns() -> list[tuple[datetime, UUID]]:
     rows = waiting.annotate(is_behind=Exists(busy)).order_by("queue", "lease_until")
     found = rows.values_list("created_at", "task", "is_behind")[: COUNTED + 1]
     return [(since, task) for since, task, is_behind in found if not is_behind]
+
+
+def _revisions() -> list[Revision]:
+    begun = models.Run.objects.filter(ended_at=None, revision__gt=Literal(""))
+    columns = ("task__agent", "revision", "worker", "lease_until")
+    rows: Any = begun.order_by("lease_until").values_list(*columns)
+    now = timezone.now()
+    found: dict[tuple[str, str], Revision] = {}
+    for agent, name, worker, due_at in rows[:COUNTED]:
+        new = Revision(agent, name, 0, 0, None, _is_here(agent, name))
+        known = found.get((agent, name), new)
+        waits = not worker and due_at is not None and due_at <= now
+        found[agent, name] = replace(
+            known,
+            turns=known.turns + 1,
+            waiting=known.waiting + waits,
+            waiting_since=known.waiting_since or (due_at if waits else None),
+        )
+    return sorted(found.values(), key=attrgetter("agent", "name"))
+
+
+def _is_here(agent: str, revision: str) -> bool:
+    return agent in registry.slugs() and registry.get(agent).has_code_of(revision)
 
 
 def lost_runs() -> "QuerySet[models.Run]":

@@ -33,7 +33,13 @@ class Concern(NamedTuple):
 
 def concerns_of(figures: Figures) -> list[Concern]:
     """Return what an operator should see to; nothing where all is well."""
-    return [*_queue(figures), *_leases(figures), *_failures(figures), *_webhooks(figures)]
+    return [
+        *_queue(figures),
+        *_leases(figures),
+        *_revisions(figures),
+        *_failures(figures),
+        *_webhooks(figures),
+    ]
 
 
 def worst_of(concerns: Iterable[Concern]) -> Level:
@@ -55,6 +61,16 @@ def _leases(figures: Figures) -> Iterator[Concern]:
     if figures.lost:
         text = _("Turns that lost their worker, and that no other has taken over: %(count)d.")
         yield Concern(Level.WARNING, text % {"count": figures.lost})
+
+
+def _revisions(figures: Figures) -> Iterator[Concern]:
+    for each in figures.stranded:
+        text = _(
+            "%(count)d turns of the agent %(agent)s wait for a process with its revision "
+            "%(revision)s."
+        )
+        about = {"count": each.waiting, "agent": each.agent, "revision": each.name}
+        yield Concern(Level.WARNING, text % about)
 
 
 def _failures(figures: Figures) -> Iterator[Concern]:

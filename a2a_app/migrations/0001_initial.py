@@ -156,6 +156,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
                 ('turn', models.PositiveIntegerField()),
                 ('attempt', models.PositiveIntegerField(default=1)),
+                ('revision', models.CharField(blank=True, help_text="That of the agent's code under which the turn began. Empty: it has none.", max_length=100)),
                 ('metadata', a2a_app.database.values.VerbatimJSONField(blank=True, default=dict, help_text="The request's metadata.")),
                 ('accepted_output_modes', a2a_app.database.values.VerbatimJSONField(blank=True, default=list)),
                 ('extensions', a2a_app.database.values.VerbatimJSONField(blank=True, default=list, help_text='The extensions that the client activated.')),
@@ -430,6 +431,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='run',
             index=models.Index(condition=models.Q(('ended_at', None), ('wakes_at__isnull', False)), fields=['wakes_at'], name='a2a_run_asleep'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('ended_at', None), ('revision__gt', '')), fields=['lease_until'], name='a2a_run_revision'),
         ),
         migrations.AddConstraint(
             model_name='run',

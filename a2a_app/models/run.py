@@ -45,6 +45,11 @@ class Run(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="runs")
     turn = models.PositiveIntegerField()
     attempt = models.PositiveIntegerField(default=1)
+    revision = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="That of the agent's code under which the turn began. Empty: it has none.",
+    )
     metadata = VerbatimJSONField(default=dict, blank=True, help_text="The request's metadata.")
     accepted_output_modes = VerbatimJSONField(default=list, blank=True)
     extensions = VerbatimJSONField(
@@ -97,6 +102,12 @@ class Run(models.Model):
                 fields=["wakes_at"],
                 condition=models.Q(ended_at=None, wakes_at__isnull=False),
                 name="a2a_run_asleep",
+            ),
+            # So few that a process can look which revisions of its code are still needed.
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(ended_at=None, revision__gt=""),
+                name="a2a_run_revision",
             ),
         ]
         constraints = [

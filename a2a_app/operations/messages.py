@@ -254,6 +254,7 @@ async def _prepare(
         trace=telemetry.active.carrier() if telemetry.active else {},
         key=key,
         limits=call.agent.turn_limits,
+        revision=call.agent.revision,
         credentials=await call.credentials(),
         resolution=await find_resolution(call, head, message) if may_decide else None,
         only_at=call.required_generation,

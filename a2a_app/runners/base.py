@@ -189,6 +189,7 @@ class Runner(ABC):
                 await self.start(task_id)
         for task_id in await expire(self.enqueue):
             await self.start(task_id)
+        await self.worker.revisions.look()
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)
         await self._look_for_workers()

@@ -1,7 +1,7 @@
 """The line of turns that wait in a worker, in which owners take turns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextvars import Context
 from functools import partial
 from uuid import UUID
@@ -54,7 +54,12 @@ class Line(dict[str, dict[UUID, None]]):
         self._total = 0
 
     async def search(
-        self, *, limit: int, room: Shares[str], in_turn: bool = False
+        self,
+        *,
+        limit: int,
+        room: Shares[str],
+        in_turn: bool = False,
+        besides: Collection[tuple[str, str]] = (),
     ) -> list[WaitingTurn]:
         """Find turns that wait in the database, and that there is room for.
 
@@ -62,8 +67,9 @@ class Line(dict[str, dict[UUID, None]]):
             limit: How many at most.
             room: The slots that owners have.
             in_turn: Whether owners take turns even if each of them may have more.
+            besides: Agents with revisions of their code whose turns are left to others.
         """
-        search = partial(find_waiting, limit=limit, room=room, in_turn=in_turn)
+        search = partial(find_waiting, limit=limit, room=room, in_turn=in_turn, besides=besides)
         try:
             found, self._after = await database.read(
                 search, agents=registry.slugs(), after=self._after

@@ -40,5 +40,9 @@ class QueuedRunner(Runner):
         """Find turns that the queue has not brought to a worker within a lease."""
         patience = timedelta(seconds=conf.current().lease_seconds)
         return await database.run(
-            waiting.overdue, agents=registry.slugs(), patience=patience, limit=LIMIT
+            waiting.overdue,
+            agents=registry.slugs(),
+            patience=patience,
+            limit=LIMIT,
+            besides=self.worker.revisions.missing(),
         )

@@ -23,6 +23,7 @@ from a2a_app.database.values import made_at
 from a2a_app.runners.execute import ConnectionCloser, Execution
 from a2a_app.runners.heartbeat import Heartbeat
 from a2a_app.runners.line import Line, Lookout
+from a2a_app.runners.revisions import Revisions
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.notify import stopped_run, woken_run
@@ -73,6 +74,8 @@ class Worker:
         self._slot_released = asyncio.Event()
         self._listening = False
         self._heartbeat: Heartbeat | None = None
+        self.revisions = Revisions()
+        """Which turns that began under other code it leaves to others."""
         self.is_closing = False
         """Whether the worker takes no more turns."""
 
@@ -168,7 +171,8 @@ class Worker:
         """Find turns that nobody has begun and that there is room for: see `Line.search`."""
         with self._owners_lock:
             room = Shares(conf.current().max_runs, self._owners.copy())
-        return await self._waiting.search(limit=limit, room=room, in_turn=in_turn)
+        besides = self.revisions.missing()
+        return await self._waiting.search(limit=limit, room=room, in_turn=in_turn, besides=besides)
 
     def recover(self, task_id: UUID, missed: WorkerSlot) -> None:
         """Start the task's next turn, even if it is stored as claimed for a reserved slot.
@@ -288,16 +292,19 @@ class Worker:
         slots = [] if missed is None else [missed]
         agents = registry.slugs()
 
-        def may_begin(head: TaskHead) -> bool:
+        def admit(head: TaskHead, began: str) -> str | None:
+            revision = self.revisions.revision_for(head.agent, began)
+            if revision is None:
+                return None
             if slot.owner is None and self._admit(head.owner):
                 slot.owner = head.owner
             self._lookout.has_more |= slot.owner is None
-            return slot.owner is not None
+            return None if slot.owner is None else revision
 
         def claim(**_: bool) -> Claim | None:
             earlier = tuple(slots)
             slots.append(WorkerSlot(self.name, conf.current().lease_time))
-            options: Any = {"earlier": earlier, "may_begin": may_begin, "most_of": _most_running}
+            options: Any = {"earlier": earlier, "admit": admit, "most_of": _most_running}
             return runs.claim(task_id, slots[-1], agents=agents, **options)
 
         try:

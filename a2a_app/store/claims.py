@@ -45,6 +45,8 @@ class Claim:
     context_version: int
     trace: dict[str, str] = field(default_factory=dict)
     """The headers that name the trace of the request."""
+    revision: str = ""
+    """The revision of the agent's code under which the turn began."""
 
 
 def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageReceived) -> Claim:
@@ -65,6 +67,7 @@ def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageRecei
         context_state=state,
         context_version=version,
         trace=received.trace,
+        revision=received.revision,
     )
 
 

@@ -3,7 +3,7 @@
 Leases are measured on the database's clock, the one clock that all processes share.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -45,6 +45,7 @@ class _RunColumns(NamedTuple):
     queue: int
     turn: int
     attempt: int
+    revision: str
     metadata: dict[str, Any]
     accepted_output_modes: list[str]
     extensions: list[str]
@@ -86,7 +87,7 @@ def claim(
     *,
     agents: Collection[str],
     earlier: Collection[WorkerSlot] = (),
-    may_begin: Callable[[TaskHead], bool] = lambda head: True,
+    admit: Callable[[TaskHead, str], str | None] = lambda head, revision: revision,
     most_of: Callable[[str], int] = lambda agent: 0,
 ) -> Claim | None:
     """Claim the task's next turn for a worker.
@@ -97,29 +98,29 @@ def claim(
         agents: The slugs of the agents that the worker has.
         earlier: Slots of the same worker whose connection broke before the answer came. A turn that
             one of them has claimed is returned now.
-        may_begin: Called with the task; tells whether the worker has room for its owner.
+        admit: Called with the task, and with the revision under which its turn began, empty if it
+            did not; returns that under which it goes on. None: the worker has no room for its
+            owner, or lacks its code.
         most_of: Called with the slug of its agent; returns how many turns of one owner may be
             worked on at once, in all processes. 0: any number.
 
     Returns:
-        The claim; None where there is no turn to claim, another run holds the task, or its owner's
-        turns have to wait.
+        The claim; None where there is no turn that this worker may begin now.
     """
     if not agents:
         return None
     taken = _find_taken(task_id, worker_slot, earlier) if earlier else None
     which = {"worker": ""} if taken is None else {"pk": taken}
-    found = fetch_with_children(
-        _select_claim(task_id, agents, **which), select_open_artifacts(task_id)
-    )
-    if found is None:
+    select = _select_claim(task_id, agents, **which)
+    if (found := fetch_with_children(select, select_open_artifacts(task_id))) is None:
         return None
-    values, [open_artifacts] = found
-    run, claim = _make_claim(values, open_artifacts, worker_slot.worker)
-    if taken is None and not may_begin(claim.head):
+    run, claim = _make_claim(*found, worker_slot.worker)
+    if taken is not None:
+        return claim
+    if (revision := admit(claim.head, claim.revision)) is None:
         return None
-    most = most_of(claim.head.agent)
-    return claim if taken is not None or _take(claim, run.queue, worker_slot, most) else None
+    claim = replace(claim, revision=revision)
+    return claim if _take(claim, run.queue, worker_slot, most_of(claim.head.agent)) else None
 
 
 def put_back(claim: Claim) -> None:
@@ -127,8 +128,9 @@ def put_back(claim: Claim) -> None:
     with atomic():
         if statements.update(models.Task, {"run": None}, pk=claim.head.task_id, run=claim.run.id):
             # Without a place: those for turns that wait may all be taken.
+            unbegun = {"revision": ""} if claim.attempt == 1 else {}
             models.Run.objects.filter(pk=claim.run.id, worker=claim.worker, ended_at=None).update(
-                worker="", lease_until=Now(), started_at=None, place=None
+                worker="", lease_until=Now(), started_at=None, place=None, **unbegun
             )
 
 
@@ -239,9 +241,10 @@ def _select_claim(task_id: UUID, agents: Collection[str], **which: Any) -> Selec
 
 
 def _make_claim(
-    values: Iterable[Any], open_artifacts: Iterable[Any], worker: str
+    values: Iterable[Any], children: Sequence[Iterable[Any]], worker: str
 ) -> tuple[_RunColumns, Claim]:
-    """Make the claim of a run from the values of _CLAIM_FIELDS."""
+    """Make the claim of a run from the values of _CLAIM_FIELDS, and the task's open artifacts."""
+    [open_artifacts] = children
     left = iter(values)
     run = _RunColumns._make(islice(left, len(_RunColumns._fields)))
     message = MessageRow._make(islice(left, len(MessageRow._fields)))
@@ -260,6 +263,7 @@ def _make_claim(
         context_state=run.task__context__state,
         context_version=run.task__context__version,
         trace=run.trace,
+        revision=run.revision,
     )
 
 
@@ -304,6 +308,7 @@ def _take_place(claim: Claim, worker_slot: WorkerSlot, place: int | None) -> boo
     values = {
         "worker": worker_slot.worker,
         "place": place,
+        "revision": claim.revision,
         "lease_until": from_now(worker_slot.lease),
         "started_at": worker_slot.at,
     }

@@ -92,6 +92,8 @@ class MessageReceived:
     limits: TurnLimits = TurnLimits()
     """How many turns there may be once its own is there."""
     credentials: Credentials = Credentials()
+    revision: str = ""
+    """That of its agent's code in this process."""
     resolution: Resolution | None = None
     """What it decides; None: it is no answer to a question that somebody has to decide."""
     only_at: int | None = None

@@ -27,7 +27,6 @@ from a2a_app.concurrency.shares import Shares
 from a2a_app.figures import current, history
 from a2a_app.management import batches
 from a2a_app.models import owners
-from a2a_app.models.spending import SpenderKind
 from a2a_app.operations import push
 from a2a_app.operations.tasks import get_task, list_tasks
 from a2a_app.protocol import (
@@ -50,7 +49,7 @@ from benchmarks.peer import Peer
 from tests.admin import tour
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
-from tests.plans import faults, recorded, remember_and_archive, url
+from tests.plans import faults, fill_spending, recorded, remember_and_archive, url
 from tests.tasks import new_message
 from tests.wire import state
 
@@ -146,17 +145,7 @@ def _share() -> None:
     old.update(status_at=long_ago)
     refused = models.StoredBytes.objects.values_list("pk", flat=True)[:OLD]
     models.StoredBytes.objects.filter(pk__in=list(refused)).update(refused_at=long_ago)
-    models.Spending.objects.bulk_create(
-        models.Spending(
-            per=per,
-            spender=f"name:{number}",
-            caller=f"name:{number}" if per == "caller" else "",
-            day=timezone.localdate() - timedelta(days=number % DAYS),
-            agent="planned",
-        )
-        for per in SpenderKind.values
-        for number in range(SPENDERS)
-    )
+    fill_spending(SPENDERS, days=DAYS)
     # Copies have the names of what they are copies of.
     models.File.objects.update(name=Cast("pk", CharField()))
     remember_and_archive(list(models.Task.objects.filter(status_at__gt=long_ago)[:ARCHIVED]))

@@ -75,6 +75,12 @@ def _lines(found: figures.Figures) -> Iterator[str]:
     for worker in found.workers:
         seen = f"{localtime(worker.seen_at):%H:%M:%S}"
         yield f"worker {worker.name}: {worker.turns} turns, seen {seen}"
+    for revision in found.revisions:
+        yield (
+            f"agent {revision.agent}, revision {revision.name}: {revision.turns} turns under way, "
+            f"{revision.waiting} of them wait for a worker"
+            f"{'' if revision.is_here else '; its code is not here'}"
+        )
     for agent in found.history.agents:
         yield (
             f"agent {agent.agent}: {agent.tasks} tasks ended, half of them within "

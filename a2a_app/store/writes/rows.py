@@ -276,6 +276,7 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
             "message_id": turn.message_key,
             "turn": turn.number,
             "attempt": 1,
+            "revision": turn.received.revision if worker_slot else "",
             "metadata": turn.received.metadata,
             "accepted_output_modes": list(turn.received.accepted_output_modes),
             "extensions": list(turn.received.extensions),
@@ -342,9 +343,5 @@ def close_artifact(change: Change, artifact_id: str) -> None:
     changed = change.artifacts[artifact_id]
     task_id, last = change.head.task_id, change.head.seq
     columns = assemble(logged_chunks(task_id, artifact_id, changed.first_seq, last))
-    statements.update(
-        models.Artifact,
-        {"last_seq": changed.last_seq, **columns},
-        task=task_id,
-        artifact_id=artifact_id,
-    )
+    values = {"last_seq": changed.last_seq, **columns}
+    statements.update(models.Artifact, values, task=task_id, artifact_id=artifact_id)
