@@ -15,7 +15,7 @@ from django.utils.html import format_html
 
 from a2a_app import conf
 from a2a_app.admin.actions import Action, perform_action
-from a2a_app.admin.lists import CheckedChangeList, EmptyFilter
+from a2a_app.admin.lists import CheckedChangeList, EmptyFilter, newest
 from a2a_app.admin.staff import perform
 from a2a_app.agents import registry
 from a2a_app.client.visits import visit, visit_all
@@ -65,6 +65,25 @@ class DirectoryEntryForm(Form):
         return key
 
 
+class PublicFilter(admin.SimpleListFilter):
+    """Filters the newest rows by whether the catalog lists them."""
+
+    title = "public"
+    parameter_name = "public"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the two choices."""
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[DirectoryEntry]
+    ) -> QuerySet[DirectoryEntry]:
+        """Return those of the newest rows that are, or are not."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return newest(queryset).filter(is_public=self.value() == "yes")
+
+
 class FailingFilter(EmptyFilter):
     """Filters by whether the agent answers as it must."""
 
@@ -78,7 +97,7 @@ class DirectoryEntryAdmin(ModelAdmin):
 
     form = DirectoryEntryForm
     list_display = ("name", "host", "is_public", "health", "checked_at")
-    list_filter = ("is_public", FailingFilter)
+    list_filter = (PublicFilter, FailingFilter)
     ordering = ("-pk",)
     search_fields = ("name",)
     actions = ("look_at",)

@@ -28,6 +28,7 @@ def take(task_id: str, context_id: str) -> None:
     """
     user = User.objects.create(username="someone", is_staff=True, is_superuser=True)
     models.ApiKey.objects.create(user=user, name="one")
+    models.DirectoryEntry.objects.create(name="one", url="https://one.example.com")
     someone = Browser()
     someone.force_login(user)
     searched = [task_id, task_id[-12:], context_id, "127.0.0.1", "none"]
