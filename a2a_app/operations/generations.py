@@ -4,18 +4,30 @@ Version 1.1 has them as fields. Before that, clients activate an extension, whos
 metadata of tasks and events: see docs/extensions/task-generations.md. Here is the extension only.
 """
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
+from a2a_app import database
 from a2a_app.agents.extensions import TASK_GENERATIONS
 from a2a_app.operations.streams import Stream, StreamItem
-from a2a_app.protocol import ListTasksResponse, Model, SendMessageResponse, Task
+from a2a_app.protocol import (
+    ListTasksResponse,
+    Message,
+    Model,
+    SendMessageResponse,
+    Task,
+    TaskState,
+)
+from a2a_app.store.reads.tasks import client_messages
 
 URI = TASK_GENERATIONS.uri
 T = TypeVar("T", bound=Model)
+Json: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +59,42 @@ def _marked(result: Model) -> dict[str, Any]:
 
 
 async def with_generations(stream: Stream) -> Stream:
-    """Yield the items of a stream, each with its generation."""
+    """Yield the items of a stream, each with its generation, and with the client's new message."""
     async with aclosing(stream):
         async for items in stream:
-            yield [_marked_item(item) for item in items]
+            yield await _marked_items(items)
             del items  # An idle stream holds nothing of what it has sent.
 
 
-def _marked_item(item: StreamItem) -> StreamItem:
-    if item.seq is None:
-        return item
-    response = from_json(item.body)
-    [content] = response.values()
-    content.setdefault("metadata", {})[URI] = {"generation": item.seq}
-    return StreamItem(item.seq, to_json(response).decode())
+async def _marked_items(items: list[StreamItem]) -> list[StreamItem]:
+    responses = {item.seq: from_json(item.body) for item in items if item.seq is not None}
+    said = await _messages_with(responses)
+    for seq, response in responses.items():
+        [content] = response.values()
+        marks: dict[str, Any] = {"generation": seq}
+        if seq in said:
+            marks["message"] = said[seq].to_dict()
+        content.setdefault("metadata", {})[URI] = marks
+    return [
+        item if item.seq is None else StreamItem(item.seq, to_json(responses[item.seq]).decode())
+        for item in items
+    ]
+
+
+async def _messages_with(responses: Mapping[int, Json]) -> dict[int, Message]:
+    """Return the messages of clients that came with some events, by their generations.
+
+    The log says that a message came, and not what is in it.
+    """
+    numbers = [seq for seq, response in responses.items() if _may_have_message(response)]
+    if not numbers:
+        return {}
+    update = responses[numbers[0]]["statusUpdate"]
+    task_id, context_id = UUID(update["taskId"]), update["contextId"]
+    return await database.read(client_messages, task_id, context_id, numbers)
+
+
+def _may_have_message(response: Json) -> bool:
+    """Tell whether a client's message may have come with an event, as with none of an agent's."""
+    status = response.get("statusUpdate", {}).get("status")
+    return bool(status) and "message" not in status and not TaskState(status["state"]).is_terminal

@@ -127,8 +127,9 @@ def _turn_caller(call: Call) -> TurnCaller:
 async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest) -> Stream:
     """Stream a task: as it is now, then its events until it ends.
 
-    With a last event id the stream has the events after that one instead, and the task may have
-    ended since.
+    With a last event id, or a generation, the stream has the events after that one instead, and the
+    task may have ended since. Where its log is not kept any more, a stream from a generation is the
+    task as it ended.
 
     A call may want its stream to end where the task waits for its client, as soon as its agent has
     nothing more to say. If it waits already, the stream has the task and nothing else, also with a
@@ -140,17 +141,23 @@ async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest)
 
 
 async def _read_start(call: Call, task_id: UUID) -> StreamStart:
-    if call.last_event_id:
-        position = await database.read(_resume, call, str(task_id))
-        if call.stays_while_waiting or not _waits(position):
-            # Empty, so that a client which comes back learns at once that the stream is open.
-            return StreamStart([], position, _until(call, position))
-    start = await read_start(call.scope, str(task_id), partial(_until, call))
-    if call.last_event_id and start.position.seq != position.seq:
+    field, seen = _last_seen(call)
+    read = partial(read_start, call.scope, str(task_id), partial(_until, call))
+    if seen is None:
+        start = await read()
+        if start.position.state.is_terminal:
+            raise _ended(task_id, start.position.state)
+        return start
+    position = await database.read(_resume, call, str(task_id), field, seen)
+    if position.seq != seen:
+        return await read()
+    if call.stays_while_waiting or not _waits(position):
+        # Empty, so that a client which comes back learns at once that the stream is open.
+        return StreamStart([], position, _until(call, position))
+    start = await read()
+    if start.position.seq != seen:
         # The task has gone on since: there are events that the client has not seen.
         return StreamStart([], position, _until(call, position))
-    if start.position.state.is_terminal:
-        raise _ended(task_id, start.position.state)
     return start
 
 
@@ -163,17 +170,32 @@ def _until(call: Call, position: Position) -> Until:
     return UNTIL_END_OF_TASK if call.stays_while_waiting else Until(position.turn)
 
 
-def _resume(call: Call, task_id: str) -> Position:
-    field = "Last-Event-ID"
-    event_id = call.last_event_id
+def _last_seen(call: Call) -> tuple[str, int | None]:
+    """Return the number of the last event that the client has seen, and which field says so.
+
+    A browser that comes back by itself has a newer number than the URL that it was given.
+    """
+    field, event_id = "Last-Event-ID", call.last_event_id
+    if not event_id:
+        current = call.generations.current if call.generations else None
+        return protocol.CURRENT_GENERATION_HEADER, current
     is_number = event_id.isascii() and event_id.isdecimal()
     if not is_number or len(event_id) > MAX_EVENT_ID_DIGITS:
         raise protocol.InvalidParamsError.of(field, "must be the id of an event of the task")
+    return field, int(event_id)
+
+
+def _resume(call: Call, task_id: str, field: str, seen: int) -> Position:
+    """Return the position after an event that the client has seen.
+
+    Where the log is not kept any more, it is the position at the end, for a client that can tell
+    this by its generation.
+    """
     try:
-        position = position_at(call.scope, task_id, int(event_id))
+        position = position_at(call.scope, task_id, seen)
     except ValueError:
         raise protocol.InvalidParamsError.of(field, "is no event of the task's log") from None
-    if position.state.is_terminal:
+    if position.state.is_terminal and (position.seq == seen or call.generations is None):
         raise _ended(position.task_id, position.state)
     return position
 

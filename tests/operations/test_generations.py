@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from a2a_app import models
 from a2a_app.agents import Turn
@@ -41,6 +43,15 @@ def generations_in(value: Any) -> list[int]:
     if URI in value:
         return [value[URI]["generation"]]
     return generations_in(list(value.values()))
+
+
+async def events_in(response: HttpResponseBase) -> list[dict[str, Any]]:
+    """Read a stream of HTTP+JSON to its end."""
+    assert isinstance(response, StreamingHttpResponse), response
+    async with asyncio.timeout(SECONDS):
+        content = b"".join([chunk async for chunk in response])
+    lines = [line for line in content.decode().split("\n") if line.startswith("data: ")]
+    return [strict_json(line.removeprefix("data: ")) for line in lines]
 
 
 class Speaks:
@@ -235,6 +246,47 @@ async def test_a_message_that_begins_a_task_is_taken_and_so_is_one_that_is_sent_
     assert generations_in(begun) == [2]
     assert generations_in(first) == generations_in(again)
     assert again["result"] == first["result"]
+
+
+async def test_a_stream_goes_on_after_a_generation_also_where_the_task_has_ended(
+    rpc: JsonRpcClient,
+) -> None:
+    task = await rpc.task(chunks=2)
+    client = HttpJsonClient(A2A_Current_Generation="2")
+    path = f"/tasks/{task['id']}:subscribe"
+    rest = await events_in(await client.get(path))
+    newest = rest[-1]["statusUpdate"]["metadata"][URI]["generation"]
+    assert generations_in(rest) == list(range(3, newest + 1))
+    # What a browser has seen since counts more than the URL that it was given.
+    assert await events_in(await client.get(path, Last_Event_ID="3")) == rest[1:]
+    nothing_left = await client.get(path, A2A_Current_Generation=str(newest))
+    assert refusal_of(nothing_left) == (400, "UNSUPPORTED_OPERATION")
+    unknown = await client.get(path, A2A_Current_Generation="99")
+    assert bad_fields_of(unknown) == ["A2A-Current-Generation"]
+    await models.Event.objects.filter(task=task["id"]).adelete()
+    [whole] = await events_in(await client.get(path))
+    assert generations_in(whole) == [newest]
+    assert whole["task"]["artifacts"] == task["artifacts"]
+
+
+async def test_whoever_follows_a_task_gets_what_its_client_says(rpc: JsonRpcClient) -> None:
+    client = HttpJsonClient("speaks")
+    with agent_for_test(Speaks().run, slug="speaks"):
+        task = await rpc.send(message("ask"), agent="speaks")
+        path = f"/tasks/{task['id']}"
+        stream = await client.get(f"{path}:subscribe", A2A_Current_Generation="0")
+        plain = await client.get(f"{path}:subscribe")
+        answer = message("ask", taskId=task["id"])
+        await rpc.send(answer, agent="speaks")
+        await client.result("POST", f"{path}:cancel")
+        events, others = await events_in(stream), await events_in(plain)
+        shown = await client.get(path, A2A_Extensions=URI)
+    said = [each["statusUpdate"]["metadata"][URI].get("message") for each in events]
+    messages = [each for each in said if each]
+    assert messages == [each for each in json_of(shown)["history"] if each["role"] == "ROLE_USER"]
+    assert [each["messageId"] for each in messages][1:] == [answer["messageId"]]
+    assert generations_in(events) == list(range(1, len(events) + 1))
+    assert answer["messageId"] not in str(others)
 
 
 @pytest.mark.parametrize("value", ["-1", "1.0", "x", "²", "1" * 19])

@@ -1,6 +1,6 @@
 """Tasks: rows back into the protocol's objects. Nothing here changes anything (R10)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -201,6 +201,16 @@ def read_messages(scope: Scope, context_id: str, *, limit: int) -> list[protocol
     ).select_related("context")
     found = list(newest.order_by("-id")[:limit])
     return [to_message(row, context_id=context_id) for row in reversed(found)]
+
+
+def client_messages(
+    task_id: UUID, context_id: str, numbers: Collection[int]
+) -> dict[int, protocol.Message]:
+    """Return the messages of clients that came with events of a task, by the events' numbers."""
+    found = models.Message.objects.filter(
+        task=task_id, seq__in=numbers, role=protocol.Role.USER.value
+    )
+    return {row.seq: to_message(row, context_id=context_id) for row in found}
 
 
 def with_details(
