@@ -13,6 +13,7 @@ from a2a_app.models.owners import Scope, name_of_row, owner_in
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.approvals import decided
 from a2a_app.store.archives import archive_logs
+from a2a_app.store.external_events import send_event
 from a2a_app.store.prune import Age
 from a2a_app.store.remote_tasks import ask_once
 from a2a_app.store.steps import Outcome, Place, record_step
@@ -63,6 +64,7 @@ def fill(scope: Scope, user: User | None = None) -> UUID:
     now = timezone.now()
     step = Outcome("charge", ["paid"], "", "", "", 1, now, now)
     record_step(claim.head, claim.run, Place(1, 1, "charge"), step)
+    send_event(head.task_id, "paid", name, "")
     ask_once(claim.head, claim.run, Place(1, 2, "ask"), "billing", name, is_local=True)
     ended: list[Update] = [
         chunk("done", append=False, last=True),

@@ -25,7 +25,7 @@ MAX_PERMISSION = 255
 
 
 class TurnSuspended(BaseException):  # no error: the turn goes on later
-    """The turn waits, for a decision or a time, and then its code begins once more.
+    """The turn waits, for a decision, a time or an event, and then its code begins once more.
 
     Let it pass. It is no `Exception`, so that code which handles errors does not meet it.
     """

@@ -99,11 +99,11 @@ class Delegator(Sleeper):
             TypeError: The contents are nothing that can be said.
         """
         place = self._next_place(how.get("name") or f"ask {agent}"[: MAX_NAME - 10])
-        outcome = await self._earlier(place)
-        if outcome is None:
-            is_local = peers().is_local(agent)
-            parts = await self._parts_of(contents, is_local=is_local)
-            with self.waits.for_step():
+        with self.waits.for_step():
+            outcome = await self._earlier(place)
+            if outcome is None:
+                is_local = peers().is_local(agent)
+                parts = await self._parts_of(contents, is_local=is_local)
                 outcome = await self._delegate(place, _Errand(agent, is_local, parts, how))
         return await self._reply(place, outcome)
 

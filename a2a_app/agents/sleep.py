@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from django.utils import timezone
+from pydantic import TypeAdapter
 
 from a2a_app import conf
 from a2a_app.agents.approvals import TurnSuspended
-from a2a_app.agents.steps import Stepper
+from a2a_app.agents.steps import MAX_NAME, Stepper
 from a2a_app.agents.waits import Wait
+from a2a_app.store.external_events import has_event, receive_event
 from a2a_app.store.notify import ring
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.steps import Kind, Outcome, Place
@@ -47,11 +50,56 @@ class Sleeper(Stepper):
         """
         self._require_durable("sleep")
         length = _length(until)
-        outcome = await self._earlier(place := self._place("", Kind.SLEEP))
-        begun = await self._begin_wait(place, length) if outcome is None else self._begun(outcome)
+        place = self._place("", Kind.SLEEP)
+        # Counted, so that nothing beside it is put away before it is known for how long.
+        with self.waits.for_step():
+            outcome = await self._earlier(place)
+            if outcome is None:
+                begun = await self._persist_or_stop(begin_wait, place, length)
+            else:
+                begun = self._begun(outcome)
         over_at = self._loop.time() + (begun.seconds_left or 0.0)
         while (seconds_left := over_at - self._loop.time()) > 0:
             await self._rest(Wait(begun.until), seconds_left)
+
+    async def wait_for(
+        self,
+        name: str,
+        *,
+        timeout: Until | None = None,  # noqa: ASYNC109  # it lasts longer than any process
+        returns: Any = None,
+    ) -> Any:
+        """Wait for an event that `a2a_app.events.send` tells the task of, and return its data.
+
+        The turn is put away like one that sleeps, after PUT_AWAY_SECONDS. An event that came before
+        is there at once, and each is given to one `wait_for` only. In a synchronous agent:
+        `turn.wait(turn.wait_for("payment"))`.
+
+        Args:
+            name: The event's name.
+            timeout: How long, or until when, as for `sleep`; None: for ever.
+            returns: The type of the data, as pydantic reads it. None: what comes is JSON.
+
+        Raises:
+            TimeoutError: No event has come in time, now or in an earlier attempt.
+            TypeError: The agent is not durable.
+            ValueError: The time or the name is none, or the data are not of that type.
+            RepetitionError: An earlier attempt has come to another step here.
+            TurnSuspended: The turn is put away. Let it pass.
+        """
+        self._require_durable("wait_for")
+        if not 0 < len(name) <= MAX_NAME:
+            raise ValueError(f"The name of an event must have 1 to {MAX_NAME} characters.")
+        adapter = TypeAdapter(Any if returns is None else returns)
+        until = None if timeout is None else _length(timeout)
+        place = self._place(name, Kind.EVENT)
+        with self.waits.for_step():
+            outcome = await self._earlier(place)
+        if outcome is None or outcome.ended_at is None:
+            outcome = await self._receive(place, until)
+        if outcome.error_kind:
+            raise TimeoutError(outcome.error)
+        return adapter.validate_json(await self._text_of(outcome))
 
     @property
     def spoke_at(self) -> float:
@@ -69,8 +117,23 @@ class Sleeper(Stepper):
                 f"agent {self._claim.head.agent!r} with durable=True."
             )
 
-    async def _begin_wait(self, place: Place, until: timedelta | datetime | None) -> Begun:
-        return await self._persist_or_stop(begin_wait, place, until)
+    async def _receive(self, place: Place, until: timedelta | datetime | None) -> Outcome:
+        """Wait for the event of a place, and return it, or that it is too late."""
+        patience_ends_at = self._loop.time() + conf.current().put_away_seconds
+        wait = Wait(None, partial(has_event, self._claim.head.task_id, place.name))
+        is_late = False
+        with self.waits.also(wait):
+            while True:
+                with self.waits.for_step():
+                    outcome, left = await self._persist_or_stop(
+                        receive_event, place, until, is_late
+                    )
+                    wait.until = outcome.until
+                if outcome.ended_at is not None:
+                    return outcome
+                now = self._loop.time()
+                await self._rest(wait, left, grace=max(0.0, patience_ends_at - now))
+                is_late = left is not None and self._loop.time() >= now + left
 
     def _begun(self, outcome: Outcome) -> Begun:
         """Return what an earlier attempt has begun to wait for, and how much of that is left."""

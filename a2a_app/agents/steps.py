@@ -142,12 +142,12 @@ class Stepper(SpendingTurn):
         key_as: str,
     ) -> Any:
         adapter = _adapter(place.name, function, returns)
-        outcome = await self._earlier(place)
-        if outcome is None:
-            key = f"{self.task_id}-{place.turn}-{place.number}"
-            work = partial(function, *args, **({key_as: key} if key_as else {}))
-            await self.check_budgets()
-            with self.waits.for_step():
+        with self.waits.for_step():
+            outcome = await self._earlier(place)
+            if outcome is None:
+                key = f"{self.task_id}-{place.turn}-{place.number}"
+                work = partial(function, *args, **({key_as: key} if key_as else {}))
+                await self.check_budgets()
                 outcome = await self._perform(place, work, tries, adapter)
         if outcome.error_kind:
             raise StepError(place.name, outcome.error_kind, outcome.error)

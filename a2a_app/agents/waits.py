@@ -82,7 +82,10 @@ class Waits:
 
     @contextmanager
     def also(self, wait: Wait) -> Iterator[None]:
-        """Count a wait as open."""
+        """Count a wait as open, once where it is counted already."""
+        if wait in self._open:
+            yield
+            return
         self._open.add(wait)
         self._note()
         try:

@@ -353,12 +353,28 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ExternalEvent',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=255)),
+                ('key', models.CharField(blank=True, help_text='By which it is known if it is sent again.', max_length=255)),
+                ('data', a2a_app.database.values.VerbatimJSONField(blank=True, help_text='An array of one value. Empty: a step has it.', null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('taken_at', models.DateTimeField(blank=True, help_text='When a turn got it. Empty: none has yet.', null=True)),
+                ('task', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='external_events', to='a2a_app.task')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['task', 'name', 'taken_at'], name='a2a_external_event_of_task')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('key', ''), _negated=True), fields=('task', 'key'), name='a2a_external_event_key')],
+            },
+        ),
+        migrations.CreateModel(
             name='Step',
             fields=[
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),
                 ('turn', models.PositiveIntegerField(help_text='The turn whose message the step works on.')),
                 ('number', models.PositiveIntegerField(help_text='Its place among the steps of the turn.')),
-                ('kind', models.CharField(choices=[('work', 'a function was called'), ('sleep', 'waits for a time')], default='work', max_length=16)),
+                ('kind', models.CharField(choices=[('work', 'a function was called'), ('sleep', 'waits for a time'), ('event', 'waits for an event')], default='work', max_length=16)),
                 ('name', models.CharField(max_length=255)),
                 ('until', models.DateTimeField(blank=True, help_text='Until when it waits. Empty: it does not, or for ever.', null=True)),
                 ('result', a2a_app.database.values.VerbatimJSONField(blank=True, help_text='An array of one value. Empty: it is in a file, or failed.', null=True)),

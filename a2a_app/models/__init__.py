@@ -8,6 +8,7 @@ from a2a_app.models.artifact import Artifact
 from a2a_app.models.context import Context
 from a2a_app.models.directory_entry import DirectoryEntry
 from a2a_app.models.event import Event
+from a2a_app.models.external_event import ExternalEvent
 from a2a_app.models.file import File
 from a2a_app.models.idempotency_key import IdempotencyKey
 from a2a_app.models.message import Message
@@ -31,6 +32,7 @@ __all__ = [
     "Context",
     "DirectoryEntry",
     "Event",
+    "ExternalEvent",
     "File",
     "IdempotencyKey",
     "Message",

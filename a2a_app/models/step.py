@@ -14,6 +14,7 @@ class Kind(models.TextChoices):
 
     WORK = "work", _("a function was called")
     SLEEP = "sleep", _("waits for a time")
+    EVENT = "event", _("waits for an event")
 
 
 class Step(models.Model):

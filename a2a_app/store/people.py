@@ -45,6 +45,7 @@ PERSONAL: dict[type[Model], tuple[str, ...]] = {
     models.TokenUsage: ("task__context",),
     models.Approval: ("task__context",),
     models.Step: ("task__context",),
+    models.ExternalEvent: ("task__context",),
     models.RemoteTask: ("task__context",),
     models.File: ("context",),
     models.PushNotificationConfig: ("task__context",),

@@ -15,7 +15,7 @@ from a2a_app.store.writes.rows import stored_bytes
 # What has a task, and what a conversation has besides its tasks. Files are deleted before.
 _OF_A_TASK: tuple[type[Model], ...] = (
     models.PushNotificationConfig, models.IdempotencyKey, models.Artifact, models.Event,
-    models.ArchivedLog, models.TokenUsage, models.Approval, models.Step,
+    models.ArchivedLog, models.TokenUsage, models.Approval, models.Step, models.ExternalEvent,
     models.RemoteTask, models.Run, models.Message,
 )  # fmt: skip  # as one list
 _OF_A_CONTEXT: tuple[tuple[type[Model], str], ...] = (
