@@ -16,14 +16,14 @@ from a2a_app import models
 from a2a_app.models.spending import SpenderKind
 
 # Tables that do not grow with the number of tasks.
-SMALL = {"a2a_app_apikey"}
+SMALL = {"a2a_app_apikey", "a2a_app_directoryentry"}
 # So many tasks share an archive.
 PER_ARCHIVE = 8
 # A statement that was prepared may get a plan for any values after so many times.
 _EXECUTED = 6
 # For the values of how many times it is looked at.
 _TIMES = 8
-_OURS = re.compile(r"\ba2a_app_(?!apikey)\w+")
+_OURS = re.compile(r"\ba2a_app_(?!apikey|directoryentry)\w+")
 _SQLITE_SCAN = re.compile(r"SCAN (\w+)(?! USING)\b")
 
 
@@ -154,7 +154,7 @@ def fill_spending(spenders: int, *, days: int) -> None:
 
 
 def remember_and_archive(tasks: list[models.Task]) -> None:
-    """Store keys of the tasks' messages, what was decided, steps, and archives that are full."""
+    """Store keys of messages, what was decided, steps, events, and archives that are full."""
     models.Step.objects.bulk_create(
         models.Step(
             task=task,
@@ -180,6 +180,9 @@ def remember_and_archive(tasks: list[models.Task]) -> None:
             ended_at=task.status_at,
         )
         for task in tasks
+    )
+    models.ExternalEvent.objects.bulk_create(
+        models.ExternalEvent(task=task, name="payment", key="k", data=[1]) for task in tasks
     )
     models.IdempotencyKey.objects.bulk_create(
         models.IdempotencyKey(
