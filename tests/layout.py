@@ -90,6 +90,7 @@ SHORT_FILES = {
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
     "pages/times.py": "one function, which pages of all kinds use",
     "protocol": "one object of the specification a file",
+    "runners/tracebacks.py": "what only turns that fail have",
     "runners/upkeep.py": "one loop, which is none of a runner's own",
     "testing/callers.py": "what a setting names by its path",
     "templatetags": "a tag is what it shows, and who may see it",

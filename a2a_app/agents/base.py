@@ -9,7 +9,7 @@ from a2a_app import conf
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import Content
 from a2a_app.agents.declarations import MAX_ATTEMPTS, check, slug_of
-from a2a_app.agents.extensions import added_extensions
+from a2a_app.agents.extensions import OF_BUSY_TASKS, QUEUE, REFUSE, added_extensions
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.protocol import (
@@ -86,6 +86,10 @@ class Agent:
     continues_waiting_task: bool = False
     """Whether a message that names its context but no task goes to the task there that has asked
     for input, if there is exactly one (section 3.4.3)."""
+    when_busy: str = QUEUE
+    """What becomes of a message to a task that is worked on, and has asked nothing. `queue`: it
+    waits for a turn of its own. `live`: it reaches the turn at work, by `turn.inbox`. `refuse`: its
+    client gets an error."""
     repeats_artifacts: bool = True
     """Whether an artifact that comes in chunks, and that the agent's code has not closed, ends with
     a last chunk that repeats and replaces it whole (section 4.2.2)."""
@@ -200,7 +204,7 @@ class Agent:
             repeats_artifacts=self.repeats_artifacts,
             idempotent=self.idempotent,
         )
-        return [*self.extensions, *added]
+        return [*self.extensions, *added, *OF_BUSY_TASKS[self.when_busy]]
 
     @property
     def turn_limits(self) -> TurnLimits:
@@ -217,6 +221,7 @@ class Agent:
             current.waiting_turns_per_owner if waiting is None else waiting,
             current.waiting_turns_per_task if in_task is None else in_task,
             queue=self.slug if has_own else "",
+            refuses_when_busy=self.when_busy == REFUSE,
         )
 
     def has_code_of(self, revision: str) -> bool:

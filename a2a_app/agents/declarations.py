@@ -3,6 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from a2a_app.agents.extensions import OF_BUSY_TASKS
+
 if TYPE_CHECKING:
     from a2a_app.agents.base import Agent
 
@@ -23,7 +25,7 @@ def check(agent: "Agent") -> None:
 
     Raises:
         ValueError: The slug is not fit for a URL, a mode is no media type, a number is too small,
-            or a revision is no short text.
+            a revision is no short text, or a word is none of those that are known.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", agent.slug) or len(agent.slug) > MAX_SLUG:
         raise ValueError(
@@ -32,6 +34,9 @@ def check(agent: "Agent") -> None:
         )
     if agent.hidden and agent.permission is None:
         raise ValueError(f"hidden of agent {agent.name!r} needs a permission: hidden from whom?")
+    if agent.when_busy not in OF_BUSY_TASKS:
+        known = ", ".join(OF_BUSY_TASKS)
+        raise ValueError(f"when_busy of agent {agent.name!r} is none of {known}.")
     _check_modes(agent)
     _check_numbers(agent)
     _check_revisions(agent)

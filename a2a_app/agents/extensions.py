@@ -2,6 +2,7 @@
 
 from a2a_app import conf
 from a2a_app.protocol import AgentExtension
+from a2a_app.store.updates import LIVE_INPUT
 
 STREAM_RESUMPTION = AgentExtension(
     uri="urn:a2a-app:stream-resumption:v1",
@@ -24,6 +25,23 @@ TASK_GENERATIONS = AgentExtension(
     description="Tasks and events have generations, as A2A 1.1 drafts them, in their metadata.",
 )
 """The extension of a server with the drafts of 1.1."""
+
+QUEUE, LIVE, REFUSE = "queue", "live", "refuse"
+"""What may become of a message to a task that is worked on: it waits for a turn of its own, reaches
+the turn at work, or is refused."""
+
+
+def _of_busy_tasks(when_busy: str, description: str) -> list[AgentExtension]:
+    params = {"whenBusy": when_busy}
+    return [AgentExtension(uri=LIVE_INPUT, description=description, params=params)]
+
+
+OF_BUSY_TASKS: dict[str, list[AgentExtension]] = {
+    QUEUE: [],
+    LIVE: _of_busy_tasks(LIVE, "A message to a task that is worked on reaches the work."),
+    REFUSE: _of_busy_tasks(REFUSE, "A task that is worked on takes no message until it asks."),
+}
+"""What agents declare, by what they do with such a message."""
 
 
 def added_extensions(

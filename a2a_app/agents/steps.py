@@ -132,6 +132,14 @@ class Stepper(SpendingTurn):
             read_said, claim.head.task_id, claim.run.id
         )
 
+    async def read_recorded(self) -> Recorded:
+        """Read what the steps of earlier attempts have led to."""
+        if self._before is None:
+            self._before_at = self._loop.time()
+            task_id = self._claim.head.task_id
+            self._before = await self._writer.persist(read_steps, task_id, self.number)
+        return self._before
+
     async def _step(
         self,
         place: Place,
@@ -168,11 +176,7 @@ class Stepper(SpendingTurn):
         """Return what the step has led to before, or None; raise RepetitionError."""
         if self._claim.attempt == 1:
             return None
-        if self._before is None:
-            head = self._claim.head
-            self._before_at = self._loop.time()
-            self._before = await self._writer.persist(read_steps, head.task_id, place.turn)
-        outcome = self._before.steps.get(place.number)
+        outcome = (await self.read_recorded()).steps.get(place.number)
         if outcome is None:
             return None
         if (outcome.kind, outcome.name) != (place.kind, place.name):

@@ -18,6 +18,7 @@ from a2a_app.agents.content import (
     must_be_read,
     report_replaced,
 )
+from a2a_app.agents.inbox import Listener
 from a2a_app.agents.values import with_files_read
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
@@ -73,7 +74,7 @@ def _as_text(state: dict[str, Any]) -> str:
     return json.dumps(state, sort_keys=True)
 
 
-class Turn(Delegator):
+class Turn(Listener, Delegator):
     """The work on one message, for one run.
 
     The verbs tell the client about the work. In asynchronous code each is awaited. In an agent
@@ -98,7 +99,6 @@ class Turn(Delegator):
         self._repeats_artifacts = repeats_artifacts
         self._open: list[ArtifactWriter] = []
         self._said: ArtifactWriter | None = None
-        self._canceled = False
         self._has_reported = False
         self._agent = claim.head.agent
         self._shows_usage = shows_usage
@@ -164,14 +164,6 @@ class Turn(Delegator):
     def revision(self) -> str:
         """The revision of the agent's code under which the turn began. Empty: it had none."""
         return self._claim.revision
-
-    @property
-    def is_canceled(self) -> bool:
-        """Whether the run may no longer write to its task, so that further work is in vain.
-
-        Asynchronous agents are cancelled and need not check it.
-        """
-        return self._canceled
 
     # The verbs. What each takes as content is said once, at `content.Content`.
 
@@ -251,10 +243,6 @@ class Turn(Delegator):
     def usage_metadata(self) -> dict[str, Any]:
         """The task's metadata about usage, of which the next status is to tell; mostly none."""
         return self._usage
-
-    def mark_canceled(self) -> None:
-        """Set `is_canceled`, since the run may no longer write to its task."""
-        self._canceled = True
 
     def report(self) -> None:
         """Log the first time that something of the turn had to be replaced."""

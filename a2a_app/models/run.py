@@ -17,6 +17,7 @@ class Outcome(models.TextChoices):
     CANCELED = "canceled", _("was canceled with the task")
     REJECTED = "rejected", _("rejected the task")
     YIELDED = "yielded", _("ended the turn, not the task")
+    READ = "read", _("was read by the turn before it")
     ASKED = "asked", _("waits for a decision, with which another attempt begins")
     PUT_AWAY = "put-away", _("was put away until another attempt begins")
     LOST = "lost", _("lost its lease")
@@ -85,6 +86,11 @@ class Run(models.Model):
     )
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
     error = models.TextField(blank=True, help_text="The traceback, if the agent raised.")
+    read_after = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="After how many steps of the turn before it that turn has read its message.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

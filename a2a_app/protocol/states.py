@@ -31,6 +31,11 @@ class TaskState(StrEnum):
         """Whether the task waits for its client."""
         return self in INTERRUPTED_STATES
 
+    @property
+    def after_reply(self) -> "TaskState":
+        """The state once the agent has what it may have asked for: no question is open then."""
+        return TaskState.SUBMITTED if self.is_interrupted else self
+
 
 TERMINAL_STATES = frozenset(
     {TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELED, TaskState.REJECTED}

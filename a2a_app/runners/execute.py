@@ -3,9 +3,8 @@
 import asyncio
 import inspect
 import logging
-import traceback
-from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, closing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,15 @@ from django.db import close_old_connections
 from a2a_app import conf, logs, telemetry
 from a2a_app.agents import Agent, BudgetError, registry
 from a2a_app.agents.content import agent_message
-from a2a_app.agents.extensions import APPEND_ONLY
+from a2a_app.agents.extensions import APPEND_ONLY, LIVE
 from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.concurrency.threads import run_in_own_thread
-from a2a_app.database.values import escape_unstorable
+from a2a_app.feed import Bell
 from a2a_app.protocol import TaskState
+from a2a_app.runners.tracebacks import shorten, traceback_of
 from a2a_app.store.claims import Claim
+from a2a_app.store.events import Position
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writes.writer import Writer, write
@@ -31,14 +32,12 @@ if TYPE_CHECKING:
     from a2a_app.telemetry.spans import TurnSpan
 
 logger = logging.getLogger(__name__)
+logger.addFilter(shorten)
 
 # How long an agent that is cancelled may clean up before the run goes on without it.
 CLEANUP_SECONDS = 1.0
 # How often it is looked whether a turn still waits, whose limits do not count meanwhile.
 LOOK_SECONDS = 0.1
-# How many characters of a traceback are stored and logged: some exceptions repeat all their input.
-TRACEBACK_HEAD = 20_000
-TRACEBACK_TAIL = 80_000
 # How long the closing of old connections is put off, so that it is done once for many runs.
 PAUSE_SECONDS = 1.0
 
@@ -175,7 +174,8 @@ class Execution:
                 await self._turn.read_said()
         elif conf.current().budgets:
             await self._turn.check_budgets()  # since the message came, it may have been used up
-        await drive(self._agent, self._turn, self._thread_ended)
+        async with self._heard() if self._agent.when_busy == LIVE else nullcontext():
+            await drive(self._agent, self._turn, self._thread_ended)
         state = self._writer.state
         if state.is_terminal:
             return
@@ -187,6 +187,18 @@ class Execution:
             await self._writer.flushed()
         # Without waiting, so that the end is in the same commit as the agent's last updates.
         self._writer.accept(*unsaved, Returned(self._turn.usage_metadata))
+
+    @asynccontextmanager
+    async def _heard(self) -> AsyncIterator[None]:
+        """Bring what the client says meanwhile into the turn's inbox."""
+        head, inbox = self.claim.head, self._turn.listen()
+        start = Position(head.task_id, head.seq, head.turn, head.state, head.seq, head.answered)
+        async with Bell(start, inbox.ring):
+            await inbox.open()
+            try:
+                yield
+            finally:
+                await inbox.close()
 
     @staticmethod
     async def _let_clean_up(agent_task: "asyncio.Task[None]") -> None:
@@ -208,7 +220,7 @@ class Execution:
     async def _fail(self, failure: BaseException) -> None:
         """End the task as failed, with a reference for the client to the traceback (R8)."""
         run = self.claim.run
-        trace = _traceback_of(failure)
+        trace = traceback_of(failure)
         if self._span is not None:
             self._span.fail(failure)
         if not isinstance(failure, BudgetError):  # which the log for security has
@@ -239,29 +251,6 @@ def _failure_of(agent_task: "asyncio.Task[None]") -> BaseException | None:
     if agent_task.cancelled():
         return asyncio.CancelledError("The agent's code was cancelled, and not by the server.")
     return agent_task.exception()
-
-
-def _traceback_of(failure: BaseException) -> str:
-    """Return the traceback of a failure, and of a very long one its beginning and its end.
-
-    Characters that some databases cannot store, some log files cannot either, are escaped.
-    """
-    trace = escape_unstorable("".join(traceback.format_exception(failure)))
-    left_out = len(trace) - TRACEBACK_HEAD - TRACEBACK_TAIL
-    if left_out <= 0:
-        return trace
-    note = f"\n… {left_out} characters are left out here …\n"
-    return trace[:TRACEBACK_HEAD] + note + trace[-TRACEBACK_TAIL:]
-
-
-def _shorten(record: logging.LogRecord) -> bool:
-    """Have handlers write the traceback of a record as it is stored."""
-    if record.exc_info and record.exc_info[1] is not None:
-        record.exc_text = _traceback_of(record.exc_info[1])
-    return True
-
-
-logger.addFilter(_shorten)
 
 
 class TimeLimitError(Exception):

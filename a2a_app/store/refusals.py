@@ -22,6 +22,16 @@ class RunLostError(Refused):
         super().__init__(text)
 
 
+class BusyError(UnsupportedOperationError):
+    """The task is worked on, and its agent takes no message meanwhile."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            "The task is worked on. Its agent takes no message until it asks for one.",
+            task_id=task_id,
+        )
+
+
 class DecidedError(UnsupportedOperationError):
     """The question is no longer open."""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Min
 
 from a2a_app import models
 from a2a_app.database import atomic
@@ -105,8 +105,12 @@ def read_said(task_id: UUID, run_id: UUID) -> Repetition:
     """Return what the attempts before a run have said since its message came."""
     runs = models.Run.objects.filter(task=task_id)
     same = runs.filter(message__in=runs.filter(pk=run_id).values("message"))
-    turns = set(same.values_list("turn", flat=True))
+    first = same.aggregate(first=Min("turn"))["first"]
+    # A turn that was asked, or has read a message, has gone on under later numbers.
+    its_own = models.Event.objects.filter(
+        task=task_id, turn__gte=first, turn__lte=F("task__answered") + 1
+    )
     # What only tells that a message came says nothing of the agent's.
     came = models.Message.objects.filter(task=task_id, role=Role.USER.value).values("seq")
-    events = models.Event.objects.filter(task=task_id, turn__in=turns).exclude(seq__in=came)
+    events = its_own.exclude(seq__in=came)
     return Repetition.of(events.order_by("seq").values_list("seq", "body"))

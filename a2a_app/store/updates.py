@@ -7,6 +7,9 @@ from uuid import UUID
 
 from a2a_app import protocol
 
+LIVE_INPUT = "urn:a2a-app:live-input:v1"
+"""Under this name metadata has what docs/extensions/live-input.md says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
@@ -44,6 +47,8 @@ class TurnLimits:
     queue: str = ""
     """Which of the owner's turns count together: those of an agent, by its slug. Empty: all of the
     agents that have no limits of their own."""
+    refuses_when_busy: bool = False
+    """Whether a task that is worked on, and asks nothing, takes no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,15 @@ class MessageReceived:
     """What it decides; None: it is no answer to a question that somebody has to decide."""
     only_at: int | None = None
     """The number that a task must have which is stored already, or it is refused; None: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRead:
+    """The turn that is worked on has read the message of the next one, which is part of it then."""
+
+    message_id: str
+    after_step: int
+    """How many steps the turn had come to before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +201,7 @@ class FilesAttached:
 
 Update: TypeAlias = (
     MessageReceived
+    | MessageRead
     | StatusUpdate
     | ArtifactUpdate
     | Returned

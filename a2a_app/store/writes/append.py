@@ -23,7 +23,8 @@ from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
 from a2a_app.store.updates import Update
 from a2a_app.store.webhooks import announce
 from a2a_app.store.writes import consequences, limits, rows
-from a2a_app.store.writes.projection import ArtifactChange, Change, check_holder, project
+from a2a_app.store.writes.additions import ArtifactChange
+from a2a_app.store.writes.projection import Change, check_holder, project
 
 # How often a free place is looked for.
 TRIES = 32
@@ -157,8 +158,8 @@ def _write(
         batch.call(job)
     is_enqueued = run is not None or job is not None
     following = _following_steps(change, None if is_enqueued else enqueue, stopped)
-    if change.has_question:
-        following.insert(0, partial(consequences.put_question, change))
+    if change.moves_turns:
+        following.insert(0, partial(consequences.move_turns, change))
     _add_usage(batch, change, following, is_alone=is_alone)
     if batch.is_atomic and not following:
         batch.run()

@@ -17,16 +17,25 @@ from a2a_app.store.refusals import DecidedError
 from a2a_app.store.updates import Ask
 from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes import rows
+from a2a_app.store.writes.additions import ReadTurn
 from a2a_app.store.writes.idempotency import remember_message
 from a2a_app.store.writes.projection import Change
 
 
-def put_question(change: Change) -> None:
-    """Store what a change asks, or what has become of the question that was open."""
+def move_turns(change: Change) -> None:
+    """Store what a change asks, what has become of an open question, and what the run has read."""
+    for turn in change.read:
+        _end_read(change, turn)
     if change.resolution or change.withdrawn:
         _end_question(change)
     if change.asked:
         _ask(change, change.asked)
+
+
+def _end_read(change: Change, turn: ReadTurn) -> None:
+    """End the run of a turn whose message the turn before it has read."""
+    waiting = models.Run.objects.filter(task=change.head.task_id, turn=turn.number, ended_at=None)
+    waiting.update(**rows.run_end(Outcome.READ), read_after=turn.after_step)
 
 
 def _ask(change: Change, asked: Ask) -> None:

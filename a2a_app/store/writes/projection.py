@@ -8,21 +8,28 @@ else when the message's turn comes.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from a2a_app import protocol
 from a2a_app.database.values import byte_length, new_key
 from a2a_app.protocol import TaskState
 from a2a_app.store.events import Event
-from a2a_app.store.refusals import DecidedError, RunLostError, TaskEndedError, UnknownArtifactError
+from a2a_app.store.refusals import (
+    BusyError,
+    DecidedError,
+    RunLostError,
+    TaskEndedError,
+    UnknownArtifactError,
+)
 from a2a_app.store.task_head import RunKey, TaskHead
 from a2a_app.store.updates import (
+    LIVE_INPUT,
     ArtifactUpdate,
     Ask,
     Asked,
     Decided,
     FilesAttached,
+    MessageRead,
     MessageReceived,
     Resolution,
     Returned,
@@ -30,38 +37,12 @@ from a2a_app.store.updates import (
     StatusUpdate,
     Update,
 )
+from a2a_app.store.writes.additions import ArtifactChange, NewMessage, NewTurn, ReadTurn
 
 # What an event counts for besides its text. Its rows have more than the text, however short it is.
 EVENT_BYTES = 256
 # After how long a client is told to try again where too many turns wait.
 RETRY_SECONDS = 5
-
-
-class NewMessage(NamedTuple):
-    """A message that a batch stores: the key of its row, and the event that it comes with."""
-
-    key: UUID
-    seq: int
-    message: protocol.Message
-
-
-class NewTurn(NamedTuple):
-    """A turn that a batch begins: the key of its message's row, its number, and what was sent."""
-
-    message_key: UUID
-    number: int
-    received: MessageReceived
-
-
-@dataclass(slots=True)
-class ArtifactChange:
-    """What a batch does to one artifact."""
-
-    first_seq: int
-    begins: bool
-    """Whether the artifact begins in this batch; else its earlier chunks are in the log."""
-    chunks: list[protocol.Artifact] = field(default_factory=list)
-    last_seq: int | None = None
 
 
 @dataclass(slots=True)
@@ -78,6 +59,7 @@ class Change:
     events: list[Event] = field(default_factory=list)
     messages: list[NewMessage] = field(default_factory=list)
     turns: list[NewTurn] = field(default_factory=list)
+    read: list[ReadTurn] = field(default_factory=list)
     artifacts: dict[str, ArtifactChange] = field(default_factory=dict)
     status_message: UUID | None = None
     """The key of the newest status's message, if it has one."""
@@ -123,9 +105,9 @@ class Change:
         return self.ends_task or self.returned or self.asked is not None
 
     @property
-    def has_question(self) -> bool:
-        """Whether it asks something, or ends what was asked."""
-        return bool(self.asked or self.resolution or self.withdrawn)
+    def moves_turns(self) -> bool:
+        """Whether it asks something, ends what was asked, or reads the message of a later turn."""
+        return bool(self.asked or self.resolution or self.withdrawn or self.read)
 
     @property
     def begins_turn(self) -> bool:
@@ -138,7 +120,9 @@ def project(
     head: TaskHead, updates: Sequence[Update], *, run: RunKey | None, at: datetime
 ) -> Change:
     """Return what the updates, in order, make of the task; raise Refused and change nothing."""
-    change = Change(before=head, head=replace(head), at=at, run=run)
+    # A run goes on under the number of the last turn whose message it has read.
+    held = run and RunKey(run.id, head.answered + 1)
+    change = Change(before=head, head=replace(head), at=at, run=held)
     for update in updates:
         if change.head.state.is_terminal and not isinstance(update, Returned):
             raise TaskEndedError(change.head.state)
@@ -160,6 +144,8 @@ def check(head: TaskHead, update: Update) -> TaskHead:
     match update:
         case StatusUpdate():
             return replace(head, state=update.state)
+        case MessageRead():
+            return replace(head, state=head.state.after_reply)
         case ArtifactUpdate():
             artifacts = _artifacts_after(head, update)
             # Most chunks of many leave the open artifacts as they are.
@@ -179,8 +165,8 @@ def _apply(change: Change, update: Update) -> None:
             _receive(change, update)
         case Returned():
             _return(change, update)
-        case Asked() | Decided():
-            _follow_question(change, update)
+        case MessageRead() | Asked() | Decided():
+            _move_turn(change, update)
         case StateSaved():
             change.saved = update
         case FilesAttached():
@@ -263,6 +249,8 @@ def _receive(change: Change, update: MessageReceived) -> None:
         )
     # An idle task is submitted again. A busy one keeps its state, and the message waits.
     is_idle = not open_turns
+    if update.limits.refuses_when_busy and not (is_idle or head.state.is_interrupted or resolution):
+        raise BusyError(change.ids["task_id"])
     head.turn += 1
     # The log has the agent's messages, and of the client's only that they came.
     length = byte_length(update.message.to_json())
@@ -276,6 +264,17 @@ def _receive(change: Change, update: MessageReceived) -> None:
     _set_status(change, StatusUpdate(TaskState.SUBMITTED if is_idle else head.state, metadata=said))
 
 
+def _read(change: Change, update: MessageRead) -> None:
+    """End the turn that is worked on, whose run goes on as the next one."""
+    head = change.head
+    assert change.run is not None  # only a run reads
+    head.answered = change.run.turn
+    change.run = RunKey(change.run.id, head.answered + 1)
+    change.read.append(ReadTurn(change.run.turn, update.after_step))
+    said = {LIVE_INPUT: {"read": update.message_id}}
+    _set_status(change, StatusUpdate(head.state.after_reply, metadata=said))
+
+
 def _withdraw(change: Change) -> None:
     """End the turn that waits for a decision, if there is one: it is not to go on."""
     head = change.head
@@ -284,8 +283,10 @@ def _withdraw(change: Change) -> None:
         head.answered = head.turn
 
 
-def _follow_question(change: Change, update: Asked | Decided) -> None:
+def _move_turn(change: Change, update: MessageRead | Asked | Decided) -> None:
     match update:
+        case MessageRead():
+            _read(change, update)
         case Asked():
             _ask(change, update.ask)
         case Decided():

@@ -1,7 +1,7 @@
 """Repetition: an attempt says again what earlier attempts have said, and the log has it once."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 from pydantic_core import from_json
@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from a2a_app.protocol import Part, TaskState
 from a2a_app.store.approvals import APPROVALS
 from a2a_app.store.refusals import RepetitionError
-from a2a_app.store.updates import ArtifactUpdate, Returned, StatusUpdate, Update
+from a2a_app.store.updates import LIVE_INPUT, ArtifactUpdate, Returned, StatusUpdate, Update
 
 
 class Said(NamedTuple):
@@ -35,12 +35,23 @@ class Repetition:
     def __init__(self, left: Iterable[tuple[int, Said]]) -> None:
         """Expect updates: each with the number of its event, in order."""
         self._left = deque(left)
+        self.on_progress: Callable[[], None] = _do_nothing
+        """Called each time that something has been said again."""
 
     @classmethod
     def of(cls, events: Iterable[tuple[int, str]]) -> Self:
         """Expect what events say, each given by its number and its body."""
         found = [(number, _said_in(from_json(body))) for number, body in events]
         return cls((number, said) for number, said in found if said is not None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all has been said again."""
+        return not self._left
+
+    def is_past(self, number: int) -> bool:
+        """Tell whether all that comes before an event has been said again."""
+        return not self._left or self._left[0][0] > number
 
     def rest(self, updates: Sequence[Update]) -> list[Update]:
         """Return the updates that are not in the log yet.
@@ -62,7 +73,12 @@ class Repetition:
         if said != expected:
             raise RepetitionError(f"event {number}", str(expected), str(said))
         self._left.popleft()
+        self.on_progress()
         return True
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _said_by(update: Update) -> Said | None:
@@ -86,8 +102,9 @@ def _said_in(body: Any) -> Said | None:
     status = body.get("statusUpdate", {}).get("status", {})
     message = status.get("message", {})
     is_question = APPROVALS in message.get("extensions", ())
-    # A question that was decided is not asked again.
-    if is_question or status.get("state") in (None, TaskState.SUBMITTED.value):
+    # A question that was decided is not asked again. Of what was read, other rows tell.
+    is_reading = LIVE_INPUT in body.get("statusUpdate", {}).get("metadata", {})
+    if is_question or is_reading or status.get("state") in (None, TaskState.SUBMITTED.value):
         return None
     return Said(status["state"], (False, False), _comparable(message.get("parts", ())))
 

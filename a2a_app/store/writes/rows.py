@@ -48,7 +48,7 @@ def task_changes(change: Change) -> dict[str, Any]:
         columns |= {"turn": head.turn, "pushed": head.pushed}
     if change.ends_run:
         columns |= {"answered": head.answered, "run": None}
-    if change.has_question:
+    if change.moves_turns:
         columns |= {"asks": head.asks, "answered": head.answered, "turn": head.turn}
     if change.status_changed:
         columns |= {"state": head.state.value, "status_at": change.at}
