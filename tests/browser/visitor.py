@@ -52,13 +52,19 @@ class Visitor:
         await context.request.get(f"/sign-in/?{query}")
         return await context.new_page()
 
-    async def looks(self, page: Page) -> None:
+    async def looks(
+        self,
+        page: Page,
+        *,
+        widths: tuple[int, ...] = WIDTHS,
+        schemes: tuple[str, ...] = SCHEMES,
+    ) -> None:
         """Look at a page at each width, light and dark, and note what is wrong with it."""
-        for width in WIDTHS:
+        for width in widths:
             await page.set_viewport_size({"width": width, "height": 900})
             sticking_out = await page.evaluate(STICKING_OUT, OURS)
             self.faults += [f"{page.url} at {width}: sticks out: {each}" for each in sticking_out]
-        for scheme in SCHEMES:
+        for scheme in schemes:
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             await page.evaluate(SETTLED)
             results = await Axe().run(page, context=OURS, options=AXE)
