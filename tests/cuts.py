@@ -14,7 +14,11 @@ from a2a_app.database.values import from_now
 from a2a_app.runners.execute import Execution
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim
+from a2a_app.store.external_events import send_event
+from a2a_app.store.steps import Kind
+from a2a_app.store.wakeups import begin_again, read_agenda
 from a2a_app.testing import agent_for_test
+from tests.sleepers import asleep, let_time_pass
 from tests.tasks import LEASE, SCOPE, begin_and_claim, claim_of
 
 SECONDS = 20
@@ -37,14 +41,20 @@ class Cut:
 
 
 async def attempts(agent: Callable[..., Any], *cuts: Cut, **declared: Any) -> UUID:
-    """Work on a new task until an attempt is not cut, and return its id."""
+    """Work on a new task until an attempt is neither cut nor put away, and return its id.
+
+    What the turn waits for is there as soon as it is put away.
+    """
     with agent_for_test(agent, slug=SCOPE.agent, **declared):
         claim = await database.run(begin_and_claim)
         for cut in cuts:
             await _attempt(claim, cut)
-            if not cut.reached.is_set():
+            if cut.reached.is_set():
+                claim = await database.run(take_over, claim)
+            elif await database.run(asleep):
+                claim = await database.run(_go_on, claim.head.task_id)
+            else:
                 break
-            claim = await database.run(take_over, claim)
     return claim.head.task_id
 
 
@@ -58,6 +68,19 @@ async def _attempt(claim: Claim, cut: Cut) -> None:
         performing.cancel()
         with suppress(asyncio.CancelledError):
             await performing
+
+
+def _go_on(task_id: UUID) -> Claim:
+    """Let all happen that a turn waits for, and claim its next attempt."""
+    events = models.ExternalEvent.objects.filter(task=task_id)
+    for step in models.Step.objects.filter(task=task_id, kind=Kind.EVENT, ended_at=None):
+        send_event(task_id, step.name, events.count(), "")
+    let_time_pass()
+    [due] = read_agenda([SCOPE.agent], 10).due
+    assert begin_again(due)
+    following = claim_of(task_id, "another")
+    assert following is not None
+    return following
 
 
 def take_over(claim: Claim) -> Claim:

@@ -1,12 +1,14 @@
 """A durable turn that is cut at any moment ends in the log that it has without a cut."""
 
-import random
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from a2a_app import database, models
 from a2a_app.agents import ArtifactWriter, StepError, Turn
@@ -14,13 +16,16 @@ from a2a_app.protocol import TaskState
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived
 from a2a_app.store.writes.append import append
+from tests.conftest import ChangeSettings
 from tests.cuts import Cut, attempts, said_in
 from tests.tasks import new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
-KINDS = ("say", "plain", "whole", "chunk", "data", "step", "fails", "ask")
-PROGRAMS = 12
+KINDS = ("say", "plain", "whole", "chunk", "data", "step", "fails", "ask", "sleep", "event", "both")
+PROGRAMS = 20
+# More attempts than a program has cuts and waits.
+ATTEMPTS = 20
 
 
 class Program:
@@ -64,6 +69,14 @@ class Program:
                     await turn.step("fails", self.fail, number)
                 except StepError as error:
                     await turn.working(error.text)
+            case "sleep":
+                await turn.sleep(60)
+            case "event":
+                await turn.working(f"{await turn.wait_for('event')}")
+            case "both":
+                waits = turn.wait_for("event", timeout=60), turn.sleep(30)
+                said, event, _ = await asyncio.gather(turn.step("step", self.call, number), *waits)
+                await turn.working(f"{said}, {event}")
 
     def call(self, number: int) -> str:
         self.called[number] += 1
@@ -75,7 +88,7 @@ class Program:
 
 async def log_of(kinds: list[str], *at: int) -> tuple[list[Any], "Counter[int]"]:
     """Return a program's log, where its attempts are cut at these numbers, and its calls."""
-    program, cuts = Program(kinds), [*map(Cut, at), Cut()]
+    program, cuts = Program(kinds), [*map(Cut, at), *(Cut() for _ in range(ATTEMPTS))]
 
     async def agent(turn: Turn) -> None:
         await program.run(turn, cuts[turn.attempt - 1])
@@ -84,17 +97,32 @@ async def log_of(kinds: list[str], *at: int) -> tuple[list[Any], "Counter[int]"]
     return await database.run(said_in, task_id), program.called
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_a_turn_that_is_cut_at_any_moments_has_the_log_of_one_that_is_not(seed: int) -> None:
-    chance = random.Random(seed)  # no secret
-    for _ in range(PROGRAMS):
-        kinds = [*chance.choices(KINDS, k=chance.randint(1, 7)), "say"]
-        cuts = [chance.randint(0, len(kinds)) for _ in range(chance.randint(1, 3))]
-        expected, _ = await log_of(kinds)
-        found, called = await log_of(kinds, *cuts)
-        assert found == expected, f"{kinds} cut at {cuts}"
-        assert expected[-1][0] == TaskState.COMPLETED.value
-        assert set(called.values()) <= {1}, f"{kinds} cut at {cuts}"
+@st.composite
+def programs(draw: st.DrawFn) -> tuple[list[str], list[int]]:
+    """Draw what a program does, and where its attempts are cut."""
+    kinds = [*draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=7)), "say"]
+    return kinds, draw(st.lists(st.integers(0, len(kinds)), min_size=1, max_size=3))
+
+
+# The fixture is the same for all examples, each of which has a task of its own.
+@settings(
+    max_examples=PROGRAMS,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(programs())
+async def test_a_turn_that_is_cut_at_any_moments_has_the_log_of_one_that_is_not(
+    a2a: ChangeSettings, program: tuple[list[str], list[int]]
+) -> None:
+    a2a(PUT_AWAY_SECONDS=0)
+    kinds, cuts = program
+    expected, _ = await log_of(kinds)
+    found, called = await log_of(kinds, *cuts)
+    assert found == expected
+    assert expected[-1][0] == TaskState.COMPLETED.value
+    assert set(called.values()) <= {1}
 
 
 @pytest.mark.parametrize(
