@@ -46,25 +46,37 @@ def names() -> list[str]:
     return list(DirectoryEntry.objects.order_by("name").values_list("name", flat=True))
 
 
-def listed() -> list[tuple[UUID, Json]]:
-    """Return what a catalog says of the public agents that were found, each with its key."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of an agent in the directory."""
+
+    card: AgentCard
+    card_url: str
+    identifier: str
+    """The one of its publisher's own catalog; empty if that does not have the agent."""
+
+
+def listed() -> list[tuple[UUID, str, Json]]:
+    """Return the public agents that were found: key, identifier and what a catalog says of it."""
     public = DirectoryEntry.objects.filter(is_public=True, listing__isnull=False)
-    found = public.order_by("pk").values_list("pk", "listing")[:LISTED]
-    return [(key, listing) for key, listing in found if listing]
+    found = public.order_by("pk").values_list("pk", "identifier", "listing")[:LISTED]
+    return [(key, identifier, listing) for key, identifier, listing in found if listing]
 
 
-def note_card(name: str, card: AgentCard, card_url: str) -> None:
-    """Store the card of an agent that answers as it must.
+def note_found(name: str, found: Found) -> None:
+    """Store what was found of an agent that answers as it must.
 
     Raises:
         LargeCardError: The card has more than MAX_CARD_BYTES.
     """
+    card = found.card
     if len(card.to_json().encode()) > MAX_CARD_BYTES:
         raise LargeCardError(f"The card has more than {MAX_CARD_BYTES} bytes.")
     _of(name).update(
         card=card.to_dict(),
-        card_url=card_url,
-        listing=_bounded(listing_of(card, card_url)),
+        card_url=found.card_url,
+        identifier=found.identifier[:MAX_CHARACTERS],
+        listing=_bounded(listing_of(card, found.card_url)),
         checked_at=Now(),
         failing_since=None,
         error="",

@@ -102,7 +102,14 @@ class DirectoryEntryAdmin(ModelAdmin):
     search_fields = ("name",)
     actions = ("look_at",)
     fields = ("name", "url", "is_public", "signature", "key")
-    readonly_fields = ("health", "checked_at", "failing_since", "card_url", "shown_card")
+    readonly_fields = (
+        "health",
+        "checked_at",
+        "failing_since",
+        "card_url",
+        "identifier",
+        "shown_card",
+    )
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[CheckedChangeList]:
         """Return the class of the list."""
@@ -144,7 +151,7 @@ class DirectoryEntryAdmin(ModelAdmin):
         """Save an entry, and look at the agent once that is committed."""
         if change and "url" in form.changed_data:
             # What was found is of another agent.
-            obj.card, obj.listing, obj.card_url = None, None, ""
+            obj.card, obj.listing, obj.card_url, obj.identifier = None, None, "", ""
             obj.checked_at, obj.failing_since, obj.error = None, None, ""
         super().save_model(request, obj, form, change)
         transaction.on_commit(partial(self._visit, request, obj.name), using=obj._state.db)

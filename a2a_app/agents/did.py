@@ -3,6 +3,7 @@
 It needs the extra `signing`.
 """
 
+import json
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
@@ -59,19 +60,19 @@ def signed(catalog: Json) -> Json:
     if not did:
         return catalog
     catalog = {**catalog, "host": {**catalog["host"], "identifier": did}}
-    return {**catalog, "signature": _signature(rfc8785.dumps(catalog), did)}
+    return {**catalog, "signature": _signature(json.dumps(catalog), did)}
 
 
 # Cached, because signing is expensive and anybody may ask for the catalog.
 @conf.cached(maxsize=64)
-def _signature(canonical: bytes, did: str) -> Json:
+def _signature(catalog: str, did: str) -> Json:
     """Return the signature of a catalog that is given as JSON."""
     signature: Json = {
         "signer": did,
         "profile": PROFILE,
         "issuedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    payload = rfc8785.dumps({**from_json(canonical), "signature": signature})
+    payload = rfc8785.dumps({**from_json(catalog), "signature": signature})
     header = {"alg": ALGORITHM, "typ": "ai-catalog+jws", "kid": _key_url(did)}
     whole = jws.serialize_compact(header, payload, signing.signing_key().key, [ALGORITHM])
     protected, _, ending = whole.split(".")

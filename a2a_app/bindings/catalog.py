@@ -82,9 +82,15 @@ async def entries_for(request: HttpRequest, *, is_personal: bool) -> list[Json]:
         for entry in await _entries(request, agent, viewer)
     ]
     elsewhere = await database.read(directory.listed)
-    # Their publishers have not named them for this catalog, so their names here are ours.
+    taken = {entry["identifier"] for entry in here}
     ours = registry_url(request) + "agents/"
-    return here + [{"identifier": f"{ours}{key.hex}", **listing} for key, listing in elsewhere]
+    for key, identifier, listing in elsewhere:
+        # Where its publisher has no name for it, or it is there twice, the name is one of ours.
+        if not identifier or identifier in taken:
+            identifier = f"{ours}{key.hex}"
+        taken.add(identifier)
+        here.append({"identifier": identifier, **listing})
+    return here
 
 
 def registry_url(request: HttpRequest) -> str:

@@ -191,11 +191,18 @@ class SdkConnection(Connection):
         if policy == "ignore" or (policy == "check" and not is_signed):
             return
 
-        async def fetch(url: str) -> Any:
-            return (await self._http.get(url)).raise_for_status().json()
-
         card = AgentCard.from_dict(found)
-        await verify_signature(card, self._place.url, fetch, key=self._place.key)
+        await verify_signature(card, self._place.url, self._get_json, key=self._place.key)
+
+    async def _get_json(self, url: str) -> Any:
+        return (await self._http.get(url)).raise_for_status().json()
+
+    async def fetch_json(self, url: str) -> Any:
+        """Return the JSON at a URL beside the agent; the errors are those of `ask`."""
+        try:
+            return await self._get_json(url)
+        except Exception as error:
+            raise _translated(error) from error
 
     def _choose_interfaces(self, card: pb.AgentCard) -> None:
         """Leave those of the version and the binding that are asked for."""

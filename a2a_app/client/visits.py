@@ -1,16 +1,20 @@
 """Visits: what is found where an agent of the directory should be, and noted there."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+from urllib.parse import urljoin
 
 from a2a_app import database, directory
+from a2a_app.agents.catalog import domain_of
 from a2a_app.client.refusals import RemoteAgentError
-from a2a_app.directory import Known, LargeCardError
-from a2a_app.protocol import A2AError, AgentCard
+from a2a_app.directory import Found, Known, LargeCardError
+from a2a_app.protocol import A2AError
 
 # How long an agent has for its card and for its keys, and how many are looked at together.
 SECONDS = 10.0
 AT_ONCE = 10
+CATALOG_PATHS = ("/.well-known/ard.json", "/.well-known/ai-catalog.json")
 
 
 async def visit(name: str) -> str:
@@ -30,8 +34,8 @@ async def visit(name: str) -> str:
         raise LookupError(name)
     try:
         async with asyncio.timeout(SECONDS):
-            card, card_url = await _card_of(known)
-        await database.run(directory.note_card, name, card, card_url)
+            found = await _look(known)
+        await database.run(directory.note_found, name, found)
     except (A2AError, RemoteAgentError, LargeCardError) as error:
         reason = str(error) or type(error).__name__
     except TimeoutError:
@@ -64,12 +68,32 @@ async def visit_all(names: Collection[str]) -> dict[str, str]:
     return wrong
 
 
-async def _card_of(known: Known) -> tuple[AgentCard, str]:
-    """Return the card of an agent and its URL; raise what is wrong with it, or with the way."""
+async def _look(known: Known) -> Found:
+    """Return what is found at the URL of an agent; raise what is wrong with it, or with the way."""
     try:
         from a2a_app.client.sdk import Place, SdkConnection  # loaded here: needs an extra
     except ImportError as error:
         raise RemoteAgentError(f"Agents elsewhere need the extra 'client': {error}") from None
     place = Place(url=known.url, signature=known.signature, key=known.key, seconds=SECONDS)
     async with SdkConnection(place) as connection:
-        return connection.card, connection.card_url
+        identifier = await _identifier(connection.fetch_json, connection.card_url)
+        return Found(connection.card, connection.card_url, identifier)
+
+
+async def _identifier(fetch: Callable[[str], Awaitable[Any]], card_url: str) -> str:
+    """Return the name that the publisher of a card has for its agent; "" if it has none.
+
+    A publisher is a domain, and only its own catalog may use its name (AI Catalog, on projection).
+    """
+    host = domain_of(card_url)
+    for path in CATALOG_PATHS if host else ():
+        try:
+            catalog = await fetch(urljoin(card_url, path))
+            for entry in catalog["entries"]:
+                identifier = entry["identifier"]
+                if entry.get("url") == card_url and identifier.startswith(f"urn:air:{host}:"):
+                    return str(identifier)
+        # Whatever is there, it is no catalog, or none that can be had.
+        except (A2AError, RemoteAgentError, LookupError, TypeError, AttributeError, ValueError):
+            continue
+    return ""

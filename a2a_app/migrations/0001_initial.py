@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ('key', models.TextField(blank=True, help_text='The public key of its card, in PEM. Empty: what its own host has.')),
                 ('card', a2a_app.database.values.VerbatimJSONField(editable=False, help_text='Its card, as it was found last. Empty: never.', null=True)),
                 ('card_url', models.TextField(blank=True, editable=False, verbose_name="card's URL")),
+                ('identifier', models.TextField(blank=True, editable=False, help_text="By which its publisher's own catalog knows it. Empty: that does not have it.")),
                 ('listing', a2a_app.database.values.VerbatimJSONField(editable=False, help_text='What the catalog says of it, made of the card.', null=True)),
                 ('checked_at', models.DateTimeField(blank=True, editable=False, help_text='When it was looked at last.', null=True)),
                 ('failing_since', models.DateTimeField(blank=True, editable=False, help_text='Since when it does not answer as it must.', null=True)),

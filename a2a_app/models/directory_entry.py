@@ -35,6 +35,11 @@ class DirectoryEntry(models.Model):
         null=True, editable=False, help_text="Its card, as it was found last. Empty: never."
     )
     card_url = models.TextField("card's URL", blank=True, editable=False)
+    identifier = models.TextField(
+        blank=True,
+        editable=False,
+        help_text="By which its publisher's own catalog knows it. Empty: that does not have it.",
+    )
     listing = VerbatimJSONField(
         null=True, editable=False, help_text="What the catalog says of it, made of the card."
     )

@@ -22,12 +22,14 @@ from a2a_app.models import DirectoryEntry
 from a2a_app.protocol import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
 from tests.clients.json_rpc import JsonRpcClient
 from tests.conftest import ChangeSettings
+from tests.resolver import resolve_by
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
 ADD = reverse("admin:a2a_app_directoryentry_add")
 LIST = reverse("admin:a2a_app_directoryentry_changelist")
 CARD_PATH = "/.well-known/agent-card.json"
+CATALOG_PATH = "/.well-known/ai-catalog.json"
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Elsewhere:
 
     url: str = ""
     card: dict[str, Any] | None = field(default_factory=dict)
+    catalog: object = None
 
     def described(self, **changes: Any) -> dict[str, Any]:
         """Return a card of an agent here."""
@@ -59,8 +62,8 @@ class Elsewhere:
         """Answer one request: with the card where that is, and with 404 elsewhere."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
-            is_there = self.card is not None and head.startswith(f"GET {CARD_PATH} ".encode())
-            status, body = (200, json.dumps(self.card).encode()) if is_there else (404, b"{}")
+            found = {CARD_PATH: self.card, CATALOG_PATH: self.catalog}.get(head.split()[1].decode())
+            status, body = (404, b"{}") if found is None else (200, json.dumps(found).encode())
             more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             writer.write(f"HTTP/1.1 {status} X\r\n{more}Connection: close\r\n\r\n".encode() + body)
             await writer.drain()
@@ -188,6 +191,40 @@ async def test_what_others_write_into_their_cards_stays_short_in_ours(rpc: JsonR
         assert len(json.dumps(listed)) < 4000
         there.card = there.described(description="x" * 300_000)
         assert "bytes" in await visit("harbour")
+
+
+@pytest.mark.parametrize(
+    ("named", "is_kept"),
+    [
+        ("urn:air:harbour.example.com:harbour:a2a", True),
+        ("urn:air:elsewhere.example.com:harbour:a2a", False),
+        ("https://harbour.example.com/a2a", False),
+        (None, False),
+    ],
+)
+async def test_an_agent_keeps_the_name_that_its_own_site_has_for_it(
+    rpc: JsonRpcClient,
+    a2a: ChangeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    named: object,
+    is_kept: bool,
+) -> None:
+    host = "harbour.example.com"
+    a2a(PUSH_HOSTS=[host])
+    resolve_by(monkeypatch, lambda name: ["127.0.0.1"])
+    async with elsewhere() as there:
+        url = there.url.replace("127.0.0.1", host)
+        there.card = there.described()
+        other = {"identifier": f"urn:air:{host}:other:a2a", "url": f"{url}/other"}
+        there.catalog = {"entries": [other, {"identifier": named, "url": url + CARD_PATH}]}
+        for name in ("harbour", "again"):
+            await register(url, name, is_public=True)
+            assert await visit(name) == ""
+    catalog = json.loads((await rpc.http.get("/.well-known/ai-catalog.json")).content)
+    found = [each["identifier"] for each in catalog["entries"] if each["displayName"] == "Harbour"]
+    assert len(found) == len(set(found)) == 2
+    assert (found[0] == named) is is_kept
+    assert found[1].startswith("http://testserver/a2a/ard.api/agents/")
 
 
 @pytest.mark.parametrize(
