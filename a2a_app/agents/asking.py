@@ -1,34 +1,38 @@
 """Asking: a turn has another agent do a piece of its work, which counts once like a step."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypedDict, Unpack
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Unpack
 
 from django.utils import timezone
 from pydantic_core import to_json
 
 from a2a_app import conf
 from a2a_app.agents.answers import Answer
-from a2a_app.agents.content import Content, as_parts, clean
-from a2a_app.agents.peers import DEPTH, OnBehalf, Peer, PeerAwayError, peers
+from a2a_app.agents.approvals import TurnSuspended
+from a2a_app.agents.content import Content, agent_message, as_parts, clean
+from a2a_app.agents.errands import Errand, How, depth_of
+from a2a_app.agents.peers import OnBehalf, peers
 from a2a_app.agents.sleep import Sleeper
 from a2a_app.agents.steps import MAX_NAME, StepError
 from a2a_app.agents.values import with_files_read
 from a2a_app.concurrency.hooks import call_hook
-from a2a_app.protocol import Message, NoRoomError, Part, Role, StreamResponse, UnavailableError
+from a2a_app.database.values import new_key
+from a2a_app.protocol import Part, Role, StreamResponse
+from a2a_app.store.approvals import PASSED_ON
 from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
-from a2a_app.store.remote_tasks import Asked, ask_once, note_remote_id, record_reply
+from a2a_app.store.remote_tasks import (
+    RemoteAsk,
+    ask_once,
+    note_answered,
+    read_answer,
+    record_reply,
+)
 from a2a_app.store.secrets import unseal
 from a2a_app.store.steps import Outcome, Place
-
-# The pauses between looks at an agent that does not answer.
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
-# For so long an agent may be away until what it was asked counts as failed.
-PATIENCE = timedelta(hours=1)
+from a2a_app.store.updates import Ask, Asked, StatusUpdate
 
 
 class AskError(StepError):
@@ -41,42 +45,13 @@ class AskError(StepError):
     """What the agent has answered; None: it has refused the message, or was not there."""
 
 
-class LoopError(Exception):
-    """Turns have asked each other, one by another, more often than MAX_ASK_DEPTH allows."""
-
-
-class How(TypedDict, total=False):
-    """How another agent is asked."""
-
-    name: str
-    """What it does, for people. Without it: `ask` and the agent's name."""
-    task: Answer | str
-    """The other agent's task that it continues, or a reply that has one. Without it: a new one."""
-    context_id: str
-    """The conversation with the other agent. Without it: that of the task, or a new one."""
-    metadata: Mapping[str, Any]
-    """Metadata of the request."""
-    accepted_output_modes: Sequence[str]
-    """The media types that the reply may have."""
-    timeout: float | None
-    """After how many seconds to give up, counted from the first attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Errand:
-    """What is asked, of whom, and how."""
-
-    agent: str
-    is_local: bool
-    parts: Sequence[Part]
-    how: How
-
-
 class Delegator(Sleeper):
     """What a turn has other agents do."""
 
+    # Each is set by Turn.
     metadata: Any
     caller: Any
+    context: Any
     asks_as: Callable[[Any, str], Any] | None = None
     """The agent's own choice in whose name it asks. It is set by who runs it."""
 
@@ -97,15 +72,39 @@ class Delegator(Sleeper):
             AskError: The agent has refused, failed, rejected or canceled it, or was not there.
             RepetitionError: An earlier attempt has done something else here.
             TypeError: The contents are nothing that can be said.
+            BudgetError: A budget is used up. What was asked already is not refused.
+            TurnSuspended: The turn is put away, or asks its client. Let it pass.
         """
         place = self._next_place(how.get("name") or f"ask {agent}"[: MAX_NAME - 10])
         with self.waits.for_step():
             outcome = await self._earlier(place)
-            if outcome is None:
-                is_local = peers().is_local(agent)
-                parts = await self._parts_of(contents, is_local=is_local)
-                outcome = await self._delegate(place, _Errand(agent, is_local, parts, how))
+            errand = None if outcome else await self._prepare(place, agent, contents, how)
+        if errand is not None:
+            outcome = await self._delegate(place, errand)
+        assert outcome is not None  # it was there, or is now
         return await self._reply(place, outcome)
+
+    async def gather(self, *works: Awaitable[Any]) -> list[Any]:
+        """Do several things at once, such as asking, steps and sleeps; return their results.
+
+        All are waited for, also where one of them fails. Their places among the steps are in the
+        order of the arguments. In a synchronous agent: `turn.wait(turn.gather(…))`.
+
+        Args:
+            *works: What is done, such as `turn.ask(…)` that is not awaited.
+
+        Raises:
+            StepError: One of them has failed, or several: that of the first argument that has.
+        """
+        tasks = [asyncio.ensure_future(work) for work in works]
+        for task in tasks:  # none of their errors counts as missed
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return [task.result() for task in tasks]
 
     async def _reply(self, place: Place, outcome: Outcome) -> Answer:
         if outcome.error_kind:
@@ -133,20 +132,25 @@ class Delegator(Sleeper):
             read = None
         return part if read is None else part.model_copy(update={"raw": read, "url": None})
 
-    async def _delegate(self, place: Place, errand: _Errand) -> Outcome:
-        run, text = self._claim.run, "\n".join(part.text for part in errand.parts if part.text)
+    async def _prepare(
+        self, place: Place, agent: str, contents: Sequence[Content], how: How
+    ) -> Errand:
+        """Store that this is asked, and return what asks it."""
+        is_local = peers().is_local(agent)
+        parts = await self._parts_of(contents, is_local=is_local)
+        asked = await self._ask_once(place, agent, parts, is_local=is_local)
+        if not asked.remote_id:
+            await self.check_budgets()
+        persist, asker = self._writer.persist, partial(self._asker, agent)
+        depth = depth_of(self.metadata) + 1
+        return Errand(asked, agent, parts, how, persist=persist, asker=asker, depth=depth)
+
+    async def _delegate(self, place: Place, errand: Errand) -> Outcome:
+        """Ask, and store what has come of it."""
         started_at = timezone.now()
-        stored = (self._writer.head, run, place, errand.agent, text)
-        try:
-            asked = await self._writer.persist(ask_once, *stored, is_local=errand.is_local)
-        except RunLostError:
-            self.suspend()
-            raise
-        if asked.name != place.name:
-            raise RepetitionError(f"step {place.number}", repr(asked.name), repr(place.name))
         state, result, kind, error = "", None, "", ""
         try:
-            answer = await self._answer_to(asked, errand)
+            answer = await self._answer_to(errand)
         except Refused:  # of the turn itself
             raise
         except Exception as raised:  # whatever a connection may raise
@@ -155,60 +159,108 @@ class Delegator(Sleeper):
             state = answer.state.value if answer.state else ""
             result = [clean(answer.response.to_dict(), self.report)]
         outcome = Outcome(place.name, result, "", kind, error, 1, started_at, timezone.now())
-        record = _Record(asked.id, state)
-        return await self._keep(place, outcome, to_json(result and result[0]), record)
+        record = _Record(errand.asked.id, state)
+        with self.waits.for_step():
+            return await self._keep(place, outcome, to_json(result and result[0]), record)
 
-    async def _answer_to(self, asked: Asked, errand: _Errand) -> Answer:
-        depth = depth_of(self.metadata) + 1
-        if depth > conf.current().max_ask_depth:
-            raise LoopError(f"MAX_ASK_DEPTH is {conf.current().max_ask_depth}: is it a loop?")
-        left: float | None = None
-        if (timeout := errand.how.get("timeout")) is not None:
-            left = timeout - (timezone.now() - asked.created_at).total_seconds()
-        async with asyncio.timeout(left):
-            return await self._insist_on(asked, errand, depth)
+    async def _ask_once(
+        self, place: Place, agent: str, parts: Sequence[Part], *, is_local: bool
+    ) -> RemoteAsk:
+        """Store that this is asked, and return it as it is stored."""
+        text = "\n".join(part.text for part in parts if part.text)
+        stored = (self._writer.head, self._claim.run, place, agent, text)
+        try:
+            asked = await self._writer.persist(ask_once, *stored, is_local=is_local)
+        except RunLostError:
+            self.suspend()
+            raise
+        if asked.name != place.name:
+            raise RepetitionError(f"step {place.number}", repr(asked.name), repr(place.name))
+        self._writer.head = replace(self._writer.head, linked=True)
+        return asked
 
-    async def _insist_on(self, asked: Asked, errand: _Errand, depth: int) -> Answer:
-        """Return the answer, once there is one, however often the agent is away meanwhile."""
-        pause, heard_at = FIRST_PAUSE_SECONDS, asked.heard_at
+    async def _answer_to(self, errand: Errand) -> Answer:
+        """Return the answer, once the client has answered all that the other agent asks for it."""
+        errand.check_depth()
         while True:
-            try:
-                async with peers().connect(errand.agent, await self._asker(errand.agent)) as peer:
-                    asked, answer = await self._follow(peer, asked, errand, depth)
-                if answer is not None:
-                    return answer
-                pause, heard_at = FIRST_PAUSE_SECONDS, timezone.now()
-            except (PeerAwayError, UnavailableError) as error:
-                if isinstance(error, NoRoomError) or timezone.now() > heard_at + PATIENCE:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+            await self._take_answer(errand)
+            answer = await self._wait_for(errand)
+            state = answer.state
+            if state is None or state.is_terminal or not errand.asks_client:
+                return answer
+            await self._pass_on(errand, answer)
 
-    async def _follow(
-        self, peer: Peer, asked: Asked, errand: _Errand, depth: int
-    ) -> tuple[Asked, Answer | None]:
-        """Follow what is asked, or ask it; return the answer, or None if the stream broke off."""
-        events = (
-            peer.follow(asked.remote_id)
-            if asked.remote_id
-            else peer.ask(
-                _message(asked, errand),
-                key=str(asked.id),
-                metadata={**errand.how.get("metadata", {}), DEPTH: depth},
-                accepted_output_modes=errand.how.get("accepted_output_modes", ()),
-            )
-        )
-        async with aclosing(events):
-            async for event in events:
-                if event.response.message is not None:
-                    return asked, event
-                if not asked.remote_id:
-                    asked = asked._replace(remote_id=event.task_id)
-                    await self._writer.persist(note_remote_id, asked.id, event.task_id)
-                if event.is_over:
-                    break
-        answer = await peer.look_at(asked.remote_id)
-        return asked, answer if answer.is_over else None
+    async def _wait_for(self, errand: Errand) -> Answer:
+        """Return the next answer; put the run away meanwhile if that takes long.
+
+        Raises:
+            TimeoutError: There is none in time.
+            TurnSuspended: The run is put away.
+        """
+        following = asyncio.create_task(errand.answer())
+        idle = asyncio.create_task(errand.idle.wait())
+        try:
+            while not following.done():
+                if errand.seconds_left <= 0:
+                    raise TimeoutError
+                if errand.idle.is_set():
+                    await self._rest_beside(following, errand)
+                    continue
+                with self.waits.for_step():  # a message is on the way
+                    idle.cancel()
+                    idle = asyncio.create_task(errand.idle.wait())
+                    await asyncio.wait(
+                        [following, idle],
+                        timeout=errand.wait_seconds,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+            return following.result()
+        finally:
+            for task in (following, idle):
+                task.cancel()
+            await asyncio.wait([following, idle])
+
+    async def _rest_beside(self, following: "asyncio.Task[Answer]", errand: Errand) -> None:
+        """Wait for what follows an errand, and put the run away if that takes long."""
+        grace = conf.current().put_away_seconds
+        is_short = errand.seconds_left <= grace or not self.is_durable
+        with self.waits.also(errand.wait):
+            timeout = errand.wait_seconds if is_short else grace
+            done, _ = await asyncio.wait([following], timeout=timeout)
+            if not (done or is_short) and errand.idle.is_set():
+                await self._put_away()
+
+    async def _take_answer(self, errand: Errand) -> None:
+        """Have the errand say what the client has answered to the other agent's next question."""
+        asked, number = errand.asked, errand.asked.answered + 1
+        for earlier in self._told.earlier if self._told else ():
+            if (earlier.digest, earlier.number) != (str(asked.id), number):
+                continue
+            if earlier.answer is None:  # the other agent went on without one
+                await self._writer.persist(note_answered, asked.id, number)
+                errand.asked = asked._replace(answered=number)
+            else:
+                errand.say(await self._writer.persist(read_answer, earlier.answer))
+
+    async def _pass_on(self, errand: Errand, answer: Answer) -> None:
+        """Ask the turn's client what another agent asks; raise TurnSuspended."""
+        asked, state = errand.asked, answer.state
+        assert state is not None  # as its caller has seen
+        await self.waits.until_no_step()
+        about = {"agent": errand.agent, "task": answer.task_id}
+        place = {"context_id": self._claim.head.context_id, "task_id": self.task_id}
+        question = answer.message or agent_message(f"{errand.agent} asks.", **place)
+        assert question is not None  # it has a text
+        said = {**question.metadata, PASSED_ON: about}
+        message = question.model_copy(update={**place, "role": Role.AGENT, "metadata": said})
+        ask = Ask(
+            id=new_key(), turn=self.number, digest=str(asked.id), number=asked.answered + 1,
+            question=message.text, data=None, choices=(), permission="", until=None,
+        )  # fmt: skip  # a value for each field
+        status = StatusUpdate(state, message, self._usage)
+        await self._writer.put(*self.context.unsaved(self.report), status, Asked(ask))
+        self.suspend()
+        raise TurnSuspended
 
     async def _asker(self, agent: str) -> Any:
         if self.asks_as is not None:
@@ -233,20 +285,3 @@ class _Record:
 
     def __call__(self, *recorded: Any) -> None:
         record_reply(self.asked, self.state, *recorded)
-
-
-def _message(asked: Asked, errand: _Errand) -> Message:
-    task = errand.how.get("task", "")
-    return Message(
-        message_id=str(asked.id),
-        role=Role.USER,
-        parts=list(errand.parts),
-        task_id=task if isinstance(task, str) else task.task_id,
-        context_id=errand.how.get("context_id", ""),
-    )
-
-
-def depth_of(metadata: Mapping[str, Any]) -> int:
-    """Return how many turns have led to a request, by its metadata."""
-    said = metadata.get(DEPTH)
-    return said if isinstance(said, int) and said > 0 else 0

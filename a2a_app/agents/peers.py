@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from a2a_app.agents.answers import Answer
 from a2a_app.models.owners import caller_of, tenant_of
@@ -20,7 +21,7 @@ class PeerAwayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OnBehalf:
-    """In whose name a turn asks an agent of the same project: in that of its own caller."""
+    """The caller of a turn, in whose name it asks an agent of the same project."""
 
     owner: str
     """The owner of the turn's task, who owns what is asked too."""
@@ -42,6 +43,16 @@ class OnBehalf:
     def tenant(self) -> str:
         """The key of the tenant."""
         return tenant_of(self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A turn that asks another agent."""
+
+    asked: UUID | None
+    """The key of what it asks, in the models; None: it only looks, or cancels."""
+    by: Any
+    """Who asks an agent of the same project: an `OnBehalf`, or what an authenticator returns."""
 
 
 class Peer(Protocol):
@@ -72,6 +83,10 @@ class Peer(Protocol):
     async def look_at(self, task_id: str) -> Answer:
         """Return a task as it is, without its history. The errors are those of `ask`."""
 
+    @abstractmethod
+    async def cancel(self, task_id: str) -> None:
+        """Cancel a task. The errors are those of `ask`."""
+
 
 class Peers(Protocol):
     """All other agents."""
@@ -81,13 +96,10 @@ class Peers(Protocol):
         """Tell whether an agent, by its name or URL, is one of this project."""
 
     @abstractmethod
-    def connect(self, agent: str, by: Any) -> AbstractAsyncContextManager[Peer]:
-        """Connect to an agent. The errors of entering are those of `Peer.ask`.
+    def connect(self, agent: str, asking: Asking) -> AbstractAsyncContextManager[Peer]:
+        """Connect to an agent, by its slug, its name in REMOTE_AGENTS, or its URL.
 
-        Args:
-            agent: Its slug, its name in REMOTE_AGENTS, or its URL.
-            by: Who asks, if it is an agent of this project: the caller of a turn, or what an
-                authenticator may return.
+        The errors of entering are those of `Peer.ask`.
         """
 
 

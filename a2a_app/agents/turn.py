@@ -105,7 +105,7 @@ class Turn(Listener, Delegator):
         self._usage: dict[str, Any] = {}
         self.number = claim.run.turn
         """The number of this message among the client's messages to the task. The first has 1."""
-        self.context = ContextState(claim)
+        self.context: ContextState = ContextState(claim)
         """The conversation: its id, its messages, and the state that the agent remembers."""
 
     # The request.

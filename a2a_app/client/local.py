@@ -15,7 +15,7 @@ from a2a_app import conf, database, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Event
 from a2a_app.agents.cards import card_for
-from a2a_app.agents.peers import OnBehalf
+from a2a_app.agents.peers import Asking, OnBehalf
 from a2a_app.bindings.callers import ANONYMOUS, caller_with
 from a2a_app.bindings.interfaces import served_at
 from a2a_app.client.connection import Connection, Request
@@ -56,11 +56,12 @@ class LocalConnection(Connection):
     async def __aenter__(self) -> "LocalConnection":
         """Find out who calls; raise UnauthenticatedError where callers must be known."""
         given = self._identity
-        if isinstance(given, OnBehalf):
-            self._call = await _call_on_behalf(self._agent, given)
-            self._unlimited = _unlimited(self._call)
+        asking = given if isinstance(given, Asking) else Asking(None, given)
+        if isinstance(asking.by, OnBehalf):
+            call = await _call_on_behalf(self._agent, asking.by)
         else:
-            self._call = self._unlimited = Call(self._agent, await self._caller())
+            call = Call(self._agent, await _caller(asking.by))
+        self._call = replace(call, asked_by=asking.asked)
         public_url = conf.current().public_url
         served = served_at(public_url, self._agent)
         self.card = await card_for(self._agent, served, self._call.caller.identity)
@@ -88,20 +89,24 @@ class LocalConnection(Connection):
         await runners.current().begin()
         operation = OPERATIONS[request.operation]
         call = replace(
-            self._unlimited if operation.scope != "send" else self._call,
+            self._call,
             idempotency_key=request.idempotency_key,
             last_event_id=request.last_event_id,
         )
+        if isinstance(self._identity, Asking) and operation.scope != "send":
+            # To follow what it has asked, and to cancel it, is for the turn to decide.
+            assert isinstance(request.params, operation.params)  # as its name says
+            return operation, call, request.params
         params = await operation.checked_params(call, request.params.to_dict())
         return operation, call, params
 
-    async def _caller(self) -> Caller:
-        if self._identity is None:
-            if conf.current().anonymous != "share":
-                raise protocol.UnauthenticatedError("Say who calls: an agent of this project.")
-            return ANONYMOUS
-        given = self._identity
-        return await caller_with(given if isinstance(given, Grant) else Grant(given))
+
+async def _caller(given: Any) -> Caller:
+    if given is None:
+        if conf.current().anonymous != "share":
+            raise protocol.UnauthenticatedError("Say who calls: an agent of this project.")
+        return ANONYMOUS
+    return await caller_with(given if isinstance(given, Grant) else Grant(given))
 
 
 async def _call_on_behalf(agent: Agent, by: OnBehalf) -> Call:
@@ -129,17 +134,6 @@ def _identity_of(owner: str) -> Any:
         return model._base_manager.filter(pk=model._meta.pk.to_python(key)).first()
     except (LookupError, ValidationError):
         return None  # of an app that is installed no more
-
-
-def _unlimited(call: Call) -> Call:
-    """Return a call without the limits of the caller's credentials.
-
-    To follow what it has asked, and to cancel it, is for the turn to decide.
-    """
-    grant = call.caller.grant
-    if grant is None:
-        return call
-    return replace(call, caller=replace(call.caller, grant=replace(grant, scopes=None)))
 
 
 @contextmanager

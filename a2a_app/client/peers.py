@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from a2a_app.agents.answers import Answer
-from a2a_app.agents.peers import PeerAwayError
+from a2a_app.agents.peers import Asking, PeerAwayError
 from a2a_app.client.refusals import UnreachableError
 from a2a_app.client.remote import RemoteAgent, agent_here
 from a2a_app.protocol import Message
@@ -24,10 +24,10 @@ class ClientPeers:
         return agent_here(agent) is not None
 
     @asynccontextmanager
-    async def connect(self, agent: str, by: Any) -> AsyncGenerator["ClientPeer", None]:
+    async def connect(self, agent: str, asking: Asking) -> AsyncGenerator["ClientPeer", None]:
         """Connect to an agent; raise PeerAwayError also for what is done with it later."""
         try:
-            async with RemoteAgent(agent, user=by) as remote:
+            async with RemoteAgent(agent, user=asking) as remote:
                 yield ClientPeer(remote)
         except UnreachableError as error:
             raise PeerAwayError(str(error)) from error

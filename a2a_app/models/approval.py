@@ -40,7 +40,9 @@ class Approval(models.Model):
     number = models.PositiveIntegerField(help_text="How often the turn has asked just this.")
     question = models.TextField()
     data = VerbatimJSONField(null=True, blank=True, help_text="What it is about.")
-    choices = VerbatimJSONField(help_text="The first one approves.")
+    choices = VerbatimJSONField(
+        help_text="The first one approves. None: another agent asks, and any message answers."
+    )
     permission = models.CharField(
         max_length=MAX_PERMISSION, blank=True, help_text="Empty: the caller decides."
     )
@@ -55,6 +57,11 @@ class Approval(models.Model):
         null=True,
         blank=True,
         related_name="+",
+    )
+    answer = models.UUIDField(
+        null=True,
+        blank=True,
+        help_text="The message that answers a question of another agent, which is passed on.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -36,9 +36,15 @@ class RemoteTask(models.Model):
         choices=[(s.value, s.name) for s in TaskState],
         help_text="That of the other task when it was last heard of.",
     )
+    answered = models.PositiveIntegerField(
+        default=0, help_text="How many of its questions were answered, or are so no more."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     heard_at = models.DateTimeField(
         auto_now_add=True, help_text="When the other agent last answered."
+    )
+    cancel_at = models.DateTimeField(
+        null=True, blank=True, help_text="When to cancel it next, since nobody waits for it."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -54,6 +60,11 @@ class RemoteTask(models.Model):
                 fields=["remote_id"],
                 condition=models.Q(is_local=True),
                 name="a2a_remote_task_local",
+            ),
+            models.Index(
+                fields=["cancel_at"],
+                condition=models.Q(cancel_at__isnull=False),
+                name="a2a_remote_task_unwanted",
             ),
         ]
 

@@ -53,6 +53,9 @@ class Task(models.Model):
         default=0, help_text="How many of these are counted in what its owner has stored."
     )
     pushed = models.BooleanField(default=False, help_text="Whether webhooks may wait for events.")
+    linked = models.BooleanField(
+        default=False, help_text="Whether another task has asked for it, or it for others."
+    )
     size = models.PositiveBigIntegerField(
         default=0, help_text="How many bytes it has in JSON, at most."
     )

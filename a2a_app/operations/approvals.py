@@ -11,7 +11,7 @@ from a2a_app.models.owners import name_of_user
 from a2a_app.operations.call import Call
 from a2a_app.protocol import InvalidParamsError, Message, Part, PermissionDeniedError
 from a2a_app.security import SecurityEvent, record
-from a2a_app.store.approvals import OpenApproval, decided, open_approval, open_with_head
+from a2a_app.store.approvals import OpenApproval, answered, decided, open_approval, open_with_head
 from a2a_app.store.refusals import DecidedError, Refused
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import Decided, Resolution
@@ -44,6 +44,8 @@ async def find_resolution(call: Call, head: TaskHead, message: Message) -> Resol
             raise DecidedError
         return None
     row = await database.read(open_approval, task=head.task_id)
+    if not row.choices:  # another agent asks, which hears the answer
+        return answered(row.id, *_decider(call))
     given = _answer_in(row, message)
     if given is not None and row.permission:
         raise PermissionDeniedError("Only staff may decide this.", approval=str(row.id))
@@ -55,9 +57,14 @@ async def find_resolution(call: Call, head: TaskHead, message: Message) -> Resol
         if not choice or row.permission or len(message.parts) > 1:
             return None
     _check_length(comment)
+    return decided(row.id, choice, comment, *_decider(call))
+
+
+def _decider(call: Call) -> tuple[str, Any]:
+    """Return as what somebody decides, and the key of the user who does, if it is one."""
     if call.operator is not None:
-        return decided(row.id, choice, comment, "operator", call.operator)
-    return decided(row.id, choice, comment, "caller", call.caller.user_id)
+        return "operator", call.operator
+    return "caller", call.caller.user_id
 
 
 async def decide(approval: UUID, choice: str, *, user: Any, comment: str = "") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -163,6 +164,8 @@ class Call:
     held: list[Reservation] = field(default_factory=list)
     """The room in memory of a large answer, to be released once that is sent."""
 
+    asked_by: UUID | None = None
+    """The key of the remote task of another turn that calls; None: none does."""
     operator: Any = None
     """The primary key of the member of staff in whose name it is; None: it is the caller's own."""
     handed_on: Callable[[], Awaitable[dict[str, Any]]] | None = None

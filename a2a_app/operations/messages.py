@@ -256,6 +256,7 @@ async def _prepare(
         limits=call.agent.turn_limits,
         revision=call.agent.revision,
         credentials=await call.credentials(),
+        asked_by=call.asked_by,
         resolution=await find_resolution(call, head, message) if may_decide else None,
         only_at=call.required_generation,
     )

@@ -16,6 +16,7 @@ from a2a_app.agents import registry
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.database.statements import Write
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
+from a2a_app.runners.canceler import Canceler
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, expire, reap
 from a2a_app.runners.upkeep import retain_for_ever
@@ -66,6 +67,7 @@ class Background:
     sweep: "asyncio.Task[None]"
     deliver: "asyncio.Task[None]"
     wake: "asyncio.Task[None]"
+    cancel: "asyncio.Task[None]"
     retain: "asyncio.Task[None]"
     deliverer: Deliverer
 
@@ -152,6 +154,7 @@ class Runner(ABC):
             sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
             deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
             wake=loop.create_task(waker.wake_for_ever(), context=Context()),
+            cancel=loop.create_task(Canceler().cancel_for_ever(), context=Context()),
             retain=loop.create_task(retain_for_ever(), context=Context()),
             deliverer=deliverer,
         )
@@ -166,6 +169,7 @@ class Runner(ABC):
             background.sweep.cancel()
             background.deliver.cancel()
             background.wake.cancel()
+            background.cancel.cancel()
             background.retain.cancel()
             await background.deliverer.close()
         # The closed worker is not removed, so that it refuses turns that come after this.

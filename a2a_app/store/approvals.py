@@ -18,6 +18,9 @@ from a2a_app.store.updates import Resolution
 APPROVALS = "urn:a2a-app:approvals:v1"
 """Under this name messages and metadata have what docs/extensions/approvals.md says."""
 
+PASSED_ON = "urn:a2a-app:passed-on:v1"
+"""Under this name the metadata of a question says which other agent asks it, and of which task."""
+
 
 class Earlier(NamedTuple):
     """A question of the turn that is over, and what became of it."""
@@ -31,6 +34,8 @@ class Earlier(NamedTuple):
     decided_by: Any
     """The Django user who has decided; None: it was none, or is deleted."""
     at: datetime
+    answer: UUID | None = None
+    """The message that answers what another agent asks; None: it need not be answered."""
 
 
 class Told(NamedTuple):
@@ -54,7 +59,7 @@ def read_told(task_id: UUID, run_id: UUID) -> Told:
 def _earlier(row: models.Approval) -> Earlier:
     assert row.ended_at is not None  # as its caller has asked for
     by, given = row.decided_by, (row.choices, row.choice, row.comment, row.decided_as)
-    return Earlier(row.digest, row.number, *given, by, row.ended_at)
+    return Earlier(row.digest, row.number, *given, by, row.ended_at, row.answer)
 
 
 class OpenApproval(NamedTuple):
@@ -87,13 +92,19 @@ def open_with_head(approval: UUID) -> tuple[OpenApproval, TaskHead]:
 def overdue(limit: int) -> list[tuple[TaskHead, Resolution]]:
     """Return tasks whose question was not decided in time, each with what becomes of it."""
     late = models.Approval.objects.filter(ended_at=None, until__lt=Now()).order_by("until")
-    found = [(find_task_head(row.task_id), expired(row.pk)) for row in late[:limit]]
+    found = [(find_task_head(row.task_id), expired(row)) for row in late[:limit]]
     return [(head, resolution) for head, resolution in found if head is not None]
 
 
-def expired(approval: UUID) -> Resolution:
+def expired(row: models.Approval) -> Resolution:
     """Return what becomes of a question that was not decided in time."""
-    return Resolution(approval, Ending.EXPIRED, metadata=_told(approval, Ending.EXPIRED))
+    told = _told(row.pk, Ending.EXPIRED) if row.choices else {}
+    return Resolution(row.pk, Ending.EXPIRED, metadata=told)
+
+
+def answered(approval: UUID, decided_as: str, user_id: Any) -> Resolution:
+    """Return that somebody has answered what another agent asks."""
+    return Resolution(approval, Ending.DECIDED, "", "", decided_as, user_id)
 
 
 def decided(approval: UUID, choice: str, comment: str, decided_as: str, user_id: Any) -> Resolution:

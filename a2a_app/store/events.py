@@ -11,6 +11,7 @@ from a2a_app import protocol
 from a2a_app.store.claims import Claim
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import Ask, Resolution
+from a2a_app.store.wake import Woken
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Appended:
     """The claim of the turn that it began, where a worker slot was there for it."""
     said: protocol.Message | None = None
     """The client's message, as it is stored."""
+    woken: tuple[Woken, ...] = ()
+    """The runs of other tasks that it has woken."""
     asked: Ask | None = None
     """The question that is open since then."""
     resolution: Resolution | None = None

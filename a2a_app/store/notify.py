@@ -10,7 +10,7 @@ from django.dispatch import Signal
 from a2a_app import broadcast, models, protocol, signals, telemetry
 from a2a_app.models.owners import tenant_of
 from a2a_app.store.events import Appended, Event
-from a2a_app.store.wakeups import Woken
+from a2a_app.store.wake import Woken
 
 Bell: TypeAlias = tuple[str, dict[str, Any]]
 
@@ -63,6 +63,10 @@ async def _broadcast(appended: Appended) -> None:
         await wake_deliverers()
     for run_id, worker in appended.stopped:
         await broadcast.publish(broadcast.worker_group(worker), {"stopped": run_id.hex})
+    for woken in appended.woken:
+        await ring(woken)
+    if head.linked and head.state.is_terminal:
+        await ring(None)  # what it has asked others is to be canceled
 
 
 async def wake_deliverers() -> None:
@@ -117,11 +121,12 @@ def _signals_of(appended: Appended) -> Iterator[tuple[Signal, dict[str, Any]]]:
         elif state.is_terminal:
             yield signals.task_ended, {**about, "state": state}
         before = state
-    if (asked := appended.asked) is not None:
+    # What has no choices is passed on, and is for nobody to decide.
+    if (asked := appended.asked) is not None and asked.choices:
         wanted = {"question": asked.question, "data": asked.data, "choices": asked.choices}
         more = {"permission": asked.permission, "until": asked.until, **wanted}
         yield signals.approval_requested, {**about, "approval_id": asked.id, **more}
-    if (end := appended.resolution) is not None:
+    if (end := appended.resolution) is not None and end.metadata:
         given = {"choice": end.choice, "comment": end.comment, "decided_as": end.decided_as}
         ended = {"decided_by": end.user_id, **given}
         yield signals.approval_decided, {**about, "approval_id": end.approval, **ended}

@@ -1,24 +1,29 @@
 """Remote tasks: what turns have asked other agents, and which tasks it became."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import F
 from django.db.models.functions import Now
 
 from a2a_app import models
 from a2a_app.database import atomic
+from a2a_app.database.values import from_now
+from a2a_app.protocol import Part
+from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
+from a2a_app.store.reads.tasks import to_message
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.steps import Outcome, Place, record_step
 from a2a_app.store.task_head import RunKey, TaskHead
 
 Row = models.RemoteTask
 MAX_TEXT = 1000
+_WAITING = {state.value for state in INTERRUPTED_STATES}
+_RESTING = _WAITING | {state.value for state in TERMINAL_STATES}
 
 
-class Asked(NamedTuple):
+class RemoteAsk(NamedTuple):
     """What a turn has asked another agent: columns of its row, named as these are."""
 
     id: UUID
@@ -26,13 +31,25 @@ class Asked(NamedTuple):
     name: str
     remote_id: str
     """The id of the other task; empty: it is not known yet."""
+    answered: int
+    """How many of the other agent's questions were answered, or are so no more."""
     created_at: datetime
+    heard_at: datetime
+
+
+class Unwanted(NamedTuple):
+    """What nobody waits for any more: columns of its row, named as these are."""
+
+    id: UUID
+    agent: str
+    is_local: bool
+    remote_id: str
     heard_at: datetime
 
 
 def ask_once(
     head: TaskHead, run: RunKey, place: Place, agent: str, text: str, *, is_local: bool
-) -> Asked:
+) -> RemoteAsk:
     """Store that a turn asks another agent, before anything is sent; return what is stored.
 
     Args:
@@ -48,12 +65,15 @@ def ask_once(
     """
     which = {"task_id": head.task_id, "turn": place.turn, "number": place.number}
     with atomic():
-        _hold(head, run)
+        # From now on what ends the task has this canceled. The row is locked too.
+        held = models.Task.objects.filter(pk=head.task_id, run=run.id)
+        if not held.update(linked=True):
+            raise RunLostError
         rows = Row.objects.filter(**which)
         if not rows.exists():
             told = {"name": place.name, "agent": agent, "text": text[:MAX_TEXT]}
             Row.objects.create(**which, **told, is_local=is_local)
-        return Asked._make(rows.values_list(*Asked._fields).get())
+        return RemoteAsk._make(rows.values_list(*RemoteAsk._fields).get())
 
 
 def note_remote_id(asked: UUID, remote_id: str) -> None:
@@ -61,9 +81,20 @@ def note_remote_id(asked: UUID, remote_id: str) -> None:
     Row.objects.filter(pk=asked, remote_id="").update(remote_id=remote_id, heard_at=Now())
 
 
-def note_heard(asked: UUID, state: str) -> None:
-    """Store in which state the other task is, as its agent has just said."""
-    Row.objects.filter(pk=asked, ended_at=None).update(state=state, heard_at=Now())
+def note_answered(asked: UUID, number: int) -> None:
+    """Store that the other agent's question of that number needs no answer any more."""
+    Row.objects.filter(pk=asked).update(answered=number, heard_at=Now())
+
+
+def read_answer(message: UUID) -> Sequence[Part]:
+    """Return the parts of the message by which the client has answered a question."""
+    row = models.Message.objects.get(pk=message)
+    return to_message(row, context_id="").parts
+
+
+def has_come(asked: UUID) -> bool:
+    """Tell whether the other task, which is one of this project, has ended or asks something."""
+    return Row.objects.filter(pk=asked, state__in=_RESTING).exists()
 
 
 def record_reply(
@@ -87,10 +118,32 @@ def record_reply(
     """
     with atomic():
         record_step(head, run, place, outcome, files)
-        Row.objects.filter(pk=asked, ended_at=None).update(state=state, ended_at=Now())
+        row = Row.objects.filter(pk=asked, ended_at=None)
+        if outcome.error_kind:
+            row.update(cancel_at=Now())
+        elif state in _WAITING:
+            row.update(state=state)  # it may be continued, and is canceled with the turn's task
+        else:
+            row.update(state=state, ended_at=Now())
 
 
-def _hold(head: TaskHead, run: RunKey) -> None:
-    """Lock a task's row for a run; raise RunLostError where it does not hold the task."""
-    if not models.Task.objects.filter(pk=head.task_id, run=run.id).update(seq=F("seq")):
-        raise RunLostError
+def read_unwanted(limit: int) -> list[Unwanted]:
+    """Return what is to be canceled now, since nobody waits for it any more."""
+    due = Row.objects.filter(cancel_at__lte=Now()).order_by("cancel_at")
+    return [Unwanted._make(values) for values in due.values_list(*Unwanted._fields)[:limit]]
+
+
+def claim_unwanted(asked: UUID, pause: timedelta) -> bool:
+    """Put the next try to cancel something off; return False where another process was quicker."""
+    due = Row.objects.filter(pk=asked, cancel_at__lte=Now())
+    return bool(due.update(cancel_at=from_now(pause)))
+
+
+def note_canceled(asked: UUID) -> None:
+    """Store that nothing is left to cancel."""
+    Row.objects.filter(pk=asked).update(cancel_at=None, ended_at=Now())
+
+
+def owner_of(task_id: str) -> str:
+    """Return the owner of a task of this project; raise models.Task.DoesNotExist."""
+    return models.Task.objects.values_list("owner", flat=True).get(pk=task_id)

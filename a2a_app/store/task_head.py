@@ -47,6 +47,8 @@ class TaskHead:
     """Whether a question of it waits for a decision."""
     pushed: bool = False
     """Whether webhooks may wait for its events."""
+    linked: bool = False
+    """Whether another task has asked for it, or it for others."""
     stored: int = 0
     """How many bytes its log, its messages and its files have."""
     counted: int = 0
@@ -129,6 +131,7 @@ class HeadColumns(NamedTuple):
     run: UUID | None
     asks: bool
     pushed: bool
+    linked: bool
     stored: int
     counted: int
     size: int
@@ -150,6 +153,7 @@ class HeadColumns(NamedTuple):
             run_id=self.run,
             asks=self.asks,
             pushed=self.pushed,
+            linked=self.linked,
             stored=self.stored,
             counted=self.counted,
             size=self.size,

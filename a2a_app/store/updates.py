@@ -99,6 +99,8 @@ class MessageReceived:
     credentials: Credentials = Credentials()
     revision: str = ""
     """That of its agent's code in this process."""
+    asked_by: UUID | None = None
+    """The remote task of another turn, whose message it is; None: it is no other turn's."""
     resolution: Resolution | None = None
     """What it decides; None: it is no answer to a question that somebody has to decide."""
     only_at: int | None = None

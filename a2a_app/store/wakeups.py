@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F
 from django.db.models.functions import Now
 
 from a2a_app import models
@@ -24,14 +23,6 @@ from a2a_app.store.steps import hold_task
 from a2a_app.store.task_head import RunKey
 from a2a_app.store.writes.append import enqueue_nothing
 from a2a_app.store.writes.rows import run_end
-
-
-class Woken(NamedTuple):
-    """The run that is to find what has come: it is at work, or its wake-up is due now."""
-
-    run_id: UUID
-    worker: str
-    """The worker that has it. Empty: it was put away."""
 
 
 class Due(NamedTuple):
@@ -87,26 +78,6 @@ def put_away(
         following.save(force_insert=True)
         models.Task.objects.filter(pk=task_id).update(run=following.pk)
     return True
-
-
-def wake(task_id: UUID) -> Woken | None:
-    """Have the turn of a task that waits look at once for what has come.
-
-    Call it in the transaction that stores what has come, after the row of the task was locked, and
-    have `notify.ring` tell the other processes once that is committed. A message that is lost
-    costs time only.
-
-    Returns:
-        The run of the turn; None: no turn of the task is under way.
-    """
-    runs = models.Run.objects.filter(task=task_id, task__run=F("pk"), ended_at=None)
-    found = runs.values_list("pk", "worker").first()
-    if found is None:
-        return None
-    woken = Woken(*found)
-    if not woken.worker:
-        models.Run.objects.filter(pk=woken.run_id).update(wakes_at=Now())
-    return woken
 
 
 def read_agenda(agents: Collection[str], limit: int) -> Agenda:

@@ -233,7 +233,7 @@ async def test_a_task_that_waits_is_continued_by_its_reply_and_an_agent_may_not_
             await turn.complete(f"Refunded {turn.text}.")
 
     async def agent(turn: Turn) -> str:
-        asked = await turn.ask("billing", "Refund.")
+        asked = await turn.ask("billing", "Refund.", asks_client=False)
         assert asked.state is TaskState.INPUT_REQUIRED
         reply = await turn.ask("billing", "7", task=asked)
         assert reply.task_id == asked.task_id

@@ -14,7 +14,8 @@ from a2a_app.agents.waits import Waits
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import Part, Task, TaskState
 from a2a_app.store.notify import ring
-from a2a_app.store.wakeups import read_agenda, wake
+from a2a_app.store.wake import wake
+from a2a_app.store.wakeups import read_agenda
 from a2a_app.testing.clock import Clock
 from a2a_app.testing.runtime import within
 from tests.approvals import answer

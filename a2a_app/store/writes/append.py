@@ -21,6 +21,7 @@ from a2a_app.store.events import Appended, Position
 from a2a_app.store.refusals import ContextChangedError, TaskGoneError
 from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
 from a2a_app.store.updates import Update
+from a2a_app.store.wake import Woken
 from a2a_app.store.webhooks import announce
 from a2a_app.store.writes import consequences, limits, rows
 from a2a_app.store.writes.additions import ArtifactChange
@@ -153,11 +154,14 @@ def _write(
     # Read before anything is stored: a turn that begins at once must not fail once it is there.
     claim = None if run is None else _claim_of(change, run)
     stopped: list[tuple[UUID, str]] = []
+    woken: list[Woken] = []
     job = first_job if run is None and change.before.seq == 0 else None
     if job is not None:
         batch.call(job)
     is_enqueued = run is not None or job is not None
     following = _following_steps(change, None if is_enqueued else enqueue, stopped)
+    if _concerns_others(change):
+        following.append(partial(consequences.tell_linked, change, woken))
     if change.moves_turns:
         following.insert(0, partial(consequences.move_turns, change))
     _add_usage(batch, change, following, is_alone=is_alone)
@@ -168,7 +172,7 @@ def _write(
             batch.run()
             for step in following:
                 step()
-    return _appended(change, stopped, claim)
+    return _appended(change, stopped, claim, woken=woken)
 
 
 def _add_usage(
@@ -196,6 +200,7 @@ def _appended(
     stopped: Sequence[tuple[UUID, str]] = (),
     claim: Claim | None = None,
     head: TaskHead | None = None,
+    woken: Sequence[Woken] = (),
 ) -> Appended:
     before, head = change.before, head or change.head
     # A return may add no event, such as that of a run whose task has been left to its client.
@@ -206,6 +211,7 @@ def _appended(
         position=Position(head.task_id, head.seq, turn, head.state, head.seq, head.answered),
         state_before=before.state if before.seq else None,
         stopped=tuple(stopped),
+        woken=tuple(woken),
         claim=claim,
         said=change.turns[0].received.message if change.turns else None,
         asked=change.asked if head.asks else None,
@@ -298,6 +304,7 @@ def _move_task(batch: Batch, change: Change, holder: UUID | None) -> None:
         seq=before.seq,
         answered=before.answered,
         pushed=before.pushed,
+        linked=before.linked,
         **held,
     )
     change.head = rows.head_after(change)
@@ -333,3 +340,10 @@ def _add_state(batch: Batch, change: Change) -> None:
 def _has_others(change: Change) -> bool:
     """Tell whether the task ends here and may have runs besides the one that ends it."""
     return change.ends_task and (change.run is None or change.run.turn != change.head.turn)
+
+
+def _concerns_others(change: Change) -> bool:
+    """Tell whether turns of other tasks have to know in which state the task is now."""
+    states = (change.before.state, change.head.state)
+    rests = any(state.is_terminal or state.is_interrupted for state in states)
+    return change.head.linked and change.status_changed and rests

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -13,8 +13,10 @@ from a2a_app.database.values import new_key
 from a2a_app.models.approval import Ending
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import OUTCOMES, Outcome
+from a2a_app.protocol.states import INTERRUPTED_STATES
 from a2a_app.store.refusals import DecidedError
 from a2a_app.store.updates import Ask
+from a2a_app.store.wake import Woken, wake
 from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes import rows
 from a2a_app.store.writes.additions import ReadTurn
@@ -42,11 +44,13 @@ def _ask(change: Change, asked: Ask) -> None:
     """Store a question, and the run that goes on once it is decided, after the one that asks."""
     run, task_id = change.run, change.head.task_id
     assert run is not None  # only a run asks
-    withdrawn = change.withdrawn
+    withdrawn, until = change.withdrawn, asked.until
+    if not asked.choices and _goes_on(asked):
+        until = timezone.now()
     models.Approval.objects.create(
         id=asked.id, task_id=task_id, turn=asked.turn, digest=asked.digest, number=asked.number,
         question=asked.question, data=asked.data, choices=list(asked.choices),
-        permission=asked.permission, until=asked.until,
+        permission=asked.permission, until=until,
         ending=Ending.WITHDRAWN if withdrawn else "", ended_at=change.at if withdrawn else None,
     )  # fmt: skip  # a column for each of its fields
     following = models.Run.objects.get(pk=run.id)
@@ -57,6 +61,12 @@ def _ask(change: Change, asked: Ask) -> None:
     following.outcome, following.place, following.lease_until = "", None, None
     following.started_at = following.ended_at = None
     following.save(force_insert=True)
+
+
+def _goes_on(asked: Ask) -> bool:
+    """Tell whether another agent of this project, whose question is passed on, has gone on."""
+    task = models.RemoteTask.objects.filter(pk=asked.digest, is_local=True)
+    return task.exclude(state__in=[state.value for state in INTERRUPTED_STATES]).exists()
 
 
 def _end_question(change: Change) -> None:
@@ -87,6 +97,7 @@ def _end_question(change: Change) -> None:
         raise DecidedError
     values: dict[str, Any] = {"lease_until": timezone.now(), "turn": change.head.answered + 1}
     for turn in change.turns:  # one at most: the message that decides
+        models.Approval.objects.filter(pk=resolution.approval).update(answer=turn.message_key)
         given = turn.received.credentials
         values |= {"credential": given.name, "scopes": given.scopes, "handed_on": given.handed_on}
         values |= {"trace": turn.received.trace, "extensions": list(turn.received.extensions)}
@@ -100,11 +111,17 @@ def close_artifacts(change: Change) -> None:
 
 
 def remember_messages(change: Change) -> None:
-    """Store the keys of messages, so that none is taken twice; raise AlreadySentError."""
+    """Store the keys of messages, so that none is taken twice; raise AlreadySentError.
+
+    With that of another turn's message, that turn knows which task it has become.
+    """
     scope = Scope(change.head.agent, change.head.owner)
     for turn in change.turns:
         if (key := turn.received.key) is not None:
             remember_message(scope, key, task=change.head.task_id, turn=turn.number)
+        if (asked := turn.received.asked_by) is not None:
+            named = models.RemoteTask.objects.filter(pk=asked, remote_id="")
+            named.update(remote_id=str(change.head.task_id), state=change.head.state.value)
 
 
 def put_webhooks(change: Change) -> None:
@@ -113,6 +130,32 @@ def put_webhooks(change: Change) -> None:
         if (webhook := turn.received.webhook) is not None:
             head = change.head
             put_webhook(head.task_id, webhook, owner=head.owner, after=head.seq)
+
+
+def tell_linked(change: Change, woken: list[Woken]) -> None:
+    """Wake the turns that wait for the task, and have what it has asked others canceled at its end.
+
+    The row of the task is locked before that of a task that has asked for it, and never after it.
+    """
+    task_id, state = change.head.task_id, change.head.state
+    if change.ends_task:
+        unwanted = models.RemoteTask.objects.filter(task=task_id, ended_at=None)
+        unwanted.update(cancel_at=Now())
+    asked = models.RemoteTask.objects.filter(
+        remote_id=str(task_id), is_local=True, ended_at=None, cancel_at=None
+    )
+    for waiting in sorted(set(asked.values_list("task", flat=True))):
+        if not models.Task.objects.filter(pk=waiting).update(seq=F("seq")):
+            continue
+        of_one = asked.filter(task=waiting)
+        of_one.update(state=state.value)
+        if change.before.state.is_interrupted:
+            # A question of it, which was passed on, needs no answer any more.
+            questions = [str(key) for key in of_one.values_list("pk", flat=True)]
+            passed = models.Approval.objects.filter(task=waiting, ended_at=None)
+            passed.filter(digest__in=questions).update(until=Now())
+        if (run := wake(waiting)) is not None:
+            woken.append(run)
 
 
 def end_others(change: Change, stopped: list[tuple[UUID, str]]) -> None:

@@ -257,6 +257,7 @@ def _receive(change: Change, update: MessageReceived) -> None:
     head.size += length
     head.stored += length
     head.pushed = head.pushed or update.webhook is not None
+    head.linked = head.linked or update.asked_by is not None
     message = NewMessage(new_key(), head.seq + 1, update.message)
     change.messages.append(message)
     change.turns.append(NewTurn(message.key, head.turn, update))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 from pydantic_core import from_json
 
 from a2a_app.protocol import Part, TaskState
-from a2a_app.store.approvals import APPROVALS
+from a2a_app.store.approvals import APPROVALS, PASSED_ON
 from a2a_app.store.refusals import RepetitionError
 from a2a_app.store.updates import LIVE_INPUT, ArtifactUpdate, Returned, StatusUpdate, Update
 
@@ -103,6 +103,7 @@ def _said_in(body: Any) -> Said | None:
     message = status.get("message", {})
     is_question = APPROVALS in message.get("extensions", ())
     # A question that was decided is not asked again. Of what was read, other rows tell.
+    is_question |= PASSED_ON in message.get("metadata", {})
     is_reading = LIVE_INPUT in body.get("statusUpdate", {}).get("metadata", {})
     if is_question or is_reading or status.get("state") in (None, TaskState.SUBMITTED.value):
         return None

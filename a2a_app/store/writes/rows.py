@@ -45,7 +45,7 @@ def task_changes(change: Change) -> dict[str, Any]:
     if counts(change):
         columns["counted"] = head.stored
     if change.turns:
-        columns |= {"turn": head.turn, "pushed": head.pushed}
+        columns |= {"turn": head.turn, "pushed": head.pushed, "linked": head.linked}
     if change.ends_run:
         columns |= {"answered": head.answered, "run": None}
     if change.moves_turns:
@@ -91,6 +91,7 @@ def task(change: Change, run: UUID | None) -> Row:
         "run_id": run,
         "asks": False,
         "pushed": head.pushed,
+        "linked": head.linked,
         "stored": head.stored,
         "counted": head.stored,
         "size": head.size,

@@ -1,0 +1,92 @@
+"""The canceler: it cancels what turns have asked of other agents, and nobody waits for any more."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from a2a_app import broadcast, conf, database, models
+from a2a_app.agents.peers import Asking, OnBehalf, peers
+from a2a_app.protocol import TaskNotCancelableError, TaskNotFoundError
+from a2a_app.store.remote_tasks import (
+    Unwanted,
+    claim_unwanted,
+    note_canceled,
+    owner_of,
+    read_unwanted,
+)
+
+logger = logging.getLogger(__name__)
+
+# How many are looked for at once.
+LIMIT = 100
+# After how long it is tried again to cancel something.
+PAUSE = timedelta(seconds=30)
+# For how long that is tried.
+PATIENCE = timedelta(hours=1)
+
+
+class Canceler:
+    """Cancels tasks of other agents. What several find is one's."""
+
+    def __init__(self) -> None:
+        """Make it for an event loop."""
+        self._rung = asyncio.Event()
+
+    async def cancel_for_ever(self) -> None:
+        """Cancel when a message says so, and every SWEEP_SECONDS."""
+        await broadcast.listen(broadcast.WAKE_GROUP, self._receive)
+        try:
+            while True:
+                self._rung.clear()
+                await self._look()
+                try:
+                    async with asyncio.timeout(conf.current().sweep_seconds):
+                        await self._rung.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await broadcast.leave(broadcast.WAKE_GROUP, self._receive)
+
+    async def _look(self) -> None:
+        try:
+            for unwanted in await database.read(read_unwanted, LIMIT):
+                if await database.run(claim_unwanted, unwanted.id, PAUSE):
+                    await self._cancel(unwanted)
+        except database.AwayError:  # which is logged
+            pass
+        except Exception:  # it must go on
+            logger.warning("Could not look for what is to be canceled.", exc_info=True)
+
+    async def _cancel(self, unwanted: Unwanted) -> None:
+        """Cancel one task; it is tried again later where that was not possible."""
+        is_given_up = timezone.now() > unwanted.heard_at + PATIENCE
+        try:
+            is_canceled = bool(unwanted.remote_id) and await _is_canceled(unwanted)
+        except Exception as error:  # whatever a connection may raise
+            is_canceled, which = False, (unwanted.remote_id, unwanted.agent)
+            if is_given_up:
+                logger.warning("Task %s of %s goes on, and nobody waits for it: %s", *which, error)
+            else:
+                logger.info("Task %s of %s could not be canceled yet: %s", *which, error)
+        if is_canceled or is_given_up:
+            await database.run(note_canceled, unwanted.id)
+
+    def _receive(self, _: dict[str, Any]) -> None:
+        self._rung.set()
+
+
+async def _is_canceled(unwanted: Unwanted) -> bool:
+    """Cancel a task, and tell that it is canceled, has ended otherwise, or is gone."""
+    by: Any = None
+    try:
+        if unwanted.is_local:
+            owner = await database.read(owner_of, unwanted.remote_id)
+            by = OnBehalf(owner, None, "", None, dict)
+        async with peers().connect(unwanted.agent, Asking(None, by)) as peer:
+            await peer.cancel(unwanted.remote_id)
+    except (models.Task.DoesNotExist, TaskNotFoundError, TaskNotCancelableError):
+        pass
+    return True
