@@ -204,7 +204,7 @@ async def test_an_agent_of_the_project_is_asked_again_and_followed_again_as_one_
             assert events[0].number == 3 and events[-1].state is TaskState.COMPLETED
 
 
-async def test_what_names_no_agent_is_said_to(a2a: ChangeSettings) -> None:
+async def test_what_names_no_agent_is_said_to(a2a: ChangeSettings, runtime: None) -> None:
     with pytest.raises(RemoteAgentError, match="'nobody' is no URL"):
         await RemoteAgent("nobody").__aenter__()
 
