@@ -5,6 +5,7 @@ from a2a_app.admin import (
     contexts,
     directory,
     files,
+    names,
     quota,
     tasks,
     token_usage,
@@ -17,9 +18,12 @@ __all__ = [
     "contexts",
     "directory",
     "files",
+    "names",
     "quota",
     "tasks",
     "token_usage",
     "waiting",
     "webhooks",
 ]
+
+names.translate_names()

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext_lazy
 
 from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import CheckedChangeList
@@ -144,7 +145,7 @@ class ApiKeyAdmin(ModelAdmin):
         obj.actor = name_of_user(request.user.pk)
         super().delete_model(request, obj)
 
-    @admin.action(description="Revoke selected API keys", permissions=["change"])
+    @admin.action(description=gettext_lazy("Revoke selected API keys"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         """Refuse the keys from now on."""
         action = Action(

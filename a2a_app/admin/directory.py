@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app import conf
 from a2a_app.admin.actions import Action, perform_action
@@ -68,12 +69,12 @@ class DirectoryEntryForm(Form):
 class PublicFilter(admin.SimpleListFilter):
     """Filters the newest rows by whether the catalog lists them."""
 
-    title = "public"
+    title = gettext_lazy("public")
     parameter_name = "public"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the two choices."""
-        return [("yes", "Yes"), ("no", "No")]
+        return [("yes", gettext("Yes")), ("no", gettext("No"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[DirectoryEntry]
@@ -87,7 +88,7 @@ class PublicFilter(admin.SimpleListFilter):
 class FailingFilter(EmptyFilter):
     """Filters by whether the agent answers as it must."""
 
-    title = "failing"
+    title = gettext_lazy("failing")
     parameter_name = "failing_since"
 
 
@@ -126,19 +127,19 @@ class DirectoryEntryAdmin(ModelAdmin):
         """Return the fields to fill in, and for an old entry what was found too."""
         return (*self.fields, *self.readonly_fields) if obj else self.fields
 
-    @admin.display(description="host")
+    @admin.display(description=gettext_lazy("host"))
     def host(self, row: DirectoryEntry) -> str:
         """Return the host in its URL."""
         return urlsplit(row.url).hostname or ""
 
-    @admin.display(description="health")
+    @admin.display(description=gettext_lazy("health"))
     def health(self, row: DirectoryEntry) -> str:
         """Return in words how the agent does."""
         if row.checked_at is None:
             return "not looked at yet"
         return f"fails: {row.error}" if row.failing_since else "well"
 
-    @admin.display(description="card")
+    @admin.display(description=gettext_lazy("card"))
     def shown_card(self, row: DirectoryEntry) -> str:
         """Return the card, as it was found last."""
         if row.card is None:
@@ -163,7 +164,7 @@ class DirectoryEntryAdmin(ModelAdmin):
         else:
             self.message_user(request, "The agent answers, and its card is as it must be.")
 
-    @admin.action(description="Look at selected agents again", permissions=["change"])
+    @admin.action(description=gettext_lazy("Look at selected agents again"), permissions=["change"])
     def look_at(
         self, request: HttpRequest, queryset: QuerySet[DirectoryEntry]
     ) -> HttpResponse | None:

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from a2a_app import models
 from a2a_app.admin.lists import ReadOnlyAdmin
@@ -30,7 +31,7 @@ class FileAdmin(ReadOnlyAdmin):
     )  # fmt: skip  # read as two lines it is one list
     readonly_fields = ("download",)
 
-    @admin.display(description="content")
+    @admin.display(description=gettext_lazy("content"))
     def download(self, row: models.File) -> SafeString:
         """Return a link that downloads the file."""
         return format_html('<a href="{}">Download</a>', reverse(f"admin:{FILE_URL}", args=[row.pk]))

@@ -15,6 +15,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app.agents import registry
 from a2a_app.protocol.scalars import make_storable
@@ -142,7 +143,7 @@ class AgentFilter(admin.SimpleListFilter):
     To find the agents in the table would read every row.
     """
 
-    title = "agent"
+    title = gettext_lazy("agent")
     parameter_name = "agent"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -159,7 +160,7 @@ class EmptyFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the two choices."""
-        return [("no", "Yes"), ("yes", "No")]
+        return [("no", gettext("Yes")), ("yes", gettext("No"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return those of the newest rows whose field is as chosen."""

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy
 
 from a2a_app import models
 from a2a_app.admin.lists import CheckedChangeList, ReadOnlyAdmin, newest
@@ -40,7 +41,7 @@ class StoredBytesAdmin(ReadOnlyAdmin):
 
     list_display = ("__str__", "refused_by", "refused_at", "stored_in_all")
     search_fields = ("owner__exact",)
-    search_help_text = "An owner, in full."
+    search_help_text = gettext_lazy("An owner, in full.")
     fields = ("owner", "refused_by", "refused_at", "stored_now", "turns_now", "budgets_now")
     readonly_fields = ("stored_now", "turns_now", "budgets_now")
 
@@ -53,23 +54,23 @@ class StoredBytesAdmin(ReadOnlyAdmin):
         """Return the class of the list."""
         return RefusedChangeList
 
-    @admin.display(description="stored")
+    @admin.display(description=gettext_lazy("stored"))
     def stored_in_all(self, row: Any) -> str:
         """Return what the owner has stored, as the list has read it."""
         return filesizeformat(row.all_stored)
 
-    @admin.display(description="stored")
+    @admin.display(description=gettext_lazy("stored"))
     def stored_now(self, row: models.StoredBytes) -> str:
         """Return what the owner has stored."""
         return filesizeformat(usage_of(row.owner).stored)
 
-    @admin.display(description="turns")
+    @admin.display(description=gettext_lazy("turns"))
     def turns_now(self, row: models.StoredBytes) -> str:
         """Return how many turns of the owner are worked on, and how many wait."""
         usage = usage_of(row.owner)
         return f"{usage.running} running, {usage.waiting} waiting"
 
-    @admin.display(description="budgets")
+    @admin.display(description=gettext_lazy("budgets"))
     def budgets_now(self, row: models.StoredBytes) -> str:
         """Return how the budgets stand that the owner has by itself."""
         states = states_of(Spender(row.owner, ""), per=SpenderKind.CALLER)
@@ -87,7 +88,7 @@ def _described(state: State) -> str:
 class SpenderFilter(admin.SimpleListFilter):
     """Filters the newest rows by whose sums they are."""
 
-    title = "sums"
+    title = gettext_lazy("sums")
     parameter_name = "per"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -106,7 +107,9 @@ class SpendingAdmin(ReadOnlyAdmin):
     list_display = ("day", "per", "spender", "agent", "tokens", "cost", "currency")
     list_filter = (SpenderFilter,)
     search_fields = ("spender__exact",)
-    search_help_text = "An owner, the key of a tenant or the slug of an agent, in full."
+    search_help_text = gettext_lazy(
+        "An owner, the key of a tenant or the slug of an agent, in full."
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -50,7 +50,7 @@ WORDS = 60
 class OutcomeFilter(admin.SimpleListFilter):
     """Filters the newest runs by how they ended."""
 
-    title = "outcome"
+    title = gettext_lazy("outcome")
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
@@ -75,7 +75,7 @@ class TaskAdmin(TaskActions):
     list_filter = (StateFilter, PeriodFilter, StuckFilter, OwnerFilter, AgentFilter, TenantFilter)
     list_select_related = ("context", "user")
     search_fields = ("id",)  # shows the search box; get_search_results does the search
-    search_help_text = (
+    search_help_text = gettext_lazy(
         "The id of a task or its end, or in full: a contextId, an owner, the id of what belongs to "
         "a task, or the reference that a client was given."
     )
@@ -112,34 +112,34 @@ class TaskAdmin(TaskActions):
             return queryset, False
         return queryset.filter(pk__in=find_tasks(search_term)), False
 
-    @admin.display(description="id")
+    @admin.display(description=gettext_lazy("id"))
     def short_id(self, task: models.Task) -> SafeString:
         """Return the end of the id. Its beginning is the time, which neighbours share."""
         return format_html('<span title="{}">…{}</span>', task.pk, task.pk.hex[-12:])
 
-    @admin.display(description="state")
+    @admin.display(description=gettext_lazy("state"))
     def state_words(self, task: models.Task) -> SafeString:
         """Return the state in words, with its colour."""
         return badge(task.state)
 
-    @admin.display(description="request")
+    @admin.display(description=gettext_lazy("request"))
     def request(self, task: Any) -> str | None:
         """Return the first words of its first message, if that begins with a text."""
         return Truncator(task.words).chars(WORDS) if task.words else None
 
-    @admin.display(description="owner")
+    @admin.display(description=gettext_lazy("owner"))
     def owner_link(self, task: Any) -> str | SafeString:
         """Return the owner, with a link to its user for those who may see that."""
         if not task.owner_url:
             return str(task.owner)
         return format_html('<a href="{}">{}</a>', task.owner_url, task.owner)
 
-    @admin.display(description="duration")
+    @admin.display(description=gettext_lazy("duration"))
     def duration(self, task: models.Task) -> str:
         """Return how long it took, or how long it has been there where it goes on."""
         return duration_of(task)
 
-    @admin.display(description="context")
+    @admin.display(description=gettext_lazy("context"))
     def conversation(self, task: Any) -> str | SafeString:
         """Return the contextId that the client uses, with a link for those who may follow it."""
         if not task.may_see_context:
@@ -265,7 +265,7 @@ class RunAdmin(ReadOnlyAdmin):
     )  # fmt: skip  # read as two lines it is one list
     readonly_fields = ("traceback",)
 
-    @admin.display(description="traceback")
+    @admin.display(description=gettext_lazy("traceback"))
     def traceback(self, run: models.Run) -> SafeString:
         """Show the traceback of the error that the agent raised."""
         return format_html("<pre>{}</pre>", run.error or "-")

@@ -8,6 +8,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from a2a_app import models
 from a2a_app.admin import lists
@@ -18,7 +19,12 @@ FIRST_KEY = UUID(int=0)
 # How many sums a page shows.
 SHOWN_SUMS = 50
 # By what they may be.
-GROUPS = {"model": "Model", "owner": "Owner", "agent": "Agent", "day": "Day"}
+GROUPS = {
+    "model": gettext_lazy("Model"),
+    "owner": gettext_lazy("Owner"),
+    "agent": gettext_lazy("Agent"),
+    "day": gettext_lazy("Day"),
+}
 
 
 class TokenUsageAgentFilter(AgentFilter):
@@ -32,12 +38,12 @@ class TokenUsageAgentFilter(AgentFilter):
 class GroupFilter(admin.SimpleListFilter):
     """Chooses what the sums are by, and filters nothing."""
 
-    title = "sums"
+    title = gettext_lazy("sums")
     parameter_name = "by"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return what they may be by, besides everything together."""
-        return [(name, f"By {title.lower()}") for name, title in GROUPS.items()]
+        return [(name, str(title)) for name, title in GROUPS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return all rows."""
@@ -55,7 +61,7 @@ class TokenUsageChangeList(KeyOrderedChangeList):
         """Read the page, and the sums."""
         super().get_results(request)
         by = request.GET.get("by", "")
-        self.group = GROUPS.get(by, "")
+        self.group = str(GROUPS.get(by, ""))
         # By the index, also where there are so few that `newest` takes all.
         rows = newest(self.queryset.select_related(None)).filter(pk__gte=FIRST_KEY)
         rows = rows.annotate(day=TruncDate("created_at"))
@@ -88,7 +94,7 @@ class TokenUsageAdmin(ReadOnlyAdmin):
     list_filter = (PeriodFilter, TokenUsageAgentFilter, GroupFilter)
     list_select_related = ("task",)
     search_fields = ("owner",)  # shows the search box; get_search_results does the search
-    search_help_text = "An owner or a model, in full."
+    search_help_text = gettext_lazy("An owner or a model, in full.")
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
         """Return the class of the list."""

@@ -89,7 +89,7 @@ def test_sums_are_by_owner_agent_model_and_day(staff: Browser) -> None:
     assert sums(staff, q="small", agent="load") == {"- USD": (1, 10, "0.25"), "- EUR": (1, 5, "2")}
     assert sums(staff, q="nobody") == {}
     page = staff.get(USAGE, {"by": "owner"}).content.decode()
-    assert "Sums of what is chosen, by owner" in page
+    assert "Sums of what is chosen" in page
     assert "<td>name:ann</td><td>2</td><td>1010</td>" in page
 
 
