@@ -4,12 +4,14 @@ import sys
 from typing import cast
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core import checks
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, connections
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
@@ -121,3 +123,15 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(
     settings.A2A = {"METRICS_TOKEN": token}
     with pytest.raises(ImproperlyConfigured, match="METRICS_TOKEN"):
         conf.current()
+
+
+async def test_a_server_that_speaks_wsgi_answers_too(runtime: None) -> None:
+    def ask() -> HttpResponse:
+        try:
+            return cast("HttpResponse", Client().get(URL, headers=KNOWN))
+        finally:
+            connections.close_all()
+
+    response = await sync_to_async(ask)()
+    assert response.status_code == 200
+    assert samples_of(response)["a2a_level"] == 0

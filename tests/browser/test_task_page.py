@@ -98,3 +98,6 @@ async def test_nothing_that_an_agent_says_runs_or_is_fetched(visitor: Visitor) -
     opened = "() => document.querySelectorAll('.a2a details').forEach((each) => each.open = true)"
     await page.evaluate(opened)
     await page.get_by_text(SCRIPT).first.wait_for()
+    await page.get_by_role("link", name=task["contextId"]).click()
+    await page.get_by_role("heading", name="What was said").wait_for()
+    await page.evaluate(opened)
