@@ -81,3 +81,12 @@ async def test_a_message_of_nobody_is_refused_where_callers_must_be_known(
     a2a(ANONYMOUS="refuse")
     with pytest.raises(CommandError, match="Say who calls"):
         await told("a2a_send", "talker", "hello")
+
+
+async def test_an_agent_of_the_directory_is_one_that_there_is(client: OperationsClient) -> None:
+    url = "https://127.0.0.1"
+    await models.DirectoryEntry.objects.acreate(name="harbour", url=url)
+    with pytest.raises(CommandError, match="not public"):
+        await told("a2a_send", "harbour", "one")
+    with pytest.raises(CommandError, match="Did you mean 'harbour'"):
+        await told("a2a_send", "harbor", "one")

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
-from a2a_app import conf, protocol
+from a2a_app import conf, database, protocol
 from a2a_app.agents.catalog import Json
 from a2a_app.bindings.calls import read_json_object
 from a2a_app.bindings.cards import private_response, public_response
@@ -42,10 +44,21 @@ async def answered(request: HttpRequest, answer: Answering) -> HttpResponseBase:
         if conf.current().requests_per_minute:
             await throttle(request, "")
         return await answer(request)
+    except (OperationalError, InterfaceError) as error:
+        if not database.note_away(error):
+            raise
+        return _refusal(protocol.UnavailableError())
     except protocol.A2AError as error:
-        code = _CODES.get(error.grpc_status, error.grpc_status)
-        body = {"errorCode": code, "message": error.message}
-        return JsonResponse(body, status=error.http_status)
+        return _refusal(error)
+
+
+def _refusal(error: protocol.A2AError) -> HttpResponse:
+    code = _CODES.get(error.grpc_status, error.grpc_status)
+    headers = {}
+    if isinstance(error, protocol.UnavailableError | protocol.ResourceExhaustedError):
+        headers["Retry-After"] = str(ceil(error.retry_seconds))
+    body = {"errorCode": code, "message": error.message}
+    return JsonResponse(body, status=error.http_status, headers=headers)
 
 
 async def search(request: HttpRequest) -> HttpResponse:

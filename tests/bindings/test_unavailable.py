@@ -116,6 +116,10 @@ async def test_what_a_hook_of_the_project_finds_away_counts_too(
     check_plain(await HttpJsonClient().get("/tasks"))
     with registry.registered(Personal()):
         check_plain(await HttpJsonClient("personal").get("/.well-known/agent-card.json"))
+        check_plain(await rpc.http.get("/.well-known/ai-catalog.json"))
+        listed = await rpc.http.get("/a2a/ard.api/agents")
+    assert (listed.status_code, listed["Retry-After"]) == (503, "1")
+    assert body_of(listed)["errorCode"] == "UNAVAILABLE"
     assert [line for line in caplog.messages if "failed" in line and "connection" not in line] == []
 
 

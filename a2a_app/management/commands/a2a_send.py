@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from a2a_app import conf, database, protocol, runners
+from a2a_app import conf, database, directory, protocol, runners
 from a2a_app.agents import registry
 from a2a_app.client import RemoteAgent, RemoteAgentError, UnreachableError
 from a2a_app.management.batch_command import INTERRUPTED
@@ -24,7 +24,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the agent, the text, and who says it."""
-        parser.add_argument("agent", help="Its slug, its name in REMOTE_AGENTS, or a URL.")
+        parser.add_argument(
+            "agent", help="Its slug, its name in REMOTE_AGENTS or in the directory, or a URL."
+        )
         parser.add_argument("text", help="What is said to it.")
         parser.add_argument("--user", help="In whose name: a user, by name or primary key.")
         parser.add_argument("--task", default="", help="The task that it belongs to.")
@@ -34,10 +36,6 @@ class Command(BaseCommand):
         """Send it; raise CommandError where the agent refuses, or does not answer."""
         name = options["agent"]
         user = user_named(options["user"]) if options["user"] else None
-        remote = conf.current().remote_agents
-        if "://" not in name and name not in {*registry.slugs(), *remote}:
-            hint = conf.suggestion(name, [*registry.slugs(), *remote])
-            raise CommandError(f"There is no agent {name!r}. {hint}".strip())
         agent = RemoteAgent(name, user=user)
         place = {"task": options["task"], "context_id": options["context"]}
         printer = EventPrinter(self.stdout, self.stderr)
@@ -52,9 +50,21 @@ class Command(BaseCommand):
             database.close()
 
 
+async def _check_name(name: str) -> None:
+    """Raise CommandError where a name is that of no agent."""
+    known = [*registry.slugs(), *conf.current().remote_agents]
+    if "://" in name or name in known:
+        return
+    known += await database.read(directory.names)
+    if name not in known:
+        hint = conf.suggestion(name, known)
+        raise CommandError(f"There is no agent {name!r}. {hint}".strip())
+
+
 async def _send(
     agent: RemoteAgent, text: str, place: dict[str, str], printer: EventPrinter
 ) -> None:
+    await _check_name(agent.name)
     how: Any = {name: value for name, value in place.items() if value}
     try:
         async with agent, aclosing(agent.stream(text, **how)) as events:
