@@ -4,9 +4,12 @@ import asyncio
 import json
 import logging
 import os
-from contextlib import suppress
+import sqlite3
+import time
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 from a2a_app.agents import AgentExtension, AgentSkill, Part, Turn, agent
 from a2a_app.store.refusals import RunLostError
@@ -118,3 +121,23 @@ async def _there_is(path: Path) -> None:
         # Another process makes it.
         while not path.exists():  # noqa: ASYNC110, ASYNC240  # which tells us nothing
             await asyncio.sleep(0.05)
+
+
+@agent(name="Bookkeeper", durable=True, repeats_artifacts=False)
+async def bookkeeper(turn: Turn) -> None:
+    """Take so many steps, each of them noted in a database of its own, and say what each noted."""
+    told = json.loads(turn.text)
+    words = turn.open_artifact(name="words")
+    for number in range(told["steps"]):
+        await words.write(await turn.step("note", note, told["book"], turn.task_id, number))
+        if number == told["sleeps_after"]:
+            await turn.sleep(told["delay"])
+
+
+def note(book: str, task_id: str, number: int) -> str:
+    """Write a row that no transaction of the app knows of, and return what makes it unique."""
+    word = uuid4().hex
+    with closing(sqlite3.connect(book, timeout=60)) as rows, rows:
+        rows.execute("INSERT INTO note VALUES (?, ?, ?)", (task_id, number, word))
+    time.sleep(0.02)
+    return f"{word} "
