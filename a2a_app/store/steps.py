@@ -9,7 +9,8 @@ from django.db.models import F, Min
 
 from a2a_app import models
 from a2a_app.database import atomic
-from a2a_app.database.values import read_time
+from a2a_app.database.batch import Batch
+from a2a_app.database.values import new_key, read_time
 from a2a_app.files.rows import attach_files
 from a2a_app.models.step import Kind as Kind
 from a2a_app.protocol import Role
@@ -90,15 +91,36 @@ def record_step(
     Raises:
         RunLostError: The run no longer holds the task. Nothing was stored.
     """
+    if not files:
+        _record(head.task_id, run, place, outcome)
+        return
     with atomic():
         hold_task(head.task_id, run)
-        which = {"task_id": head.task_id, "turn": place.turn, "number": place.number}
-        # After an answer that was lost it is there already.
-        if models.Step.objects.filter(**which).exists():
-            return
-        models.Step.objects.create(**which, **outcome._asdict())
-        if files:
+        which = {"task": head.task_id, "turn": place.turn, "number": place.number}
+        # After an answer that was lost the step has its file already.
+        if not models.Step.objects.filter(**which).exists():
+            _record(head.task_id, run, place, outcome)
             attach_files(files, context=head.context_key, task=head.task_id)
+
+
+def _record(task_id: UUID, run: RunKey, place: Place, outcome: Outcome) -> None:
+    """Record a step, on PostgreSQL in one round trip."""
+    which = {"task_id": task_id, "turn": place.turn, "number": place.number}
+    batch = Batch()
+    # It changes nothing, and locks the row as `hold_task` does.
+    batch.update(models.Task, {"run": run.id}, or_raise=RunLostError(), pk=task_id, run=run.id)
+    batch.insert(
+        models.Step,
+        [{"id": new_key(), **which, **outcome._asdict()}],
+        # After an answer that was lost it is there already, and the same.
+        overwrite=("ended_at",),
+        unique=("task", "turn", "number"),
+    )
+    if batch.is_atomic:
+        batch.run()
+        return
+    with atomic():
+        batch.run()
 
 
 def read_said(task_id: UUID, run_id: UUID) -> Repetition:
