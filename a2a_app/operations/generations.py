@@ -20,9 +20,9 @@ from a2a_app.protocol import (
     Message,
     Model,
     SendMessageResponse,
-    Task,
     TaskState,
 )
+from a2a_app.protocol.tasks import StoredTask
 from a2a_app.store.reads.tasks import client_messages
 
 URI = TASK_GENERATIONS.uri
@@ -48,9 +48,9 @@ def with_generation(result: T) -> T:
 
 def _marked(result: Model) -> dict[str, Any]:
     match result:
-        case Task(metadata=metadata, generation=generation):
+        case StoredTask(metadata=metadata, generation=generation):
             return {"metadata": {**metadata, URI: {"generation": generation}}}
-        case SendMessageResponse(task=Task() as task):
+        case SendMessageResponse(task=StoredTask() as task):
             return {"task": with_generation(task)}
         case ListTasksResponse(tasks=tasks):
             return {"tasks": [with_generation(task) for task in tasks]}

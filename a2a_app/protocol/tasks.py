@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from a2a_app.protocol.base import Model
 from a2a_app.protocol.messages import Artifact, Message
-from a2a_app.protocol.scalars import Generation, Name, Struct, Text, Timestamp, enum_reader
+from a2a_app.protocol.scalars import Name, Struct, Text, Timestamp, enum_reader
 from a2a_app.protocol.states import TaskState
 
 
@@ -27,5 +27,9 @@ class Task(Model):
     artifacts: list[Artifact] = Field(default_factory=list)
     history: list[Message] = Field(default_factory=list)
     metadata: Struct = Field(default_factory=dict)
-    generation: Generation = Field(default=0, exclude=True)
-    """The number of its newest event. Version 1.0 does not have it, so it is never written."""
+
+
+class StoredTask(Task):
+    """A task with the number of its newest event, which is not written: 1.0 does not have it."""
+
+    generation: int = Field(exclude=True)

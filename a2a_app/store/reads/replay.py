@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.protocol.messages import join_chunks, plain_text_of
+from a2a_app.protocol.tasks import StoredTask
 from a2a_app.store.events import Appended, Event
 
 # A task with more than this is not held in memory as it grows, but read once at its end.
@@ -65,7 +66,7 @@ class Replay:
         history = [each for each in self._messages if each is not self._status.message]
         if history_length is not None:
             history = history[len(history) - min(history_length, len(history)) :]
-        return protocol.Task.unchecked(
+        return StoredTask.unchecked(
             id=self._ids["task_id"],
             context_id=self._ids["context_id"],
             status=self._status,

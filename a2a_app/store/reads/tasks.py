@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from a2a_app import models, protocol
 from a2a_app.database import selects
 from a2a_app.models.owners import Scope
+from a2a_app.protocol.tasks import StoredTask
 from a2a_app.store.events import LargeReadError, Position
 from a2a_app.store.reads import columns
 from a2a_app.store.reads.columns import ArtifactRow, MessageRow, TaskRow, TaskWithChildren
@@ -247,7 +248,7 @@ def _task(
     row: TaskRow, history: list[protocol.Message], artifacts: list[protocol.Artifact]
 ) -> protocol.Task:
     said = row.status_message
-    return protocol.Task.unchecked(
+    return StoredTask.unchecked(
         id=str(row.pk),
         context_id=row.context_id,
         status=protocol.TaskStatus.unchecked(
