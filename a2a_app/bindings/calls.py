@@ -221,7 +221,7 @@ async def call_of(
         caller=caller,
         tenant=tenant,
         tenant_key=tenant_key,
-        **_service_parameters(request, agent),
+        **_service_parameters(request, agent, dialect.generations(given)),
         push_payload=dialect.push_payload,
         may_cancel_again=dialect.may_cancel_again,
         stays_while_waiting=dialect.stays_while_waiting,
@@ -234,24 +234,37 @@ async def call_of(
     )
 
 
-def _service_parameters(request: HttpRequest, agent: Agent) -> dict[str, Any]:
-    """Return the fields of a call that headers give (section 3.2.6)."""
+def _service_parameters(
+    request: HttpRequest, agent: Agent, said: Generations | None
+) -> dict[str, Any]:
+    """Return the fields of a call that headers give (section 3.2.6).
+
+    Args:
+        request: The request.
+        agent: The agent of the call.
+        said: What the parameters say of generations, which headers may say too.
+    """
     extensions = activated_extensions(agent, requested_extensions(request))
     return {
         "extensions": extensions,
         "last_event_id": header(request, "Last-Event-ID"),
         "idempotency_key": header(request, protocol.IDEMPOTENCY_HEADER).strip(),
-        "generations": _generations(request, extensions) if conf.current().drafts else None,
+        "generations": _generations(request, extensions, said) if conf.current().drafts else None,
     }
 
 
-def _generations(request: HttpRequest, extensions: tuple[str, ...]) -> Generations | None:
+def _generations(
+    request: HttpRequest, extensions: tuple[str, ...], said: Generations | None
+) -> Generations | None:
     """Return what a client has said of generations; None if it does not know them."""
     current = _generation(request, protocol.CURRENT_GENERATION_HEADER)
     required = _generation(request, protocol.IF_GENERATION_MATCH_HEADER)
-    if URI in extensions or current is not None or required is not None:
-        return Generations(current, required)
-    return None
+    if said is not None:
+        current = said.current if current is None else current
+        required = said.required if required is None else required
+    elif URI not in extensions and current is None and required is None:
+        return None
+    return Generations(current, required)
 
 
 def _generation(request: HttpRequest, name: str) -> int | None:

@@ -126,9 +126,9 @@ def link_to_catalog(request: HttpRequest, response: HttpResponse) -> HttpRespons
 
 
 def card_json(request: HttpRequest, card: protocol.AgentCard) -> str:
-    """Return a card as JSON, for clients of 0.3 too unless the request names version 1.0."""
-    is_for_10 = named_version(request) == protocol.VERSION
-    if is_for_10 or protocol.VERSION_03 not in conf.current().protocol_versions:
+    """Return a card as JSON, for clients of 0.3 too unless the request names a later version."""
+    is_newer = named_version(request) in (protocol.VERSION, protocol.VERSION_11)
+    if is_newer or protocol.VERSION_03 not in conf.current().protocol_versions:
         return card.to_json()
     return json.dumps(card_with_03(card.to_dict()), ensure_ascii=False)
 

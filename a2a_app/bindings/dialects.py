@@ -5,6 +5,7 @@ from typing import Any
 
 from a2a_app import protocol
 from a2a_app.operations import OPERATIONS, Operation
+from a2a_app.operations.generations import Generations
 from a2a_app.operations.streams import Stream
 
 
@@ -16,6 +17,8 @@ class Dialect:
     media_types: tuple[str, ...] = ("application/a2a+json", "application/json")
     """The media types of HTTP+JSON, the preferred first."""
 
+    query_fields: tuple[str, ...] = ()
+    """The fields that a query may have besides those of 1.0."""
     push_payload = ""
     """The name in `push.payloads` of the format for webhooks."""
     may_cancel_again = True
@@ -30,6 +33,10 @@ class Dialect:
     def tenant(self, given: dict[str, Any]) -> str:
         """Return the tenant that parameters of 1.0 name; raise InvalidParamsError."""
         return protocol.Params.from_dict(given).tenant
+
+    def generations(self, given: dict[str, Any]) -> Generations | None:
+        """Return what parameters say of generations; None if the version does not know them."""
+        return None
 
     def result(self, body: str) -> str:
         """Return a result as this version writes it, from JSON of 1.0."""

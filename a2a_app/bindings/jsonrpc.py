@@ -15,6 +15,7 @@ from a2a_app.bindings.calls import SMALL_BYTES, admit, call_of, read_json, versi
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.responders import Responder
 from a2a_app.bindings.v03 import RPC_METHODS
+from a2a_app.bindings.v11 import METHODS_11
 from a2a_app.operations import Call, Operation
 
 
@@ -138,4 +139,8 @@ def _params(body: dict[str, Any]) -> dict[str, Any]:
     return params or {}
 
 
-_METHODS = {protocol.VERSION: METHODS, protocol.VERSION_03: RPC_METHODS}
+_METHODS = {
+    protocol.VERSION: METHODS,
+    protocol.VERSION_03: RPC_METHODS,
+    protocol.VERSION_11: METHODS_11,
+}

@@ -14,6 +14,7 @@ from a2a_app.bindings.calls import admit, call_of, header, read_json_object, ver
 from a2a_app.bindings.dialects import CURRENT, Dialect
 from a2a_app.bindings.responders import Answer, Responder
 from a2a_app.bindings.routes import Route
+from a2a_app.bindings.v11 import DIALECT_11
 from a2a_app.operations import Call
 from a2a_app.protocol import InvalidParamsError
 
@@ -83,20 +84,26 @@ async def _serve(
     fields: dict[str, str],
     responder: RestResponder,
 ) -> HttpResponseBase:
-    call, params = await _read(request, agent, route, fields)
+    call, params = await _read(request, agent, route, fields, responder)
     return await responder.perform(route.method.operation, call, params)
 
 
 @sensitive_variables("body", "params", "given")
 async def _read(
-    request: HttpRequest, agent: Agent, route: Route, fields: dict[str, str]
+    request: HttpRequest,
+    agent: Agent,
+    route: Route,
+    fields: dict[str, str],
+    responder: RestResponder,
 ) -> tuple[Call, protocol.Params]:
-    """Read a request, and check it.
+    """Read a request, check it, and tell the responder the version in which to answer it.
 
     A function of its own, so that the JSON is not held in memory while the operation waits.
     """
     dialect, operation = route.method.dialect, route.method.operation
     version = version_of(request, implied=dialect.version)
+    if (dialect.version, version) == (protocol.VERSION, protocol.VERSION_11):
+        responder.dialect = dialect = DIALECT_11  # they have the same URLs
     if version != dialect.version:
         raise protocol.MethodNotFoundError(f"There is no such URL in version {version}.")
     caller = await admit(request)
@@ -104,6 +111,8 @@ async def _read(
     body = read_json_object(request) if has_body else {}
     # The fields of a query have the same names in all versions.
     given = dialect.params(body) if has_body else _from_query(request.GET, operation.params)
+    if not has_body:
+        given |= {name: request.GET[name] for name in dialect.query_fields if name in request.GET}
     given = _with_fields(given, fields, operation.params)
     call = await call_of(request, agent, caller, dialect, given)
     return call, await operation.checked_params(call, given)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from a2a_app.conf.entries import Budget, RemoteAgentSettings, Retention
 
@@ -28,13 +28,16 @@ class Settings(BaseModel):
     """Where clients reach what `manage.py a2a_grpc` serves, as they dial it: host and port, without
     a scheme, such as `agents.example.com:50051`. Cards list it. Empty: they do not."""
 
-    protocol_versions: tuple[Literal["1.0", "0.3"], ...] = Field(("1.0", "0.3"), min_length=1)
-    """Versions of the protocol that are served, the preferred one first."""
-
     drafts: tuple[Literal["1.1"], ...] = ()
     """Versions of the protocol that are not final, and that may be served all the same. What they
     have may change with each release of the app. `1.1`: each card has the extension for the
-    generations of tasks."""
+    generations of tasks, and PROTOCOL_VERSIONS may name 1.1."""
+
+    protocol_versions: tuple[Literal["1.1", "1.0", "0.3"], ...] = Field(
+        ("1.0", "0.3"), min_length=1
+    )
+    """Versions of the protocol that are served, the preferred one first. 1.1 is a draft, and has to
+    be among DRAFTS too."""
 
     anonymous: Literal["refuse", "share"] = "refuse"
     """How callers without credentials are treated. `refuse`: each gets an error. `share`: all of
@@ -284,6 +287,13 @@ class Settings(BaseModel):
 
     card_max_age: int = Field(300, ge=0)
     """For how many seconds clients may cache a card (section 8.6.1)."""
+
+    @field_validator("protocol_versions")
+    @classmethod
+    def _check_drafts(cls, versions: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "1.1" in versions and "1.1" not in info.data.get("drafts", ()):
+            raise ValueError("1.1 is a draft: name it in DRAFTS too")
+        return versions
 
     @cached_property
     def lease_time(self) -> timedelta:

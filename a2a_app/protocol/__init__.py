@@ -101,6 +101,7 @@ from a2a_app.protocol.versions import (
     IF_GENERATION_MATCH_HEADER,
     VERSION,
     VERSION_03,
+    VERSION_11,
     VERSION_HEADER,
 )
 
@@ -114,6 +115,7 @@ __all__ = [
     "TERMINAL_STATES",
     "VERSION",
     "VERSION_03",
+    "VERSION_11",
     "VERSION_HEADER",
     "A2AError",
     "APIKeySecurityScheme",

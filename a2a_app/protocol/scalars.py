@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import (
@@ -17,7 +18,6 @@ from pydantic import (
     Strict,
     ValidationInfo,
 )
-from pydantic.json_schema import SkipJsonSchema
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -72,8 +72,8 @@ Flag: TypeAlias = Annotated[bool, Strict()]
 """True or false. A number or a word that stands for one of them is refused."""
 
 
-def _read_int32(value: Any) -> Any:
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value):
+def _read_integer(value: Any, bits: int) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be an integer")
@@ -81,24 +81,17 @@ def _read_int32(value: Any) -> Any:
         if not math.isfinite(value) or not value.is_integer():
             raise ValueError("must be an integer")
         value = int(value)
-    if not -MAX_INT32 - 1 <= value <= MAX_INT32:
-        raise ValueError("must fit into 32 bits")
+    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise ValueError(f"must fit into {bits} bits")
     return value
 
 
-Int32: TypeAlias = Annotated[int, BeforeValidator(_read_int32)]
+Int32: TypeAlias = Annotated[int, BeforeValidator(partial(_read_integer, bits=32))]
 """A 32-bit integer; a client may write it as a string or with a fraction of zero."""
 
+Int64: TypeAlias = Annotated[int, BeforeValidator(partial(_read_integer, bits=64))]
+"""A 64-bit integer, in the same ways."""
 
-def _read_generation(value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
-        value = int(value)
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and value > 0 else 0
-
-
-Generation: TypeAlias = Annotated[int, BeforeValidator(_read_generation), SkipJsonSchema()]
-"""The number of a task's newest event; 0 where a server does not tell it, or not as 1.1 has it."""
 
 Count: TypeAlias = Annotated[Int32, Field(ge=0)]
 """An integer that is not negative."""

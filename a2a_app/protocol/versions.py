@@ -14,5 +14,8 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 VERSION = "1.0"
 """The version that the models of `a2a_app.protocol` belong to."""
 
+VERSION_11 = "1.1"
+"""The version after it, which is a draft."""
+
 VERSION_03 = "0.3"
 """The version before it, for the clients that still speak it."""

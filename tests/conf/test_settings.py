@@ -36,6 +36,7 @@ def test_callers_without_credentials_are_refused_unless_a_setting_says_otherwise
         ({"LEASE_SECONDS": -1}, "A2A['LEASE_SECONDS']"),
         ({"ANONYMOUS": "maybe"}, "A2A['ANONYMOUS']"),
         ({"PROTOCOL_VERSIONS": ["2.0"]}, "A2A['PROTOCOL_VERSIONS.0']"),
+        ({"PROTOCOL_VERSIONS": ["1.1", "1.0"]}, "1.1 is a draft: name it in DRAFTS too"),
         ({"PROTOCOL_VERSIONS": []}, "A2A['PROTOCOL_VERSIONS']"),
         (["ANONYMOUS"], "must be a dict"),
     ],
