@@ -17,6 +17,7 @@ from a2a_app import models
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.pages.contents import Budget
 from a2a_app.pages.conversation import Conversation, Shown, read_conversation
+from a2a_app.pages.relatives import Relative, read_relatives
 from a2a_app.pages.timeline import Bar, Timeline, read_bars, read_lines
 from a2a_app.pages.times import lasting
 from a2a_app.pages.webhook import WebhookState, state_of
@@ -49,6 +50,7 @@ class TaskPage:
     bars: list[Bar] | None
     files: list[models.File] | None
     webhooks: list[tuple[models.PushNotificationConfig, WebhookState]] | None
+    relatives: list[Relative] | None
 
 
 def may_view(request: HttpRequest, model: str) -> bool:
@@ -60,7 +62,15 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
     """Read all that the page of a task shows to whoever asks for it."""
     may = {
         name: may_view(request, name)
-        for name in ("message", "artifact", "file", "run", "event", "pushnotificationconfig")
+        for name in (
+            "message",
+            "artifact",
+            "file",
+            "run",
+            "event",
+            "pushnotificationconfig",
+            "remotetask",
+        )
     }
     budget = Budget()
     files = list(task.files.order_by("-pk")[:ROWS]) if may["file"] else None
@@ -70,11 +80,8 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
         conversation = read_conversation(task, shown, number_in(request, EARLIER))
     timeline = archived = None
     if may["event"]:
-        names = _names(conversation)
-        timeline = read_lines(task, number_in(request, OLDER), names, budget)
-        if not timeline.lines:
-            logs = models.ArchivedLog.objects.select_related("archive")
-            archived = logs.filter(pk=task.pk).first()
+        timeline = read_lines(task, number_in(request, OLDER), _names(conversation), budget)
+        archived = None if timeline.lines else _archived(task)
     return TaskPage(
         task=task,
         agent_name=agent_name(task.agent),
@@ -89,7 +96,12 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
         bars=read_bars(task, budget) if may["run"] else None,
         files=files,
         webhooks=_webhooks(task) if may["pushnotificationconfig"] else None,
+        relatives=read_relatives(task, budget) if may["remotetask"] else None,
     )
+
+
+def _archived(task: models.Task) -> models.ArchivedLog | None:
+    return models.ArchivedLog.objects.select_related("archive").filter(pk=task.pk).first()
 
 
 def _webhooks(task: models.Task) -> list[tuple[models.PushNotificationConfig, WebhookState]]:
