@@ -4,8 +4,8 @@ A page takes as many statements however long the log is. The newest comes first.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Max, Min, Sum
 from django.db.models.functions import Left, Length, Right
@@ -23,6 +23,8 @@ from a2a_app.pages.times import lasting
 # How many lines, and how many attempts, a page has.
 LINES = 200
 RUNS = 50
+# From when on it is said for how long an attempt has waited.
+LONG_WAIT = timedelta(seconds=1)
 # How many characters of an event are read, to say what it is about, and how many are shown.
 READ_CHARACTERS = 1200
 WORDS_CHARACTERS = 80
@@ -68,16 +70,25 @@ class Timeline:
     """Where older ones begin to be left out; None: these are all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """An attempt, and its place in the time of the task, in thousandths of that."""
+class Span(NamedTuple):
+    """A time within that of a task, in thousandths of that."""
 
-    run: models.Run
     x: int
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An attempt: until it began, and while it was at work."""
+
+    run: models.Run
+    waited: Span
+    worked: Span | None
     tone: str
     words: str
     lasted: str
+    waited_for: str
+    """For how long it waited, where that is long enough to be said."""
     traceback: str
 
 
@@ -147,29 +158,40 @@ def read_bars(task: models.Task, budget: Budget) -> list[Bar]:
     rows: list[Any] = list(newest.annotate(raised=Right("error", TRACEBACK_CHARACTERS))[:RUNS])
     now = timezone.now()
     begun = min([run.created_at for run in rows], default=now)
-    end = max([run.ended_at or now for run in rows], default=now)
-    whole = max((end - begun).total_seconds(), 0.001)
-    return [_bar(task, run, begun, whole, now, budget) for run in reversed(rows)]
+    scale = _Scale(begun, max([run.ended_at or now for run in rows], default=now))
+    return [_bar(task, run, scale, now, budget) for run in reversed(rows)]
 
 
-def _bar(
-    task: models.Task, run: Any, begun: datetime, whole: float, now: datetime, budget: Budget
-) -> Bar:
-    start, stop = run.started_at or run.created_at, run.ended_at or now
+class _Scale(NamedTuple):
+    """The time of a task, from its first attempt on."""
+
+    begun: datetime
+    end: datetime
+
+    def span(self, start: datetime, stop: datetime) -> Span:
+        """Return a time within it, which is long enough to be seen."""
+        whole = max((self.end - self.begun).total_seconds(), 0.001)
+        x = min(990, max(0, round((start - self.begun).total_seconds() / whole * 1000)))
+        return Span(x, max(4, min(1000 - x, round((stop - start).total_seconds() / whole * 1000))))
+
+
+def _bar(task: models.Task, run: Any, scale: _Scale, now: datetime, budget: Budget) -> Bar:
+    stop = run.ended_at or now
+    start = run.started_at or stop
     if run.outcome:
         words, tone = str(Outcome(run.outcome).label), TONES_OF_OUTCOMES.get(run.outcome, "neutral")
     elif run.pk == task.run_id:
         words, tone = (_("running"), "busy") if run.worker else (_("put away"), "neutral")
     else:
         words, tone = _("waiting"), "neutral"
-    x = min(990, max(0, round((start - begun).total_seconds() / whole * 1000)))
-    width = max(4, min(1000 - x, round((stop - start).total_seconds() / whole * 1000)))
+    waited = start - run.created_at
     return Bar(
         run,
-        x,
-        width if run.started_at else 4,
-        tone,
-        words,
-        lasting(stop - start) if run.started_at else "",
-        budget.cut(run.raised, TRACEBACK_CHARACTERS),
+        waited=scale.span(run.created_at, start),
+        worked=scale.span(start, stop) if run.started_at else None,
+        tone=tone,
+        words=words,
+        lasted=lasting(stop - start) if run.started_at else "",
+        waited_for=lasting(waited) if waited >= LONG_WAIT else "",
+        traceback=budget.cut(run.raised, TRACEBACK_CHARACTERS),
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,7 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from a2a_app import models
+from a2a_app.database.values import new_key
 from a2a_app.pages import conversation, timeline
+from a2a_app.pages.contents import Budget
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store.claims import Claim
 from a2a_app.store.updates import ArtifactUpdate, StatusUpdate, Update
@@ -221,3 +224,23 @@ def test_bytes_are_for_a_browser_to_save_and_only_safe_images_are_shown(boss: Br
     assert json.loads(boss.get(part_of(row, 4)).content) == [1]
     for place in (part_of(row, 5), part_of(row, 0).replace("message", "run")):
         assert boss.get(place).status_code == 404
+
+
+def test_a_bar_shows_for_how_long_an_attempt_waited_and_for_how_long_it_worked() -> None:
+    claim = begin_and_claim()
+    task = models.Task.objects.get()
+    begun = task.created_at
+    times = [begun + timedelta(seconds=seconds) for seconds in (0, 2, 6)]
+    done = dict(zip(("created_at", "started_at", "ended_at"), times, strict=True))
+    models.Run.objects.filter(pk=claim.run.id).update(**done, outcome="yielded")
+    second = models.Run.objects.get(pk=claim.run.id)
+    second.pk, second.turn, second.outcome = new_key(), 2, "completed"
+    second.created_at, second.started_at, second.ended_at = (
+        begun + timedelta(seconds=seconds) for seconds in (6, 6, 10)
+    )
+    second.save(force_insert=True)
+    models.Run.objects.filter(pk=second.pk).update(created_at=begun + timedelta(seconds=6))
+    first, other = timeline.read_bars(task, Budget())
+    assert (first.waited, first.worked) == ((0, 200), (200, 400))
+    assert (first.lasted, first.waited_for) == ("4.0 s", "2.0 s")
+    assert (other.worked, other.waited_for) == ((600, 400), "")
