@@ -1,5 +1,7 @@
 PYTHON ?= python3
 PORT ?= 8000
+# A port for gRPC; empty: it is not served.
+GRPC ?=
 # A release of Django to test with, such as 6.1; empty: the newest that this Python has.
 DJANGO ?=
 # Each release has an environment of its own, and so have the lowest versions of everything.
@@ -30,12 +32,19 @@ MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
-run: $(VENV)/run.stamp ## Serve the reference project on 127.0.0.1:$(PORT)
+run: $(VENV)/$(if $(GRPC),grpc,run).stamp ## Serve the reference project on 127.0.0.1:$(PORT); GRPC=50051 serves gRPC there
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@PORT=$(PORT) $(BIN)/python manage.py welcome
+ifeq ($(GRPC),)
 	@PORT=$(PORT) exec $(BIN)/daphne -b 127.0.0.1 -p $(PORT) project.asgi:application
+else
+	@export PORT=$(PORT) A2A_GRPC_URL=127.0.0.1:$(GRPC) A2A_PUBLIC_URL=http://127.0.0.1:$(PORT); \
+	  trap 'kill $$grpc $$http 2>/dev/null; wait' EXIT; trap exit INT TERM; \
+	  $(BIN)/python manage.py a2a_grpc --port $(GRPC) & grpc=$$!; \
+	  $(BIN)/daphne -b 127.0.0.1 -p $(PORT) project.asgi:application & http=$$!; wait $$http
+endif
 
-cluster: $(VENV)/cluster.stamp ## Run two servers and two workers on PostgreSQL and Redis of their own
+cluster: $(VENV)/cluster.stamp ## Run servers of HTTP and gRPC, and two workers, on PostgreSQL and Redis of their own
 	@exec $(BIN)/python manage.py cluster
 
 worker: $(VENV)/run.stamp ## Run one more worker, with the DATABASE_URL and REDIS_URL of the servers
@@ -108,9 +117,13 @@ $(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[project]'
 	@touch $@
 
+$(VENV)/grpc.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[grpc,project]'
+	@touch $@ $(VENV)/run.stamp
+
 $(VENV)/cluster.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[cluster]'
-	@touch $@ $(VENV)/run.stamp
+	@touch $@ $(VENV)/grpc.stamp $(VENV)/run.stamp
 
 $(VENV)/docs.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
@@ -122,7 +135,7 @@ $(VENV)/release.stamp: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(if $(DJANGO),'django~=$(DJANGO).0')
-	@touch $@ $(VENV)/cluster.stamp $(VENV)/docs.stamp $(VENV)/release.stamp $(VENV)/run.stamp
+	@touch $@ $(VENV)/cluster.stamp $(VENV)/grpc.stamp $(VENV)/docs.stamp $(VENV)/release.stamp $(VENV)/run.stamp
 
 # The browser of tests/browser, which fail without one.
 $(VENV)/chromium.stamp: tests/browser/chromium.py $(VENV)/dev.stamp

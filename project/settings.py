@@ -113,6 +113,7 @@ A2A: dict[str, Any] = {
     "ANONYMOUS": "share",
     "RUNNER": RUNNER,
     "PUBLIC_URL": os.environ.get("A2A_PUBLIC_URL", ""),
+    "GRPC_URL": os.environ.get("A2A_GRPC_URL", ""),
     # Any of the app's settings, as JSON: {"LEASE_SECONDS": 5}
     **json.loads(os.environ.get("A2A_SETTINGS") or "{}"),
 }

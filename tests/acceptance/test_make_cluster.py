@@ -11,6 +11,8 @@ from urllib.parse import unquote
 import psutil
 import pytest
 
+from tests.clients.sdk import chunks, connected
+from tests.clients.sdk import state as state_of
 from tests.clients.sockets import SocketClient
 from tests.servers import Process
 from tests.wire import load_message, state, text
@@ -57,6 +59,17 @@ async def test_a_worker_does_the_turn_of_one_server_and_the_other_server_streams
         seen = await there.stream("SubscribeToTask", id=task["id"], last_event_id="1")
     assert [int(text(item).split()[0]) for _, item in seen[1:-1]] == list(range(20))
     assert state(seen[-1][1]) == "COMPLETED"
+
+
+async def test_what_is_sent_over_http_is_followed_over_grpc_from_the_url_of_the_card(
+    cluster: Process,
+) -> None:
+    here, url = SocketClient(urls(cluster)[0]), urls(cluster)[1]
+    async with asyncio.timeout(SECONDS), here, connected(url, "GRPC") as there:
+        task = await here.send(load_message(chunks=20, delay=0.05), returnImmediately=True)
+        seen = [item async for item in there.subscribe(task["id"])]
+    assert chunks(seen) == list(range(20))
+    assert state_of(seen[-1]) == "COMPLETED"
 
 
 async def test_workers_that_are_killed_are_started_again_and_finish_what_was_begun(

@@ -25,8 +25,8 @@ GRACE_SECONDS = 5.0
 
 class Command(BaseCommand):
     help = (
-        "Run a whole cluster on this machine: PostgreSQL, Redis, two servers and two workers. "
-        "SIGTERM or Ctrl-C ends it and deletes its data."
+        "Run a whole cluster on this machine: PostgreSQL, Redis, two servers of HTTP, one of gRPC, "
+        "and two workers. SIGTERM or Ctrl-C ends it and deletes its data."
     )
     # They would use the database of the settings, but the cluster has its own.
     requires_system_checks = ()
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     async def _run(self) -> None:
         _cancel_when_asked_to_end()
-        self._say("Starting PostgreSQL, Redis, two servers and two workers…")
+        self._say("Starting PostgreSQL, Redis, two servers of HTTP, one of gRPC and two workers…")
         with (
             tempfile.TemporaryDirectory(prefix="a2a-") as folder,
             _postgresql(folder) as database_url,
@@ -51,6 +51,7 @@ class Command(BaseCommand):
                 "DATABASE_URL": database_url,
                 "REDIS_URL": f"redis://127.0.0.1:{port}/0",
                 "A2A_RUNNER": "procrastinate",
+                "A2A_GRPC_URL": f"127.0.0.1:{free_port()}",
             }
             redis = redis_command(port, Path(folder))
             async with running(self._child("redis", redis, env, ready="Ready to accept")):
@@ -60,12 +61,16 @@ class Command(BaseCommand):
     async def _serve(self, env: dict[str, str]) -> None:
         """Run servers and workers until cancelled."""
         urls, children = [], []
+        grpc_port = env["A2A_GRPC_URL"].rpartition(":")[2]
         for number in range(1, SERVERS + 1):
             port = free_port()
             urls.append(f"http://127.0.0.1:{port}")
             daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)]
             command = [*daphne, "project.asgi:application"]
             children.append(self._child(f"server-{number}", command, env, ready="Listening on"))
+        command = [sys.executable, "manage.py", "a2a_grpc", "--port", grpc_port]
+        there = {**env, "A2A_PUBLIC_URL": urls[0]}
+        children.append(self._child("grpc", command, there, ready="gRPC listens on"))
         for number in range(1, WORKERS + 1):
             command = [sys.executable, "manage.py", "a2a_worker"]
             children.append(self._child(f"worker-{number}", command, env, ready="takes turns"))
@@ -95,6 +100,7 @@ class Command(BaseCommand):
         self._say(
             f"""
 {servers}
+  gRPC        {env["A2A_GRPC_URL"]}
   A stream    {streaming_curl(urls[0])}
   Commands    {variables} .venv/bin/python manage.py …
   The end     Ctrl-C, which deletes the data
