@@ -147,7 +147,7 @@ $(VENV)/chromium.stamp: tests/browser/chromium.py $(VENV)/dev.stamp
 $(LOWEST)/stamp: pyproject.toml $(VENV)/dev.stamp
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip compile --quiet --python $(LOWEST) --resolution lowest-direct \
-	  --extra project --extra celery --extra oidc --extra prometheus --extra signing --output-file $(LOWEST)/lowest.txt pyproject.toml
+	  --extra project --extra celery --extra grpc --extra oidc --extra prometheus --extra signing --output-file $(LOWEST)/lowest.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --editable '.[dev]'
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --requirements $(LOWEST)/lowest.txt
 	@touch $@

@@ -6,14 +6,17 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.utils.module_loading import import_string
 
-from a2a_app import asgi, cors
+from a2a_app import asgi, conf, cors
 from a2a_app.checks.project import BYPASS, TAG, Finding
 
 CORS_MIDDLEWARE = "corsheaders.middleware.CorsMiddleware"
 # By the name of the class, since there are many packages of one kind.
+# Also by one of gRPC's own schemes, which are no URLs: dns:///agents.example.com:443.
+_DIALED = re.compile(r"(dns:(///)?|ipv4:|ipv6:)?(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]+")
 _COMPRESSES = re.compile("gzip|compress|brotli|zstd", re.IGNORECASE)
 
 
@@ -96,6 +99,25 @@ def check_asgi_application(**_: object) -> list[Finding]:
         hint = 'Pass the application under "http" to it under "lifespan" too.'
         return [checks.Warning(text, hint=hint, id="a2a.W036")]
     return []
+
+
+@checks.register(TAG)
+def check_grpc(**_: object) -> list[Finding]:
+    """Find a GRPC_URL that clients cannot dial, or without a PUBLIC_URL (a2a.W039)."""
+    try:
+        current = conf.current()
+    except ImproperlyConfigured:
+        return []  # a2a.E001 reports it
+    if not current.grpc_url:
+        return []
+    found = []
+    if not _DIALED.fullmatch(current.grpc_url):
+        hint = "Most clients pass it to their library of gRPC: agents.example.com:50051."
+        found.append((f"A2A['GRPC_URL'] is no host and port: {current.grpc_url!r}.", hint))
+    if not current.public_url:
+        text = "A2A['GRPC_URL'] is set without A2A['PUBLIC_URL']."
+        found.append((text, "manage.py a2a_grpc does not start without it."))
+    return [checks.Warning(text, hint=hint, id="a2a.W039") for text, hint in found]
 
 
 def _not_bypassed() -> list[str]:

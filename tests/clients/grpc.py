@@ -69,7 +69,7 @@ async def refused(work: Awaitable[Any]) -> tuple[str, dict[str, Any]]:
 
 def status_in(error: grpc.aio.AioRpcError) -> dict[str, Any]:
     """Return the details of an error as JSON; fail where they contradict its own status."""
-    trailers = dict(error.trailing_metadata() or ())
+    trailers = dict([*(error.trailing_metadata() or ())])  # of pairs, in each version of grpc
     status = status_pb2.Status.FromString(trailers[DETAILS])
     assert status.code == error.code().value[0]
     assert status.message == error.details()

@@ -74,7 +74,7 @@ async def test_extensions_are_activated_by_metadata_and_the_answer_says_which(
     call = mirror.start("SendMessage", asked_to_send(message("hi")))
     data = MessageToDict(await call)["task"]["artifacts"][0]["parts"][0]["data"]
     assert data["extensions"] == [MIRROR_EXTENSION]
-    assert dict(await call.initial_metadata())["a2a-extensions"] == MIRROR_EXTENSION
+    assert dict([*await call.initial_metadata()])["a2a-extensions"] == MIRROR_EXTENSION
 
 
 @pytest.mark.parametrize("version", ["9.9", "0.3"])
@@ -170,7 +170,7 @@ async def test_a_refusal_names_the_challenge(client: GrpcClient, a2a: ChangeSett
     a2a(ANONYMOUS="refuse", AUTHENTICATION=[f"{users.__name__}.ByBearer"])
     call = client.start("GetTask", pb.GetTaskRequest(id=UNKNOWN_TASK))
     assert (await call.code()).name == "UNAUTHENTICATED"
-    assert dict(await call.trailing_metadata())["www-authenticate"] == 'Bearer realm="a2a"'
+    assert dict([*await call.trailing_metadata()])["www-authenticate"] == 'Bearer realm="a2a"'
 
 
 async def test_an_extended_card_is_for_known_callers(

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from a2a_app.checks.serving import check_grpc
 from project.services import free_port
 from tests.conftest import ChangeSettings
 
@@ -37,6 +38,24 @@ def test_it_serves_until_it_is_asked_to_end(a2a: ChangeSettings, transactional_d
     call_command("a2a_grpc", port=port)
     asking.join(SECONDS)
     assert seen == [health_pb2.HealthCheckResponse.SERVING]
+
+
+@pytest.mark.parametrize(
+    ("url", "public_url", "problems"),
+    [
+        ("", "", 0),
+        ("agents.example.com:50051", "https://example.com", 0),
+        ("[2001:db8::1]:50051", "https://example.com", 0),
+        ("dns:///agents.example.com:443", "https://example.com", 0),
+        ("https://agents.example.com:443", "https://example.com", 1),
+        ("agents.example.com", "", 2),
+    ],
+)
+def test_a_check_finds_what_clients_cannot_dial(
+    a2a: ChangeSettings, url: str, public_url: str, problems: int
+) -> None:
+    a2a(GRPC_URL=url, PUBLIC_URL=public_url)
+    assert [each.id for each in check_grpc()] == ["a2a.W039"] * problems
 
 
 def test_it_needs_the_public_url(a2a: ChangeSettings) -> None:

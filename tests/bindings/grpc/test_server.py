@@ -1,6 +1,8 @@
 """The gRPC server: its other services, TLS, those who read slowly or go away, and its end."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -84,6 +86,52 @@ async def test_a_client_that_is_gone_has_no_stream_open_any_more(
         stream.cancel()
         waits.cancel()
         await eventually(lambda: not server.calls)
+
+
+@asynccontextmanager
+async def cut_line(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
+    """Stand between clients and a port; yield the port for clients, and what cuts their line."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        while data := await reader.read(65536):
+            writer.write(data)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, here = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(OSError):
+            await asyncio.gather(pass_on(reader, here), pass_on(there, writer))
+
+    def cut() -> None:
+        for writer in writers:
+            writer.transport.abort()
+
+    line = await asyncio.start_server(connect, "127.0.0.1", 0)
+    try:
+        yield line.sockets[0].getsockname()[1], cut
+    finally:
+        cut()
+        line.close()
+
+
+async def test_a_client_whose_connection_breaks_has_nothing_open_and_its_task_goes_on(
+    server: GrpcServer, client: GrpcClient
+) -> None:
+    async with (
+        cut_line(server.port) as (port, cut),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        far = GrpcClient(channel)
+        stream = far.stream("SendStreamingMessage", asked(end="hang"))
+        task = (await anext(aiter(stream))).task
+        waits = far.start("SendMessage", asked(end="hang"))
+        await eventually(lambda: len(server.calls) == 2)
+        cut()
+        await eventually(lambda: not server.calls)
+        assert (await waits.code()) is grpc.StatusCode.UNAVAILABLE
+    found = await client.call("GetTask", pb.GetTaskRequest(id=task.id))
+    assert found.status.state in (pb.TASK_STATE_SUBMITTED, pb.TASK_STATE_WORKING)
 
 
 async def test_a_deadline_ends_a_call_and_not_the_task(client: GrpcClient) -> None:
