@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import httpx
 from a2a.client import A2ACardResolver, Client, ClientConfig, ClientFactory
 from a2a.client.errors import A2AClientHTTPError, A2AClientJSONRPCError
@@ -36,6 +37,30 @@ def shown(found: Any) -> dict[str, Any]:
     return read
 
 
+class NamesAgent:
+    """Adds the agent to the metadata of each call, as 0.3 has no other way to name it."""
+
+    def __init__(self, agent: str) -> None:
+        self.agent = agent
+
+    def named(self, call: Any) -> Any:
+        """Return what is known of a call, with the agent."""
+        metadata = grpc.aio.Metadata(*(call.metadata or ()), ("a2a-agent", self.agent))
+        return grpc.aio.ClientCallDetails(
+            call.method, call.timeout, metadata, call.credentials, call.wait_for_ready
+        )
+
+
+class InCalls(NamesAgent, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, go_on: Any, call: Any, request: Any) -> Any:
+        return await go_on(self.named(call), request)
+
+
+class InStreams(NamesAgent, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(self, go_on: Any, call: Any, request: Any) -> Any:
+        return await go_on(self.named(call), request)
+
+
 class Report:
     """What the client saw, by the name of what was asked."""
 
@@ -47,8 +72,13 @@ class Report:
     async def client(self, agent: str, *, streaming: bool, polling: bool = False) -> Client:
         """Make a client of an agent from its card."""
         card = await A2ACardResolver(self.http, f"{self.base_url}/a2a/{agent}").get_agent_card()
+        if self.transport == "GRPC":
+            # The card of an agent that is not the site's has no interface of gRPC.
+            card.url, card.preferred_transport = self.grpc_url, "GRPC"
+        named = [InCalls(agent), InStreams(agent)]
         config = ClientConfig(
             httpx_client=self.http,
+            grpc_channel_factory=lambda url: grpc.aio.insecure_channel(url, interceptors=named),
             supported_transports=[self.transport],
             streaming=streaming,
             polling=polling,
@@ -70,7 +100,10 @@ class Report:
     async def card(self) -> dict[str, Any]:
         """Read the card of the site, where clients of 0.3 looked at first."""
         resolver = A2ACardResolver(self.http, self.base_url, "/.well-known/agent.json")
-        return shown(await resolver.get_agent_card())
+        card = await resolver.get_agent_card()
+        urls = {each.transport: each.url for each in card.additional_interfaces}
+        self.grpc_url = urls["GRPC"]
+        return shown(card)
 
     async def sent(self) -> dict[str, Any]:
         """Send a message, wait for the answer, and get the task."""
@@ -134,6 +167,8 @@ class Report:
                 seen[name] = error.error.code
             except A2AClientHTTPError as error:
                 seen[name] = error.status_code
+            except grpc.aio.AioRpcError as error:
+                seen[name] = error.code().name
         return seen
 
 

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from a2a_app import conf, protocol
 
 LARGE_BYTES = 64 * 1024
-"""What is larger is converted in a thread. So much takes a millisecond."""
+"""What is larger is converted in a thread. So much takes a few milliseconds at most."""
 
 T = TypeVar("T")
 _SCALARS = (str, bytes, int, float)  # a bool is an int
