@@ -1,6 +1,7 @@
 """Refusals over gRPC: their status, what their details say, and what they cost (10.6)."""
 
 import asyncio
+from inspect import signature
 from typing import Any
 
 import grpc
@@ -34,7 +35,11 @@ def errors() -> list[type[protocol.A2AError]]:
 
 @pytest.mark.parametrize("kind", errors(), ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status_with_its_reason_first(kind: type[protocol.A2AError]) -> None:
-    status = status_of(CURRENT, kind())
+    taken = signature(kind).parameters.values()
+    needed = [
+        each for each in taken if each.default is each.empty and each.kind != each.VAR_KEYWORD
+    ]
+    status = status_of(CURRENT, kind(*("x" for _ in needed)))
     assert status.code == grpc.StatusCode[kind.grpc_status].value[0] != 0
     info = status.details[0]
     assert info.type_url == "type.googleapis.com/google.rpc.ErrorInfo"
