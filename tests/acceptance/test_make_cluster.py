@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import psutil
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from tests.clients.sdk import chunks, connected
 from tests.clients.sdk import state as state_of
@@ -72,18 +73,31 @@ async def test_what_is_sent_over_http_is_followed_over_grpc_from_the_url_of_the_
     assert state_of(seen[-1]) == "COMPLETED"
 
 
-async def test_workers_that_are_killed_are_started_again_and_finish_what_was_begun(
+async def test_workers_that_are_killed_are_started_again_and_every_binding_shows_the_same(
     cluster: Process,
 ) -> None:
-    async with asyncio.timeout(SECONDS), SocketClient(urls(cluster)[0], "load-retry") as client:
+    here, there = urls(cluster)
+    async with (
+        asyncio.timeout(SECONDS),
+        SocketClient(here, "load-retry") as client,
+        connected(there, "HTTP+JSON", "load-retry") as by_rest,
+        connected(there, "GRPC", "load-retry") as by_grpc,
+    ):
         task = await client.send(load_message(chunks=20, delay=0.1), returnImmediately=True)
+        others = [each.subscribe(task["id"]) for each in (by_rest, by_grpc)]
+        assert [(await anext(other)).task.id for other in others] == [task["id"]] * 2
         async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
-            assert state((await anext(events))[1]) == "WORKING"
+            first = (await anext(events))[1]
+            assert state(first) == "WORKING"
             for worker in members(cluster, "a2a_worker"):
                 worker.kill()
             for number in (1, 2):
                 await cluster.says(f"worker-{number} | has ended with status -9")
-            assert [state(item) async for _, item in events][-1] == "COMPLETED"
+            whole = [first, *[item async for _, item in events]]
+        assert state(whole[-1]) == "COMPLETED"
+        for other in others:
+            seen = [MessageToDict(item) async for item in other]
+            assert seen and seen == whole[-len(seen) :]
 
 
 async def test_nothing_is_left_of_a_cluster_that_is_asked_to_end(cluster: Process) -> None:

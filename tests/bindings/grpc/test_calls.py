@@ -7,6 +7,7 @@ import pytest
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict, ParseDict
 
+from a2a_app.operations.generations import URI as GENERATIONS
 from tests.app.agents import MIRROR_EXTENSION
 from tests.bindings import resolvers, users
 from tests.clients.grpc import GrpcClient, items_of, refused
@@ -75,6 +76,32 @@ async def test_extensions_are_activated_by_metadata_and_the_answer_says_which(
     data = MessageToDict(await call)["task"]["artifacts"][0]["parts"][0]["data"]
     assert data["extensions"] == [MIRROR_EXTENSION]
     assert dict([*await call.initial_metadata()])["a2a-extensions"] == MIRROR_EXTENSION
+
+
+async def test_generations_number_events_and_a_stream_goes_on_after_one(
+    client: GrpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(DRAFTS=["1.1"])
+    knows = client.calls("load", a2a_extensions=GENERATIONS)
+    said = asked_to_send(load_message(chunks=5, end="input-required"))
+    items = await items_of(knows.stream("SendStreamingMessage", said))
+    bodies = [next(iter(item.values())) for item in items]
+    numbers = [int(body["metadata"][GENERATIONS]["generation"]) for body in bodies]
+    assert numbers == list(range(1, len(items) + 1))
+    task_id = items[0]["task"]["id"]
+    await client.call("CancelTask", pb.CancelTaskRequest(id=task_id))
+    subscribe = pb.SubscribeToTaskRequest(id=task_id)
+    rest = knows.stream("SubscribeToTask", subscribe, a2a_current_generation="3")
+    seen = await items_of(rest)
+    assert seen[: len(items) - 3] == items[3:]
+    assert state(seen[-1]) == "CANCELED"
+    late = knows.call("CancelTask", pb.CancelTaskRequest(id=task_id), a2a_if_generation_match="3")
+    assert MessageToDict(await late)["status"]["state"] == "TASK_STATE_CANCELED"
+    other = await knows.send(load_message(end="input-required"))
+    more = load_message() | {"taskId": other["id"]}
+    sent = knows.call("SendMessage", asked_to_send(more), a2a_if_generation_match="1")
+    code, status = await refused(sent)
+    assert (code, status["details"][0]["reason"]) == ("ABORTED", "TASK_GENERATION_MISMATCH")
 
 
 @pytest.mark.parametrize("version", ["9.9", "0.3"])
