@@ -84,8 +84,10 @@ class Exchange:
             Exception: Whatever `refusal_of` takes.
         """
         logs.subject.set(logs.Subject())
-        call, params = await self._read()
-        await performed(self._answer, GRPC, self._rpc.method.operation, call, params)
+        stream = await self._begun()
+        if stream is not None:
+            self._is_open = True
+            await self._send_all(self._rpc.method.dialect.stream(stream))
 
     def refusal_of(self, error: Exception) -> protocol.A2AError:
         """Return what the client is told of an error; log one that is a fault."""
@@ -107,6 +109,14 @@ class Exchange:
                 await refuse(self._context, self._rpc.method.dialect, error)
         finally:
             self._stalled.subtract(stalled)
+
+    async def _begun(self) -> Stream | None:
+        """Read the call and perform its operation; return the stream if there is one, to be sent.
+
+        A function of its own, as a stream lasts, and what the client has said may be large (R14).
+        """
+        call, params = await self._read()
+        return await performed(self._answer, GRPC, self._rpc.method.operation, call, params)
 
     @sensitive_variables("body", "params", "given")
     async def _read(self) -> tuple[Call, protocol.Params]:
@@ -148,22 +158,22 @@ class Exchange:
             problem = f"or {AGENT_KEY} must name an agent. {error}"
         raise protocol.InvalidParamsError.of("tenant", problem)
 
-    async def _answer(self, operation: Operation, call: Call, params: protocol.Params) -> None:
+    async def _answer(
+        self, operation: Operation, call: Call, params: protocol.Params
+    ) -> Stream | None:
+        """Open the stream of an operation and return it; or send the result, and return None."""
         self._check_stalled(call.scope.owner)
         if call.extensions:
             name = self._rpc.method.dialect.extensions_header.lower()
             await self._context.send_initial_metadata(((name, ", ".join(call.extensions)),))
         if self.is_streaming:
-            stream = await stream_of(operation, call, params)
-            del call, params
-            self._is_open = True
-            await self._send_all(self._rpc.method.dialect.stream(stream))
-            return
+            return await stream_of(operation, call, params)
         try:
             body = await result_of(operation, call, params)
             await self._send(self._rpc.method.dialect.result(body))
         finally:
             release_all(call.held)
+        return None
 
     def _check_stalled(self, owner: str) -> None:
         self._owner = owner

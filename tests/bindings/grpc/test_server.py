@@ -1,6 +1,7 @@
 """The gRPC server: its other services, TLS, those who read slowly or go away, and its end."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,10 +15,13 @@ from google.protobuf.json_format import ParseDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from a2a_app import protocol
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.authentication import announce_change
+from a2a_app.bindings import threads
 from a2a_app.bindings.grpc.server import Certificate, GrpcServer
+from a2a_app.operations import Call
 from tests.bindings import users
 from tests.certificates import as_pem, authority, certificate, key_pem
 from tests.clients.grpc import SECONDS, GrpcClient, items_of, refused
@@ -86,6 +90,20 @@ async def test_a_client_that_is_gone_has_no_stream_open_any_more(
         stream.cancel()
         waits.cancel()
         await eventually(lambda: not server.calls)
+
+
+async def test_an_open_stream_has_neither_a_thread_nor_its_request(client: GrpcClient) -> None:
+    stream = client.stream("SendStreamingMessage", asked(end="hang"))
+    await anext(aiter(stream))
+    await eventually(lambda: not threads._lent)
+    await eventually(lambda: not held(protocol.SendMessageRequest) and not held(Call))
+    stream.cancel()
+
+
+def held(kind: type) -> list[object]:
+    """Return the objects of a class that something refers to."""
+    gc.collect()
+    return [each for each in gc.get_objects() if type(each) is kind]
 
 
 @asynccontextmanager
