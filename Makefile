@@ -27,7 +27,7 @@ MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help messages screenshots run cluster worker test test-sqlite test-postgresql test-fast test-lowest coverage \
-  lint audit format docs bench dist publish clean
+  lint audit format docs bench tck dist publish clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -75,6 +75,9 @@ lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+tck: $(VENV)/dev.stamp ## Run the official conformance suite, of which TCK=<path> is a clone
+	@$(BIN)/python -m tests.conformance.tck $(TCK)
 
 audit: $(VENV)/dev.stamp ## Ask whether a dependency has a security hole that is known
 	$(BIN)/python -m pip_audit --local --skip-editable --progress-spinner off
