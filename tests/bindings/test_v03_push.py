@@ -24,3 +24,16 @@ async def test_a_webhook_of_0_3_gets_the_task_as_it_is(
     for request in receiver.requests:
         assert request.headers["content-type"] == "application/json"
         assert request.headers["x-a2a-notification-token"] == "t"
+
+
+async def test_a_webhook_of_0_3_gets_the_task_first_where_the_settings_say_so(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(PUSH_HOSTS=["127.0.0.1"], PUSH_ALLOW_HTTP=True, PUSH_SNAPSHOT=True, SWEEP_SECONDS=300.0)
+    said = message('{"end": "input-required"}')
+    task = await result(rpc, "message/send", message=said, configuration={"blocking": True})
+    async with receiving() as receiver:
+        config = {"taskId": task["id"], "pushNotificationConfig": {"url": receiver.url}}
+        await result(rpc, "tasks/pushNotificationConfig/set", **config)
+        await receiver.gets(1)
+    assert receiver.bodies == [task]
