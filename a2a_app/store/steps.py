@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F, Min
+from django.db.models import F, Min, QuerySet
 
 from a2a_app import models
 from a2a_app.database import atomic
@@ -125,6 +125,11 @@ def _record(task_id: UUID, run: RunKey, place: Place, outcome: Outcome) -> None:
 
 def read_said(task_id: UUID, run_id: UUID) -> Repetition:
     """Return what the attempts before a run have said since its message came."""
+    return Repetition.of(said_events(task_id, run_id).values_list("seq", "body"))
+
+
+def said_events(task_id: UUID, run_id: UUID) -> "QuerySet[models.Event]":
+    """Return the events that tell what was said since the message of a run came, in order."""
     runs = models.Run.objects.filter(task=task_id)
     same = runs.filter(message__in=runs.filter(pk=run_id).values("message"))
     first = same.aggregate(first=Min("turn"))["first"]
@@ -134,5 +139,4 @@ def read_said(task_id: UUID, run_id: UUID) -> Repetition:
     )
     # What only tells that a message came says nothing of the agent's.
     came = models.Message.objects.filter(task=task_id, role=Role.USER.value).values("seq")
-    events = its_own.exclude(seq__in=came)
-    return Repetition.of(events.order_by("seq").values_list("seq", "body"))
+    return its_own.exclude(seq__in=came).order_by("seq")

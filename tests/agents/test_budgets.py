@@ -157,9 +157,11 @@ async def test_a_turn_that_has_waited_until_the_budget_was_used_up_does_not_begi
             await made.send("one", return_immediately=True)
             await begun.wait()
             second = await made.send("two", return_immediately=True)
+            stream = made.subscribe(second.id)
+            await anext(stream)
             begun.clear()
             go_on.set()
-            end = [event async for event in made.subscribe(second.id)][-1]
+            end = [event async for event in stream][-1]
             task = await made.get(second.id)
     assert state(end) == "FAILED"
     assert task.status.state is TaskState.FAILED

@@ -41,7 +41,7 @@ class Repetition:
     @classmethod
     def of(cls, events: Iterable[tuple[int, str]]) -> Self:
         """Expect what events say, each given by its number and its body."""
-        found = [(number, _said_in(from_json(body))) for number, body in events]
+        found = [(number, said_in(from_json(body))) for number, body in events]
         return cls((number, said) for number, said in found if said is not None)
 
     @property
@@ -67,7 +67,7 @@ class Repetition:
         number, expected = self._left[0]
         if isinstance(update, Returned):
             raise RepetitionError(f"event {number}", str(expected), "the end of the code")
-        said = _said_by(update)
+        said = said_by(update)
         if said is None:
             return False
         if said != expected:
@@ -81,7 +81,8 @@ def _do_nothing() -> None:
     pass
 
 
-def _said_by(update: Update) -> Said | None:
+def said_by(update: Update) -> Said | None:
+    """Return what an update says; None: nothing that must be the same."""
     match update:
         # SUBMITTED is what the server says, when a message comes or something was decided.
         case StatusUpdate(state=state, message=message) if state is not TaskState.SUBMITTED:
@@ -94,7 +95,8 @@ def _said_by(update: Update) -> Said | None:
             return None
 
 
-def _said_in(body: Any) -> Said | None:
+def said_in(body: Any) -> Said | None:
+    """Return what an event says, by its JSON; None: nothing that must be the same."""
     if (chunk := body.get("artifactUpdate")) is not None:
         how = (chunk.get("append", False), chunk.get("lastChunk", False))
         artifact = chunk["artifact"]
