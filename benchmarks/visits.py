@@ -64,11 +64,8 @@ def pages(large: str) -> Iterator[tuple[str, str]]:
     run = small.runs.values_list("pk", flat=True)[0]
     yield "the overview, read anew", "/admin/a2a_app/"
     yield "the list of tasks", tasks
-    for choice in CHOICES:
-        yield (
-            f"the list, `{choice.partition('=')[0]}`",
-            f"{tasks}?{choice.format(owner=task.owner)}",
-        )
+    for name, choice in CHOICES.items():
+        yield name, f"{tasks}?{choice.format(owner=task.owner)}"
     for what, text in {
         "the end of an id": small.pk.hex[-12:],
         "a contextId": task.context.context_id,
