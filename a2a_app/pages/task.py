@@ -18,11 +18,16 @@ from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.pages.contents import Budget
 from a2a_app.pages.conversation import Conversation, Shown, read_conversation
 from a2a_app.pages.relatives import Relative, read_relatives
+from a2a_app.pages.steps import StepLine, read_steps
 from a2a_app.pages.timeline import Bar, Timeline, read_bars, read_lines
 from a2a_app.pages.times import lasting
 from a2a_app.pages.webhook import WebhookState, state_of
 from a2a_app.protocol import TaskState
 
+# The models whose rows the page shows, to those who may view them.
+SHOWN = (
+    "message", "artifact", "file", "run", "step", "event", "pushnotificationconfig", "remotetask",
+)  # fmt: skip  # as one list
 # How many files and webhooks are listed.
 ROWS = 50
 EARLIER, OLDER = "earlier", "older"
@@ -48,6 +53,7 @@ class TaskPage:
     timeline: Timeline | None
     archived: models.ArchivedLog | None
     bars: list[Bar] | None
+    steps: list[StepLine] | None
     files: list[models.File] | None
     webhooks: list[tuple[models.PushNotificationConfig, WebhookState]] | None
     relatives: list[Relative] | None
@@ -60,18 +66,7 @@ def may_view(request: HttpRequest, model: str) -> bool:
 
 def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
     """Read all that the page of a task shows to whoever asks for it."""
-    may = {
-        name: may_view(request, name)
-        for name in (
-            "message",
-            "artifact",
-            "file",
-            "run",
-            "event",
-            "pushnotificationconfig",
-            "remotetask",
-        )
-    }
+    may = {name: may_view(request, name) for name in SHOWN}
     budget = Budget()
     files = list(task.files.order_by("-pk")[:ROWS]) if may["file"] else None
     shown = Shown(may["message"], may["artifact"], _by_id(files), budget)
@@ -94,6 +89,7 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
         timeline=timeline,
         archived=archived,
         bars=read_bars(task, budget) if may["run"] else None,
+        steps=read_steps(task, budget) if may["step"] else None,
         files=files,
         webhooks=_webhooks(task) if may["pushnotificationconfig"] else None,
         relatives=read_relatives(task, budget) if may["remotetask"] else None,

@@ -128,7 +128,7 @@ def test_a_task_takes_as_many_queries_however_much_happened(many: int) -> None:
         text_of(page_of(claim.head.task_id))(someone)
     # The task; its files, messages, artifacts, and the chunks of open ones; its changes, and all
     # chunks together; its runs and webhooks.
-    assert _reads_of_the_page(queries) == 9
+    assert _reads_of_the_page(queries) == 10
 
 
 def _reads_of_the_page(queries: CaptureQueriesContext) -> int:

@@ -12,9 +12,11 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.database.values import new_key
+from a2a_app.models.step import Kind
 from a2a_app.pages import conversation, timeline
 from a2a_app.pages.contents import Budget
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
@@ -143,10 +145,35 @@ def test_a_task_of_very_many_chunks_has_a_page_like_any_other(boss: Browser) -> 
     assert "a: 5,000 chunks" in page
     assert len(page.encode()) < MOST_BYTES / 3
     # One of them is the menu's, which says how many tasks wait.
-    assert sum("a2a_app_" in query["sql"] for query in queries) == 10
+    assert sum("a2a_app_" in query["sql"] for query in queries) == 11
     # Its newest text is there to go on.
     [shown] = re.findall(r'data-artifact="a" data-seq="(\d+)">([^<]*)<', page)
     assert shown == ("5001", "word " * conversation.OPEN_CHUNKS)
+
+
+def test_steps_and_what_a_turn_waits_for_are_shown_with_what_failed(boss: Browser) -> None:
+    claim = begin_and_claim()
+    now = timezone.now()
+    kept: dict[str, Any] = {"task_id": claim.head.task_id, "turn": 1}
+    failed = {"ended_at": now, "error_kind": "builtins.OSError", "error": SCRIPT}
+    steps: list[dict[str, Any]] = [
+        {"name": "charge", "tries": 3, "ended_at": now, "result": [1]},
+        {"name": f"ship {SCRIPT}", "tries": 1, **failed},
+        {"kind": Kind.SLEEP, "until": now + timedelta(days=3)},
+        {"name": "payment", "kind": Kind.EVENT},
+    ]
+    for number, more in enumerate(steps, start=1):
+        models.Step.objects.create(number=number, started_at=now, **kept, **more)
+    page = page_of(boss, claim.head.task_id)
+    shown = re.findall(r'data-tone="(\w+)">([^<]*)</span> <span class="a2a-number">', page)
+    assert shown[-4:] == [
+        ("good", "done, 3 tries"),
+        ("bad", "failed"),
+        ("asks", "waits for a time"),
+        ("asks", "waits for an event"),
+    ]
+    assert "builtins.OSError: &lt;script&gt;" in page
+    assert SCRIPT not in page
 
 
 def test_the_log_is_shown_in_pages_the_newest_first_and_all_of_it_is_a_link_away(
