@@ -147,7 +147,7 @@ class Errand:
                     return answer
                 pause, heard_at = FIRST_PAUSE_SECONDS, timezone.now()
             except (PeerAwayError, UnavailableError) as error:
-                if isinstance(error, NoRoomError) or timezone.now() > heard_at + PATIENCE:
+                if _is_final(error) or timezone.now() > heard_at + PATIENCE:
                     raise
             self.idle.set()
             await asyncio.sleep(pause)
@@ -225,3 +225,10 @@ def depth_of(metadata: Mapping[str, Any]) -> int:
     """Return how many turns have led to a request, by its metadata."""
     said = metadata.get(DEPTH)
     return said if isinstance(said, int) and said > 0 else 0
+
+
+def _is_final(error: PeerAwayError | UnavailableError) -> bool:
+    """Tell whether to ask again does not help in time, as where a budget is used up."""
+    if not isinstance(error, UnavailableError):
+        return False
+    return isinstance(error, NoRoomError) or error.retry_seconds > PATIENCE.total_seconds()

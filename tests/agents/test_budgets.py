@@ -13,12 +13,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from a2a_app import database, models
-from a2a_app.agents import BudgetError, Spender, Turn
+from a2a_app.agents import AskError, BudgetError, Spender, Turn
 from a2a_app.agents.base import Agent
 from a2a_app.operations.call import Call, Caller
 from a2a_app.protocol import ResourceExhaustedError, Task, TaskState
 from a2a_app.store.budgets import add_spending, find_used_up, forget_old_spending, states_of
 from a2a_app.store.token_usage import Used, record_usage
+from a2a_app.testing import agent_for_test
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.tasks import begin_and_claim
@@ -167,6 +168,26 @@ async def test_a_turn_that_has_waited_until_the_budget_was_used_up_does_not_begi
     assert task.status.state is TaskState.FAILED
     assert text(task).startswith(SAID)
     assert not begun.is_set()
+
+
+async def test_an_agent_that_is_asked_refuses_at_once_where_its_budget_is_used_up(
+    a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a2a(BUDGETS=[{"per": "agent", "agent": "billing", "period": "day", "tokens": 0}])
+    # Else the test would fail in the last hour of a day.
+    monkeypatch.setattr("a2a_app.store.budgets.State.seconds_left", 7200.0)
+
+    async def asks(turn: Turn) -> str:
+        try:
+            await turn.ask("billing", "Refund order 7")
+        except AskError as error:
+            return error.text
+        return "no refusal"
+
+    with agent_for_test(uses, slug="billing"), client_of(asks, slug="asks") as made:
+        task = await made.send()
+    said = task.artifacts[0].parts[0].text or ""
+    assert said.startswith("The budget of this agent for today is used up.")
 
 
 BUDGETS: list[tuple[dict[str, Any], Callable[[], None], str]] = [
