@@ -24,6 +24,7 @@ def get_asgi_application() -> Any:
     from a2a_app.bindings.calls import up_to_limit, with_known_charset  # as above
     from a2a_app.bindings.readers import Reader  # as above
     from a2a_app.bindings.threads import PooledRequestThread, in_server_context  # as above
+    from a2a_app.bindings.websocket.connection import serve as serve_websocket  # as above
 
     _begin_with_daphne()
     _begin_in_running_loop()
@@ -32,7 +33,7 @@ def get_asgi_application() -> Any:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(receive, send)
+            await serve_websocket(scope, receive, send)
         elif may_be_ours(scope.get("path", "")):
             receive, send_there = in_server_context(receive, send)
             paced = _paced(send_there, partial(Reader, send_there, send, scope.get("client")))
@@ -105,12 +106,6 @@ async def _end() -> None:
     from a2a_app import runners
 
     await runners.current().end()
-
-
-async def _refuse_websocket(receive: Any, send: Any) -> None:
-    """Close a WebSocket before it is open; Django's application would raise."""
-    await receive()
-    await send({"type": "websocket.close"})
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

@@ -89,7 +89,7 @@ def read_json(request: HttpRequest, limit: int | None = None) -> Any:
             `MAX_JSON_VALUES` values.
         InvalidRequestError: It cannot be unpacked.
     """
-    return _parse(_read(request, limit or conf.current().max_body_bytes))
+    return parse_json(_read(request, limit or conf.current().max_body_bytes))
 
 
 def read_json_object(request: HttpRequest) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def read_json_object(request: HttpRequest) -> dict[str, Any]:
         InvalidRequestError: It is no object.
     """
     body = _read(request, conf.current().max_body_bytes)
-    value = _parse(body) if body else None
+    value = parse_json(body) if body else None
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -183,7 +183,8 @@ def _check_charset(request: HttpRequest, body: bytes) -> None:
         raise MediaTypeError("The body looks like UTF-16 or UTF-32. JSON is in UTF-8.")
 
 
-def _parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
+    """Parse JSON of an allowed size; raise JSONParseError, or BodyTooLargeError for its values."""
     limit = conf.current().max_json_values
     # Each value has a byte at least.
     if len(body) > limit:

@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 GRPC = "GRPC"
 """The name of the binding that `bindings.grpc` serves."""
+WEBSOCKET = "urn:a2a-app:websocket:v1"
+"""The name of the binding that `bindings.websocket` serves, which is none of the specification."""
 
 
 def served_to(request: HttpRequest, agent: Agent, tenant: str = "") -> ServedAt:
@@ -30,7 +32,7 @@ def served_at(base: str, agent: Agent, tenant: str = "", *, can_stream: bool = T
     """Return how an agent, or a tenant at its URL, is served to clients that use a base URL."""
     security = declared_security()
     return ServedAt(
-        interfaces=_interfaces(base, agent, tenant),
+        interfaces=_interfaces(base, agent, tenant, can_stream=can_stream),
         security_schemes=security.schemes,
         security_requirements=security.requirements,
         keys_url=base + reverse("a2a:jwks"),
@@ -38,12 +40,18 @@ def served_at(base: str, agent: Agent, tenant: str = "", *, can_stream: bool = T
     )
 
 
-def _interfaces(base: str, agent: Agent, tenant: str) -> list[protocol.AgentInterface]:
+def _interfaces(
+    base: str, agent: Agent, tenant: str, *, can_stream: bool
+) -> list[protocol.AgentInterface]:
     # Clients of HTTP+JSON append a path to their URL, and some would make a double slash of it.
     urls = {"JSONRPC": "a2a:jsonrpc", "HTTP+JSON": "a2a:jsonrpc_without_slash"}
     reached = [
         (binding, base + reverse(name, args=[agent.slug]), tenant) for binding, name in urls.items()
     ]
+    if conf.current().websocket and can_stream:
+        # `ws` for `http`, and `wss` for `https`.
+        path = reverse("a2a:jsonrpc", args=[agent.slug])
+        reached.append((WEBSOCKET, base.replace("http", "ws", 1) + path, tenant))
     if url := conf.current().grpc_url:
         reached.append((GRPC, url, _named_over_grpc(agent, tenant)))
     return [

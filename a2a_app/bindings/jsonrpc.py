@@ -68,28 +68,28 @@ async def _read(
     except Exception:
         # The answer names the request that it refuses, unless that would be work for nobody.
         with suppress(protocol.A2AError):
-            _open(request, read_json(request, SMALL_BYTES), responder)
+            open_envelope(request, read_json(request, SMALL_BYTES), responder)
         raise
-    method, params = _open(request, read_json(request), responder)
+    method, params = open_envelope(request, read_json(request), responder)
     given = method.dialect.params(params)
     call = await call_of(request, agent, caller, method.dialect, given)
     return method.operation, call, await method.operation.checked_params(call, given)
 
 
-def _open(
+def open_envelope(
     request: HttpRequest, body: Any, responder: JsonRpcResponder
 ) -> tuple[Method, dict[str, Any]]:
     """Return the method and the parameters in an envelope, and tell the responder what it says."""
     if not isinstance(body, dict):
         raise protocol.InvalidRequestError("The body must be one JSON object.")
     responder.errors_are_events = _answers_with_stream(body)
-    responder.id = _id(body)
+    responder.id = id_of(body)
     method = _method(request, body)
     responder.dialect = method.dialect
     return method, _params(body)
 
 
-def _id(body: dict[str, Any]) -> str:
+def id_of(body: dict[str, Any]) -> str:
     """Return the id of a request as JSON text.
 
     A body without one is a notification of JSON-RPC, which gets no answer. Each method here has a

@@ -24,7 +24,8 @@ def check_origin(request: HttpRequest, caller: Caller) -> None:
     Raises:
         PermissionDeniedError: It comes from another one.
     """
-    if request.method in _SAFE or not has_ambient_credentials(caller):
+    is_safe = request.method in _SAFE and not opens_websocket(request)
+    if is_safe or not has_ambient_credentials(caller):
         return
     origin, site = (request.META.get(name) for name in ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE"))
     # The browser says so, whatever a proxy has made of scheme and host.
@@ -36,6 +37,12 @@ def check_origin(request: HttpRequest, caller: Caller) -> None:
         "A page of another site has sent the request, with credentials that the browser adds. "
         "CSRF_TRUSTED_ORIGINS names the sites that may."
     )
+
+
+def opens_websocket(request: HttpRequest) -> bool:
+    """Tell whether a request opens a WebSocket, over which a page may do anything."""
+    upgrade: str = request.META.get("HTTP_UPGRADE", "")
+    return upgrade.lower() == "websocket"
 
 
 def _is_of_public_url(origin: str) -> bool:

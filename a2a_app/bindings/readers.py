@@ -8,7 +8,8 @@ daphne's `send` is bound to the request with which a producer is registered.
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from a2a_app import conf
@@ -85,6 +86,91 @@ class Reader:
         seconds = conf.current().reader_seconds
         logger.warning("Cut off %s, which took nothing for %g seconds.", self._client, seconds)
         abort = _abort_of(self._servers_send, self._request)
+        if abort is None:
+            raise ConnectionAbortedError("The client does not read.")
+        abort()
+
+
+class SocketReader:
+    """The client that reads what is sent over one WebSocket.
+
+    daphne does not wait there either. It is a producer of the connection, in Twisted's words.
+    """
+
+    def __init__(self, servers_send: Send, client: object) -> None:
+        """Make the reader of a connection.
+
+        Args:
+            servers_send: The `send` that the server has made, by which its connection is found.
+            client: The client's address, for the log.
+        """
+        self._send = servers_send
+        self._client = client
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._is_cut = False
+        bound = getattr(servers_send, "args", ())
+        self._protocol: Any = bound[0] if bound else None
+        self._transport: Any = getattr(self._protocol, "transport", None)
+        if self._transport is not None and hasattr(self._transport, "registerProducer"):
+            # In place of the channel of HTTP, which has nothing more to send.
+            self._transport.unregisterProducer()
+            self._transport.registerProducer(self, True)
+
+    async def send_text(self, text: str) -> None:
+        """Send a frame of text once the client has taken those before it.
+
+        A client that takes nothing for READER_SECONDS is cut off, and so gets no further frame.
+        """
+        if self._is_cut:
+            return
+        try:
+            async with asyncio.timeout(conf.current().reader_seconds):
+                await self._writable.wait()
+                with self._unlimited():
+                    await self._send({"type": "websocket.send", "text": text})
+                # Whoever has made room in memory for a large frame has to know that it is sent.
+                await self._writable.wait()
+        except TimeoutError:
+            self._cut_off()
+        except OSError:  # as ASGI has it once the client is gone
+            self._is_cut = True
+
+    def pauseProducing(self) -> None:  # Twisted's name
+        """Wait, because the connection's buffer is full."""
+        self._writable.clear()
+
+    def resumeProducing(self) -> None:  # Twisted's name
+        """Go on, because the buffer is empty."""
+        self._writable.set()
+
+    def stopProducing(self) -> None:  # Twisted's name
+        """Go on, because the connection is gone, and `send` does nothing any more."""
+        self._writable.set()
+
+    @contextmanager
+    def _unlimited(self) -> Iterator[None]:
+        """Have daphne send what it would take for too large from a client.
+
+        It has one limit for both, of 1 MB. Nothing is received meanwhile, since it does not wait.
+        """
+        limit = getattr(self._protocol, "maxMessagePayloadSize", None)
+        if limit is None:
+            yield
+            return
+        self._protocol.maxMessagePayloadSize = 0
+        try:
+            yield
+        finally:
+            self._protocol.maxMessagePayloadSize = limit
+
+    def _cut_off(self) -> None:
+        if self._is_cut:
+            return
+        self._is_cut = True
+        seconds = conf.current().reader_seconds
+        logger.warning("Cut off %s, which took nothing for %g seconds.", self._client, seconds)
+        abort = getattr(self._transport, "abortConnection", None) or _abort_of(self._send, None)
         if abort is None:
             raise ConnectionAbortedError("The client does not read.")
         abort()

@@ -28,6 +28,9 @@ class Settings(BaseModel):
     """Where clients reach what `manage.py a2a_grpc` serves, as they dial it: host and port, without
     a scheme, such as `agents.example.com:50051`. Cards list it. Empty: they do not."""
 
+    websocket: bool = False
+    """Whether agents are served over WebSocket too, at their URLs. Cards list it then."""
+
     drafts: tuple[Literal["1.1"], ...] = ()
     """Versions of the protocol that are not final, and that may be served all the same. What they
     have may change with each release of the app. `1.1`: each card has the extension for the

@@ -1,0 +1,201 @@
+"""One connection: its frames, the calls that are open over it, and its end."""
+
+import asyncio
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from django.http import Http404, HttpRequest
+
+from a2a_app import conf, logs, protocol, runners
+from a2a_app.agents import Agent
+from a2a_app.bindings.callers import visible_agent
+from a2a_app.bindings.calls import admit, parse_json
+from a2a_app.bindings.expansion import BodyTooLargeError
+from a2a_app.bindings.jsonrpc import JsonRpcResponder, id_of
+from a2a_app.bindings.readers import SocketReader
+from a2a_app.bindings.responders import recorded_refusal
+from a2a_app.bindings.threads import own_thread
+from a2a_app.bindings.websocket.exchange import Exchange, end_of
+from a2a_app.bindings.websocket.handshake import request_of, slug_in
+from a2a_app.concurrency.event_loop import PerLoop
+
+SUBPROTOCOL = "a2a.v1"
+CANCEL = "cancelStream"
+# How many calls may be open over one connection.
+MOST_OPEN = 100
+# The codes of RFC 6455 with which a connection is closed.
+UNSUPPORTED, REFUSED = 1003, 1008
+
+
+async def serve(scope: Any, receive: Any, send: Any) -> None:
+    """Serve a WebSocket at the URL of an agent, as an application of ASGI; refuse any other."""
+    await receive()
+    if conf.current().websocket:
+        try:
+            request = request_of(scope)
+            async with own_thread():
+                agent, owner = await _let_in(request)
+        except Http404:
+            pass
+        except Exception as error:  # whatever it is, the client gets 403 and no more
+            recorded_refusal(error, request)
+        else:
+            await _serve(Connection(request, agent, send, scope), owner, scope, receive)
+            return
+    await send({"type": "websocket.close"})
+
+
+async def _let_in(request: HttpRequest) -> tuple[Agent, str]:
+    """Return the agent of a handshake, and the owner that the caller is."""
+    request.get_host()  # raises where the host is not allowed
+    agent = await visible_agent(request, slug_in(request.path_info))
+    caller = await admit(request)
+    most = conf.current().streams_per_owner
+    if most and _connections.get()[caller.owner] >= most:
+        raise protocol.ResourceExhaustedError(
+            f"You have {most} connections open. Close one of them.", limit="STREAMS_PER_OWNER"
+        )
+    await runners.current().begin()
+    return agent, caller.owner
+
+
+async def _serve(connection: "Connection", owner: str, scope: Any, receive: Any) -> None:
+    counted = _connections.get()
+    counted[owner] += 1
+    try:
+        await connection.accept(SUBPROTOCOL in scope.get("subprotocols", ()))
+        await connection.read(receive)
+    finally:
+        await connection.end()
+        counted[owner] -= 1
+        if not counted[owner]:
+            del counted[owner]
+
+
+class Connection:
+    """One connection that is open."""
+
+    def __init__(self, request: HttpRequest, agent: Agent, send: Any, scope: Any) -> None:
+        """Make the connection of a handshake that was let in.
+
+        Args:
+            request: The handshake.
+            agent: The agent of its URL.
+            send: The server's.
+            scope: The server's.
+        """
+        self._request = request
+        self._agent = agent
+        self._send = send
+        self._reader = SocketReader(send, scope.get("client"))
+        self._open: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_over = False
+
+    async def accept(self, names_protocol: bool) -> None:
+        """Accept the handshake, and the subprotocol if the client has named it."""
+        accepted: dict[str, Any] = {"type": "websocket.accept"}
+        if names_protocol:
+            accepted["subprotocol"] = SUBPROTOCOL
+        await self._send(accepted)
+
+    async def read(self, receive: Any) -> None:
+        """Take the client's frames, until it is gone or cut off."""
+
+        async def take_all() -> None:
+            while (message := await receive())["type"] == "websocket.receive":
+                await self.take(message)
+
+        self._reading = asyncio.create_task(take_all())
+        await self._reading
+
+    async def take(self, message: dict[str, Any]) -> None:
+        """Take one frame of the client's, and begin to answer it."""
+        text = message.get("text")
+        if text is None:
+            await self._close(UNSUPPORTED)
+            return
+        key = "null"
+        try:
+            frame = _parsed(text)
+            if frame.get("method") == CANCEL:
+                self._cancel(frame)
+                return
+            key = id_of(frame)
+            self._check_room(key)
+        except protocol.A2AError as error:
+            await self._refuse(error, key)
+            return
+        # Its id is free before the client has the last frame, with which it may use it again.
+        close = partial(self._open.pop, key, None)
+        exchange = Exchange(self._request, self._agent, self._reader.send_text, close)
+        self._open[key] = task = asyncio.create_task(self._perform(exchange, frame, key))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    async def end(self) -> None:
+        """End all calls, since the client is gone. What they have begun goes on."""
+        self._is_over = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _perform(self, exchange: Exchange, frame: Any, key: str) -> None:
+        try:
+            refusal = await exchange.perform(frame, key)
+        except asyncio.CancelledError:
+            if self._is_over:
+                raise
+            self._open.pop(key, None)
+            await self._reader.send_text(end_of(key))
+            return
+        if isinstance(refusal, protocol.UnauthenticatedError):
+            # Whoever that was, it is nobody any more, and has nothing to ask here.
+            await self._close(REFUSED)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # The client does not read, on a server that cuts it off once this application ends.
+            self._reading.cancel()
+
+    def _check_room(self, key: str) -> None:
+        if key in self._open:
+            raise protocol.InvalidRequestError("id is that of a call which is open.")
+        if len(self._open) >= MOST_OPEN:
+            raise protocol.ResourceExhaustedError(
+                f"{MOST_OPEN} calls are open over this connection.", limit="MOST_OPEN"
+            )
+
+    def _cancel(self, frame: Any) -> None:
+        params = frame.get("params")
+        task = self._open.get(id_of(params if isinstance(params, dict) else {}))
+        if task is not None:
+            task.cancel()
+
+    async def _refuse(self, error: protocol.A2AError, key: str) -> None:
+        logs.subject.set(logs.Subject(agent=self._agent.slug))
+        recorded_refusal(error, self._request, self._agent)
+        responder = JsonRpcResponder()
+        # The answer to a call that is open must not seem to be this one.
+        responder.id = "null" if key in self._open else key
+        await self._reader.send_text(responder.wrap_error(error))
+
+    async def _close(self, code: int) -> None:
+        await self._send({"type": "websocket.close", "code": code})
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    limit = conf.current().max_body_bytes
+    body = text.encode()
+    if len(body) > limit:
+        raise BodyTooLargeError.of(limit)
+    frame = parse_json(body)
+    if not isinstance(frame, dict):
+        raise protocol.InvalidRequestError("A frame must be one JSON object.")
+    return frame
+
+
+_connections: PerLoop["Counter[str]"] = PerLoop(Counter)

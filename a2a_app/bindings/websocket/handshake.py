@@ -1,0 +1,81 @@
+"""The handshake of a WebSocket, and the request that stands for each of its frames.
+
+Authenticators, the resolver of tenants and the project's other hooks get a request of Django's,
+with the headers of the handshake, and need to know nothing of WebSockets. No middleware of Django's
+sees it. Its user is the one that Channels' own middleware has found, where the project has that.
+"""
+
+from io import BytesIO
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.handlers.asgi import ASGIRequest
+from django.http import Http404, HttpRequest
+from django.urls import resolve
+
+from a2a_app import protocol
+from a2a_app.bindings.reauthentication import as_if_it_came_now
+
+# What a frame may say for itself. Who the caller is, the handshake has said.
+HEADERS = (
+    protocol.VERSION_HEADER,
+    protocol.EXTENSIONS_HEADER,
+    protocol.EXTENSIONS_HEADER_03,
+    protocol.IDEMPOTENCY_HEADER,
+    protocol.CURRENT_GENERATION_HEADER,
+    protocol.IF_GENERATION_MATCH_HEADER,
+    "Last-Event-ID",
+    "traceparent",
+    "tracestate",
+)
+_NAMES = {name.lower(): f"HTTP_{name.upper().replace('-', '_')}" for name in HEADERS}
+_VIEWS = ("a2a:jsonrpc", "a2a:jsonrpc_without_slash")
+
+
+def request_of(scope: Any) -> HttpRequest:
+    """Return the request that a handshake is."""
+    scheme = "https" if scope.get("scheme") == "wss" else "http"
+    of_http = {**scope, "type": "http", "method": "GET", "scheme": scheme}
+    request: Any = ASGIRequest(of_http, BytesIO())
+    request.META["HTTP_UPGRADE"] = "websocket"
+    user = scope.get("user") or AnonymousUser()
+    request.user = user
+
+    async def auser() -> Any:
+        return user
+
+    request.auser = auser
+    return request  # type: ignore[no-any-return]  # it is a subclass
+
+
+def slug_in(path: str) -> str:
+    """Return the slug of the agent whose URL a path is; raise Http404."""
+    match = resolve(path)
+    if match.view_name not in _VIEWS:
+        raise Http404("There is no agent here.")
+    slug: str = match.kwargs["slug"]
+    return slug
+
+
+def request_for(handshake: HttpRequest, frame: Any) -> HttpRequest:
+    """Return the request that a frame is: that of the handshake, with the frame's own headers.
+
+    Raises:
+        InvalidRequestError: It has a header that no frame may have.
+    """
+    given = frame.get("headers") if isinstance(frame, dict) else None
+    request = as_if_it_came_now(handshake)
+    if given is None:
+        return request
+    if not isinstance(given, dict):
+        raise protocol.InvalidRequestError("headers must be an object.")
+    request.META = dict(request.META)
+    request.__dict__.pop("headers", None)  # which Django makes of them once
+    for name, value in given.items():
+        key = _NAMES.get(name.lower())
+        if key is None or not isinstance(value, str):
+            raise protocol.InvalidRequestError(
+                f"headers may have texts under these names: {', '.join(HEADERS)}."
+            )
+        request.META[key] = value
+    return request
