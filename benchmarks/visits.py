@@ -8,7 +8,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from statistics import median
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -19,7 +18,7 @@ from django.urls import reverse
 
 from a2a_app import models
 
-# How often each page is opened, of which the median counts.
+# How often each page is opened. The quickest counts: whatever else the machine does adds to it.
 REPEATED = 9
 CHOICES = {
     "the list, of a state that most have": "state=TASK_STATE_COMPLETED",
@@ -92,7 +91,7 @@ def visit(client: Client, path: str) -> dict[str, float]:
         assert response.status_code == 200, path
         milliseconds.append(clock.seconds * 1e3)
         statements, size = clock.statements, len(response.content)
-    return {"statements": statements, "ms": median(milliseconds), "kB": size / 1e3}
+    return {"statements": statements, "ms": min(milliseconds), "kB": size / 1e3}
 
 
 def main() -> None:
