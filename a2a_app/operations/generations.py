@@ -7,6 +7,7 @@ metadata of tasks and events: see docs/extensions/task-generations.md. Here is t
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from a2a_app.protocol import (
     TaskState,
 )
 from a2a_app.protocol.tasks import StoredTask
+from a2a_app.store.reads.order import Entry, read_order
 from a2a_app.store.reads.tasks import client_messages
 
 URI = TASK_GENERATIONS.uri
@@ -56,6 +58,32 @@ def _marked(result: Model) -> dict[str, Any]:
             return {"tasks": [with_generation(task) for task in tasks]}
         case _:
             return {}
+
+
+async def with_order(task: StoredTask) -> StoredTask:
+    """Return a task that says in which order its history and its artifacts came, and when."""
+    artifacts = [each.artifact_id for each in task.artifacts]
+    entries = await database.read(read_order, UUID(task.id), task.generation, artifacts)
+    wanted = {each.message_id for each in task.history}
+    if task.status.message is not None:
+        wanted.add(task.status.message.message_id)
+    order = [_in_json(each) for each in entries if each.artifact_id or each.message_id in wanted]
+    marks = {**task.metadata[URI], "order": order}
+    return task.model_copy(update={"metadata": {**task.metadata, URI: marks}})
+
+
+def _in_json(entry: Entry) -> Json:
+    said: Json = {"generation": entry.seq}
+    if entry.at is not None:
+        at = entry.at.astimezone(UTC).isoformat(timespec="milliseconds")
+        said["timestamp"] = at.replace("+00:00", "Z")
+    if entry.message_id:
+        said["messageId"] = entry.message_id
+    else:
+        said["artifactId"] = entry.artifact_id
+    if entry.last_seq is not None:
+        said["endGeneration"] = entry.last_seq
+    return said
 
 
 async def with_generations(stream: Stream) -> Stream:

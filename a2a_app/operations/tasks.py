@@ -13,9 +13,11 @@ from a2a_app.agents import TurnCaller
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.call import Call, Grant
+from a2a_app.operations.generations import URI, with_order
 from a2a_app.operations.reads import read_page, read_task
 from a2a_app.operations.streams import Stream, StreamStart, open_stream, read_start
 from a2a_app.protocol import TaskState
+from a2a_app.protocol.tasks import StoredTask
 from a2a_app.store.events import Event, Position
 from a2a_app.store.reads.tasks import newest_position, owned_task_head, position_at
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
@@ -41,7 +43,11 @@ async def get_task(call: Call, params: protocol.GetTaskRequest) -> protocol.Task
     known = call.generations
     if known is not None and known.current is not None and call.can_stream:
         await _wait_for_newer(call, params.id, known.current)
-    return call.shown(await read_task(call, params.id, history_length=params.history_length))
+    task = call.shown(await read_task(call, params.id, history_length=params.history_length))
+    # Where a client has named the extension. One that polls need not pay for it.
+    if URI in call.extensions and isinstance(task, StoredTask):
+        task = await with_order(task)
+    return task
 
 
 async def _wait_for_newer(call: Call, task_id: str, seen: int) -> None:

@@ -289,6 +289,46 @@ async def test_whoever_follows_a_task_gets_what_its_client_says(rpc: JsonRpcClie
     assert answer["messageId"] not in str(others)
 
 
+class Writes:
+    """An agent whose artifacts come between its messages."""
+
+    async def run(self, turn: Turn) -> None:
+        """Write two artifacts and something after each; ask."""
+        writer = turn.open_artifact(artifact_id="open")
+        await writer.write("it goes on")
+        await turn.working("One.")
+        await turn.artifact("two", artifact_id="whole")
+        await turn.input_required("What?")
+
+
+async def test_a_task_says_in_which_order_its_messages_and_artifacts_came(
+    rpc: JsonRpcClient,
+) -> None:
+    client = HttpJsonClient("writes")
+    with agent_for_test(Writes().run, slug="writes"):
+        task = await rpc.send(message(), agent="writes")
+        shown = json_of(await client.get(f"/tasks/{task['id']}", **NAMED))
+        short = json_of(await client.get(f"/tasks/{task['id']}?historyLength=0", **NAMED))
+        polled = await client.get(f"/tasks/{task['id']}", A2A_Current_Generation="0")
+    order = shown["metadata"][URI]["order"]
+    [first, one] = shown["history"]
+    assert [
+        (each["generation"], each.get("messageId", ""), each.get("artifactId", ""))
+        for each in order
+    ] == [
+        (1, first["messageId"], ""),
+        (2, "", "open"),
+        (3, one["messageId"], ""),
+        (4, "", "whole"),
+        (5, shown["status"]["message"]["messageId"], ""),
+    ]
+    assert [each.get("endGeneration") for each in order] == [None, None, None, 4, None]
+    times = [each["timestamp"] for each in order]
+    assert times == sorted(times) and times[-1] <= shown["status"]["timestamp"]
+    assert short["metadata"][URI]["order"] == [order[1], order[3], order[4]]
+    assert "order" not in json_of(polled)["metadata"][URI]
+
+
 @pytest.mark.parametrize("value", ["-1", "1.0", "x", "²", "1" * 19])
 async def test_a_generation_that_is_none_is_refused(rpc: JsonRpcClient, value: str) -> None:
     sent = {"A2A_Current_Generation": value}
