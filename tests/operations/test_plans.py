@@ -153,6 +153,8 @@ def _share() -> None:
         cursor.execute("ANALYZE")
 
 
+# It fills tables and plans hundreds of statements, which a busy machine takes minutes for.
+@pytest.mark.timeout(400)
 async def test_no_statement_reads_a_table_that_grows(
     runtime: None, client: OperationsClient
 ) -> None:
