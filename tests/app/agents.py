@@ -129,15 +129,16 @@ async def bookkeeper(turn: Turn) -> None:
     told = json.loads(turn.text)
     words = turn.open_artifact(name="words")
     for number in range(told["steps"]):
-        await words.write(await turn.step("note", note, told["book"], turn.task_id, number))
+        noted = (told["book"], turn.task_id, number, told.get("takes", 0.02))
+        await words.write(await turn.step("note", note, *noted))
         if number == told["sleeps_after"]:
             await turn.sleep(told["delay"])
 
 
-def note(book: str, task_id: str, number: int) -> str:
+def note(book: str, task_id: str, number: int, takes: float) -> str:
     """Write a row that no transaction of the app knows of, and return what makes it unique."""
     word = uuid4().hex
     with closing(sqlite3.connect(book, timeout=60)) as rows, rows:
         rows.execute("INSERT INTO note VALUES (?, ?, ?)", (task_id, number, word))
-    time.sleep(0.02)
+    time.sleep(takes)
     return f"{word} "

@@ -1,0 +1,93 @@
+"""Asleep: many turns that are put away, what they hold, and how soon those awake that are due."""
+
+import asyncio
+import json
+import sqlite3
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from tests.clients.sockets import SocketClient
+from tests.servers import Process, fresh_database, web_server
+from tests.wire import message
+
+WARM, DUE, AT_ONCE = 1_000, 1_000, 20
+ASLEEP = (
+    "SELECT count(*) FROM a2a_app_run WHERE ended_at IS NULL AND worker = '' AND wakes_at > now()"
+)
+# Some of those that sleep are due within one second, which begins in three.
+MAKE_DUE = """
+WITH chosen AS (
+    SELECT id, task_id, now() + interval '3 seconds' + random() * interval '1 second' AS due
+    FROM a2a_app_run WHERE ended_at IS NULL AND wakes_at > now() LIMIT %s),
+steps AS (
+    UPDATE a2a_app_step SET until = due FROM chosen
+    WHERE a2a_app_step.task_id = chosen.task_id AND kind = 'sleep')
+UPDATE a2a_app_run SET wakes_at = due FROM chosen WHERE a2a_app_run.id = chosen.id
+"""
+AWAKE = """
+SELECT count(*), extract(epoch FROM percentile_disc(0.5) WITHIN GROUP (ORDER BY late)),
+       extract(epoch FROM max(late)), extract(epoch FROM max(started_at) - min(wakes_at))
+FROM (SELECT run.started_at, step.until AS wakes_at, run.started_at - step.until AS late
+      FROM a2a_app_run run JOIN a2a_app_step step ON step.task_id = run.task_id
+      WHERE run.attempt = 2 AND run.started_at IS NOT NULL AND step.kind = 'sleep') awake
+"""
+
+
+async def asleep(stack: ExitStack, turns: int) -> None:
+    """Print what turns that sleep hold in memory, and when those awake that are due."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    book = str(folder / "book.sqlite3")
+    with closing(sqlite3.connect(book)) as rows, rows:
+        rows.execute("PRAGMA journal_mode = WAL")
+        rows.execute("CREATE TABLE note (task TEXT, number INTEGER, word TEXT)")
+    url = stack.enter_context(fresh_database("postgresql"))
+    limits: dict[str, Any] = {"WAITING_TURNS_PER_OWNER": 0, "PUT_AWAY_SECONDS": 0}
+    processes = [web_server("uvicorn", database_url=url, layer="redis", **limits) for _ in range(2)]
+    for each in processes:
+        stack.callback(each.kill)
+        each.start()
+    told = json.dumps(
+        {"book": book, "steps": 1, "sleeps_after": 0, "delay": 7 * 24 * 3600, "takes": 0}
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        async with SocketClient(processes[0].url, "bookkeeper") as client:
+            await _send(client, told, WARM)
+            await _until(connection, ASLEEP, WARM)
+            print(f"with {WARM:,} asleep: {_megabytes(processes):.0f} MB", flush=True)
+            begun = time.monotonic()
+            await _send(client, told, turns - WARM)
+            await _until(connection, ASLEEP, turns)
+            seconds = time.monotonic() - begun
+            print(f"{turns - WARM:,} more sent and put away in {seconds:.0f} s")
+            print(f"with {turns:,} asleep: {_megabytes(processes):.0f} MB", flush=True)
+        connection.execute(MAKE_DUE, [DUE])
+        count, median, latest, last = await _until(connection, AWAKE, DUE)
+        print(f"{count:,} due within a second: the last one awake {last:.1f} s after the first was")
+        print(f"due; late by {median:.2f} s in the median, and {latest:.2f} s at most", flush=True)
+
+
+async def _send(client: SocketClient, told: str, count: int) -> None:
+    left = iter(range(count))
+
+    async def one_after_the_other() -> None:
+        for _ in left:
+            await client.send(message(told), returnImmediately=True)
+
+    await asyncio.gather(*[one_after_the_other() for _ in range(AT_ONCE)])
+
+
+async def _until(connection: Any, query: str, enough: int) -> tuple[Any, ...]:
+    # The database is asked again and again, since it tells nobody.
+    while (row := connection.execute(query).fetchone())[0] < enough:  # noqa: ASYNC110  # as said
+        await asyncio.sleep(0.2)
+    return tuple(row)
+
+
+def _megabytes(processes: list[Process]) -> float:
+    return sum(psutil.Process(each.pid).memory_info().rss for each in processes) / 1e6
