@@ -174,10 +174,11 @@ class Errand:
                     if event.is_over:
                         break
         except UnsupportedOperationError:
-            if self._answers is None:
+            # The other task has ended meanwhile: it is not followed, and takes no answer any more.
+            if not asked.remote_id:
                 raise
-            # The other task has ended, and takes no answer any more.
-            await self._note_answered()
+            if self._answers is not None:
+                await self._note_answered()
         answer = await peer.look_at(self.asked.remote_id)
         return answer if answer.is_over else None
 

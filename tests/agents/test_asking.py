@@ -1,19 +1,24 @@
 """What a turn asks other agents: once in all attempts, and in its caller's name."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from a2a_app import database, models
-from a2a_app.agents import Agent, AskError, Message, TaskState, Turn, TurnCaller
-from a2a_app.agents.peers import DEPTH
+from a2a_app.agents import Agent, Answer, AskError, Message, TaskState, Turn, TurnCaller
+from a2a_app.agents.peers import DEPTH, Asking, install
+from a2a_app.client import RemoteAgent
+from a2a_app.client.peers import ClientPeer, ClientPeers
 from a2a_app.operations.call import Caller, CallerName, Grant
 from a2a_app.testing import agent_for_test
 from tests.clients.operations import client_of
 from tests.conftest import ChangeSettings
 from tests.cuts import Cut, attempts
+from tests.sleepers import until
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -85,6 +90,41 @@ async def test_an_attempt_that_is_cut_before_or_after_the_reply_sends_nothing_tw
     assert asked == ["7", "8"]
     assert replies == [[], ["Refunded 7.", "Refunded 8."], ["Refunded 7.", "Refunded 8."]]
     assert [row.name for row in await database.run(rows)] == ["ask billing", "ask billing#2"]
+
+
+async def test_another_task_may_end_just_before_it_is_followed_again() -> None:
+    cuts, released = [Cut(), Cut()], asyncio.Event()
+    texts: list[str] = []
+
+    class LatePeer(ClientPeer):
+        async def look_at(self, task_id: str) -> Answer:
+            found = await super().look_at(task_id)
+            if not found.is_over:
+                released.set()
+                await until(models.Task.objects.filter(agent="billing", run=None).exists)
+            return found
+
+    class LatePeers(ClientPeers):
+        @asynccontextmanager
+        async def connect(self, agent: str, asking: Asking) -> AsyncGenerator[ClientPeer, None]:
+            async with RemoteAgent(agent, user=asking) as remote:
+                yield LatePeer(remote)
+
+    async def billing(turn: Turn) -> str:
+        cuts[0].reached.set()
+        await released.wait()
+        return "Refunded."
+
+    async def agent(turn: Turn) -> None:
+        texts.append((await turn.ask("billing", "Refund.")).text)
+
+    install(LatePeers())
+    try:
+        with agent_for_test(billing, slug="billing"):
+            await attempts(agent, *cuts, attempts=2)
+    finally:
+        install(ClientPeers())
+    assert texts == ["Refunded."]
 
 
 async def test_what_another_agent_does_not_do_is_an_error_that_is_kept() -> None:
