@@ -89,7 +89,7 @@ class Errand:
         self._answers: Sequence[Part] | None = None
         self._is_local = peers().is_local(agent)
         self.idle = asyncio.Event()
-        """Set while no message is on the way, of which nobody knows yet whether it has come."""
+        """Set once the other agent was heard of, or while it is away: nothing is on the way."""
         timeout = how.get("timeout")
         self._until = None if timeout is None else asked.created_at + timedelta(seconds=timeout)
 
@@ -138,7 +138,7 @@ class Errand:
         """
         pause, heard_at = FIRST_PAUSE_SECONDS, self.asked.heard_at
         while True:
-            self._note_sending()
+            self.idle.clear()
             asking = Asking(self.asked.id, await self._asker())
             try:
                 async with peers().connect(self.agent, asking) as peer:
@@ -189,18 +189,13 @@ class Errand:
         elif not self.asked.remote_id and event.task_id:
             self.asked = self.asked._replace(remote_id=event.task_id)
             await self._persist(note_remote_id, self.asked.id, event.task_id)
-        self._note_sending()
+        if self._message() is None and not event.is_over:
+            self.idle.set()
 
     async def _note_answered(self) -> None:
         number = self.asked.answered + 1
         await self._persist(note_answered, self.asked.id, number)
         self.asked, self._answers = self.asked._replace(answered=number), None
-
-    def _note_sending(self) -> None:
-        if self._message() is None:
-            self.idle.set()
-        else:
-            self.idle.clear()
 
     def _message(self) -> Message | None:
         asked, task = self.asked, self._how.get("task", "")

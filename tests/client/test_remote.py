@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from a2a_app import database, models
+from a2a_app import database, models, runners
 from a2a_app.agents import TaskState, Turn
 from a2a_app.client import Event, RemoteAgent, RemoteAgentError, UnreachableError, text_of
 from a2a_app.client.connection import Request
 from a2a_app.client.local import LocalConnection
 from a2a_app.client.messages import request_to_send
 from a2a_app.protocol import (
+    Part,
     SubscribeToTaskRequest,
     TaskNotCancelableError,
     TaskNotFoundError,
@@ -20,10 +22,13 @@ from a2a_app.protocol import (
     UnsupportedOperationError,
 )
 from a2a_app.testing import agent_for_test
+from tests.approvals import answer
 from tests.client.peers import BASE, Cutter, fasta2a_peer, sdk_peer
+from tests.clients.operations import client_of
 from tests.conftest import ChangeSettings
 from tests.cuts import Cut, attempts
 from tests.servers import Process, served
+from tests.sleepers import until
 from tests.wire import UNKNOWN_TASK
 
 WAYS = [(binding, version) for binding in ("JSONRPC", "HTTP+JSON") for version in ("1.0", "0.3")]
@@ -90,6 +95,52 @@ async def test_a_turn_asks_an_agent_elsewhere_once(server: Process, a2a: ChangeS
         await attempts(agent, *cuts, attempts=2)
     first, second = replies
     assert first == second
+
+
+@pytest.mark.usefixtures("runtime")
+async def test_a_turn_is_put_away_while_an_agent_elsewhere_works_and_looks_again(
+    server: Process, a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("a2a_app.agents.errands.SHORTEST_LOOK", timedelta(seconds=0.1))
+    urls = {"load": {"URL": f"{server.url}/a2a/load"}}
+    a2a(REMOTE_AGENTS=urls, PUT_AWAY_SECONDS=0, SWEEP_SECONDS=60)
+
+    async def agent(turn: Turn) -> str:
+        text = (await turn.ask("load", told(chunks=3, delay=0.3))).text
+        return f"{text.split()[0]} in attempt {turn.attempt}"
+
+    await runners.current().begin()
+    with client_of(agent, durable=True) as client:
+        task = await client.send()
+    said = task.artifacts[0].parts[0].text or ""
+    assert said.startswith("0 in attempt ") and int(said.split()[-1]) > 1
+
+
+@pytest.mark.usefixtures("runtime")
+async def test_a_question_of_an_agent_elsewhere_is_answered_and_a_cancel_gets_there(
+    server: Process, a2a: ChangeSettings
+) -> None:
+    names = {"desk": "travel-desk", "load": "load"}
+    urls = {name: {"URL": f"{server.url}/a2a/{slug}"} for name, slug in names.items()}
+    a2a(REMOTE_AGENTS=urls)
+
+    async def agent(turn: Turn) -> str:
+        return (await turn.ask(*turn.text.split(maxsplit=1))).text
+
+    await runners.current().begin()
+    with client_of(agent, durable=True) as client:
+        asked = await client.send("desk Plan a trip to Lisbon")
+        assert asked.status.state is TaskState.INPUT_REQUIRED
+        planned = await client.send(answer(asked, Part(text="2")))
+        assert planned.status.state is TaskState.COMPLETED
+        hangs = await client.send(f"load {told(end='hang')}", return_immediately=True)
+        known = models.RemoteTask.objects.filter(agent="load").exclude(remote_id="")
+        await until(known.exists)
+        await client.cancel(hangs.id)
+        await until(known.exclude(ended_at=None).exists)
+        remote_id = await database.run(lambda: known.get().remote_id)
+    async with RemoteAgent("load") as load:
+        assert (await load.get(remote_id)).state is TaskState.CANCELED
 
 
 def forget() -> None:
