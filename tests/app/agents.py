@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
+from a2a_app import conf
 from a2a_app.agents import AgentExtension, AgentSkill, Part, Turn, agent
 from a2a_app.store.refusals import RunLostError
 
@@ -114,6 +115,20 @@ async def speaker(turn: Turn) -> None:
             await turn.artifact(f"{decision.choice}: {decision.comment}", name="decision")
         else:
             await turn.working(said["status"])
+
+
+@agent(name="Relay", durable=True)
+async def relay(turn: Turn) -> None:
+    """Have the next relay do it; the last one asks for a file, and waits until it is there."""
+    if "next" in conf.current().remote_agents:
+        reply = await turn.ask("next", turn.text)
+        await turn.complete(f"passed {reply.message.text if reply.message else ''}")
+    elif turn.number == 1 and turn.text != "hang":
+        await turn.input_required("Which file?")
+    else:
+        await turn.working("Waiting.")
+        await _there_is(Path(turn.text))
+        await turn.complete("done")
 
 
 async def _there_is(path: Path) -> None:
