@@ -108,11 +108,13 @@ async def race(served: Process, rounds: int) -> None:
             answer: dict[str, Any] = response.json()
             return answer
 
+        # The task grows, and its answers need not.
+        short = {"historyLength": 0}
         message = load_message(end="input-required")
         task = (await ask("SendMessage", {"message": message}))["result"]["task"]
         for _ in range(rounds):
-            generation = (await ask("GetTask", {"id": task["id"]}))["result"]["generation"]
-            configuration = {"ifGenerationMatch": generation}
+            generation = (await ask("GetTask", {"id": task["id"], **short}))["result"]["generation"]
+            configuration = {"ifGenerationMatch": generation, **short}
             params = [
                 {
                     "message": {**load_message(end="input-required"), "taskId": task["id"]},
