@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # How long a turn that a queue brings has waited at least where others may come before it.
 LATE_SECONDS = 1.0
+# How often a job looks for a turn at most.
+LOOKS = 20
 
 
 @dataclass(slots=True)
@@ -159,13 +161,17 @@ class Worker:
         is_late = time.time() - made_at(task_id) > LATE_SECONDS
         if is_late and (found := await self.find_waiting(limit=1, in_turn=True)):
             task_id = found[0].task_id
-        slot = _Slot()
-        if not self.is_closing:
-            await asyncio.wait([self._start_task(task_id, slot=slot)])
-        if slot.has_worked or self.is_closing:
-            return
-        if found := await self.find_waiting(limit=1, in_turn=True):
-            await asyncio.wait([self._start_task(found[0].task_id, slot=_Slot())])
+        # Other jobs find the same turn, and the quickest does it. The rest is done only if those
+        # that were slower look again.
+        for _ in range(LOOKS):
+            slot = _Slot()
+            if not self.is_closing:
+                await asyncio.wait([self._start_task(task_id, slot=slot)])
+            if slot.has_worked or self.is_closing:
+                return
+            if not (found := await self.find_waiting(limit=1, in_turn=True)):
+                return
+            task_id = found[0].task_id
 
     async def find_waiting(self, *, limit: int, in_turn: bool = False) -> list[WaitingTurn]:
         """Find turns that nobody has begun and that there is room for: see `Line.search`."""

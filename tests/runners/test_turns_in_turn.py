@@ -142,6 +142,23 @@ async def test_a_late_job_does_the_turn_of_the_owner_who_comes_next(a2a: ChangeS
     assert "name:few 3" in begun[:2]
 
 
+async def test_each_of_many_late_jobs_at_once_does_a_turn() -> None:
+    begun: list[str] = []
+
+    async def agent(turn: Turn) -> None:
+        begun.append(turn.text)
+
+    with client_of(agent, slug="queued"):
+        worker, jobs = Worker(), []
+        for number in range(10):
+            head = (await database.run(begin, f"{number}", scope=Scope("queued", "name:a"))).head
+            jobs.append(UUID(int=head.task_id.int % (1 << 80)))
+        # All of them find the same turn first, and nothing else looks for what is left.
+        await asyncio.gather(*(worker.work_on(job) for job in jobs))
+        await worker.close()
+    assert sorted(begun) == [f"{number}" for number in range(10)]
+
+
 def test_a_search_goes_through_owners_in_turn_and_on_where_it_has_stopped() -> None:
     owners = sorted((f"name:{number}" for number in range(3)), key=queue_of)
     for owner in owners:
