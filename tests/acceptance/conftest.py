@@ -15,14 +15,19 @@ BINDINGS = ("JSONRPC", "HTTP+JSON")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Test on servers of all kinds, and with the official client each binding; gRPC on one."""
-    if "binding" in metafunc.fixturenames:
+    if "connect" in metafunc.fixturenames:
         ways = [*product(SERVERS, BINDINGS), (("postgresql", "daphne", "grpc"), "GRPC")]
         ids = ["-".join((*server, binding)) for server, binding in ways]
         names = ("server", "binding")
         metafunc.parametrize(names, ways, ids=ids, indirect=["server"], scope="package")
-    elif "server" in metafunc.fixturenames:
+    elif "server" in metafunc.fixturenames and not _has_servers_of_its_own(metafunc):
         ids = ["-".join(server) for server in SERVERS]
         metafunc.parametrize("server", SERVERS, ids=ids, indirect=True, scope="package")
+
+
+def _has_servers_of_its_own(metafunc: pytest.Metafunc) -> bool:
+    marks = metafunc.definition.iter_markers("parametrize")
+    return hasattr(metafunc.module, "server") or any("server" in mark.args[0] for mark in marks)
 
 
 # One server of each kind for all tests of the folder: starting them is what takes the time.
