@@ -66,32 +66,27 @@ async def _frames(
     subject: logs.Subject,
 ) -> AsyncIterator[bytes]:
     async with aclosing(stream):
-        telling = telemetry.active
-        if telling is not None:
-            telling.count_stream(1)
-        try:
-            is_first = True
-            async for items in stream:
-                part = _batch(items, wrap)
-                is_large = len(part) > LARGE_PART
-                yield part
-                del items, part
-                if is_large:
-                    yield b""
-                if is_first:
-                    await hand_thread_back()
-                    is_first = False
-        except Exception as error:  # the status has been sent: only an event can report it
-            # Only here: what is set in a generator is set outside it too.
-            outside = logs.subject.get()
-            logs.subject.set(subject)
-            failure = wrap_error(failure_of(error))
-            logs.subject.set(outside)
-            event_type = f"event: {error_event}\n" if error_event else ""
-            yield f"{event_type}data: {failure}\n\n".encode()
-        finally:
-            if telling is not None:
-                telling.count_stream(-1)
+        with telemetry.open_stream():
+            try:
+                is_first = True
+                async for items in stream:
+                    part = _batch(items, wrap)
+                    is_large = len(part) > LARGE_PART
+                    yield part
+                    del items, part
+                    if is_large:
+                        yield b""
+                    if is_first:
+                        await hand_thread_back()
+                        is_first = False
+            except Exception as error:  # the status has been sent: only an event can report it
+                # Only here: what is set in a generator is set outside it too.
+                outside = logs.subject.get()
+                logs.subject.set(subject)
+                failure = wrap_error(failure_of(error))
+                logs.subject.set(outside)
+                event_type = f"event: {error_event}\n" if error_event else ""
+                yield f"{event_type}data: {failure}\n\n".encode()
 
 
 def failure_of(error: Exception) -> protocol.A2AError:

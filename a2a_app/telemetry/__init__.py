@@ -5,6 +5,8 @@ imported and nothing called.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,3 +25,18 @@ def start() -> None:
         from a2a_app.telemetry.spans import find_telemetry
 
         active = find_telemetry()
+
+
+@contextmanager
+def open_stream() -> Iterator[None]:
+    """Count a stream among the open ones inside the `with`."""
+    # At its end it is told to what was told of its beginning.
+    telling = active
+    if telling is None:
+        yield
+        return
+    telling.count_stream(1)
+    try:
+        yield
+    finally:
+        telling.count_stream(-1)

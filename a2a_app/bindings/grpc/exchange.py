@@ -185,19 +185,13 @@ class Exchange:
             )
 
     async def _send_all(self, stream: Stream) -> None:
-        telling = telemetry.active
-        if telling is not None:
-            telling.count_stream(1)
-        try:
+        with telemetry.open_stream():
             async with aclosing(stream):
                 async for items in stream:
                     for item in items:
                         await self._send(item.body)
                     del items
                     await hand_thread_back()
-        finally:
-            if telling is not None:
-                telling.count_stream(-1)
 
     async def _send(self, body: str) -> None:
         """Send a message once the client has taken those before it."""

@@ -113,10 +113,7 @@ class Exchange:
             release_all(call.held)
 
     async def _send_all(self, stream: Stream) -> None:
-        telling = telemetry.active
-        if telling is not None:
-            telling.count_stream(1)
-        try:
+        with telemetry.open_stream():
             async with aclosing(stream):
                 async for items in stream:
                     for item in items:
@@ -125,9 +122,6 @@ class Exchange:
                     del items
                     await hand_thread_back()
             await self._send_last(end_of(self._responder.id))
-        finally:
-            if telling is not None:
-                telling.count_stream(-1)
 
     async def _send_last(self, text: str) -> None:
         self._close()
