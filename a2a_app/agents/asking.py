@@ -97,6 +97,8 @@ class Delegator(Sleeper):
             StepError: One of them has failed, or several: that of the first argument that has.
         """
         tasks = [asyncio.ensure_future(work) for work in works]
+        if not tasks:
+            return []
         for task in tasks:  # none of their errors counts as missed
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:

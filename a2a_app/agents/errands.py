@@ -22,7 +22,13 @@ from a2a_app.protocol import (
     UnavailableError,
     UnsupportedOperationError,
 )
-from a2a_app.store.remote_tasks import RemoteAsk, has_come, note_answered, note_remote_id
+from a2a_app.store.remote_tasks import (
+    RemoteAsk,
+    has_come,
+    note_answered,
+    note_heard,
+    note_remote_id,
+)
 
 # The pauses between looks at an agent that does not answer.
 FIRST_PAUSE_SECONDS = 1.0
@@ -32,6 +38,8 @@ SHORTEST_LOOK = timedelta(seconds=5)
 LONGEST_LOOK = timedelta(seconds=60)
 # For so long an agent may be away until what it was asked counts as failed.
 PATIENCE = timedelta(hours=1)
+# How often it is stored at most that an agent is there, which later attempts count from.
+NOTE_EVERY = timedelta(minutes=5)
 
 
 class LoopError(Exception):
@@ -88,6 +96,7 @@ class Errand:
         self._persist, self._asker, self._depth = persist, asker, depth
         self._answers: Sequence[Part] | None = None
         self._is_local = peers().is_local(agent)
+        self._heard_at = asked.heard_at
         self.idle = asyncio.Event()
         """Set once the other agent was heard of, or while it is away: nothing is on the way."""
         timeout = how.get("timeout")
@@ -136,18 +145,20 @@ class Errand:
             PeerAwayError, UnavailableError: It was away for longer than PATIENCE.
             RemoteAgentError: It does not speak the protocol.
         """
-        pause, heard_at = FIRST_PAUSE_SECONDS, self.asked.heard_at
+        pause = FIRST_PAUSE_SECONDS
         while True:
             self.idle.clear()
-            asking = Asking(self.asked.id, await self._asker())
+            began_at, asking = timezone.now(), Asking(self.asked.id, await self._asker())
             try:
                 async with peers().connect(self.agent, asking) as peer:
                     answer = await self._follow(peer)
                 if answer is not None:
                     return answer
-                pause, heard_at = FIRST_PAUSE_SECONDS, timezone.now()
+                pause = FIRST_PAUSE_SECONDS
             except (PeerAwayError, UnavailableError) as error:
-                if _is_final(error) or timezone.now() > heard_at + PATIENCE:
+                if self._heard_at >= began_at:  # a stream has broken off that was there until now
+                    pause, self._heard_at = FIRST_PAUSE_SECONDS, timezone.now()
+                if _is_final(error) or timezone.now() > self._heard_at + PATIENCE:
                     raise
             self.idle.set()
             await asyncio.sleep(pause)
@@ -180,10 +191,12 @@ class Errand:
             if self._answers is not None:
                 await self._note_answered()
         answer = await peer.look_at(self.asked.remote_id)
+        await self._note_heard()
         return answer if answer.is_over else None
 
     async def _note(self, event: Answer) -> None:
-        """Note that the message has come."""
+        """Note that the other agent is there, and that the message has come."""
+        await self._note_heard()
         if self._answers is not None:
             await self._note_answered()
         elif not self.asked.remote_id and event.task_id:
@@ -191,6 +204,12 @@ class Errand:
             await self._persist(note_remote_id, self.asked.id, event.task_id)
         if self._message() is None and not event.is_over:
             self.idle.set()
+
+    async def _note_heard(self) -> None:
+        self._heard_at = timezone.now()
+        if self._heard_at > self.asked.heard_at + NOTE_EVERY:
+            self.asked = self.asked._replace(heard_at=self._heard_at)
+            await self._persist(note_heard, self.asked.id, self._heard_at)
 
     async def _note_answered(self) -> None:
         number = self.asked.answered + 1

@@ -41,10 +41,13 @@ class RemoteTask(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     heard_at = models.DateTimeField(
-        auto_now_add=True, help_text="When the other agent last answered."
+        auto_now_add=True, help_text="When the other agent was last there, to some minutes."
+    )
+    unwanted_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when nobody waits for it. Empty: somebody does."
     )
     cancel_at = models.DateTimeField(
-        null=True, blank=True, help_text="When to cancel it next, since nobody waits for it."
+        null=True, blank=True, help_text="When to cancel it next. Empty: it is not to be."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
 

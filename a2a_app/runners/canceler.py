@@ -62,7 +62,7 @@ class Canceler:
 
     async def _cancel(self, unwanted: Unwanted) -> None:
         """Cancel one task; it is tried again later where that was not possible."""
-        is_given_up = timezone.now() > unwanted.heard_at + PATIENCE
+        is_given_up = timezone.now() > unwanted.unwanted_at + PATIENCE
         try:
             is_canceled = bool(unwanted.remote_id) and await _is_canceled(unwanted)
         except Exception as error:  # whatever a connection may raise

@@ -44,7 +44,7 @@ class Unwanted(NamedTuple):
     agent: str
     is_local: bool
     remote_id: str
-    heard_at: datetime
+    unwanted_at: datetime
 
 
 def ask_once(
@@ -79,6 +79,11 @@ def ask_once(
 def note_remote_id(asked: UUID, remote_id: str) -> None:
     """Store which task the other agent has made of what it was asked."""
     Row.objects.filter(pk=asked, remote_id="").update(remote_id=remote_id, heard_at=Now())
+
+
+def note_heard(asked: UUID, at: datetime) -> None:
+    """Store that the other agent was there at a time, on the clock of this process."""
+    Row.objects.filter(pk=asked).update(heard_at=at)
 
 
 def note_answered(asked: UUID, number: int) -> None:
@@ -120,7 +125,7 @@ def record_reply(
         record_step(head, run, place, outcome, files)
         row = Row.objects.filter(pk=asked, ended_at=None)
         if outcome.error_kind:
-            row.update(cancel_at=Now())
+            row.update(cancel_at=Now(), unwanted_at=Now())
         elif state in _WAITING:
             row.update(state=state)  # it may be continued, and is canceled with the turn's task
         else:

@@ -206,6 +206,14 @@ async def test_several_are_asked_at_once() -> None:
     assert await database.run(steps) == ["pay", "ask billing", "ask billing#2", "ask billing#3"]
 
 
+async def test_nothing_at_once_is_done_at_once() -> None:
+    async def support(turn: Turn) -> str:
+        return f"{await turn.gather()}"
+
+    with client_of(support, slug="support", **DURABLE) as client:
+        assert (await client.send()).artifacts[0].parts[0].text == "[]"
+
+
 async def test_of_several_errors_the_first_in_order_counts() -> None:
     async def billing(turn: Turn) -> None:
         await turn.reject(turn.text)

@@ -139,8 +139,8 @@ def tell_linked(change: Change, woken: list[Woken]) -> None:
     """
     task_id, state = change.head.task_id, change.head.state
     if change.ends_task:
-        unwanted = models.RemoteTask.objects.filter(task=task_id, ended_at=None)
-        unwanted.update(cancel_at=Now())
+        left = models.RemoteTask.objects.filter(task=task_id, ended_at=None, cancel_at=None)
+        left.update(cancel_at=Now(), unwanted_at=Now())
     asked = models.RemoteTask.objects.filter(
         remote_id=str(task_id), is_local=True, ended_at=None, cancel_at=None
     )
