@@ -33,6 +33,7 @@ class A2AConfig(AppConfig):
         from a2a_app.agents.peers import install  # loaded here: as above
         from a2a_app.authentication import changes, key_events  # loaded here: as above
         from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
+        from a2a_app.bindings import v11 as v11  # loaded here: as above
         from a2a_app.client.peers import ClientPeers  # loaded here: as above
         from a2a_app.store import deleted_owners  # loaded here: needs the app registry
 

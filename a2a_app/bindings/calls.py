@@ -217,13 +217,15 @@ async def call_of(
         agent, tenant_key = await resolve(request, agent, tenant, caller.grant)
     owner = owner_in(tenant_key, caller.owner)
     logs.subject.set(logs.Subject(agent=agent.slug, owner=owner, tenant=tenant_key))
+    parameters = _service_parameters(request, agent, dialect.generations(given))
+    is_numbered = parameters["generations"] is not None
     return Call(
         agent=agent,
         caller=caller,
         tenant=tenant,
         tenant_key=tenant_key,
-        **_service_parameters(request, agent, dialect.generations(given)),
-        push_payload=dialect.push_payload,
+        **parameters,
+        push_payload=dialect.numbered_push_payload if is_numbered else dialect.push_payload,
         may_cancel_again=dialect.may_cancel_again,
         stays_while_waiting=dialect.stays_while_waiting,
         can_stream=not isinstance(request, WSGIRequest),

@@ -5,7 +5,7 @@ from typing import Any
 
 from a2a_app import protocol
 from a2a_app.operations import OPERATIONS, Operation
-from a2a_app.operations.generations import Generations
+from a2a_app.operations.generations import NUMBERED, Generations
 from a2a_app.operations.streams import Stream
 
 
@@ -21,6 +21,8 @@ class Dialect:
     """The fields that a query may have besides those of 1.0."""
     push_payload = ""
     """The name in `push.payloads` of the format for webhooks."""
+    numbered_push_payload = NUMBERED
+    """That of the format for webhooks whose clients know generations."""
     may_cancel_again = True
     """Whether to cancel a canceled task is a success (section 3.3.1)."""
     stays_while_waiting = True

@@ -4,7 +4,7 @@ It has as fields what the extension for generations has in metadata and in heade
 in the branch dev-1.1 of the specification (section 3.2.7): it goes by that text, and is not final.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, TypeAlias
 
@@ -14,9 +14,10 @@ from pydantic_core import from_json, to_json
 from a2a_app import protocol
 from a2a_app.bindings.dialects import Dialect, Method
 from a2a_app.operations import OPERATIONS
-from a2a_app.operations.generations import URI, Generations
+from a2a_app.operations.generations import NUMBERED, URI, Generations
 from a2a_app.operations.streams import Stream, StreamItem
 from a2a_app.protocol.scalars import Int64
+from a2a_app.push.payloads import PAYLOADS, Notification, rewritten
 
 Json: TypeAlias = dict[str, Any]
 _Given: TypeAlias = Annotated[Int64, Field(ge=0)]
@@ -39,6 +40,7 @@ class Dialect11(Dialect):
     """The way in which the draft of 1.1 writes parameters and results."""
 
     version = protocol.VERSION_11
+    push_payload = numbered_push_payload = protocol.VERSION_11
     query_fields = ("currentGeneration", "current_generation")
 
     def generations(self, given: Json) -> Generations:
@@ -88,5 +90,10 @@ def _lift(content: Json) -> None:
         del content["metadata"]
 
 
+async def _with_fields(notifications: Sequence[Notification]) -> list[str]:
+    return [_lifted(each.body) for each in notifications]
+
+
+PAYLOADS[protocol.VERSION_11] = rewritten(PAYLOADS[NUMBERED], _with_fields)
 DIALECT_11 = Dialect11()
 METHODS_11 = {name: Method(name, operation, DIALECT_11) for name, operation in OPERATIONS.items()}

@@ -4,7 +4,7 @@ Version 1.1 has them as fields. Before that, clients activate an extension, whos
 metadata of tasks and events: see docs/extensions/task-generations.md. Here is the extension only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC
@@ -24,10 +24,13 @@ from a2a_app.protocol import (
     TaskState,
 )
 from a2a_app.protocol.tasks import StoredTask
+from a2a_app.push.payloads import PAYLOADS, Notification, rewritten
 from a2a_app.store.reads.order import Entry, read_order
 from a2a_app.store.reads.tasks import client_messages
 
 URI = TASK_GENERATIONS.uri
+NUMBERED = "generations"
+"""The name in `push.payloads` of the format for webhooks whose clients know generations."""
 T = TypeVar("T", bound=Model)
 Json: TypeAlias = dict[str, Any]
 
@@ -126,3 +129,11 @@ def _may_have_message(response: Json) -> bool:
     """Tell whether a client's message may have come with an event, as with none of an agent's."""
     status = response.get("statusUpdate", {}).get("status")
     return bool(status) and "message" not in status and not TaskState(status["state"]).is_terminal
+
+
+async def _numbered(notifications: Sequence[Notification]) -> list[str]:
+    items = [StreamItem(each.seq, each.body) for each in notifications]
+    return [item.body for item in await _marked_items(items)]
+
+
+PAYLOADS[NUMBERED] = rewritten(PAYLOADS[""], _numbered)

@@ -1,7 +1,7 @@
 """Payloads: the requests that a webhook gets for the events of a task (section 4.3.3)."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from pydantic_core import to_json
@@ -38,6 +38,10 @@ class NotificationBatch:
 
 PayloadMaker: TypeAlias = Callable[[Delivery, int], Awaitable[NotificationBatch]]
 """Makes the notifications after a number. Without later events the batch has that number."""
+
+
+Rewrite: TypeAlias = Callable[[Sequence[Notification]], Awaitable[list[str]]]
+"""Returns other bodies for notifications, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,25 @@ def whole_tasks(snapshot: PayloadMaker) -> PayloadMaker:
         return await snapshot(delivery, after)
 
     return tasks
+
+
+def rewritten(payload: Payload, rewrite: Rewrite) -> Payload:
+    """Return a format that has the notifications of another one, with other bodies."""
+    return Payload(_rewritten(payload.later, rewrite), _rewritten(payload.snapshot, rewrite))
+
+
+def _rewritten(make: PayloadMaker, rewrite: Rewrite) -> PayloadMaker:
+    async def notifications(delivery: Delivery, after: int) -> NotificationBatch:
+        batch = await make(delivery, after)
+        bodies, links = await rewrite(batch.notifications), _links(delivery)
+        made = [
+            # What the bodies have more than before may have files too.
+            replace(each, body=links.replace_in_json(body))
+            for each, body in zip(batch.notifications, bodies, strict=True)
+        ]
+        return replace(batch, notifications=tuple(made))
+
+    return notifications
 
 
 def _links(delivery: Delivery) -> Links:

@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 from a2a_app import protocol
 from a2a_app.bindings.dialects import Dialect
 from a2a_app.bindings.v03 import results
+from a2a_app.operations.generations import NUMBERED
 from a2a_app.operations.streams import Stream, StreamItem
 from a2a_app.protocol import FieldViolation, InvalidParamsError
 
@@ -35,6 +36,7 @@ class Dialect03(Dialect):
     extensions_header = protocol.EXTENSIONS_HEADER_03
     media_types = ("application/json",)
     push_payload = protocol.VERSION_03
+    numbered_push_payload = f"{protocol.VERSION_03}+{NUMBERED}"
     may_cancel_again = False  # "already reached a terminal state" (section 8.2 of 0.3)
     stays_while_waiting = False
 
