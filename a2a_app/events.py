@@ -62,4 +62,5 @@ def _store(task_id: UUID | str, name: str, data: Any, key: str) -> Sent:
     except ValueError:
         return Sent(False, None)
     report = partial(report_replaced, f"event {name!r} of task {found}")
-    return send_event(found, name, clean(to_jsonable_python(data), report), key)
+    said = [clean(each, report) for each in (name, to_jsonable_python(data), key)]
+    return send_event(found, *said)

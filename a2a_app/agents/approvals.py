@@ -14,6 +14,7 @@ from django.utils import timezone
 from a2a_app.agents.content import agent_message, clean
 from a2a_app.agents.reading import Reader
 from a2a_app.agents.values import Data, as_json
+from a2a_app.agents.waits import refuse_inside_step
 from a2a_app.database.values import new_key
 from a2a_app.protocol import Message, TaskState
 from a2a_app.store.approvals import APPROVALS, Earlier, Told, read_told
@@ -106,6 +107,7 @@ class Asker(Reader):
             ValueError: The choices, the permission or the time are none.
             TurnSuspended: Nothing is decided yet. Let it pass.
         """
+        refuse_inside_step()
         ask = self._ask(question, data, tuple(choices), permission, until)
         for earlier in self._told.earlier if self._told else ():
             if (earlier.digest, earlier.number) == (ask.digest, ask.number):

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from a2a_app import database
 from a2a_app.agents.steps import Stepper
+from a2a_app.agents.waits import refuse_inside_step
 from a2a_app.protocol import Message
 from a2a_app.store.inbox import READ_LIMIT, ReadEarlier, Waiting, read_earlier, read_waiting
 from a2a_app.store.refusals import RunLostError
@@ -43,6 +44,7 @@ class Inbox:
         Raises:
             RunLostError: The turn may no longer write to its task.
         """
+        refuse_inside_step()
         await self.until_ready()
         if self._earlier:
             return self._earlier.popleft().message

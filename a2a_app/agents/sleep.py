@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from a2a_app import conf
 from a2a_app.agents.approvals import TurnSuspended
+from a2a_app.agents.content import clean
 from a2a_app.agents.steps import MAX_NAME, Stepper
 from a2a_app.agents.waits import Wait
 from a2a_app.store.external_events import has_event, receive_event
@@ -44,7 +45,7 @@ class Sleeper(Stepper):
 
         Raises:
             TypeError: The agent is not durable.
-            ValueError: It is a negative duration, or a time without a time zone.
+            ValueError: It is no duration that a calendar has, or a time without a zone.
             RepetitionError: An earlier attempt has come to another step here.
             TurnSuspended: The turn is put away. Let it pass.
         """
@@ -88,6 +89,7 @@ class Sleeper(Stepper):
             TurnSuspended: The turn is put away. Let it pass.
         """
         self._require_durable("wait_for")
+        name = clean(name, self.report)
         if not 0 < len(name) <= MAX_NAME:
             raise ValueError(f"The name of an event must have 1 to {MAX_NAME} characters.")
         adapter = TypeAdapter(Any if returns is None else returns)
@@ -190,7 +192,11 @@ def _length(until: Until) -> timedelta | datetime:
         if timezone.is_naive(until):
             raise ValueError("A time must have a time zone, as django.utils.timezone.now() has.")
         return until
-    length = until if isinstance(until, timedelta) else timedelta(seconds=until)
+    try:
+        length = until if isinstance(until, timedelta) else timedelta(seconds=until)
+        timezone.now() + length
+    except OverflowError:
+        raise ValueError(f"A duration must end before the year 10000: {until}.") from None
     if length < timedelta(0):
         raise ValueError(f"A duration must not be below 0: {length}.")
     return length

@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from a2a_app import conf
 from a2a_app.agents.content import clean
 from a2a_app.agents.spending import SpendingTurn
+from a2a_app.agents.waits import inside_step, refuse_inside_step
 from a2a_app.concurrency.event_loop import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.protocol import Message, Part, Role
@@ -118,6 +119,7 @@ class Stepper(SpendingTurn):
 
         Raises:
             StepError: The function has failed, now or in an earlier attempt.
+            RuntimeError: It is called in the function of another step.
             RepetitionError: An earlier attempt has done another step here.
             BudgetError: A budget is used up. What was done already is not refused.
             TypeError: The result is none that can be stored.
@@ -162,6 +164,7 @@ class Stepper(SpendingTurn):
         return adapter.validate_json(await self._text_of(outcome))
 
     def _next_place(self, name: str) -> Place:
+        name = clean(name, self.report)
         if not 0 < len(name) <= MAX_NAME:
             raise ValueError(f"The name of a step must have 1 to {MAX_NAME} characters.")
         self._names[name] += 1
@@ -169,6 +172,7 @@ class Stepper(SpendingTurn):
         return self._place(name if count == 1 else f"{name}#{count}", Kind.WORK)
 
     def _place(self, name: str, kind: Kind) -> Place:
+        refuse_inside_step()
         self._steps += 1
         return Place(self.number, self._steps, name, kind)
 
@@ -260,7 +264,7 @@ class Stepper(SpendingTurn):
 
 
 async def _call(name: str, work: Callable[[], Any]) -> Any:
-    with Contained(f"The step {name!r}"):
+    with Contained(f"The step {name!r}"), inside_step(name):
         if inspect.iscoroutinefunction(work):
             return await work()
         result = await run_in_own_thread(work)

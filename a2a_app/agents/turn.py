@@ -20,6 +20,7 @@ from a2a_app.agents.content import (
 )
 from a2a_app.agents.inbox import Listener
 from a2a_app.agents.values import with_files_read
+from a2a_app.agents.waits import refuse_inside_step
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
 from a2a_app.protocol.scalars import require_json
@@ -237,6 +238,8 @@ class Turn(Listener, Delegator):
 
     def put(self, *updates: Update) -> Awaitable[None]:
         """Append updates: on the event loop when awaited, in other threads before it returns."""
+        if self.is_durable:
+            refuse_inside_step()
         return self._do(self._writer.put(*updates))
 
     @property

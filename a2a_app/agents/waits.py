@@ -3,8 +3,33 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+
+_step: ContextVar[str] = ContextVar("a2a_step", default="")
+
+
+@contextmanager
+def inside_step(name: str) -> Iterator[None]:
+    """Have what is called here know that it is the work of a step."""
+    token = _step.set(name)
+    try:
+        yield
+    finally:
+        _step.reset(token)
+
+
+def refuse_inside_step() -> None:
+    """Raise RuntimeError in the work of a step, where verbs are not used.
+
+    An attempt that gets the step's result would miss them, and a sleep would wait for its own step.
+    """
+    if name := _step.get():
+        raise RuntimeError(
+            f"The function of the step {name!r} uses a verb of the turn, which is missed when the "
+            "step is not done again. Use verbs before and after steps."
+        )
 
 
 @dataclass(slots=True, eq=False)

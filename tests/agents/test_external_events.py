@@ -223,6 +223,21 @@ async def test_events_that_come_as_the_turn_is_put_away_are_found() -> None:
         assert await database.run(asleep) == []
 
 
+async def test_an_event_and_a_step_may_have_any_name() -> None:
+    name = "a\x00b\ud800/\n"
+
+    async def agent(turn: Turn) -> str:
+        await turn.step(name, str)
+        assert await events.asend(turn.task_id, name, "paid", key=name)
+        assert await events.asend(turn.task_id, name, "paid again", key=name)
+        return str(await turn.wait_for(name))
+
+    with client_of(agent, durable=True) as client:
+        task = await client.send()
+    assert task.artifacts[0].parts[0].text == "paid"
+    assert await database.run(models.ExternalEvent.objects.count) == 1
+
+
 async def test_what_is_no_event_is_refused_and_what_is_no_task_has_none() -> None:
     for task_id in ("no uuid", str(uuid4())):
         assert not await events.asend(task_id, "payment", 1)

@@ -4,12 +4,14 @@ import asyncio
 import threading
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from a2a_app import database, models, runners
-from a2a_app.agents import Agent, Turn, TurnCaller
+from a2a_app.agents import Agent, StepError, Turn, TurnCaller
 from a2a_app.agents.waits import Waits
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import Part, Task, TaskState
@@ -228,7 +230,8 @@ async def test_only_a_durable_agent_sleeps_and_only_for_a_time_that_is_one() -> 
     raised: list[str] = []
 
     async def agent(turn: Turn) -> None:
-        for length in (-1, timedelta(seconds=-1), datetime(2030, 1, 1)):
+        lengths = (-1, timedelta(seconds=-1), datetime(2030, 1, 1), timedelta.max, 1e15, inf)
+        for length in lengths:
             try:
                 await turn.sleep(length)
             except (TypeError, ValueError) as error:
@@ -237,9 +240,26 @@ async def test_only_a_durable_agent_sleeps_and_only_for_a_time_that_is_one() -> 
     for is_durable in (False, True):
         with client_of(agent, durable=is_durable) as client:
             await client.send()
-    assert ["durable=True" in text for text in raised] == [True] * 3 + [False] * 3
-    assert ["below 0" in text for text in raised[3:]] == [True, True, False]
-    assert "time zone" in raised[5]
+    assert ["durable=True" in text for text in raised] == [True] * 6 + [False] * 6
+    assert ["below 0" in text for text in raised[6:9]] == [True, True, False]
+    assert "time zone" in raised[8]
+    assert ["before the year 10000" in text for text in raised[9:]] == [True] * 3
+
+
+async def test_the_function_of_a_step_uses_no_verbs() -> None:
+    refused: list[str] = []
+
+    async def agent(turn: Turn) -> None:
+        verbs = {"step": ("inner", str), "sleep": (LONG,), "wait_for": ("payment",)}
+        verbs |= {"ask": ("billing",), "approve": ("Pay?",), "working": ("Paying.",)}
+        for verb, args in verbs.items():
+            with pytest.raises(StepError) as caught:
+                await turn.step(verb, getattr(turn, verb), *args, returns=Any)
+            refused.append(caught.value.text)
+
+    with client_of(agent, durable=True) as client:
+        await asyncio.wait_for(client.send(), SECONDS)
+    assert [text.startswith("The function of the step") for text in refused] == [True] * 6
 
 
 async def test_another_attempt_that_works_where_the_first_has_slept_fails() -> None:
