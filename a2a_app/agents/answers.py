@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from a2a_app.agents.extensions import TASK_GENERATIONS
 from a2a_app.protocol import (
     Artifact,
     Message,
@@ -94,6 +95,16 @@ class Answer:
     def context_id(self) -> str:
         """The id of the conversation."""
         return self._id("context_id", "context_id")
+
+    @property
+    def generation(self) -> int | None:
+        """The generation of the task, or that of the event; None: the agent does not tell."""
+        response = self.response
+        found = response.task or response.status_update or response.artifact_update
+        said = found.metadata.get(TASK_GENERATIONS.uri) if found is not None else None
+        number = said.get("generation") if isinstance(said, dict) else None
+        # What came by way of protobuf has only floats.
+        return int(number) if isinstance(number, int | float) else None
 
     @property
     def is_over(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
+from a2a_app import protocol
 from a2a_app.agents.answers import Event
 from a2a_app.protocol import AgentCard, Model
 
@@ -20,6 +21,32 @@ class Request:
     """The key under which a message may be sent again."""
     last_event_id: str = ""
     """The number of the last event that was seen of a stream that broke off."""
+    extensions: tuple[str, ...] = ()
+    """The URIs of the extensions that it activates."""
+    current_generation: int | None = None
+    """The generation after which a task is waited for, or its stream begins."""
+    required_generation: int | None = None
+    """The generation that the task must have."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it has beside its parameters, as HTTP and gRPC name it."""
+        headers = {
+            protocol.IDEMPOTENCY_HEADER: self.idempotency_key,
+            "Last-Event-ID": self.last_event_id,
+            protocol.EXTENSIONS_HEADER: ", ".join(self.extensions),
+            **generation_headers(self.current_generation, self.required_generation),
+        }
+        return {name: value for name, value in headers.items() if value}
+
+
+def generation_headers(current: int | None, required: int | None) -> dict[str, str]:
+    """Return the headers that say after which generation, or at which one, a task is meant."""
+    named = {
+        protocol.CURRENT_GENERATION_HEADER: current,
+        protocol.IF_GENERATION_MATCH_HEADER: required,
+    }
+    return {name: str(value) for name, value in named.items() if value is not None}
 
 
 class Connection(ABC):

@@ -15,12 +15,14 @@ from a2a_app import conf, database, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Event
 from a2a_app.agents.cards import card_for
+from a2a_app.agents.extensions import TASK_GENERATIONS
 from a2a_app.agents.peers import Asking, OnBehalf
 from a2a_app.bindings.callers import ANONYMOUS, caller_with
 from a2a_app.bindings.interfaces import served_at
 from a2a_app.client.connection import Connection, Request
 from a2a_app.operations import OPERATIONS, Call, Operation
 from a2a_app.operations.call import Caller, CallerName, Grant
+from a2a_app.operations.generations import Generations
 from a2a_app.protocol import StreamResponse
 
 # The URLs of an agent that lead to it: its own, with and without a slash, and that of its card.
@@ -92,6 +94,8 @@ class LocalConnection(Connection):
             self._call,
             idempotency_key=request.idempotency_key,
             last_event_id=request.last_event_id,
+            extensions=request.extensions,
+            generations=_generations(request),
         )
         if isinstance(self._identity, Asking) and operation.scope != "send":
             # To follow what it has asked, and to cancel it, is for the turn to decide.
@@ -99,6 +103,13 @@ class LocalConnection(Connection):
             return operation, call, request.params
         params = await operation.checked_params(call, request.params.to_dict())
         return operation, call, params
+
+
+def _generations(request: Request) -> Generations | None:
+    current, required = request.current_generation, request.required_generation
+    if TASK_GENERATIONS.uri in request.extensions or (current, required) != (None, None):
+        return Generations(current, required)
+    return None
 
 
 async def _caller(given: Any) -> Caller:

@@ -30,6 +30,9 @@ class Sending(TypedDict, total=False):
     """How many messages the answer's history has at most. Without it: all."""
     accepted_output_modes: Sequence[str]
     """The media types that the client would like to get."""
+    if_generation: Answer | int
+    """The generation that the task must have, or that of an answer. If it has another one, nothing
+    is sent, and TaskGenerationMismatchError is raised."""
 
 
 def request_to_send(said: Said, **how: Unpack[Sending]) -> SendMessageRequest:
@@ -61,3 +64,16 @@ def _message(said: Any, how: Sending) -> Message:
 def id_of(task: Answer | str) -> str:
     """Return the id of a task, by itself or by an answer that has it."""
     return task.task_id if isinstance(task, Answer) else task
+
+
+def generation_of(known: Answer | int | None) -> int | None:
+    """Return a generation, by itself or by an answer that says it; None where none is meant.
+
+    Raises:
+        ValueError: The answer does not say it.
+    """
+    if not isinstance(known, Answer):
+        return known
+    if known.generation is None:
+        raise ValueError("The answer says no generation: make the client with generations=True.")
+    return known.generation

@@ -14,10 +14,10 @@ from django.views.decorators.debug import sensitive_variables
 from a2a_app import conf, database, directory, protocol
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Answer, Event
-from a2a_app.agents.extensions import IDEMPOTENT_SENDING
+from a2a_app.agents.extensions import IDEMPOTENT_SENDING, TASK_GENERATIONS
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.local import LocalConnection, local_agent
-from a2a_app.client.messages import Said, Sending, id_of, request_to_send
+from a2a_app.client.messages import Said, Sending, generation_of, id_of, request_to_send
 from a2a_app.client.refusals import RemoteAgentError, UnreachableError
 from a2a_app.client.resumption import Tries
 from a2a_app.client.tracing import ask, follow
@@ -30,7 +30,7 @@ from a2a_app.protocol import (
     GetTaskRequest,
     ListTasksRequest,
     ListTasksResponse,
-    SendMessageRequest,
+    Model,
     SendMessageResponse,
     SubscribeToTaskRequest,
     Task,
@@ -58,6 +58,7 @@ class RemoteAgent:
         headers: Mapping[str, str] | None = None,
         binding: str = "",
         version: str = "",
+        generations: bool = False,
         seconds: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -74,6 +75,8 @@ class RemoteAgent:
             headers: More headers of each request.
             binding: JSONRPC or HTTP+JSON. Empty: what the agent prefers.
             version: 1.0 or 0.3. Empty: the newest that the agent has.
+            generations: Whether answers and events are to say their generations. Where the card
+                does not have the extension for them, nothing is sent, and RemoteAgentError raised.
             seconds: How long an answer, or a sign of life in a stream, may take.
             transport: What takes the requests, such as one with a proxy or a certificate. It goes
                 wherever it is sent. None: one that goes to public addresses only, and to the hosts
@@ -83,6 +86,7 @@ class RemoteAgent:
         self._user = user
         self._credentials, self._headers = credentials, dict(headers or {})
         self._binding, self._version = binding, version
+        self._generations = generations
         self._seconds, self._transport = seconds, transport
         self._stack = AsyncExitStack()
 
@@ -117,16 +121,15 @@ class RemoteAgent:
             UnreachableError: There is no connection to the agent, also after some tries.
             RemoteAgentError: It does not speak the protocol.
         """
-        request, key = request_to_send(said, **how), how.get("idempotency_key", "")
         if how.get("return_immediately") or not self.card.capabilities.streaming:
-            sent = self._sending("SendMessage", request, key)
+            sent = self._sending("SendMessage", said, how)
             answer = Answer.of(SendMessageResponse.from_dict(await self._ask(sent)))
             while not (answer.is_over or how.get("return_immediately")):
                 await asyncio.sleep(POLL_SECONDS)
                 answer = await self.get(answer, history_length=how.get("history_length"))
             return answer
         newest: Event | None = None
-        async with aclosing(self._follow("SendStreamingMessage", request, key)) as events:
+        async with aclosing(self._follow_answer(said, how)) as events:
             async for event in events:
                 newest = event
         if newest is None:
@@ -143,22 +146,43 @@ class RemoteAgent:
         if not self.card.capabilities.streaming:
             yield Event((await self.send(said, **how)).response)
             return
-        request, key = request_to_send(said, **how), how.get("idempotency_key", "")
-        async with aclosing(self._follow("SendStreamingMessage", request, key)) as events:
+        async with aclosing(self._follow_answer(said, how)) as events:
             async for event in events:
                 yield event
 
-    async def subscribe(self, task: Answer | str) -> AsyncGenerator[Event, None]:
-        """Yield the task as it is now, and then its events. The errors are those of `send`."""
-        request = SubscribeToTaskRequest(id=id_of(task))
-        async with aclosing(self._follow("SubscribeToTask", request)) as events:
+    async def subscribe(
+        self, task: Answer | str, *, after: Answer | int | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the task as it is now, and then its events. The errors are those of `send`.
+
+        Args:
+            task: The task, or an answer that has it.
+            after: A generation, or an answer that says it. The stream has what came after it, and
+                not the task, which may have ended since.
+        """
+        params = SubscribeToTaskRequest(id=id_of(task))
+        request = self._request("SubscribeToTask", params, after=after)
+        async with aclosing(follow(self._connection, request, self.name)) as events:
             async for event in events:
                 yield event
 
-    async def get(self, task: Answer | str, *, history_length: int | None = None) -> Answer:
-        """Return a task as it is now. The errors are those of `send`."""
+    async def get(
+        self,
+        task: Answer | str,
+        *,
+        history_length: int | None = None,
+        newer_than: Answer | int | None = None,
+    ) -> Answer:
+        """Return a task as it is now. The errors are those of `send`.
+
+        Args:
+            task: The task, or an answer that has it.
+            history_length: How many messages its history has at most. Without it: all.
+            newer_than: A generation, or an answer that says it. The server waits for a newer one
+                for as long as it likes, unless the task has ended, and then tells how it is.
+        """
         params = GetTaskRequest(id=id_of(task), history_length=history_length)
-        return await self._task(Request(operation="GetTask", params=params))
+        return await self._task(self._request("GetTask", params, after=newer_than))
 
     async def list(self, **asked: Any) -> AsyncGenerator[Answer, None]:
         """Yield the caller's tasks with the agent, page by page. The errors are those of `send`.
@@ -167,7 +191,7 @@ class RemoteAgent:
             **asked: The fields of ListTasksRequest.
         """
         while True:
-            request = Request(operation="ListTasks", params=ListTasksRequest(**asked))
+            request = self._request("ListTasks", ListTasksRequest(**asked))
             page = ListTasksResponse.from_dict(await self._ask(request))
             for task in page.tasks:
                 yield Answer.of(task)
@@ -175,11 +199,21 @@ class RemoteAgent:
                 return
             asked["page_token"] = page.next_page_token
 
-    async def cancel(self, task: Answer | str) -> Answer:
-        """Cancel a task, and return it. The errors are those of `send`."""
-        params = CancelTaskRequest(id=id_of(task))
+    async def cancel(
+        self, task: Answer | str, *, if_generation: Answer | int | None = None
+    ) -> Answer:
+        """Cancel a task, and return it. The errors are those of `send`.
+
+        Args:
+            task: The task, or an answer that has it.
+            if_generation: The generation that the task must have, or that of an answer. If it has
+                another one, TaskGenerationMismatchError is raised, and it goes on.
+        """
+        request = self._request(
+            "CancelTask", CancelTaskRequest(id=id_of(task)), required=if_generation
+        )
         try:
-            return await self._task(Request(operation="CancelTask", params=params))
+            return await self._task(request)
         except protocol.TaskNotCancelableError:
             # An earlier try may have canceled it, and its answer was lost.
             found = await self.get(task)
@@ -193,18 +227,43 @@ class RemoteAgent:
     async def _ask(self, request: Request) -> dict[str, Any]:
         return await ask(self._connection, request, self.name)
 
-    def _follow(
-        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest, key: str = ""
-    ) -> AsyncGenerator[Event, None]:
-        return follow(self._connection, self._sending(operation, params, key), self.name)
+    def _follow_answer(self, said: Said, how: Sending) -> AsyncGenerator[Event, None]:
+        request = self._sending("SendStreamingMessage", said, how)
+        return follow(self._connection, request, self.name)
 
-    def _sending(
-        self, operation: str, params: SendMessageRequest | SubscribeToTaskRequest, key: str = ""
+    def _sending(self, operation: str, said: Said, how: Sending) -> Request:
+        is_safe = self._connection.has_extension(IDEMPOTENT_SENDING.uri)
+        return self._request(
+            operation,
+            request_to_send(said, **how),
+            idempotency_key=(how.get("idempotency_key") or uuid4().hex) if is_safe else "",
+            required=how.get("if_generation"),
+        )
+
+    def _request(
+        self,
+        operation: str,
+        params: Model,
+        *,
+        idempotency_key: str = "",
+        after: Answer | int | None = None,
+        required: Answer | int | None = None,
     ) -> Request:
-        is_message = isinstance(params, SendMessageRequest)
-        is_safe = is_message and self._connection.has_extension(IDEMPOTENT_SENDING.uri)
-        sent = (key or uuid4().hex) if is_safe else ""
-        return Request(operation=operation, params=params, idempotency_key=sent)
+        """Return a request; raise RemoteAgentError if the agent would ignore its generations."""
+        if self._generations or (after, required) != (None, None):
+            self._check_generations()
+        return Request(
+            operation=operation,
+            params=params,
+            idempotency_key=idempotency_key,
+            extensions=(TASK_GENERATIONS.uri,) if self._generations else (),
+            current_generation=generation_of(after),
+            required_generation=generation_of(required),
+        )
+
+    def _check_generations(self) -> None:
+        if not self._connection.has_extension(TASK_GENERATIONS.uri):
+            raise RemoteAgentError("The agent does not know generations: its card says nothing.")
 
     @sensitive_variables()
     async def _connection_to(self, name: str) -> Connection:

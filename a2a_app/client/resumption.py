@@ -14,6 +14,7 @@ from a2a_app.client.connection import Connection, Request
 from a2a_app.client.refusals import UnreachableError
 from a2a_app.protocol import (
     GetTaskRequest,
+    Model,
     NoRoomError,
     SubscribeToTaskRequest,
     Task,
@@ -121,7 +122,8 @@ class _Stream:
                 raise
             # The task has ended meanwhile, and cannot be followed any more.
             params = GetTaskRequest(id=self._task_id)
-            found = await self._connection.ask(Request(operation="GetTask", params=params))
+            request = self._next_request("GetTask", params)
+            found = await self._connection.ask(request)
             event = Event(Answer.of(Task.from_dict(found)).response)
             self._note(event)
             yield event
@@ -147,11 +149,15 @@ class _Stream:
             return
         is_numbered = self._connection.has_extension(STREAM_RESUMPTION.uri)
         number = self._newest.number if is_numbered else None
-        self._request = Request(
-            operation="SubscribeToTask",
-            params=SubscribeToTaskRequest(id=self._task_id),
-            last_event_id="" if number is None else str(number),
+        params = SubscribeToTaskRequest(id=self._task_id)
+        self._request = self._next_request(
+            "SubscribeToTask", params, last_event_id="" if number is None else str(number)
         )
+
+    def _next_request(self, operation: str, params: Model, **more: Any) -> Request:
+        """Return a request that has of the first one only which extensions it activates."""
+        extensions = self._request.extensions
+        return Request(operation=operation, params=params, extensions=extensions, **more)
 
 
 def may_repeat(request: Request, error: Exception) -> bool:

@@ -160,13 +160,7 @@ class SdkConnection(Connection):
 
     @staticmethod
     def _context(request: Request) -> ClientCallContext:
-        headers = {
-            protocol.IDEMPOTENCY_HEADER: request.idempotency_key,
-            "Last-Event-ID": request.last_event_id,
-        }
-        return ClientCallContext(
-            service_parameters={name: value for name, value in headers.items() if value}
-        )
+        return ClientCallContext(service_parameters=request.headers)
 
     async def _fetch_card(self) -> pb.AgentCard:
         url = self._place.url

@@ -13,7 +13,9 @@ from django.urls import reverse
 
 from a2a_app import protocol, signals
 from a2a_app.agents.answers import Answer, Event
-from a2a_app.client.messages import Said, Sending, id_of, request_to_send
+from a2a_app.agents.extensions import TASK_GENERATIONS
+from a2a_app.client.connection import generation_headers
+from a2a_app.client.messages import Said, Sending, generation_of, id_of, request_to_send
 from a2a_app.client.refusals import refusal_of
 from a2a_app.protocol import AgentCard, ListTasksRequest, ListTasksResponse
 from a2a_app.testing.agents import Subject, served
@@ -43,6 +45,7 @@ class AsyncClient:
         user: Any = SOMEBODY,
         version: str = protocol.VERSION,
         headers: Mapping[str, str] | None = None,
+        generations: bool = False,
         seconds: float = 10.0,
     ) -> None:
         """Make a client.
@@ -55,11 +58,15 @@ class AsyncClient:
                 so that the headers decide.
             version: The version of the protocol, 1.0 or 0.3.
             headers: Headers of all requests, such as credentials for the project's authenticators.
+            generations: Whether answers and events are to say their generations, for which the
+                settings need `DRAFTS = ["1.1"]`.
             seconds: How long an answer, or the next event of a stream, may take.
         """
         self._subject, self._user, self._seconds = agent, user, seconds
         self._wire = WIRES[version]
         self._headers = {protocol.VERSION_HEADER: version, **(headers or {})}
+        if generations:
+            self._headers[protocol.EXTENSIONS_HEADER] = TASK_GENERATIONS.uri
         self._http = DjangoClient(raise_request_exception=False)
         self._stack = AsyncExitStack()
 
@@ -96,7 +103,8 @@ class AsyncClient:
             TimeoutError: There is no answer.
         """
         params = self._wire.params(request_to_send(said, **how))
-        return Answer(self._wire.event(await self.call("SendMessage", params)))
+        headers = self._generation_headers(required=how.get("if_generation"))
+        return Answer(self._wire.event(await self._result("SendMessage", params, headers)))
 
     async def stream(self, said: Said, **how: Unpack[Sending]) -> AsyncGenerator[Event, None]:
         """Send something, and yield the events of the stream as they come.
@@ -104,20 +112,37 @@ class AsyncClient:
         The errors are those of `send`.
         """
         params = self._wire.params(request_to_send(said, **how))
-        async with aclosing(self._events("SendStreamingMessage", params)) as events:
+        headers = self._generation_headers(required=how.get("if_generation"))
+        async with aclosing(self._events("SendStreamingMessage", params, headers)) as events:
             async for event in events:
                 yield event
 
-    async def subscribe(self, task: Answer | str) -> AsyncGenerator[Event, None]:
-        """Yield the task as it is now, and then its events. The errors are those of `send`."""
-        async with aclosing(self._events("SubscribeToTask", {"id": id_of(task)})) as events:
+    async def subscribe(
+        self, task: Answer | str, *, after: Answer | int | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the task as it is now, and then its events; or those after a generation only.
+
+        The errors are those of `send`.
+        """
+        params, headers = {"id": id_of(task)}, self._generation_headers(after)
+        async with aclosing(self._events("SubscribeToTask", params, headers)) as events:
             async for event in events:
                 yield event
 
-    async def get(self, task: Answer | str, *, history_length: int | None = None) -> Answer:
-        """Return a task as it is now. The errors are those of `send`."""
+    async def get(
+        self,
+        task: Answer | str,
+        *,
+        history_length: int | None = None,
+        newer_than: Answer | int | None = None,
+    ) -> Answer:
+        """Return a task as it is now, or once it is newer than a generation.
+
+        The errors are those of `send`.
+        """
         limit = {} if history_length is None else {"historyLength": history_length}
-        found = await self.call("GetTask", {"id": id_of(task), **limit})
+        params, headers = {"id": id_of(task), **limit}, self._generation_headers(newer_than)
+        found = await self._result("GetTask", params, headers)
         return Answer.of(self._wire.task(found))
 
     async def list(self, **asked: Any) -> list[Answer]:
@@ -135,9 +160,13 @@ class AsyncClient:
                 return found
             asked["page_token"] = page.next_page_token
 
-    async def cancel(self, task: Answer | str) -> Answer:
-        """Cancel a task, and return it. The errors are those of `send`."""
-        return Answer.of(self._wire.task(await self.call("CancelTask", {"id": id_of(task)})))
+    async def cancel(
+        self, task: Answer | str, *, if_generation: Answer | int | None = None
+    ) -> Answer:
+        """Cancel a task, if it has a generation, and return it. The errors are those of `send`."""
+        headers = self._generation_headers(required=if_generation)
+        found = await self._result("CancelTask", {"id": id_of(task)}, headers)
+        return Answer.of(self._wire.task(found))
 
     async def wait(self, task: Answer | str) -> Answer:
         """Wait until a task has ended or asks for something, and return it as it is then."""
@@ -163,16 +192,29 @@ class AsyncClient:
 
         The errors are those of `send`.
         """
+        return await self._result(method, params or {}, {})
+
+    def _generation_headers(
+        self, after: Answer | int | None = None, *, required: Answer | int | None = None
+    ) -> dict[str, str]:
+        headers = generation_headers(generation_of(after), generation_of(required))
+        if headers and TASK_GENERATIONS not in self.agent.declared_extensions:
+            raise RuntimeError("For generations the settings need A2A['DRAFTS'] = ['1.1'].")
+        return headers
+
+    async def _result(self, method: str, params: Json, headers: dict[str, str]) -> Any:
         async with within(self._seconds, self._silence):
-            response = await self._post(method, params or {})
+            response = await self._post(method, params, headers)
             async with aclosing(_envelopes(response)) as envelopes:
                 _, envelope = await anext(envelopes)
             await signals.settled()
         return _result_in(envelope)
 
-    async def _events(self, method: str, params: Json) -> AsyncGenerator[Event, None]:
+    async def _events(
+        self, method: str, params: Json, headers: dict[str, str]
+    ) -> AsyncGenerator[Event, None]:
         async with within(self._seconds, self._silence):
-            response = await self._post(method, params)
+            response = await self._post(method, params, headers)
         async with aclosing(_envelopes(response)) as envelopes:
             while True:
                 async with within(self._seconds, self._silence):
@@ -183,14 +225,14 @@ class AsyncClient:
                 number, envelope = found
                 yield Event(self._wire.event(_result_in(envelope)), number)
 
-    async def _post(self, method: str, params: Json) -> HttpResponseBase:
+    async def _post(self, method: str, params: Json, headers: dict[str, str]) -> HttpResponseBase:
         name = self._wire.names.get(method, method)
         body = {"jsonrpc": "2.0", "id": 1, "method": name, "params": params}
         return await self._http.post(
             reverse("a2a:jsonrpc", args=[self.agent.slug]),
             json.dumps(body),
             content_type="application/json",
-            headers=self._headers,
+            headers=self._headers | headers,
             # Or a project that redirects to https would do so here.
             secure=True,
         )

@@ -34,11 +34,17 @@ class Client:
         user: Any = SOMEBODY,
         version: str = protocol.VERSION,
         headers: Mapping[str, str] | None = None,
+        generations: bool = False,
         seconds: float = 10.0,
     ) -> None:
         """Make a client. The arguments are those of AsyncClient."""
         self._client = AsyncClient(
-            agent, user=user, version=version, headers=headers, seconds=seconds
+            agent,
+            user=user,
+            version=version,
+            headers=headers,
+            generations=generations,
+            seconds=seconds,
         )
         self._stack = ExitStack()
 
@@ -81,21 +87,30 @@ class Client:
         """Send something, as AsyncClient does, and yield the events of the stream as they come."""
         return self._each(self._client.stream(said, **how))
 
-    def subscribe(self, task: Answer | str) -> Iterator[Event]:
-        """Yield the task as it is now, and then its events."""
-        return self._each(self._client.subscribe(task))
+    def subscribe(
+        self, task: Answer | str, *, after: Answer | int | None = None
+    ) -> Iterator[Event]:
+        """Yield the task as it is now, and then its events; or those after a generation only."""
+        return self._each(self._client.subscribe(task, after=after))
 
-    def get(self, task: Answer | str, *, history_length: int | None = None) -> Answer:
-        """Return a task as it is now."""
-        return self._run(self._client.get(task, history_length=history_length))
+    def get(
+        self,
+        task: Answer | str,
+        *,
+        history_length: int | None = None,
+        newer_than: Answer | int | None = None,
+    ) -> Answer:
+        """Return a task as it is now, or once it is newer than a generation."""
+        found = self._client.get(task, history_length=history_length, newer_than=newer_than)
+        return self._run(found)
 
     def list(self, **asked: Any) -> list[Answer]:
         """Return the caller's tasks with the agent, as AsyncClient does."""
         return self._run(self._client.list(**asked))
 
-    def cancel(self, task: Answer | str) -> Answer:
-        """Cancel a task, and return it."""
-        return self._run(self._client.cancel(task))
+    def cancel(self, task: Answer | str, *, if_generation: Answer | int | None = None) -> Answer:
+        """Cancel a task, if it has a generation, and return it."""
+        return self._run(self._client.cancel(task, if_generation=if_generation))
 
     def wait(self, task: Answer | str) -> Answer:
         """Wait until a task has ended or asks for something, and return it as it is then."""
