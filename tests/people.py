@@ -105,9 +105,10 @@ def _archive(scope: Scope, user_id: int | None) -> None:
 def rows() -> dict[str, int]:
     """Count the rows of every model; of those that add up, only what has owners.
 
-    How many parts an owner has stored varies, and sums of agents are nobody's.
+    How many parts an owner has stored varies, and sums of agents are nobody's. Workers come and go.
     """
-    counts = {name: getattr(models, name).objects.count() for name in models.__all__}
+    names = set(models.__all__) - {"Worker"}
+    counts = {name: getattr(models, name).objects.count() for name in names}
     owners = models.StoredBytes.objects.values("owner").distinct()
     sums = models.Spending.objects.filter(per="caller")
     return {**counts, "StoredBytes": owners.count(), "Spending": sums.count()}

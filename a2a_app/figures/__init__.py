@@ -3,9 +3,10 @@
 Each query is bounded, whatever the tables hold, and has an index.
 """
 
-from a2a_app.figures.current import Figures, Revision, Worker, cached, fetch, read
+from a2a_app.figures.current import Figures, Revision, cached, fetch, read
 from a2a_app.figures.history import AgentFigures, History, Hour
 from a2a_app.figures.levels import Concern, Level, concerns_of, worst_of
+from a2a_app.figures.workers import Worker
 
 __all__ = [
     "AgentFigures",

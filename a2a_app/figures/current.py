@@ -7,15 +7,16 @@ from typing import Any
 from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import Count, Exists, Max, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from a2a_app import __version__, conf, database, models
+from a2a_app import __version__, conf, database, models, runners
 from a2a_app.agents import registry
 from a2a_app.database.statements import Literal
 from a2a_app.database.values import EPOCH, first_key_at
 from a2a_app.figures.history import History, read_history
+from a2a_app.figures.workers import Worker, read_workers
 from a2a_app.protocol import TaskState
 
 COUNTED = 10_000
@@ -23,20 +24,8 @@ COUNTED = 10_000
 CACHED_SECONDS = 10
 # For so many leases a process with the code of a turn may be on its way, as during a deploy.
 STRANDED_AFTER_LEASES = 10
-# How many workers are listed.
-LISTED = 100
 # Objects of another version may have other fields.
 _CACHE_KEY = f"a2a_app.figures.{__version__}"
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A process that works on turns."""
-
-    name: str
-    turns: int
-    seen_at: datetime
-    """When it last renewed a lease, or took a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,9 @@ class Figures:
     """Webhooks that are tried again."""
     webhooks_given_up: int
     workers: tuple[Worker, ...]
-    """The workers that have turns now. One without any renews no lease, and is not known."""
+    """The workers that live, and those that have lately gone without a word."""
+    needs_workers: bool
+    """Whether turns wait for ever where none of these lives."""
     revisions: tuple[Revision, ...]
     """What began under revisions that agents declare: of the first COUNTED turns."""
     history: History
@@ -91,6 +82,11 @@ class Figures:
             for each in self.revisions
             if not each.is_here and each.waiting_since is not None and each.waiting_since < then
         )
+
+    @property
+    def living(self) -> tuple[Worker, ...]:
+        """The workers that live."""
+        return tuple(each for each in self.workers if each.lives)
 
     @property
     def queue_seconds(self) -> float:
@@ -123,7 +119,7 @@ async def fetch() -> Figures:
 
 def read() -> Figures:
     """Read all figures. Call it where the database may be asked."""
-    workers = _workers()
+    workers = read_workers()
     queued = [since for since, _ in queued_turns()]
     failing = _failing()
     return Figures(
@@ -138,6 +134,7 @@ def read() -> Figures:
         webhooks_failing=failing.count(False),
         webhooks_given_up=failing.count(True),
         workers=tuple(workers),
+        needs_workers=runners.current().needs_workers,
         revisions=tuple(_revisions()),
         history=read_history(),
     )
@@ -146,16 +143,6 @@ def read() -> Figures:
 def _counted(rows: Any) -> int:
     count: int = rows[: COUNTED + 1].count()
     return count
-
-
-def _workers() -> list[Worker]:
-    held = models.Run.objects.filter(lease_until__gt=Now()).exclude(worker="")
-    by_worker = held.order_by().values_list("worker").annotate(Count("pk"), Max("lease_until"))
-    lease = conf.current().lease_time
-    return [
-        Worker(name, turns, until - lease)
-        for name, turns, until in by_worker.order_by("worker")[:LISTED]
-    ]
 
 
 def queued_turns() -> list[tuple[datetime, UUID]]:

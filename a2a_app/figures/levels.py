@@ -36,6 +36,7 @@ def concerns_of(figures: Figures) -> list[Concern]:
     return [
         *_queue(figures),
         *_leases(figures),
+        *_workers(figures),
         *_revisions(figures),
         *_failures(figures),
         *_webhooks(figures),
@@ -61,6 +62,11 @@ def _leases(figures: Figures) -> Iterator[Concern]:
     if figures.lost:
         text = _("Turns that lost their worker, and that no other has taken over: %(count)d.")
         yield Concern(Level.WARNING, text % {"count": figures.lost})
+
+
+def _workers(figures: Figures) -> Iterator[Concern]:
+    if figures.needs_workers and not figures.living:
+        yield Concern(Level.CRITICAL, _("No worker lives: nobody works on turns."))
 
 
 def _revisions(figures: Figures) -> Iterator[Concern]:

@@ -52,7 +52,13 @@ def _now(found: Figures) -> Iterator[Metric]:
     yield _by("state", "turns", f"Turns under way, counted to {COUNTED}.", turns)
     age = found.queue_seconds
     yield _gauge("queue_age_seconds", "For how long the oldest turn waits for a worker.", age)
-    yield _gauge("busy_workers", "Workers that have turns.", len(found.workers))
+    busy = sum(worker.turns > 0 for worker in found.living)
+    yield _gauge("busy_workers", "Workers that have turns.", busy)
+    workers = {"alive": len(found.living), "gone": len(found.workers) - len(found.living)}
+    text = "Workers, and those that have lately gone without a word."
+    yield _by("state", "workers", text, workers)
+    slots = sum(worker.slots or 0 for worker in found.living)
+    yield _gauge("slots", "Turns that all workers together can work on at once.", slots)
     asked = {"input": found.waiting_for_input, "auth": found.waiting_for_auth}
     yield _by("for", "waiting_tasks", f"Tasks that wait for clients, to {COUNTED}.", asked)
     text = f"Tasks that were begun since midnight and have failed, counted to {COUNTED}."

@@ -53,6 +53,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Worker',
+            fields=[
+                ('name', models.CharField(help_text='The name by which its runs say whose they are.', max_length=100, primary_key=True, serialize=False)),
+                ('runner', models.CharField(help_text='How turns come to it: its RUNNER.', max_length=200)),
+                ('slots', models.PositiveIntegerField(help_text='How many turns it works on at once at most.')),
+                ('revisions', a2a_app.database.values.VerbatimJSONField(default=dict, help_text="The revisions that its agents declare, by the agents' slugs.")),
+                ('begun_at', models.DateTimeField(help_text="When it began, by the database's clock.")),
+                ('seen_at', models.DateTimeField(help_text="Its last sign of life, by the database's clock.")),
+            ],
+        ),
+        migrations.CreateModel(
             name='StoredBytes',
             fields=[
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, primary_key=True, serialize=False)),

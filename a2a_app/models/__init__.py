@@ -22,6 +22,7 @@ from a2a_app.models.task import Task
 from a2a_app.models.token_usage import TokenUsage
 from a2a_app.models.upkeep import Upkeep
 from a2a_app.models.waiting_task import WaitingTask as WaitingTask
+from a2a_app.models.worker import Worker
 
 __all__ = [
     "ApiKey",
@@ -45,4 +46,5 @@ __all__ = [
     "Task",
     "TokenUsage",
     "Upkeep",
+    "Worker",
 ]

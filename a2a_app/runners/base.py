@@ -22,7 +22,7 @@ from a2a_app.runners.reap import LIMIT, expire, reap
 from a2a_app.runners.upkeep import retain_for_ever
 from a2a_app.runners.waker import Waker
 from a2a_app.runners.worker import Worker
-from a2a_app.store import deliveries, runs, waiting
+from a2a_app.store import deliveries, runs, waiting, workers
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.runs import LostRun
 from a2a_app.store.wakeups import Due
@@ -81,6 +81,8 @@ class Runner(ABC):
 
     runs_here = False
     """Whether turns mostly run on the event loop that stores them."""
+    needs_workers = False
+    """Whether turns wait for ever while no worker is known. Each must sign on as it begins."""
 
     def __init__(self) -> None:
         self._workers = PerLoop(Worker)
@@ -147,6 +149,8 @@ class Runner(ABC):
         telemetry.start()
         if fault := database.find_fault():
             logger.error("The database cannot serve the app: %s", fault)
+        if self.runs_here:
+            self.worker.sign_on()
         loop = asyncio.get_running_loop()
         deliverer, waker = Deliverer(self.worker.name), Waker(self.enqueue, self._start_woken)
         # In new contexts, since they outlive the request that begins them, and its thread.
@@ -193,6 +197,7 @@ class Runner(ABC):
                 await self.start(task_id)
         for task_id in await expire(self.enqueue):
             await self.start(task_id)
+        await database.run(workers.forget_gone)
         await self.worker.revisions.look()
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)

@@ -29,12 +29,13 @@ def run_in_background(work: Coroutine[Any, Any, None], close: Close) -> None:
 
     Args:
         work: The work.
-        close: Ends all work on the loop. It is called when the process is asked to end, since a
-            queue's own worker then waits for the job it has, for as long as that takes.
+        close: Ends all work on the loop. It is called once: when the process is asked to end, since
+            a queue's own worker then waits for the job it has, for as long as that takes, or ends.
     """
     loop, is_new = _background()
     if is_new and threading.current_thread() is threading.main_thread():
         _handle_signals(close)
+        _end_with_process(close)
     asyncio.run_coroutine_threadsafe(work, loop).result()
     if _closing is not None:
         # The process may be gone as soon as this returns.
@@ -48,14 +49,8 @@ async def await_in_background(work: Coroutine[Any, Any, T], close: Close) -> T:
         work: The work.
         close: Ends all work on the loop. It is called once, when the process ends.
     """
-    global _ends_with_process
     loop, _ = _background()
-    with _lock:
-        if not _ends_with_process:
-            # Only now, since Python calls first what was registered last: `close` needs the threads
-            # for the database, which are ended by what their module registers.
-            atexit.register(_close_at_exit, close)
-            _ends_with_process = True
+    _end_with_process(close)
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
@@ -78,10 +73,14 @@ def end(close: Close) -> None:
         _closing.result()
 
 
-def _close_at_exit(close: Close) -> None:
-    # None: in a forked process that has had no work.
-    if _loop is not None:
-        asyncio.run_coroutine_threadsafe(close(), _loop).result()
+def _end_with_process(close: Close) -> None:
+    global _ends_with_process
+    with _lock:
+        if not _ends_with_process:
+            # Only now, since Python calls first what was registered last: `close` needs the threads
+            # for the database, which are ended by what their module registers.
+            atexit.register(end, close)
+            _ends_with_process = True
 
 
 def _background() -> tuple[asyncio.AbstractEventLoop, bool]:

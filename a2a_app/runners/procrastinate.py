@@ -43,6 +43,8 @@ _STORE_JOBS = queries["defer_jobs"].rstrip(";") % {"jobs": "%s"}
 class ProcrastinateRunner(QueuedRunner):
     """Stores a job of Procrastinate for each turn, in the database that has the tasks."""
 
+    needs_workers = True
+
     def __init__(self) -> None:
         super().__init__()
         # The project's own workers can do our jobs too, if they serve all queues.
@@ -89,6 +91,7 @@ class ProcrastinateRunner(QueuedRunner):
         if not await database.read(_has_queue):
             raise ImproperlyConfigured("The database has no queue yet: run `manage.py migrate`.")
         await self.begin()
+        self.worker.sign_on()
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
             connector = WorkerConnector()

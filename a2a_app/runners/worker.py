@@ -81,6 +81,11 @@ class Worker:
         self.is_closing = False
         """Whether the worker takes no more turns."""
 
+    def sign_on(self) -> None:
+        """Have others know of the worker from now on, also while it has no turn."""
+        if not self.is_closing:
+            self._start_heartbeat().sign_on()
+
     @property
     def free_slots(self) -> int:
         """How many more turns the worker can take now."""
@@ -158,6 +163,7 @@ class Worker:
         A job that comes late, or finds nothing to do, does the turn of the owner who comes next.
         A caller that waits may be cancelled. The turns go on, and only `close` gives them up.
         """
+        self.sign_on()
         is_late = time.time() - made_at(task_id) > LATE_SECONDS
         if is_late and (found := await self.find_waiting(limit=1, in_turn=True)):
             task_id = found[0].task_id
@@ -223,15 +229,8 @@ class Worker:
         if self._listening:
             await broadcast.leave(broadcast.worker_group(self.name), self._receive)
         if self._heartbeat is not None:
-            await self._heartbeat.stop()
-            await self._end_leases()
+            await self._heartbeat.close()
         await self._connection_closer.close()
-
-    async def _end_leases(self) -> None:
-        # After the heartbeat has ended, since it would renew them.
-        given_up = await database.run(runs.give_back, self.name)
-        if given_up:
-            logger.warning("%d turns are given up for another process.", given_up)
 
     def _finished(self, slot: _Slot, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -344,7 +343,8 @@ class Worker:
         if execution is not None and not execution.is_writing:
             self._stop(run_id)
 
-    def _start_heartbeat(self) -> None:
+    def _start_heartbeat(self) -> Heartbeat:
         if self._heartbeat is None:
             self._heartbeat = Heartbeat(self.name, lambda: self.run_ids, on_loss=self._stop_lost)
             self._heartbeat.start()
+        return self._heartbeat

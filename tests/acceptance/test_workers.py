@@ -19,11 +19,11 @@ QUEUES: list[Queue] = ["procrastinate", "tasks"]
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-async def test_a_worker_answers_what_a_server_accepts_and_every_server_streams_it(
+async def test_a_worker_answers_what_a_server_accepts_and_is_known_until_it_ends(
     database_url: str, queue: Queue
 ) -> None:
     with cluster(database_url, queue, **LONG) as site:
-        one, other, _ = site.server(), site.server(), site.worker()
+        one, other, worker = site.server(), site.server(), site.worker()
         async with (
             asyncio.timeout(SECONDS),
             SocketClient(one.url) as here,
@@ -38,6 +38,11 @@ async def test_a_worker_answers_what_a_server_accepts_and_every_server_streams_i
             assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
             answer = {**load_message(chunks=1), "taskId": asked["id"]}
             assert (await there.send(answer))["status"]["state"] == "TASK_STATE_COMPLETED"
+            while not (known := await known_workers(database_url)):  # noqa: ASYNC110  # in a table
+                await asyncio.sleep(0.05)
+            assert known == [queue], "servers take no turns"
+            await asyncio.to_thread(worker.stop)
+            assert await known_workers(database_url) == []
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -139,6 +144,13 @@ async def working(client: SocketClient, **load: object) -> str:
     async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
         assert state((await anext(events))[1]) == "WORKING"
     return str(task["id"])
+
+
+async def known_workers(database_url: str) -> list[str]:
+    """Return the runner of each worker that has given a sign of life and not ended."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await connection.execute("SELECT runner FROM a2a_app_worker")
+        return [runner for (runner,) in await rows.fetchall()]
 
 
 async def empty(database_url: str) -> None:

@@ -52,7 +52,7 @@ def told(*options: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
-def test_figures_count_what_runs_waits_and_fails_by_nine_queries(
+def test_figures_count_what_runs_waits_and_fails_by_ten_queries(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     waiting = begin().head.task_id
@@ -64,7 +64,7 @@ def test_figures_count_what_runs_waits_and_fails_by_nine_queries(
     end(TaskState.INPUT_REQUIRED)
     add_webhook(failing_since=over)
     add_webhook(failing_since=over, dead_at=over)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         found = figures.read()
     assert (found.queued, found.lost, found.running) == (1, 1, 4)
     assert found.oldest_queued_at == models.Run.objects.get(task=waiting).created_at

@@ -34,6 +34,7 @@ NOBODYS: dict[type[Model], str] = {
     models.WaitingTask: "a choice of the rows of Task",
     models.DirectoryEntry: "an agent elsewhere, which staff has registered",
     models.Upkeep: "how far a work has come",
+    models.Worker: "a process",
     models.Archive: "where a file is; what is in it belongs to the rows of ArchivedLog",
 }
 

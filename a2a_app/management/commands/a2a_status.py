@@ -73,8 +73,7 @@ def _lines(found: figures.Figures) -> Iterator[str]:
     yield f"{found.queue_seconds:.0f} s since the oldest of the waiting turns came"
     yield f"{found.history.events_per_second:.1f} events a second"
     for worker in found.workers:
-        seen = f"{localtime(worker.seen_at):%H:%M:%S}"
-        yield f"worker {worker.name}: {worker.turns} turns, seen {seen}"
+        yield _line_of(worker)
     for revision in found.revisions:
         yield (
             f"agent {revision.agent}, revision {revision.name}: {revision.turns} turns under way, "
@@ -90,3 +89,16 @@ def _lines(found: figures.Figures) -> Iterator[str]:
         if hour.states:
             counts = ", ".join(f"{count} {words(state)}" for state, count in hour.states.items())
             yield f"{localtime(hour.begin):%H:%M}  {counts}"
+
+
+def _line_of(worker: figures.Worker) -> str:
+    slots = "" if worker.slots is None else f" of {worker.slots}"
+    by = f", {worker.runner}" if worker.runner else ""
+    since = f", since {localtime(worker.begun_at):%Y-%m-%d %H:%M:%S}" if worker.begun_at else ""
+    code = "".join(f", {slug} {revision}" for slug, revision in sorted(worker.revisions.items()))
+    seen = (
+        f"seen {localtime(worker.seen_at):%H:%M:%S}"
+        if worker.lives
+        else (f"GONE: last seen {localtime(worker.seen_at):%H:%M:%S}")
+    )
+    return f"worker {worker.name}: {worker.turns}{slots} turns{by}{since}{code}, {seen}"

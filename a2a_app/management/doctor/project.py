@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from a2a_app import conf, models, runners
 from a2a_app.agents import registry
+from a2a_app.figures.workers import read_workers
 from a2a_app.management.doctor import Finding, Level
 from a2a_app.store.waiting import are_neglected
 
@@ -63,7 +64,10 @@ def _workers() -> Iterator[Finding]:
         yield Finding("workers", "good", f"{count} turns are at work. {last}".strip())
     else:
         yield Finding("workers", "note", f"No turn waits, and none is at work. {last}".strip())
-    for problem in runners.current().check():
+    runner = runners.current()
+    if runner.needs_workers and not any(worker.lives for worker in read_workers()):
+        yield Finding("workers", "fault", "No worker lives: start `manage.py a2a_worker`.")
+    for problem in runner.check():
         yield Finding("runner", "fault", problem)
 
 
