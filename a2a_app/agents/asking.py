@@ -76,7 +76,7 @@ class Delegator(Sleeper):
             TurnSuspended: The turn is put away, or asks its client. Let it pass.
         """
         place = self._next_place(how.get("name") or f"ask {agent}"[: MAX_NAME - 10])
-        with self.waits.for_step():
+        async with self.waits.for_step():
             outcome = await self._earlier(place)
             errand = None if outcome else await self._prepare(place, agent, contents, how)
         if errand is not None:
@@ -96,17 +96,22 @@ class Delegator(Sleeper):
         Raises:
             StepError: One of them has failed, or several: that of the first argument that has.
         """
-        tasks = [asyncio.ensure_future(work) for work in works]
+        tasks = [asyncio.create_task(self._branch(work)) for work in works]
         if not tasks:
             return []
         for task in tasks:  # none of their errors counts as missed
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            await asyncio.wait(tasks)
+            with self.waits.branching():
+                await asyncio.wait(tasks)
         finally:
             for task in tasks:
                 task.cancel()
         return [task.result() for task in tasks]
+
+    async def _branch(self, work: Awaitable[Any]) -> Any:
+        with self.waits.branch():
+            return await work
 
     async def _reply(self, place: Place, outcome: Outcome) -> Answer:
         if outcome.error_kind:
@@ -162,7 +167,7 @@ class Delegator(Sleeper):
             result = [clean(answer.response.to_dict(), self.report)]
         outcome = Outcome(place.name, result, "", kind, error, 1, started_at, timezone.now())
         record = _Record(errand.asked.id, state)
-        with self.waits.for_step():
+        async with self.waits.for_step():
             return await self._keep(place, outcome, to_json(result and result[0]), record)
 
     async def _ask_once(
@@ -208,7 +213,7 @@ class Delegator(Sleeper):
                 if errand.idle.is_set():
                     await self._rest_beside(following, errand)
                     continue
-                with self.waits.for_step():  # a message is on the way
+                async with self.waits.for_step():  # a message is on the way
                     idle.cancel()
                     idle = asyncio.create_task(errand.idle.wait())
                     await asyncio.wait(
@@ -226,11 +231,13 @@ class Delegator(Sleeper):
         """Wait for what follows an errand, and put the run away if that takes long."""
         grace = conf.current().put_away_seconds
         is_short = errand.seconds_left <= grace or not self.is_durable
-        with self.waits.also(errand.wait):
+        wait = errand.wait
+        with self.waits.also(wait):
             timeout = errand.wait_seconds if is_short else grace
             done, _ = await asyncio.wait([following], timeout=timeout)
             if not (done or is_short) and errand.idle.is_set():
-                await self._put_away()
+                following.add_done_callback(lambda _: self.waits.ring(wait))
+                await self._put_away(wait, errand.wait_seconds)
 
     async def _take_answer(self, errand: Errand) -> None:
         """Have the errand say what the client has answered to the other agent's next question."""

@@ -53,7 +53,7 @@ class Sleeper(Stepper):
         length = _length(until)
         place = self._place("", Kind.SLEEP)
         # Counted, so that nothing beside it is put away before it is known for how long.
-        with self.waits.for_step():
+        async with self.waits.for_step():
             outcome = await self._earlier(place)
             if outcome is None:
                 begun = await self._persist_or_stop(begin_wait, place, length)
@@ -95,7 +95,7 @@ class Sleeper(Stepper):
         adapter = TypeAdapter(Any if returns is None else returns)
         until = None if timeout is None else _length(timeout)
         place = self._place(name, Kind.EVENT)
-        with self.waits.for_step():
+        async with self.waits.for_step():
             outcome = await self._earlier(place)
         if outcome is None or outcome.ended_at is None:
             outcome = await self._receive(place, until)
@@ -126,7 +126,7 @@ class Sleeper(Stepper):
         is_late = False
         with self.waits.also(wait):
             while True:
-                with self.waits.for_step():
+                async with self.waits.for_step():
                     outcome, left = await self._persist_or_stop(
                         receive_event, place, until, is_late
                     )
@@ -161,15 +161,19 @@ class Sleeper(Stepper):
             if seconds_left is not None and seconds_left <= conf.current().put_away_seconds:
                 await wait.ring_within(seconds_left)
             elif not await wait.ring_within(grace):
-                await self._put_away()
+                left = None if seconds_left is None else seconds_left - grace
+                await self._put_away(wait, left)
 
-    async def _put_away(self) -> None:
-        """Put the run away, unless something has come."""
-        await self.waits.until_no_step()
-        await self._writer.flushed()
-        until = self.waits.until
-        if not await self._persist_or_stop(put_away, until, self.waits.have_come):
+    async def _put_away(self, wait: Wait, seconds_left: float | None) -> None:
+        """Put the run away once all else rests, unless something has come or it is time."""
+        if not await self.waits.all_rest(wait, seconds_left):
             return
+        with self.waits.leaving():
+            await self._writer.flushed()
+            until = self.waits.until
+            if not await self._persist_or_stop(put_away, until, self.waits.have_come):
+                return
+            self.waits.leave()
         self._writer.head = replace(self._writer.head, run_id=None)
         # Who looks for what is due in the next seconds has looked already.
         soon = timezone.now() + timedelta(seconds=2 * conf.current().sweep_seconds)

@@ -152,7 +152,7 @@ class Stepper(SpendingTurn):
         key_as: str,
     ) -> Any:
         adapter = _adapter(place.name, function, returns)
-        with self.waits.for_step():
+        async with self.waits.for_step():
             outcome = await self._earlier(place)
             if outcome is None:
                 key = f"{self.task_id}-{place.turn}-{place.number}"

@@ -1,13 +1,14 @@
 """Waits: what the code of a turn waits for, and for how long it has done nothing else."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 
 _step: ContextVar[str] = ContextVar("a2a_step", default="")
+_is_branch: ContextVar[bool] = ContextVar("a2a_is_branch", default=False)
 
 
 @contextmanager
@@ -62,7 +63,9 @@ class Waits:
         self._loop = asyncio.get_running_loop()
         self._open: set[Wait] = set()
         self._steps = 0
-        self._no_step = asyncio.Event()
+        self._branches = 0
+        self._leaving = 0
+        self._changed = asyncio.Event()
         self._seconds = 0.0
         self._since: float | None = None
         self._ended_at = 0.0
@@ -92,9 +95,11 @@ class Waits:
         """When the first of the waits is over; None: none has an end."""
         return min((wait.until for wait in self._open if wait.until is not None), default=None)
 
-    @contextmanager
-    def for_step(self) -> Iterator[None]:
-        """Count a step as under way."""
+    @asynccontextmanager
+    async def for_step(self) -> AsyncIterator[None]:
+        """Count a step as under way. While the run is being put away, none begins."""
+        while self._leaving:
+            await self._change()
         self._steps += 1
         self._note()
         try:
@@ -102,8 +107,38 @@ class Waits:
         finally:
             self._steps -= 1
             self._note()
-            if not self._steps:
-                self._no_step.set()
+
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        """Count what is done side by side with others, which is at rest while it waits."""
+        token = _is_branch.set(True)
+        self._branches += 1
+        try:
+            yield
+        finally:
+            _is_branch.reset(token)
+            self._branches -= 1
+            self._note()
+
+    @contextmanager
+    def branching(self) -> Iterator[None]:
+        """Do not count the branch, if it is one, in which others are waited for."""
+        counted = int(_is_branch.get())
+        self._branches -= counted
+        try:
+            yield
+        finally:
+            self._branches += counted
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Let no step and no wait begin while the run is being put away."""
+        self._leaving += 1
+        try:
+            yield
+        finally:
+            self._leaving -= 1
+            self._changed.set()
 
     @contextmanager
     def also(self, wait: Wait) -> Iterator[None]:
@@ -119,22 +154,52 @@ class Waits:
             self._open.discard(wait)
             self._note()
 
+    def leave(self) -> None:
+        """Let no step and no wait begin any more, since the run is put away."""
+        self._leaving += 1
+
     async def until_no_step(self) -> None:
         """Wait until no step is under way."""
         while self._steps:
-            self._no_step.clear()
-            await self._no_step.wait()
+            await self._change()
 
-    def ring(self) -> None:
-        """Have every wait look whether it is over."""
-        for wait in self._open:
-            wait.rung.set()
+    async def all_rest(self, wait: Wait, seconds: float | None) -> bool:
+        """Wait until no step and no branch is at work.
+
+        Args:
+            wait: A wait that is open.
+            seconds: How long at most; None: for ever.
+
+        Returns:
+            Whether that is so. False: the wait was rung, or the time is over.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self._steps or self._branches > len(self._open):
+                    if wait.rung.is_set():
+                        wait.rung.clear()
+                        return False
+                    await self._change()
+        except TimeoutError:
+            return False
+        return True
+
+    def ring(self, wait: Wait | None = None) -> None:
+        """Have a wait look whether it is over; None: every one."""
+        for each in self._open if wait is None else (wait,):
+            each.rung.set()
+        self._changed.set()
 
     def have_come(self) -> bool:
         """Tell whether something is there that is waited for, as the database has it."""
         return any(wait.has_come() for wait in list(self._open))
 
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
     def _note(self) -> None:
+        self._changed.set()
         waits_only = bool(self._open) and not self._steps
         if waits_only and self._since is None:
             self._since = self._loop.time()
