@@ -60,9 +60,8 @@ def _interfaces(
         )
         for version in conf.current().protocol_versions
         for binding, url, named in reached
-        # Clients of 0.3 have no way to name a tenant, and there are no types of 1.1 for gRPC yet.
+        # Clients of 0.3 have no way to name a tenant.
         if not (named and version == protocol.VERSION_03)
-        and not (binding == GRPC and version == protocol.VERSION_11)
     ]
 
 

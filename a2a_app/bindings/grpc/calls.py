@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from operator import methodcaller
 from typing import Any
 
 import grpc
@@ -40,7 +41,7 @@ class OpenCalls:
                 await exchange.refuse(refusal)
 
         return grpc.stream_stream_rpc_method_handler(
-            handle, response_serializer=rpc.answered.SerializeToString
+            handle, response_serializer=methodcaller("SerializeToString")
         )
 
     async def _perform(self, exchange: Exchange) -> protocol.A2AError | None:

@@ -34,14 +34,22 @@ MAX_REPEATED_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Rpc:
-    """A method of a service, with its messages."""
+class Form:
+    """A method in one version, with its messages."""
 
-    path: str
-    """The service and the method, as gRPC names them: `/lf.a2a.v1.A2AService/GetTask`."""
     method: Method
     asked: type[Message]
     answered: type[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A method of a service."""
+
+    path: str
+    """The service and the method, as gRPC names them: `/lf.a2a.v1.A2AService/GetTask`."""
+    forms: dict[str, Form]
+    """What it is in each version of the service. The first is for calls that name no version."""
 
 
 class StalledError(protocol.UnavailableError):
@@ -65,6 +73,7 @@ class Exchange:
             stalled: How many calls of each owner have clients that take nothing.
         """
         self._rpc = rpc
+        self._version, self._form = next(iter(rpc.forms.items()))
         self._stalled = stalled
         self._owner = ""
         self._context = context
@@ -75,7 +84,7 @@ class Exchange:
     @property
     def is_streaming(self) -> bool:
         """Whether the answer is a stream."""
-        return self._rpc.method.operation.streaming is not None
+        return self._form.method.operation.streaming is not None
 
     async def perform(self) -> None:
         """Read the call, perform its operation, and send the answer.
@@ -87,7 +96,7 @@ class Exchange:
         stream = await self._begun()
         if stream is not None:
             self._is_open = True
-            await self._send_all(self._rpc.method.dialect.stream(stream))
+            await self._send_all(self._form.method.dialect.stream(stream))
 
     def refusal_of(self, error: Exception) -> protocol.A2AError:
         """Return what the client is told of an error; log one that is a fault."""
@@ -106,7 +115,7 @@ class Exchange:
         try:
             # The client, or the server, may be gone.
             with suppress(grpc.aio.InternalError):
-                await refuse(self._context, self._rpc.method.dialect, error)
+                await refuse(self._context, self._form.method.dialect, error)
         finally:
             self._stalled.subtract(stalled)
 
@@ -116,7 +125,7 @@ class Exchange:
         A function of its own, as a stream lasts, and what the client has said may be large (R14).
         """
         call, params = await self._read()
-        return await performed(self._answer, GRPC, self._rpc.method.operation, call, params)
+        return await performed(self._answer, GRPC, self._form.method.operation, call, params)
 
     @sensitive_variables("body", "params", "given")
     async def _read(self) -> tuple[Call, protocol.Params]:
@@ -124,22 +133,28 @@ class Exchange:
 
         A function of its own, so that the message is not held in memory while the call lasts.
         """
-        operation, dialect = self._rpc.method.operation, self._rpc.method.dialect
-        version = version_of(self._request, implied=dialect.version)
-        if version != dialect.version:
-            raise protocol.VersionNotSupportedError(
-                f"This service is that of version {dialect.version}, and not of {version}.",
-                requested=version,
-                supported=dialect.version,
-            )
+        self._choose_form()
+        operation, dialect = self._form.method.operation, self._form.method.dialect
         caller = await admit(self._request)
         body = await self._context.read()
         if not isinstance(body, bytes):  # the client has sent no message
             raise protocol.InvalidRequestError("The call has no message.")
-        given = dialect.params(await read_message(self._rpc.asked, body))
+        given = dialect.params(await read_message(self._form.asked, body))
         self._agent = agent = await self._named_agent(given)
         call = await call_of(self._request, agent, caller, dialect, given)
         return call, await operation.checked_params(call, given)
+
+    def _choose_form(self) -> None:
+        """Go on in the version that the call names; raise VersionNotSupportedError."""
+        version = version_of(self._request, implied=self._version)
+        if version not in self._rpc.forms:
+            supported = ", ".join(self._rpc.forms)
+            raise protocol.VersionNotSupportedError(
+                f"This service is that of version {supported}, and not of {version}.",
+                requested=version,
+                supported=supported,
+            )
+        self._form = self._rpc.forms[version]
 
     async def _named_agent(self, given: dict[str, Any]) -> Agent:
         """Return the agent that a call is for, and leave its tenant, if there is one, in `given`.
@@ -164,13 +179,13 @@ class Exchange:
         """Open the stream of an operation and return it; or send the result, and return None."""
         self._check_stalled(call.scope.owner)
         if call.extensions:
-            name = self._rpc.method.dialect.extensions_header.lower()
+            name = self._form.method.dialect.extensions_header.lower()
             await self._context.send_initial_metadata(((name, ", ".join(call.extensions)),))
         if self.is_streaming:
             return await stream_of(operation, call, params)
         try:
             body = await result_of(operation, call, params)
-            await self._send(self._rpc.method.dialect.result(body))
+            await self._send(self._form.method.dialect.result(body))
         finally:
             release_all(call.held)
         return None
@@ -195,7 +210,7 @@ class Exchange:
 
     async def _send(self, body: str) -> None:
         """Send a message once the client has taken those before it."""
-        message = await make_message(self._rpc.answered, body)
+        message = await make_message(self._form.answered, body)
         seconds = conf.current().reader_seconds
         try:
             async with asyncio.timeout(seconds):

@@ -1,56 +1,74 @@
-"""The services of gRPC, one for each version: the table of operations, by the proto's names."""
+"""The services of gRPC: the table of operations, by the names and messages of each version."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
 from a2a.compat.v0_3 import a2a_v0_3_pb2
 from a2a.types import a2a_pb2
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from a2a_app import conf, protocol
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.grpc.calls import OpenCalls
-from a2a_app.bindings.grpc.exchange import Rpc
+from a2a_app.bindings.grpc.drafted import drafted_file
+from a2a_app.bindings.grpc.exchange import Form, Rpc
 from a2a_app.bindings.v03 import GRPC_METHODS
+from a2a_app.bindings.v11 import METHODS_11
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version, and what the methods of its service are here."""
+
+    version: str
+    file: Callable[[], FileDescriptor]
+    """Returns the file of the proto that has the service, of the official SDK's types."""
+    methods: dict[str, Method]
+
+    @property
+    def described(self) -> ServiceDescriptor:
+        """Its service, as the proto describes it."""
+        found: ServiceDescriptor = self.file().services_by_name["A2AService"]
+        return found
+
+    def form(self, name: str) -> Form:
+        """Return a method, with its messages."""
+        described = self.described.methods_by_name[name]
+        asked, answered = described.input_type, described.output_type
+        return Form(self.methods[name], GetMessageClass(asked), GetMessageClass(answered))
+
+
+# The first one of a service is that of calls that name none.
+_VERSIONS = (
+    _Version(protocol.VERSION, lambda: a2a_pb2.DESCRIPTOR, METHODS),
+    _Version(protocol.VERSION_11, drafted_file, METHODS_11),
+    _Version(protocol.VERSION_03, lambda: a2a_v0_3_pb2.DESCRIPTOR, GRPC_METHODS),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service of a version, and what its methods are here."""
+    """A service, in each version that has it by its name and is served."""
 
-    version: str
-    file: FileDescriptor
-    """The file of the proto that has it, of the official SDK's generated types."""
-    methods: dict[str, Method]
+    name: str
+    versions: Sequence[_Version]
 
-    @property
-    def name(self) -> str:
-        """The full name of the service."""
-        name: str = self.file.services_by_name["A2AService"].full_name
-        return name
-
-    def rpcs(self) -> Iterable[Rpc]:
-        """Return the methods of the service, each with its messages."""
-        for described in self.file.services_by_name["A2AService"].methods:
-            yield Rpc(
-                path=f"/{self.name}/{described.name}",
-                method=self.methods[described.name],
-                asked=GetMessageClass(described.input_type),
-                answered=GetMessageClass(described.output_type),
-            )
-
-
-_SERVICES = (
-    Service(protocol.VERSION, a2a_pb2.DESCRIPTOR, METHODS),
-    Service(protocol.VERSION_03, a2a_v0_3_pb2.DESCRIPTOR, GRPC_METHODS),
-)
+    def rpcs(self) -> Iterator[Rpc]:
+        """Yield its methods."""
+        for each in self.versions[0].described.methods:
+            forms = {version.version: version.form(each.name) for version in self.versions}
+            yield Rpc(f"/{self.name}/{each.name}", forms)
 
 
 def served() -> list[Service]:
     """Return the services of the versions that the settings say."""
-    return [each for each in _SERVICES if each.version in conf.current().protocol_versions]
+    found: dict[str, list[_Version]] = {}
+    for version in _VERSIONS:
+        if version.version in conf.current().protocol_versions:
+            found.setdefault(version.described.full_name, []).append(version)
+    return [Service(name, versions) for name, versions in found.items()]
 
 
 def handler_of(service: Service, calls: OpenCalls) -> grpc.GenericRpcHandler:
