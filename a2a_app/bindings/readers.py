@@ -149,6 +149,21 @@ class SocketReader:
         self._writable.set()
 
     @contextmanager
+    def unread(self) -> Iterator[None]:
+        """Have daphne take nothing from the client inside the `with`, as other servers do.
+
+        Otherwise it has a queue without an end for the frames of who sends and does not read.
+        """
+        is_twisted = self._transport is not None and hasattr(self._transport, "pauseProducing")
+        if is_twisted:
+            self._transport.pauseProducing()
+        try:
+            yield
+        finally:
+            if is_twisted:
+                self._transport.resumeProducing()
+
+    @contextmanager
     def _unlimited(self) -> Iterator[None]:
         """Have daphne send what it would take for too large from a client.
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from a2a_app.bindings import readers
-from a2a_app.bindings.readers import Reader
+from a2a_app.bindings.readers import Reader, SocketReader
 from tests.conftest import ChangeSettings
 
 PIECE = {"type": "http.response.body", "body": b"x", "more_body": True}
@@ -84,6 +84,41 @@ async def test_on_daphne_a_piece_waits_while_the_connection_is_full_and_the_end_
     await sending
     await reader.send(END)
     assert sent == [PIECE, PIECE, END] and request.producer is None
+
+
+class Transport:
+    """A connection of Twisted's that notes whether it is read."""
+
+    is_read = True
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # Twisted's name
+        """Take a producer."""
+
+    def unregisterProducer(self) -> None:  # Twisted's name
+        """Let go of the producer."""
+
+    def pauseProducing(self) -> None:  # Twisted's name
+        self.is_read = False
+
+    def resumeProducing(self) -> None:  # Twisted's name
+        self.is_read = True
+
+
+class Socket:
+    """A WebSocket of daphne's."""
+
+    def __init__(self) -> None:
+        self.transport = Transport()
+
+
+async def test_daphne_takes_nothing_from_a_client_that_has_to_read_first() -> None:
+    async def handle_reply(to: Socket, message: dict[str, Any]) -> None:
+        """Take a reply."""
+
+    connection = Socket()
+    with SocketReader(partial(handle_reply, connection), None).unread():
+        assert not connection.transport.is_read
+    assert connection.transport.is_read
 
 
 async def test_the_log_says_once_that_the_connection_of_daphne_is_hidden(

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,7 +19,7 @@ from a2a_app.bindings.readers import SocketReader
 from a2a_app.bindings.responders import recorded_refusal
 from a2a_app.bindings.threads import own_thread
 from a2a_app.bindings.websocket.exchange import Exchange, end_of
-from a2a_app.bindings.websocket.handshake import request_of, slug_in
+from a2a_app.bindings.websocket.handshake import note_session, request_of, slug_in
 from a2a_app.concurrency.event_loop import PerLoop
 
 SUBPROTOCOL = "a2a.v1"
@@ -32,45 +34,55 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
     """Serve a WebSocket at the URL of an agent, as an application of ASGI; refuse any other."""
     await receive()
     if conf.current().websocket:
-        try:
-            request = request_of(scope)
-            async with own_thread():
-                agent, owner = await _let_in(request)
-        except Http404:
-            pass
-        except Exception as error:  # whatever it is, the client gets 403 and no more
-            recorded_refusal(error, request)
-        else:
-            await _serve(Connection(request, agent, send, scope), owner, scope, receive)
-            return
+        with ExitStack() as entered:
+            try:
+                request = request_of(scope)
+                async with own_thread():
+                    agent = await _let_in(request, scope, entered)
+            except Http404:
+                pass
+            except Exception as error:  # whatever it is, the client gets 403 and no more
+                recorded_refusal(error, request)
+            else:
+                await _serve(Connection(request, agent, send, scope), scope, receive)
+                return
     await send({"type": "websocket.close"})
 
 
-async def _let_in(request: HttpRequest) -> tuple[Agent, str]:
-    """Return the agent of a handshake, and the owner that the caller is."""
+async def _let_in(request: HttpRequest, scope: Any, entered: ExitStack) -> Agent:
+    """Return the agent of a handshake, once the connection is counted as one of its caller's."""
     request.get_host()  # raises where the host is not allowed
+    await note_session(request, scope)
     agent = await visible_agent(request, slug_in(request.path_info))
     caller = await admit(request)
-    most = conf.current().streams_per_owner
-    if most and _connections.get()[caller.owner] >= most:
+    entered.enter_context(_counted(caller.owner))
+    await runners.current().begin()
+    return agent
+
+
+@contextmanager
+def _counted(owner: str) -> Iterator[None]:
+    """Count a connection of an owner inside the `with`; raise ResourceExhaustedError."""
+    counted, most = _connections.get(), conf.current().streams_per_owner
+    if most and counted[owner] >= most:
         raise protocol.ResourceExhaustedError(
             f"You have {most} connections open. Close one of them.", limit="STREAMS_PER_OWNER"
         )
-    await runners.current().begin()
-    return agent, caller.owner
-
-
-async def _serve(connection: "Connection", owner: str, scope: Any, receive: Any) -> None:
-    counted = _connections.get()
     counted[owner] += 1
+    try:
+        yield
+    finally:
+        counted[owner] -= 1
+        if not counted[owner]:
+            del counted[owner]
+
+
+async def _serve(connection: "Connection", scope: Any, receive: Any) -> None:
     try:
         await connection.accept(SUBPROTOCOL in scope.get("subprotocols", ()))
         await connection.read(receive)
     finally:
         await connection.end()
-        counted[owner] -= 1
-        if not counted[owner]:
-            del counted[owner]
 
 
 class Connection:
@@ -92,6 +104,7 @@ class Connection:
         self._open: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_over = False
+        self._is_closed = False
 
     async def accept(self, names_protocol: bool) -> None:
         """Accept the handshake, and the subprotocol if the client has named it."""
@@ -106,16 +119,20 @@ class Connection:
         async def take_all() -> None:
             while (message := await receive())["type"] == "websocket.receive":
                 await self.take(message)
+                del message  # A connection that waits holds nothing of what its client has said.
 
         self._reading = asyncio.create_task(take_all())
         await self._reading
 
     async def take(self, message: dict[str, Any]) -> None:
         """Take one frame of the client's, and begin to answer it."""
+        if self._is_closed:
+            return
         text = message.get("text")
         if text is None:
             await self._close(UNSUPPORTED)
             return
+        await self._until_sent()
         key = "null"
         try:
             frame = _parsed(text)
@@ -129,8 +146,8 @@ class Connection:
             return
         # Its id is free before the client has the last frame, with which it may use it again.
         close = partial(self._open.pop, key, None)
-        exchange = Exchange(self._request, self._agent, self._reader.send_text, close)
-        self._open[key] = task = asyncio.create_task(self._perform(exchange, frame, key))
+        exchange = Exchange(self._request, self._agent, frame, self._send_text, close)
+        self._open[key] = task = asyncio.create_task(self._perform(exchange, key))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
 
@@ -142,14 +159,14 @@ class Connection:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _perform(self, exchange: Exchange, frame: Any, key: str) -> None:
+    async def _perform(self, exchange: Exchange, key: str) -> None:
         try:
-            refusal = await exchange.perform(frame, key)
+            refusal = await exchange.perform(key)
         except asyncio.CancelledError:
             if self._is_over:
                 raise
             self._open.pop(key, None)
-            await self._reader.send_text(end_of(key))
+            await self._send_text(end_of(key))
             return
         if isinstance(refusal, protocol.UnauthenticatedError):
             # Whoever that was, it is nobody any more, and has nothing to ask here.
@@ -160,6 +177,15 @@ class Connection:
         if not task.cancelled() and task.exception() is not None:
             # The client does not read, on a server that cuts it off once this application ends.
             self._reading.cancel()
+
+    async def _until_sent(self) -> None:
+        """Wait while many answers are on their way, which would take more and more memory.
+
+        The client has to read them before anything more is read of it.
+        """
+        while len(self._tasks) - len(self._open) >= MOST_OPEN:
+            with self._reader.unread():
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     def _check_room(self, key: str) -> None:
         if key in self._open:
@@ -172,7 +198,8 @@ class Connection:
     def _cancel(self, frame: Any) -> None:
         params = frame.get("params")
         task = self._open.get(id_of(params if isinstance(params, dict) else {}))
-        if task is not None:
+        # One that is being cancelled has to end as it must, and to say so.
+        if task is not None and not task.cancelling():
             task.cancel()
 
     async def _refuse(self, error: protocol.A2AError, key: str) -> None:
@@ -181,10 +208,17 @@ class Connection:
         responder = JsonRpcResponder()
         # The answer to a call that is open must not seem to be this one.
         responder.id = "null" if key in self._open else key
-        await self._reader.send_text(responder.wrap_error(error))
+        with self._reader.unread():
+            await self._send_text(responder.wrap_error(error))
+
+    async def _send_text(self, text: str) -> None:
+        if not self._is_closed:  # servers raise where something follows the close
+            await self._reader.send_text(text)
 
     async def _close(self, code: int) -> None:
-        await self._send({"type": "websocket.close", "code": code})
+        if not self._is_closed:
+            self._is_closed = True
+            await self._send({"type": "websocket.close", "code": code})
 
 
 def _parsed(text: str) -> dict[str, Any]:

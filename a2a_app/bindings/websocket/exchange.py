@@ -33,17 +33,24 @@ class Exchange:
     """One call."""
 
     def __init__(
-        self, handshake: HttpRequest, agent: Agent, send: Sender, close: Callable[[], object]
+        self,
+        handshake: HttpRequest,
+        agent: Agent,
+        frame: Any,
+        send: Sender,
+        close: Callable[[], object],
     ) -> None:
         """Make an exchange over a connection.
 
         Args:
             handshake: The request that has opened the connection.
             agent: The agent of its URL.
+            frame: The call's.
             send: Sends a frame.
             close: Called before the last frame is sent.
         """
         self._request = handshake
+        self._frame = frame
         self._agent = agent
         self._send = send
         self._close = close
@@ -51,11 +58,10 @@ class Exchange:
         self._is_open = False
         self._activated = ""
 
-    async def perform(self, frame: Any, request_id: str) -> protocol.A2AError | None:
-        """Perform the call in a frame, and answer it.
+    async def perform(self, request_id: str) -> protocol.A2AError | None:
+        """Perform the call in the frame, and answer it.
 
         Args:
-            frame: The frame.
             request_id: Its id, as JSON.
 
         Returns:
@@ -65,9 +71,10 @@ class Exchange:
         self._responder.id = request_id
         try:
             async with own_thread():
-                operation, call, params = await self._read(frame)
-                del frame
-                await performed(self._answer, WEBSOCKET, operation, call, params)
+                stream = await self._begun()
+                if stream is not None:
+                    self._is_open = True
+                    await self._send_all(self._responder.dialect.stream(stream))
         except ConnectionAbortedError:  # nothing reaches it any more
             raise
         except Exception as error:  # the client must get no details of a fault
@@ -82,12 +89,21 @@ class Exchange:
             return failure_of(error)
         return recorded_refusal(error, self._request, self._agent)
 
-    @sensitive_variables("frame", "params", "given")
-    async def _read(self, frame: Any) -> tuple[Operation, Call, protocol.Params]:
-        """Read a frame, and check it.
+    async def _begun(self) -> Stream | None:
+        """Read the call and perform its operation; return the stream if there is one, to be sent.
 
-        A function of its own, so that the message is not held in memory while the call lasts.
+        A function of its own, as a stream lasts, and what the client has said may be large (R14).
         """
+        operation, call, params = await self._read()
+        return await performed(self._answer, WEBSOCKET, operation, call, params)
+
+    @sensitive_variables("frame", "params", "given")
+    async def _read(self) -> tuple[Operation, Call, protocol.Params]:
+        """Read the frame, and check it.
+
+        A function of its own, so that the JSON is not held in memory while the operation waits.
+        """
+        frame, self._frame = self._frame, None
         self._request = request_for(self._request, frame)
         method, params = open_envelope(self._request, frame, self._responder)
         # Who it is, is asked for each call, as it is for each request of HTTP.
@@ -96,21 +112,21 @@ class Exchange:
         call = await call_of(self._request, self._agent, caller, method.dialect, given)
         return method.operation, call, await method.operation.checked_params(call, given)
 
-    async def _answer(self, operation: Operation, call: Call, params: protocol.Params) -> None:
+    async def _answer(
+        self, operation: Operation, call: Call, params: protocol.Params
+    ) -> Stream | None:
+        """Open the stream of an operation and return it; or send the result, and return None."""
         if call.extensions:
             self._activated = f',"extensions":{json.dumps(call.extensions)}'
         if operation.streaming is not None:
-            stream = await stream_of(operation, call, params)
-            del call, params
-            self._is_open = True
-            await self._send_all(self._responder.dialect.stream(stream))
-            return
+            return await stream_of(operation, call, params)
         try:
             body = await result_of(operation, call, params)
             result = self._responder.dialect.result(body)
             await self._send_last(self._framed(f'"result":{result}'))
         finally:
             release_all(call.held)
+        return None
 
     async def _send_all(self, stream: Stream) -> None:
         with telemetry.open_stream():

@@ -5,9 +5,13 @@ with the headers of the handshake, and need to know nothing of WebSockets. No mi
 sees it. Its user is the one that Channels' own middleware has found, where the project has that.
 """
 
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest
@@ -46,6 +50,25 @@ def request_of(scope: Any) -> HttpRequest:
 
     request.auser = auser
     return request  # type: ignore[no-any-return]  # it is a subclass
+
+
+async def note_session(request: HttpRequest, scope: Any) -> None:
+    """Have a request know the session in which Channels' middleware has found its user.
+
+    So the user is nobody any more once the session has ended, or the password is another one.
+    """
+    session = scope.get("session")
+    if session is not None and isinstance(request.user, get_user_model()):
+        await sync_to_async(_note_session)(request, session)
+
+
+def _note_session(request: HttpRequest, session: Any) -> None:
+    user: Any = request.user
+    # Otherwise something else has found the user.
+    if session.get(SESSION_KEY) == user._meta.pk.value_to_string(user):
+        # Channels wraps its own in an object that cannot be made anew for each call.
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+        request.session = store(session.session_key)
 
 
 def slug_in(path: str) -> str:

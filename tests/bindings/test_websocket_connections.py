@@ -1,0 +1,110 @@
+"""Connections of the WebSocket binding: who has one, what it holds, and how it ends."""
+
+import asyncio
+import gc
+import json
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import pytest
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+
+from a2a_app import database, protocol
+from a2a_app.bindings import threads
+from a2a_app.bindings.websocket import connection
+from a2a_app.operations import Call
+from tests.bindings import test_websocket
+from tests.bindings.test_websocket import code_of
+from tests.clients.json_rpc import JsonRpcClient
+from tests.clients.web_socket import WebSocketClient
+from tests.conftest import ChangeSettings
+from tests.wire import load_message
+
+SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def switched_on(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
+    a2a(WEBSOCKET=True)
+
+
+async def test_a_user_who_logs_out_is_known_no_longer(a2a: ChangeSettings) -> None:
+    a2a(AUTHENTICATION=[f"{test_websocket.__name__}.by_user"], ANONYMOUS="refuse")
+    user = await database.run(lambda: User.objects.create_user("ann"))
+    session = await database.run(session_of, user)
+    # As Channels' AuthMiddlewareStack has them.
+    async with WebSocketClient(scope={"user": user, "session": session}) as client:
+        assert await client.result("ListTasks") is not None
+        await database.run(session.flush)
+        assert code_of(await client.call("ListTasks")) == -32050
+
+
+def session_of(user: User) -> SessionStore:
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    return session
+
+
+def held(kind: type) -> list[object]:
+    """Return the objects of a class that something refers to."""
+    gc.collect()
+    return [each for each in gc.get_objects() if type(each) is kind]
+
+
+async def test_handshakes_at_the_same_moment_count_each_other(a2a: ChangeSettings) -> None:
+    a2a(STREAMS_PER_OWNER=2)
+    async with AsyncExitStack() as opened:
+        clients = [WebSocketClient() for _ in range(6)]
+        await asyncio.gather(*map(opened.enter_async_context, clients))
+        assert [client.is_accepted for client in clients].count(True) == 2
+
+
+async def test_an_open_stream_has_neither_a_thread_nor_its_frame() -> None:
+    async with WebSocketClient() as client:
+        await client.ask(1, "SendStreamingMessage", message=load_message(end="hang"))
+        await client.receive()
+        async with asyncio.timeout(SECONDS):
+            while threads._lent or held(protocol.SendMessageRequest) or held(Call):  # noqa: ASYNC110  # what is looked at tells nobody
+                await asyncio.sleep(0.01)
+
+
+async def test_a_client_that_asks_and_does_not_read_gets_no_more_and_more_answers(
+    a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a2a(READER_SECONDS=0.3)
+    monkeypatch.setattr(connection, "MOST_OPEN", 2)
+    asked = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.001)  # as a network does
+        frame = {"jsonrpc": "2.0", "id": asked, "method": "ListTasks"}
+        return {"type": "websocket.receive", "text": json.dumps(frame)}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            await asyncio.Event().wait()
+
+    scope = {"type": "websocket", "path": "/a2a/load/", "query_string": b"", "headers": []}
+    async with asyncio.timeout(SECONDS):
+        with suppress(asyncio.CancelledError, ConnectionAbortedError):
+            await connection.serve(scope, receive, send)
+    assert asked <= 8
+
+
+async def test_nothing_follows_the_end_of_a_connection() -> None:
+    async with WebSocketClient() as client:
+        await client.ask(1, "SendStreamingMessage", message=load_message(end="hang"))
+        await client.receive()
+        for frame in (b"{}", b"{}", "{"):
+            await client.send(frame)
+    sent = []
+    while not client._ends.output_queue.empty():
+        sent.append((await client.next_message())["type"])
+    assert sent[-1] == "websocket.close" and sent.count("websocket.close") == 1
