@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # How many are looked for at once.
 LIMIT = 100
+# How many are canceled at once.
+AT_ONCE = 10
 # After how long it is tried again to cancel something.
 PAUSE = timedelta(seconds=30)
 # For how long that is tried.
@@ -34,6 +36,7 @@ class Canceler:
     def __init__(self) -> None:
         """Make it for an event loop."""
         self._rung = asyncio.Event()
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def cancel_for_ever(self) -> None:
         """Cancel when a message says so, and every SWEEP_SECONDS."""
@@ -52,30 +55,36 @@ class Canceler:
 
     async def _look(self) -> None:
         try:
-            for unwanted in await database.read(read_unwanted, LIMIT):
-                if await database.run(claim_unwanted, unwanted.id, PAUSE):
-                    await self._cancel(unwanted)
+            await asyncio.gather(*map(self._claim, await database.read(read_unwanted, LIMIT)))
         except database.AwayError:  # which is logged
             pass
         except Exception:  # it must go on
             logger.warning("Could not look for what is to be canceled.", exc_info=True)
 
-    async def _cancel(self, unwanted: Unwanted) -> None:
-        """Cancel one task; it is tried again later where that was not possible."""
-        is_given_up = timezone.now() > unwanted.unwanted_at + PATIENCE
-        try:
-            is_canceled = bool(unwanted.remote_id) and await _is_canceled(unwanted)
-        except Exception as error:  # whatever a connection may raise
-            is_canceled, which = False, (unwanted.remote_id, unwanted.agent)
-            if is_given_up:
-                logger.warning("Task %s of %s goes on, and nobody waits for it: %s", *which, error)
-            else:
-                logger.info("Task %s of %s could not be canceled yet: %s", *which, error)
-        if is_canceled or is_given_up:
-            await database.run(note_canceled, unwanted.id)
+    async def _claim(self, unwanted: Unwanted) -> None:
+        # An agent that hangs must not hold up what others are to be told.
+        async with self._room:
+            if await database.run(claim_unwanted, unwanted.id, PAUSE):
+                await cancel_now(unwanted)
 
     def _receive(self, _: dict[str, Any]) -> None:
         self._rung.set()
+
+
+async def cancel_now(unwanted: Unwanted) -> bool:
+    """Cancel a task; return False if that is to be tried again later."""
+    is_given_up = timezone.now() > unwanted.unwanted_at + PATIENCE
+    try:
+        is_canceled = bool(unwanted.remote_id) and await _is_canceled(unwanted)
+    except Exception as error:  # whatever a connection may raise
+        is_canceled, which = False, (unwanted.remote_id, unwanted.agent)
+        if is_given_up:
+            logger.warning("Task %s of %s goes on, and nobody waits for it: %s", *which, error)
+        else:
+            logger.info("Task %s of %s could not be canceled yet: %s", *which, error)
+    if is_canceled or is_given_up:
+        await database.run(note_canceled, unwanted.id)
+    return is_canceled
 
 
 async def _is_canceled(unwanted: Unwanted) -> bool:

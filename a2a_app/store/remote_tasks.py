@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from a2a_app import models
@@ -136,6 +137,12 @@ def read_unwanted(limit: int) -> list[Unwanted]:
     """Return what is to be canceled now, since nobody waits for it any more."""
     due = Row.objects.filter(cancel_at__lte=Now()).order_by("cancel_at")
     return [Unwanted._make(values) for values in due.values_list(*Unwanted._fields)[:limit]]
+
+
+def unwanted_of(tasks: "QuerySet[models.Task]") -> list[Unwanted]:
+    """Return what some tasks have asked, is known and nobody waits for any more, due or not."""
+    left = Row.objects.filter(task__in=tasks, cancel_at__isnull=False).exclude(remote_id="")
+    return [Unwanted._make(values) for values in left.values_list(*Unwanted._fields)]
 
 
 def claim_unwanted(asked: UUID, pause: timedelta) -> bool:

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 
 from a2a_app import models
 from a2a_app.database import atomic
 from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
 from a2a_app.database.inserts import insert
+from a2a_app.protocol import TaskState
+from a2a_app.store.wake import wake
 from a2a_app.store.writes.rows import stored_bytes
 
 # What has a task, and what a conversation has besides its tasks. Files are deleted before.
@@ -37,12 +39,14 @@ def remove_tasks(tasks: "QuerySet[models.Task]") -> list[UUID]:
     """
     with atomic():
         # A client that answers now finds its task gone.
-        found = lock_rows(tasks, "pk", "context_id", "owner", "counted", touch="seq")
+        fields = ("pk", "context_id", "owner", "counted", "linked")
+        found = lock_rows(tasks, *fields, touch="seq")
         keys = [key for key, *_ in found]
+        _wake_askers([key for key, *_, linked in found if linked])
         # By Django, whose signals delete files with their rows.
         models.File.objects.filter(task__in=keys).delete()
         _delete(models.Task, keys, [(model, "task") for model in _OF_A_TASK])
-        _release((owner, counted) for _, _, owner, counted in found)
+        _release((owner, counted) for _, _, owner, counted, _ in found)
         return [context for _, context, *_ in found]
 
 
@@ -66,6 +70,20 @@ def remove_contexts(contexts: "QuerySet[models.Context]") -> int:
         _delete(models.Context, found, _OF_A_CONTEXT)
         _release((owner, stored) for _, owner, stored in rows)
         return len(found)
+
+
+def _wake_askers(keys: Sequence[UUID]) -> None:
+    """Have the turns that wait for any of some tasks find that it is gone."""
+    if not keys:
+        return
+    asked = models.RemoteTask.objects.filter(
+        is_local=True, remote_id__in=[str(key) for key in keys], ended_at=None, cancel_at=None
+    ).exclude(task__in=keys)
+    # As `tell_linked` locks them: the row of a task before that of one that has asked for it.
+    for waiting in sorted(set(asked.values_list("task", flat=True))):
+        if models.Task.objects.filter(pk=waiting).update(seq=F("seq")):
+            asked.filter(task=waiting).update(state=TaskState.CANCELED.value)
+            wake(waiting)
 
 
 def _release(sizes: Iterable[tuple[str, int]]) -> None:

@@ -4,18 +4,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.core.management import call_command
 from django.utils import timezone
 
-from a2a_app import database, models
+from a2a_app import database, models, runners
 from a2a_app.agents import Answer, TaskState, Turn
 from a2a_app.agents.peers import Asking, PeerAwayError, install
 from a2a_app.client import RemoteAgent
 from a2a_app.client.peers import ClientPeer, ClientPeers
+from a2a_app.operations.call import CallerName
 from a2a_app.testing import agent_for_test
-from tests.clients.operations import client_of
+from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.cuts import Cut, attempts
 from tests.sleepers import SECONDS, until
@@ -28,6 +32,9 @@ class Line:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.broken: list[str] = []
+        self.hangs = asyncio.Event()
+        self.hangs.set()
+        self.is_first = True
         self._later = timedelta(0)
         real = timezone.now
         monkeypatch.setattr(timezone, "now", lambda: real() + self._later)
@@ -65,6 +72,9 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
 
         async def cancel(self, task_id: str) -> None:
             line.use("cancel")
+            if not line.hangs.is_set():
+                line.is_first, is_first = False, line.is_first
+                await (line.hangs.wait() if is_first else asyncio.sleep(0))
             await super().cancel(task_id)
 
     class AwayPeers(ClientPeers):
@@ -129,3 +139,55 @@ async def test_a_task_that_was_asked_for_hours_ago_is_canceled_though_its_agent_
         await until(billings.filter(state=TaskState.CANCELED.value).exists)
         await until(lambda: not models.RemoteTask.objects.filter(ended_at=None).exists())
     assert line.broken == []
+
+
+async def test_an_agent_that_hangs_holds_no_other_cancel_up(line: Line) -> None:
+    begun: list[str] = []
+
+    async def billing(turn: Turn) -> None:
+        begun.append(turn.text)
+        await asyncio.Event().wait()
+
+    async def support(turn: Turn) -> None:
+        await turn.gather(*(turn.ask("billing", f"order {number}") for number in range(3)))
+
+    canceled = models.Task.objects.filter(agent="billing", state=TaskState.CANCELED.value)
+    with agent_for_test(billing, slug="billing"), client_of(support, slug="support") as client:
+        await runners.current().begin()
+        task = await client.send(return_immediately=True)
+        await until(lambda: models.RemoteTask.objects.exclude(remote_id="").count() == 3)
+        line.hangs.clear()
+        await client.cancel(task.id)
+        await until(lambda: canceled.count() == 2)
+        line.hangs.set()
+        await until(lambda: canceled.count() == 3)
+
+
+async def test_who_is_forgotten_has_the_work_of_other_agents_canceled() -> None:
+    begun = asyncio.Event()
+
+    async def billing(turn: Turn) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def support(turn: Turn) -> None:
+        await turn.ask("billing", "Refund.")
+
+    def forget() -> str:
+        asked, err = models.RemoteTask.objects.get(), StringIO()
+        elsewhere = {"agent": "http://127.0.0.1:9/", "is_local": False, "remote_id": "7"}
+        place = {"task": asked.task, "turn": 1, "number": 2}
+        models.RemoteTask.objects.create(name="ask", **place, **elsewhere)
+        call_command("a2a_forget", owner="name:ann", stdout=StringIO(), stderr=err)
+        return err.getvalue()
+
+    with (
+        agent_for_test(billing, slug="billing"),
+        client_of(support, slug="support", asks_as=lambda *_: CallerName("support")) as client,
+    ):
+        await OperationsClient(client.call.agent, "name:ann").send(return_immediately=True)
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        await until(models.RemoteTask.objects.exclude(remote_id="").exists)
+        assert "1 tasks of other agents could not be canceled" in await sync_to_async(forget)()
+        [left] = await database.run(lambda: list(models.Task.objects.all()))
+    assert (left.owner, left.state) == ("name:support", TaskState.CANCELED.value)

@@ -13,6 +13,7 @@ from a2a_app.models.run import Outcome
 from a2a_app.protocol import Part, Task
 from a2a_app.protocol.states import TERMINAL_STATES
 from a2a_app.store.approvals import PASSED_ON
+from a2a_app.store.removal import remove_tasks
 from a2a_app.testing import agent_for_test
 from tests.approvals import answer, said
 from tests.clients.operations import OperationsClient, client_of
@@ -230,3 +231,27 @@ async def test_of_several_errors_the_first_in_order_counts() -> None:
 
 def steps() -> list[str]:
     return list(models.Step.objects.order_by("number").values_list("name", flat=True))
+
+
+async def test_a_turn_that_waits_for_a_task_that_is_deleted_goes_on(a2a: ChangeSettings) -> None:
+    a2a(SWEEP_SECONDS=0.1)
+    begun = asyncio.Event()
+
+    async def billing(turn: Turn) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def support(turn: Turn) -> str:
+        with pytest.raises(AskError) as caught:
+            await turn.ask("billing", "Refund.")
+        return caught.value.kind
+
+    with agents(billing=billing), client_of(support, slug="support", **DURABLE) as client:
+        await runners.current().begin()
+        sending = asyncio.create_task(client.send())
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        await until(lambda: put_away(1))
+        await until(models.RemoteTask.objects.exclude(remote_id="").exists)
+        await database.run(remove_tasks, models.Task.objects.filter(agent="billing"))
+        task = await asyncio.wait_for(sending, SECONDS)
+    assert task.artifacts[0].parts[0].text == "a2a_app.protocol.errors.TaskNotFoundError"
