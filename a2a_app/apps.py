@@ -30,7 +30,7 @@ class A2AConfig(AppConfig):
         # Checks register themselves on import, which is possible only once the models are loaded.
         from a2a_app import checks as checks  # loaded here: needs the app registry
         from a2a_app import runners  # loaded here: as above
-        from a2a_app.agents.peers import install  # loaded here: as above
+        from a2a_app.agents.durable.peers import install  # loaded here: as above
         from a2a_app.authentication import changes, key_events  # loaded here: as above
         from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
         from a2a_app.bindings import v11 as v11  # loaded here: as above

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from a2a_app import broadcast, database
 from a2a_app.agents.content import clean, report_replaced
-from a2a_app.store.external_events import Sent, send_event
+from a2a_app.store.durable.external_events import Sent, send_event
 from a2a_app.store.notify import bell, ring
 
 MAX_NAME = 200

@@ -14,9 +14,9 @@ from a2a_app.database.values import from_now
 from a2a_app.runners.execute import Execution
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim
-from a2a_app.store.external_events import send_event
-from a2a_app.store.steps import Kind
-from a2a_app.store.wakeups import begin_again, read_agenda
+from a2a_app.store.durable.external_events import send_event
+from a2a_app.store.durable.steps import Kind
+from a2a_app.store.durable.wakeups import begin_again, read_agenda
 from a2a_app.testing import agent_for_test
 from tests.sleepers import asleep, let_time_pass
 from tests.tasks import LEASE, SCOPE, begin_and_claim, claim_of

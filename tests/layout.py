@@ -93,7 +93,7 @@ SHORT_FILES = {
     "runners/tracebacks.py": "what only turns that fail have",
     "runners/upkeep.py": "one loop, which is none of a runner's own",
     "testing/callers.py": "what a setting names by its path",
-    "store/wake.py": "what the one write path knows of turns that wait",
+    "store/durable/wake.py": "what the one write path knows of turns that wait",
     "templatetags": "a tag is what it shows, and who may see it",
     "urls.py": "Django looks for it here",
 }

@@ -11,12 +11,12 @@ from a2a_app.database.values import new_key
 from a2a_app.files.rows import attach_files, insert_files, new_file, save_bytes
 from a2a_app.models.owners import Scope, name_of_row, owner_in
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
-from a2a_app.store.approvals import decided
 from a2a_app.store.archives import archive_logs
-from a2a_app.store.external_events import send_event
+from a2a_app.store.durable.approvals import decided
+from a2a_app.store.durable.external_events import send_event
+from a2a_app.store.durable.remote_tasks import ask_once
+from a2a_app.store.durable.steps import Outcome, Place, record_step
 from a2a_app.store.prune import Age
-from a2a_app.store.remote_tasks import ask_once
-from a2a_app.store.steps import Outcome, Place, record_step
 from a2a_app.store.token_usage import Used, record_usage
 from a2a_app.store.updates import (
     Ask,

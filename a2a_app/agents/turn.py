@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any, TypeAlias
 
 from a2a_app import database
-from a2a_app.agents.asking import Delegator
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
@@ -18,9 +17,10 @@ from a2a_app.agents.content import (
     must_be_read,
     report_replaced,
 )
-from a2a_app.agents.inbox import Listener
+from a2a_app.agents.durable.asking import Delegator
+from a2a_app.agents.durable.inbox import Listener
+from a2a_app.agents.durable.waits import refuse_inside_step
 from a2a_app.agents.values import with_files_read
-from a2a_app.agents.waits import refuse_inside_step
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
 from a2a_app.protocol.scalars import require_json

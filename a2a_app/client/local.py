@@ -15,8 +15,8 @@ from a2a_app import conf, database, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Event
 from a2a_app.agents.cards import card_for
+from a2a_app.agents.durable.peers import Asking, OnBehalf
 from a2a_app.agents.extensions import TASK_GENERATIONS
-from a2a_app.agents.peers import Asking, OnBehalf
 from a2a_app.bindings.callers import ANONYMOUS, caller_with
 from a2a_app.bindings.interfaces import served_at
 from a2a_app.client.connection import Connection, Request

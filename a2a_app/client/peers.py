@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from a2a_app.agents.answers import Answer
-from a2a_app.agents.peers import Asking, PeerAwayError
+from a2a_app.agents.durable.peers import Asking, PeerAwayError
 from a2a_app.client.refusals import UnreachableError
 from a2a_app.client.remote import RemoteAgent, agent_here
 from a2a_app.protocol import Message

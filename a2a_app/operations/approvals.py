@@ -11,7 +11,13 @@ from a2a_app.models.owners import name_of_user
 from a2a_app.operations.call import Call
 from a2a_app.protocol import InvalidParamsError, Message, Part, PermissionDeniedError
 from a2a_app.security import SecurityEvent, record
-from a2a_app.store.approvals import OpenApproval, answered, decided, open_approval, open_with_head
+from a2a_app.store.durable.approvals import (
+    OpenApproval,
+    answered,
+    decided,
+    open_approval,
+    open_with_head,
+)
 from a2a_app.store.refusals import DecidedError, Refused
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import Decided, Resolution

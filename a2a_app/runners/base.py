@@ -24,8 +24,8 @@ from a2a_app.runners.waker import Waker
 from a2a_app.runners.worker import Worker
 from a2a_app.store import deliveries, runs, waiting, workers
 from a2a_app.store.claims import Claim, WorkerSlot
+from a2a_app.store.durable.wakeups import Due
 from a2a_app.store.runs import LostRun
-from a2a_app.store.wakeups import Due
 from a2a_app.store.writes.append import enqueue_nothing
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from typing import Any
 from django.utils import timezone
 
 from a2a_app import broadcast, conf, database, models
-from a2a_app.agents.peers import Asking, OnBehalf, peers
+from a2a_app.agents.durable.peers import Asking, OnBehalf, peers
 from a2a_app.protocol import TaskNotCancelableError, TaskNotFoundError
-from a2a_app.store.remote_tasks import (
+from a2a_app.store.durable.remote_tasks import (
     Unwanted,
     claim_unwanted,
     note_canceled,

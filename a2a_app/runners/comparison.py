@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from a2a_app.protocol import TaskState
-from a2a_app.store.recordings import RecordedStep, Recording
-from a2a_app.store.steps import Kind, Place
+from a2a_app.store.durable.recordings import RecordedStep, Recording
+from a2a_app.store.durable.steps import Kind, Place
 from a2a_app.store.updates import Ask
 from a2a_app.store.writes.repetition import Said, said_in
 

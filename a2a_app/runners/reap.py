@@ -16,7 +16,7 @@ from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.protocol import TaskState
 from a2a_app.store import runs
-from a2a_app.store.approvals import overdue
+from a2a_app.store.durable.approvals import overdue
 from a2a_app.store.notify import notify
 from a2a_app.store.refusals import DecidedError, Refused
 from a2a_app.store.runs import LostRun

@@ -10,9 +10,9 @@ from pydantic_core import from_json
 
 from a2a_app import database
 from a2a_app.agents import Agent
-from a2a_app.agents.approvals import TurnSuspended
+from a2a_app.agents.durable.approvals import TurnSuspended
+from a2a_app.agents.durable.inbox import Inbox
 from a2a_app.agents.extensions import APPEND_ONLY
-from a2a_app.agents.inbox import Inbox
 from a2a_app.agents.turn import Turn
 from a2a_app.database.values import new_key
 from a2a_app.files.links import SCHEME
@@ -20,14 +20,14 @@ from a2a_app.files.rows import read_file
 from a2a_app.protocol import Message, Part, Task, TaskState, TaskStatus
 from a2a_app.runners.comparison import Replayed, Script
 from a2a_app.runners.execute import drive
-from a2a_app.store.approvals import Told
 from a2a_app.store.claims import Claim
-from a2a_app.store.recordings import Recording, read_recording
+from a2a_app.store.durable.approvals import Told
+from a2a_app.store.durable.recordings import Recording, read_recording
+from a2a_app.store.durable.steps import Outcome, Place
+from a2a_app.store.durable.waits import Begun
 from a2a_app.store.refusals import TaskEndedError
-from a2a_app.store.steps import Outcome, Place
 from a2a_app.store.task_head import RunKey, TaskHead
 from a2a_app.store.updates import Asked, Credentials, Returned, StatusUpdate, Update
-from a2a_app.store.waits import Begun
 from a2a_app.store.writes.repetition import said_by
 from a2a_app.store.writes.writer import Writer
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from a2a_app import broadcast, conf, database
 from a2a_app.agents import registry
-from a2a_app.store.wakeups import Due, begin_again, read_agenda
+from a2a_app.store.durable.wakeups import Due, begin_again, read_agenda
 
 logger = logging.getLogger(__name__)
 

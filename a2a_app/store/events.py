@@ -9,9 +9,9 @@ from uuid import UUID
 
 from a2a_app import protocol
 from a2a_app.store.claims import Claim
+from a2a_app.store.durable.wake import Woken
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import Ask, Resolution
-from a2a_app.store.wake import Woken
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from django.dispatch import Signal
 
 from a2a_app import broadcast, models, protocol, signals, telemetry
 from a2a_app.models.owners import tenant_of
+from a2a_app.store.durable.wake import Woken
 from a2a_app.store.events import Appended, Event
-from a2a_app.store.wake import Woken
 
 Bell: TypeAlias = tuple[str, dict[str, Any]]
 

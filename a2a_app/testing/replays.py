@@ -5,7 +5,7 @@ from typing import Any
 
 from a2a_app.runners.comparison import Replayed
 from a2a_app.runners.replay import replay as run_replay
-from a2a_app.store.recordings import Recording
+from a2a_app.store.durable.recordings import Recording
 from a2a_app.testing.agents import Subject, served
 from a2a_app.testing.event_loop import LoopThread
 

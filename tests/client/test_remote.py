@@ -101,7 +101,7 @@ async def test_a_turn_asks_an_agent_elsewhere_once(server: Process, a2a: ChangeS
 async def test_a_turn_is_put_away_while_an_agent_elsewhere_works_and_looks_again(
     server: Process, a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("a2a_app.agents.errands.SHORTEST_LOOK", timedelta(seconds=0.1))
+    monkeypatch.setattr("a2a_app.agents.durable.errands.SHORTEST_LOOK", timedelta(seconds=0.1))
     urls = {"load": {"URL": f"{server.url}/a2a/load"}}
     a2a(REMOTE_AGENTS=urls, PUT_AWAY_SECONDS=0, SWEEP_SECONDS=60)
 

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from a2a_app.protocol import TaskState
 from a2a_app.store.claims import Claim
-from a2a_app.store.remote_tasks import ask_once, note_remote_id
-from a2a_app.store.steps import Place
+from a2a_app.store.durable.remote_tasks import ask_once, note_remote_id
+from a2a_app.store.durable.steps import Place
 from a2a_app.store.updates import MessageKey, MessageReceived, Returned
 from a2a_app.store.writes.append import append
 from tests.tasks import begin_and_claim, new_message, status

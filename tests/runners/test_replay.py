@@ -18,7 +18,7 @@ from a2a_app import database, events, models
 from a2a_app.agents import Turn
 from a2a_app.protocol import Part, TaskState
 from a2a_app.runners.replay import record, replay
-from a2a_app.store.recordings import Recording
+from a2a_app.store.durable.recordings import Recording
 from a2a_app.testing import agent_for_test, areplay
 from a2a_app.testing import replay as replay_in_thread
 from tests.approvals import answer

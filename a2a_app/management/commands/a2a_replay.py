@@ -15,7 +15,7 @@ from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.database.read_only import read_only
 from a2a_app.runners.comparison import Replayed
 from a2a_app.runners.replay import record, replay
-from a2a_app.store.recordings import Recording
+from a2a_app.store.durable.recordings import Recording
 
 DIFFERS = 1
 

@@ -17,11 +17,11 @@ from a2a_app.database.statements import Write
 from a2a_app.database.values import current_time
 from a2a_app.files.rows import attach_files
 from a2a_app.store.claims import Claim, WorkerSlot, first_claim
+from a2a_app.store.durable.wake import Woken
 from a2a_app.store.events import Appended, Position
 from a2a_app.store.refusals import ContextChangedError, TaskGoneError
 from a2a_app.store.task_head import RunKey, TaskHead, read_task_head
 from a2a_app.store.updates import Update
-from a2a_app.store.wake import Woken
 from a2a_app.store.webhooks import announce
 from a2a_app.store.writes import consequences, limits, rows
 from a2a_app.store.writes.additions import ArtifactChange

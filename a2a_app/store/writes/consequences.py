@@ -14,9 +14,9 @@ from a2a_app.models.approval import Ending
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import OUTCOMES, Outcome
 from a2a_app.protocol.states import INTERRUPTED_STATES
+from a2a_app.store.durable.wake import Woken, wake
 from a2a_app.store.refusals import DecidedError
 from a2a_app.store.updates import Ask
-from a2a_app.store.wake import Woken, wake
 from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes import rows
 from a2a_app.store.writes.additions import ReadTurn

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 from pydantic_core import from_json
 
 from a2a_app.protocol import Part, TaskState
-from a2a_app.store.approvals import APPROVALS, PASSED_ON
+from a2a_app.store.durable.approvals import APPROVALS, PASSED_ON
 from a2a_app.store.refusals import RepetitionError
 from a2a_app.store.updates import LIVE_INPUT, ArtifactUpdate, Returned, StatusUpdate, Update
 

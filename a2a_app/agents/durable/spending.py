@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from a2a_app import conf, database, security, telemetry
-from a2a_app.agents.approvals import Asker
 from a2a_app.agents.content import clean
-from a2a_app.agents.waits import Waits
+from a2a_app.agents.durable.approvals import Asker
+from a2a_app.agents.durable.waits import Waits
 from a2a_app.store.budgets import Spender, State, find_used_up
 from a2a_app.store.quota import note_refusal
 from a2a_app.store.token_usage import Used, record_usage, usage_metadata

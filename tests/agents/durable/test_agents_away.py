@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from a2a_app import database, models, runners
 from a2a_app.agents import Answer, TaskState, Turn
-from a2a_app.agents.peers import Asking, PeerAwayError, install
+from a2a_app.agents.durable.peers import Asking, PeerAwayError, install
 from a2a_app.client import RemoteAgent
 from a2a_app.client.peers import ClientPeer, ClientPeers
 from a2a_app.operations.call import CallerName
@@ -53,7 +53,7 @@ class Line:
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """Connect agents by a line that the test breaks, and that is tried again at once."""
-    monkeypatch.setattr("a2a_app.agents.errands.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("a2a_app.agents.durable.errands.FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("a2a_app.runners.canceler.PAUSE", timedelta(0))
     line = Line(monkeypatch)
 

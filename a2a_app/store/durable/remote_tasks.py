@@ -13,9 +13,9 @@ from a2a_app.database import atomic
 from a2a_app.database.values import from_now
 from a2a_app.protocol import Part
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
+from a2a_app.store.durable.steps import Outcome, Place, record_step
 from a2a_app.store.reads.tasks import to_message
 from a2a_app.store.refusals import RunLostError
-from a2a_app.store.steps import Outcome, Place, record_step
 from a2a_app.store.task_head import RunKey, TaskHead
 
 Row = models.RemoteTask

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from a2a_app import conf
 from a2a_app.agents.answers import Answer
-from a2a_app.agents.peers import DEPTH, Asking, Peer, PeerAwayError, peers
-from a2a_app.agents.waits import Wait
+from a2a_app.agents.durable.peers import DEPTH, Asking, Peer, PeerAwayError, peers
+from a2a_app.agents.durable.waits import Wait
 from a2a_app.protocol import (
     Message,
     NoRoomError,
@@ -22,7 +22,7 @@ from a2a_app.protocol import (
     UnavailableError,
     UnsupportedOperationError,
 )
-from a2a_app.store.remote_tasks import (
+from a2a_app.store.durable.remote_tasks import (
     RemoteAsk,
     has_come,
     note_answered,

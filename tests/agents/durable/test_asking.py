@@ -10,7 +10,7 @@ import pytest
 
 from a2a_app import database, models
 from a2a_app.agents import Agent, Answer, AskError, Message, TaskState, Turn, TurnCaller
-from a2a_app.agents.peers import DEPTH, Asking, install
+from a2a_app.agents.durable.peers import DEPTH, Asking, install
 from a2a_app.client import RemoteAgent
 from a2a_app.client.peers import ClientPeer, ClientPeers
 from a2a_app.operations.call import Caller, CallerName, Grant

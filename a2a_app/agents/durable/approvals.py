@@ -12,12 +12,12 @@ from typing import Any
 from django.utils import timezone
 
 from a2a_app.agents.content import agent_message, clean
+from a2a_app.agents.durable.waits import refuse_inside_step
 from a2a_app.agents.reading import Reader
 from a2a_app.agents.values import Data, as_json
-from a2a_app.agents.waits import refuse_inside_step
 from a2a_app.database.values import new_key
 from a2a_app.protocol import Message, TaskState
-from a2a_app.store.approvals import APPROVALS, Earlier, Told, read_told
+from a2a_app.store.durable.approvals import APPROVALS, Earlier, Told, read_told
 from a2a_app.store.updates import Ask, Asked, StatusUpdate
 
 CHOICES = ("yes", "no")

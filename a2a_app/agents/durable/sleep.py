@@ -10,16 +10,16 @@ from django.utils import timezone
 from pydantic import TypeAdapter
 
 from a2a_app import conf
-from a2a_app.agents.approvals import TurnSuspended
 from a2a_app.agents.content import clean
-from a2a_app.agents.steps import MAX_NAME, Stepper
-from a2a_app.agents.waits import Wait
-from a2a_app.store.external_events import has_event, receive_event
+from a2a_app.agents.durable.approvals import TurnSuspended
+from a2a_app.agents.durable.steps import MAX_NAME, Stepper
+from a2a_app.agents.durable.waits import Wait
+from a2a_app.store.durable.external_events import has_event, receive_event
+from a2a_app.store.durable.steps import Kind, Outcome, Place
+from a2a_app.store.durable.waits import Begun, begin_wait, seconds_between
+from a2a_app.store.durable.wakeups import put_away
 from a2a_app.store.notify import ring
 from a2a_app.store.refusals import RunLostError
-from a2a_app.store.steps import Kind, Outcome, Place
-from a2a_app.store.waits import Begun, begin_wait, seconds_between
-from a2a_app.store.wakeups import put_away
 
 T = TypeVar("T")
 Until: TypeAlias = datetime | timedelta | float

@@ -11,10 +11,10 @@ from a2a_app import database, models
 from a2a_app.database.values import from_now
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim
+from a2a_app.store.durable.wake import wake
+from a2a_app.store.durable.wakeups import begin_again, put_away, read_agenda
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import RunKey
-from a2a_app.store.wake import wake
-from a2a_app.store.wakeups import begin_again, put_away, read_agenda
 from tests.cuts import take_over
 from tests.tasks import SCOPE, begin_and_claim, claim_of, waiting
 

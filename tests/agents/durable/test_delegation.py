@@ -12,7 +12,7 @@ from a2a_app.agents import Answer, AskError, TaskState, Turn
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import Part, Task
 from a2a_app.protocol.states import TERMINAL_STATES
-from a2a_app.store.approvals import PASSED_ON
+from a2a_app.store.durable.approvals import PASSED_ON
 from a2a_app.store.removal import remove_tasks
 from a2a_app.testing import agent_for_test
 from tests.approvals import answer, said

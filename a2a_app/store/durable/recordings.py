@@ -14,10 +14,10 @@ from a2a_app.database.values import read_time
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import Outcome as RunOutcome
 from a2a_app.protocol import Message, Task, TaskState
-from a2a_app.store.approvals import Earlier, read_told
-from a2a_app.store.inbox import ReadEarlier, read_earlier
+from a2a_app.store.durable.approvals import Earlier, read_told
+from a2a_app.store.durable.inbox import ReadEarlier, read_earlier
+from a2a_app.store.durable.steps import Outcome, read_steps, said_events
 from a2a_app.store.reads.tasks import read_messages, read_snapshot, to_message
-from a2a_app.store.steps import Outcome, read_steps, said_events
 
 # How many messages of the conversation are recorded.
 MAX_MESSAGES = 100

@@ -18,8 +18,8 @@ from a2a_app.database import atomic, statements
 from a2a_app.database.batch import run_if
 from a2a_app.database.values import EPOCH, new_key, read_time
 from a2a_app.models.run import Outcome
+from a2a_app.store.durable.steps import hold_task
 from a2a_app.store.refusals import RunLostError
-from a2a_app.store.steps import hold_task
 from a2a_app.store.task_head import RunKey
 from a2a_app.store.writes.append import enqueue_nothing
 from a2a_app.store.writes.rows import run_end

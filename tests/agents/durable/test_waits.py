@@ -9,7 +9,7 @@ import pytest
 
 from a2a_app import database, events, models, runners
 from a2a_app.agents import Turn
-from a2a_app.agents.waits import Wait
+from a2a_app.agents.durable.waits import Wait
 from a2a_app.protocol import Task
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings

@@ -12,10 +12,10 @@ from a2a_app import models
 from a2a_app.database import atomic
 from a2a_app.models.step import Kind
 from a2a_app.protocol.states import TERMINAL_STATES
-from a2a_app.store.steps import Outcome, Place
+from a2a_app.store.durable.steps import Outcome, Place
+from a2a_app.store.durable.waits import begin_wait
+from a2a_app.store.durable.wake import Woken, wake
 from a2a_app.store.task_head import RunKey
-from a2a_app.store.waits import begin_wait
-from a2a_app.store.wake import Woken, wake
 
 TIMEOUT = "builtins.TimeoutError"
 """The class of the exception where no event has come in time."""

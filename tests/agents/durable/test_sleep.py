@@ -12,12 +12,12 @@ import pytest
 
 from a2a_app import database, models, runners
 from a2a_app.agents import Agent, StepError, Turn, TurnCaller
-from a2a_app.agents.waits import Waits
+from a2a_app.agents.durable.waits import Waits
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import Part, Task, TaskState
+from a2a_app.store.durable.wake import wake
+from a2a_app.store.durable.wakeups import read_agenda
 from a2a_app.store.notify import ring
-from a2a_app.store.wake import wake
-from a2a_app.store.wakeups import read_agenda
 from a2a_app.testing.clock import Clock
 from a2a_app.testing.runtime import within
 from tests.approvals import answer

@@ -11,27 +11,27 @@ from pydantic_core import to_json
 
 from a2a_app import conf
 from a2a_app.agents.answers import Answer
-from a2a_app.agents.approvals import TurnSuspended
 from a2a_app.agents.content import Content, agent_message, as_parts, clean
-from a2a_app.agents.errands import Errand, How, depth_of
-from a2a_app.agents.peers import OnBehalf, peers
-from a2a_app.agents.sleep import Sleeper
-from a2a_app.agents.steps import MAX_NAME, StepError
+from a2a_app.agents.durable.approvals import TurnSuspended
+from a2a_app.agents.durable.errands import Errand, How, depth_of
+from a2a_app.agents.durable.peers import OnBehalf, peers
+from a2a_app.agents.durable.sleep import Sleeper
+from a2a_app.agents.durable.steps import MAX_NAME, StepError
 from a2a_app.agents.values import with_files_read
 from a2a_app.concurrency.hooks import call_hook
 from a2a_app.database.values import new_key
 from a2a_app.protocol import Part, Role, StreamResponse
-from a2a_app.store.approvals import PASSED_ON
-from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
-from a2a_app.store.remote_tasks import (
+from a2a_app.store.durable.approvals import PASSED_ON
+from a2a_app.store.durable.remote_tasks import (
     RemoteAsk,
     ask_once,
     note_answered,
     read_answer,
     record_reply,
 )
+from a2a_app.store.durable.steps import Outcome, Place
+from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
 from a2a_app.store.secrets import unseal
-from a2a_app.store.steps import Outcome, Place
 from a2a_app.store.updates import Ask, Asked, StatusUpdate
 
 

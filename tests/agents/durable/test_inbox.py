@@ -15,7 +15,7 @@ from a2a_app.agents.extensions import LIVE, QUEUE, REFUSE
 from a2a_app.agents.registry import make_agent
 from a2a_app.models.run import Outcome
 from a2a_app.protocol import Message, Task, TaskState, UnsupportedOperationError
-from a2a_app.store.inbox import READ_LIMIT
+from a2a_app.store.durable.inbox import READ_LIMIT
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import LIVE_INPUT, MessageReceived
 from a2a_app.store.writes.append import append
@@ -26,7 +26,7 @@ from tests.tasks import new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECONDS = 20
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from a2a_app import models
 from a2a_app.database import atomic
 from a2a_app.database.values import from_now
-from a2a_app.store.steps import Place, hold_task
+from a2a_app.store.durable.steps import Place, hold_task
 from a2a_app.store.task_head import RunKey
 
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 from a2a_app import database
-from a2a_app.agents.steps import Stepper
-from a2a_app.agents.waits import refuse_inside_step
+from a2a_app.agents.durable.steps import Stepper
+from a2a_app.agents.durable.waits import refuse_inside_step
 from a2a_app.protocol import Message
-from a2a_app.store.inbox import READ_LIMIT, ReadEarlier, Waiting, read_earlier, read_waiting
+from a2a_app.store.durable.inbox import READ_LIMIT, ReadEarlier, Waiting, read_earlier, read_waiting
+from a2a_app.store.durable.steps import Kind, Outcome, Place
 from a2a_app.store.refusals import RunLostError
-from a2a_app.store.steps import Kind, Outcome, Place
 from a2a_app.store.updates import MessageRead
 
 

@@ -15,13 +15,12 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from a2a_app import conf
 from a2a_app.agents.content import clean
-from a2a_app.agents.spending import SpendingTurn
-from a2a_app.agents.waits import inside_step, refuse_inside_step
+from a2a_app.agents.durable.spending import SpendingTurn
+from a2a_app.agents.durable.waits import inside_step, refuse_inside_step
 from a2a_app.concurrency.event_loop import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.protocol import Message, Part, Role
-from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
-from a2a_app.store.steps import (
+from a2a_app.store.durable.steps import (
     Kind,
     Outcome,
     Place,
@@ -30,6 +29,7 @@ from a2a_app.store.steps import (
     read_steps,
     record_step,
 )
+from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
 from a2a_app.store.writes.attachments import StoredAttachments
 
 MAX_NAME = 200

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from a2a_app import database, events, models, runners
 from a2a_app.agents import Turn
-from a2a_app.agents.waits import Waits
+from a2a_app.agents.durable.waits import Waits
 from a2a_app.protocol import Part, TaskState
 from a2a_app.testing.clock import Clock
 from a2a_app.testing.runtime import within
