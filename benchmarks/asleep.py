@@ -39,6 +39,9 @@ FROM (SELECT run.started_at, step.until AS wakes_at, run.started_at - step.until
 """
 
 
+ENDED = "SELECT count(*) FROM a2a_app_run WHERE attempt = 2 AND ended_at IS NOT NULL"
+
+
 async def asleep(stack: ExitStack, turns: int) -> None:
     """Print what turns that sleep hold in memory, and when those awake that are due."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -66,10 +69,16 @@ async def asleep(stack: ExitStack, turns: int) -> None:
             seconds = time.monotonic() - begun
             print(f"{turns - WARM:,} more sent and put away in {seconds:.0f} s")
             print(f"with {turns:,} asleep: {_megabytes(processes):.0f} MB", flush=True)
+        before = _processor_seconds(processes, connection)
         connection.execute(MAKE_DUE, [DUE])
         count, median, latest, last = await _until(connection, AWAKE, DUE)
         print(f"{count:,} due within a second: the last one awake {last:.1f} s after the first was")
         print(f"due; late by {median:.2f} s in the median, and {latest:.2f} s at most", flush=True)
+        await _until(connection, ENDED, DUE)
+        after = _processor_seconds(processes, connection)
+        ours, database = [(end - begin) / DUE for begin, end in zip(before, after, strict=True)]
+        print(f"a turn takes {ours * 1e3:.2f} ms of processor from its waking to its end, and")
+        print(f"{database * 1e3:.2f} ms of the database's", flush=True)
 
 
 async def _send(client: SocketClient, told: str, count: int) -> None:
@@ -87,6 +96,18 @@ async def _until(connection: Any, query: str, enough: int) -> tuple[Any, ...]:
     while (row := connection.execute(query).fetchone())[0] < enough:  # noqa: ASYNC110  # as said
         await asyncio.sleep(0.2)
     return tuple(row)
+
+
+def _processor_seconds(processes: list[Process], connection: Any) -> tuple[float, float]:
+    """Return what the servers have used of the processors, and what PostgreSQL has."""
+    backend = psutil.Process(connection.info.backend_pid)
+    server = backend.parent()
+    assert server is not None
+    ours = [psutil.Process(each.pid) for each in processes]
+    times = [[each.cpu_times() for each in all_] for all_ in (ours, [server, *server.children()])]
+    ended = server.cpu_times()
+    first, second = (sum(each.user + each.system for each in part) for part in times)
+    return first, second + ended.children_user + ended.children_system
 
 
 def _megabytes(processes: list[Process]) -> float:

@@ -77,7 +77,7 @@ def _go_on(task_id: UUID) -> Claim:
         send_event(task_id, step.name, events.count(), "")
     let_time_pass()
     [due] = read_agenda([SCOPE.agent], 10).due
-    assert begin_again(due)
+    assert begin_again([due])
     following = claim_of(task_id, "another")
     assert following is not None
     return following

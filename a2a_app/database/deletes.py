@@ -49,7 +49,9 @@ def delete_rows(model: Model, field: str, keys: Sequence[UUID]) -> None:
         rows._raw_delete(alias())
 
 
-def lock_rows(rows: "QuerySet[Any]", *fields: str, touch: str) -> list[Any]:
+def lock_rows(
+    rows: "QuerySet[Any]", *fields: str, touch: str, skip_locked: bool = False
+) -> list[Any]:
     """Lock rows until the transaction ends, so that no other row can refer to them anew.
 
     Args:
@@ -57,13 +59,17 @@ def lock_rows(rows: "QuerySet[Any]", *fields: str, touch: str) -> list[Any]:
         fields: What to return of them.
         touch: One of their fields, for databases that lock by nothing but a write. It stays as it
             is.
+        skip_locked: Whether rows are left out that another transaction has locked, instead of
+            waiting for it.
 
     Returns:
         The fields of each row, which is as the queryset wants it now that it is locked.
     """
     if connection().features.has_select_for_update:
         # In one order, so that two transactions never wait for each other.
-        return list(rows.order_by("pk").select_for_update().values_list(*fields))
+        return list(
+            rows.order_by("pk").select_for_update(skip_locked=skip_locked).values_list(*fields)
+        )
     rows.update(**{touch: F(touch)})
     return list(rows.values_list(*fields))
 

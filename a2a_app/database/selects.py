@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from django.db import models
+from django.db.models.expressions import Expression
 from pydantic_core import from_json
 
 from a2a_app.database.statements import (
@@ -21,6 +22,8 @@ from a2a_app.database.statements import (
 from a2a_app.database.transactions import alias, connection
 
 M = TypeVar("M", bound=models.Model)
+# Names of fields, and expressions, each of which is one object that comes again.
+Selected: TypeAlias = tuple[str | Expression, ...]
 
 # Fields whose values JSON has as they are.
 _IN_JSON = (models.CharField, models.IntegerField, models.JSONField, models.TextField)
@@ -72,7 +75,7 @@ class Select(NamedTuple):
 
 
 def prepare_select(
-    model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
+    model: Model, fields: Selected, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> Select:
     """Return what a `select_values` runs, to be run by `fetch`, or together with others."""
     statement = compiled(
@@ -95,7 +98,7 @@ def fetch(select: Select) -> list[Any]:
 
 
 def select_values(
-    model: Model, fields: Fields, *, order_by: Fields = (), limit: int | None = None, **where: Any
+    model: Model, fields: Selected, *, order_by: Fields = (), limit: int | None = None, **where: Any
 ) -> list[Any]:
     """Return fields of the rows that meet the conditions. See `select_models`."""
     return fetch(prepare_select(model, fields, order_by=order_by, limit=limit, **where))

@@ -168,10 +168,7 @@ class Execution:
 
     async def _answer(self) -> None:
         if self.claim.attempt > 1:
-            await self._turn.read_told()
-            await self._turn.read_usage()
-            if self._agent.durable:
-                await self._turn.read_said()
+            await self._turn.read_before(is_durable=self._agent.durable)
         elif conf.current().budgets:
             await self._turn.check_budgets()  # since the message came, it may have been used up
         async with self._heard() if self._agent.when_busy == LIVE else nullcontext():

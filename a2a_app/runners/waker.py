@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 # How many turns one look finds. More of them are found by the next look, at once.
 LIMIT = 100
+# After how many seconds it is looked again for those that could not be woken.
+PAUSE_SECONDS = 0.1
 
 
 class Waker:
@@ -63,11 +64,14 @@ class Waker:
 
     async def _wake_due(self) -> float | None:
         agenda = await database.read(read_agenda, registry.slugs(), LIMIT)
-        # Each process in an order of its own, so that they do not meet at each turn.
-        for due in random.sample(agenda.due, len(agenda.due)):
-            if await database.run(begin_again, due, self._enqueue):
-                await self._start(due)
-        return agenda.seconds
+        if not agenda.due:
+            return agenda.seconds
+        woken = await database.run(begin_again, agenda.due, self._enqueue)
+        await asyncio.gather(*map(self._start, woken))
+        if len(woken) == len(agenda.due):
+            return agenda.seconds
+        # The others are another process's, or are due still.
+        return PAUSE_SECONDS if agenda.seconds is None else min(agenda.seconds, PAUSE_SECONDS)
 
     def _receive(self, _: dict[str, Any]) -> None:
         self._rung.set()

@@ -11,7 +11,7 @@ from a2a_app.database import atomic
 from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
 from a2a_app.database.inserts import insert
 from a2a_app.protocol import TaskState
-from a2a_app.store.wake import wake
+from a2a_app.store.durable.wake import wake
 from a2a_app.store.writes.rows import stored_bytes
 
 # What has a task, and what a conversation has besides its tasks. Files are deleted before.

@@ -8,8 +8,12 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
+from a2a_app import models
 from a2a_app.protocol import ListTasksRequest, TaskState
+from a2a_app.store.attempts import read_before
 from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.durable.wake import wake
+from a2a_app.store.durable.wakeups import begin_again, put_away, read_agenda
 from a2a_app.store.reads import pages
 from a2a_app.store.reads.tasks import find_waiting_task, owned_task_head, read_snapshot
 from a2a_app.store.task_head import new_task_head
@@ -161,3 +165,31 @@ def test_a_list_of_one_conversation_is_one_statement_more(
     with django_assert_num_queries(3):
         # The conversation; the tasks, their messages.
         pages.task_page(SCOPE, ListTasksRequest(context_id="one"))
+
+
+@pytest.mark.parametrize("turns", [1, 20])
+def test_turns_are_woken_together_by_four_statements_however_many_are_due(
+    turns: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(turns):
+        claim = begin_and_claim()
+        assert put_away(claim.head.task_id, claim.run, None, lambda: False)
+        wake(claim.head.task_id)
+    due = read_agenda([SCOPE.agent], 100).due
+    with django_assert_num_queries(SAVEPOINT + (4 if ON_POSTGRESQL else 5)):
+        # Their tasks are locked; their runs, once more; both are changed.
+        assert len(begin_again(due)) == turns
+
+
+def test_what_earlier_attempts_have_led_to_is_six_statements_and_three_on_postgresql(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    claim = begin_and_claim()
+    append(claim.head, [status(TaskState.WORKING, "Charging.")], run=claim.run)
+    assert put_away(claim.head.task_id, claim.run, None, lambda: False)
+    run = models.Run.objects.get(attempt=2)
+    with django_assert_num_queries(3 if ON_POSTGRESQL else 6):
+        # How the turn has begun, what its client has said, and whether it has asked or used
+        # something; what it has said; its steps.
+        before = read_before(claim.head.task_id, run.pk, is_durable=True)
+    assert before.said is not None and not before.said.is_over

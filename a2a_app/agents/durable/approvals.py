@@ -17,7 +17,7 @@ from a2a_app.agents.reading import Reader
 from a2a_app.agents.values import Data, as_json
 from a2a_app.database.values import new_key
 from a2a_app.protocol import Message, TaskState
-from a2a_app.store.durable.approvals import APPROVALS, Earlier, Told, read_told
+from a2a_app.store.durable.approvals import APPROVALS, Earlier, Told
 from a2a_app.store.updates import Ask, Asked, StatusUpdate
 
 CHOICES = ("yes", "no")
@@ -117,12 +117,6 @@ class Asker(Reader):
         await self._writer.put(status, Asked(ask))
         self.suspend()
         raise TurnSuspended
-
-    async def read_told(self) -> None:
-        """Read what earlier attempts have asked, and what was decided."""
-        claim = self._claim
-        self._told = await self._writer.persist(read_told, claim.head.task_id, claim.run.id)
-        self.number = self._told.turn
 
     def _ask(
         self,

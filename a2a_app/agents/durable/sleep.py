@@ -139,7 +139,7 @@ class Sleeper(Stepper):
 
     def _begun(self, outcome: Outcome) -> Begun:
         """Return what an earlier attempt has begun to wait for, and how much of that is left."""
-        assert self._before is not None  # as it has the outcome
+        assert self._before and self._before.read_at  # as it has the outcome
         seconds_ago = self._loop.time() - self._before_at
         left = seconds_between(self._before.read_at, outcome.until)
         return Begun(outcome.until, None if left is None else left - seconds_ago)

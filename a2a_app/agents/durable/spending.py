@@ -11,7 +11,7 @@ from a2a_app.agents.durable.approvals import Asker
 from a2a_app.agents.durable.waits import Waits
 from a2a_app.store.budgets import Spender, State, find_used_up
 from a2a_app.store.quota import note_refusal
-from a2a_app.store.token_usage import Used, record_usage, usage_metadata
+from a2a_app.store.token_usage import Used, record_usage
 
 
 class BudgetError(Exception):
@@ -70,11 +70,6 @@ class SpendingTurn(Asker):
         """
         used = Used.checked(clean(model, self.report), input_tokens, output_tokens, cost, currency)
         return self._do(self._record(used))
-
-    async def read_usage(self) -> None:
-        """Read what earlier attempts have used, of which this one is to tell too."""
-        if self._shows_usage:
-            self._usage = await self._writer.persist(usage_metadata, self._claim.head.task_id)
 
     async def check_budgets(self, *, passed: bool = False) -> None:
         """Raise BudgetError where a budget is used up, or is passed if only that counts."""

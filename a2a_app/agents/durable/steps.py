@@ -20,12 +20,12 @@ from a2a_app.agents.durable.waits import inside_step, refuse_inside_step
 from a2a_app.concurrency.event_loop import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.protocol import Message, Part, Role
+from a2a_app.store.attempts import read_before
 from a2a_app.store.durable.steps import (
     Kind,
     Outcome,
     Place,
     Recorded,
-    read_said,
     read_steps,
     record_step,
 )
@@ -127,12 +127,15 @@ class Stepper(SpendingTurn):
         tries = Tries(retries, backoff, retry_on, timeout)
         return await self._step(self._next_place(name), function, args, tries, returns, key_as)
 
-    async def read_said(self) -> None:
-        """Read what earlier attempts have said, which this one does not say again."""
-        claim = self._claim
-        self._writer.repetition = await self._writer.persist(
-            read_said, claim.head.task_id, claim.run.id
+    async def read_before(self, *, is_durable: bool) -> None:
+        """Read what earlier attempts have led to, as `read_before` of the store does."""
+        claim, self._before_at = self._claim, self._loop.time()
+        before = await self._writer.persist(
+            read_before, claim.head.task_id, claim.run.id, is_durable=is_durable
         )
+        self._told, self.number = before.told, before.told.turn
+        self._usage = before.usage if self._shows_usage else {}
+        self._writer.repetition, self._before = before.said, before.recorded
 
     async def read_recorded(self) -> Recorded:
         """Read what the steps of earlier attempts have led to."""

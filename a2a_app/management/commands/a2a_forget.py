@@ -12,9 +12,9 @@ from a2a_app.management.batch_command import BatchCommand
 from a2a_app.management.people import add_person, person_of
 from a2a_app.runners.canceler import cancel_now
 from a2a_app.store.archives import tidy
+from a2a_app.store.durable.remote_tasks import unwanted_of
 from a2a_app.store.notify import notify
 from a2a_app.store.people import Person, cancel, count, forget, unended
-from a2a_app.store.remote_tasks import unwanted_of
 
 
 class Command(BatchCommand):

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Min
 from django.db.models.functions import Now
 
 from a2a_app import models
@@ -47,13 +46,10 @@ class Told(NamedTuple):
     """What was decided of what the turn has asked, or is over."""
 
 
-def read_told(task_id: UUID, run_id: UUID) -> Told:
-    """Return what the attempts before a run have led to, since its message came."""
-    runs = models.Run.objects.filter(task=task_id)
-    same = runs.filter(message__in=runs.filter(pk=run_id).values("message"))
-    turn = same.aggregate(first=Min("turn"))["first"]
+def read_decided(task_id: UUID, turn: int) -> list[Earlier]:
+    """Return what was decided of what a turn has asked, or is over."""
     asked = models.Approval.objects.filter(task=task_id, turn=turn).exclude(ended_at=None)
-    return Told(turn, [_earlier(row) for row in asked.select_related("decided_by")])
+    return [_earlier(row) for row in asked.select_related("decided_by")]
 
 
 def _earlier(row: models.Approval) -> Earlier:

@@ -14,9 +14,10 @@ from a2a_app.database.values import read_time
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import Outcome as RunOutcome
 from a2a_app.protocol import Message, Task, TaskState
-from a2a_app.store.durable.approvals import Earlier, read_told
+from a2a_app.store.attempts import Beginning, read_beginning, said_events
+from a2a_app.store.durable.approvals import Earlier, read_decided
 from a2a_app.store.durable.inbox import ReadEarlier, read_earlier
-from a2a_app.store.durable.steps import Outcome, read_steps, said_events
+from a2a_app.store.durable.steps import Outcome, read_steps
 from a2a_app.store.reads.tasks import read_messages, read_snapshot, to_message
 
 # How many messages of the conversation are recorded.
@@ -141,14 +142,15 @@ def read_recording(
     run = (begun if turn is None else begun.filter(turn=turn)).first()
     if run is None:
         raise LookupError("There is no such task, or no such turn of it has begun.")
-    told = read_told(task_id, run.pk)
+    beginning = read_beginning(task_id, run.pk)
+    decided = read_decided(task_id, beginning.turn)
     return Recording(
         format="a2a_app.recording.v1",
-        turn=told.turn,
-        decisions=[RecordedDecision(**_fields(RecordedDecision, each)) for each in told.earlier],
+        turn=beginning.turn,
+        decisions=[RecordedDecision(**_fields(RecordedDecision, each)) for each in decided],
         recorded_at=read_time(),
         **_given(run),
-        **_led_to(run, told.turn, of_last_attempt=of_last_attempt),
+        **_led_to(run, beginning, of_last_attempt=of_last_attempt),
     )
 
 
@@ -174,12 +176,13 @@ def _given(run: models.Run) -> dict[str, Any]:
     }
 
 
-def _led_to(run: models.Run, turn: int, *, of_last_attempt: bool) -> dict[str, Any]:
+def _led_to(run: models.Run, beginning: Beginning, *, of_last_attempt: bool) -> dict[str, Any]:
     """Return what the turn of a run has led to, as a recording has it."""
-    task_id, last = run.task_id, _last_turn(run)
+    task_id, turn = run.task_id, beginning.turn
+    last = min(beginning.last, _last_turn(run))
     open_question = models.Approval.objects.filter(task=task_id, turn=turn, ended_at=None)
     steps = sorted(read_steps(task_id, turn).steps.items())
-    read = read_earlier(task_id, run.task.context.context_id, first=turn, last=last)
+    read = read_earlier(task_id, run.task.context.context_id, first=turn, last=_last_turn(run))
     return {
         "asks": open_question.values_list("digest", "number").first(),
         "steps": [
@@ -187,7 +190,7 @@ def _led_to(run: models.Run, turn: int, *, of_last_attempt: bool) -> dict[str, A
             for number, outcome in steps
         ],
         "read": [RecordedRead(**_fields(RecordedRead, each)) for each in read],
-        "events": _events(run, last, of_last_attempt=of_last_attempt),
+        "events": _events(run, beginning._replace(last=last), of_last_attempt=of_last_attempt),
     }
 
 
@@ -203,15 +206,16 @@ def _last_turn(run: models.Run) -> int:
     return run.task.turn if following is None else following - 1
 
 
-def _events(run: models.Run, last: int, *, of_last_attempt: bool) -> list[RecordedEvent]:
+def _events(run: models.Run, beginning: Beginning, *, of_last_attempt: bool) -> list[RecordedEvent]:
     """Return what the turn has said; not how others have ended its task."""
-    said = said_events(run.task_id, run.pk).filter(turn__lte=last)
+    said = said_events(run.task_id, beginning)
     if of_last_attempt and run.started_at is not None:
         # The log has milliseconds.
         since = run.started_at.replace(microsecond=run.started_at.microsecond // 1000 * 1000)
-        said = said.filter(created_at__gte=since)
-    rows = said.values_list("seq", "body")
-    events = [RecordedEvent(seq=seq, body=from_json(body)) for seq, body in rows]
+        later = models.Event.objects.filter(task=run.task_id, created_at__gte=since)
+        numbers = set(later.values_list("seq", flat=True))
+        said = [(seq, body) for seq, body in said if seq in numbers]
+    events = [RecordedEvent(seq=seq, body=from_json(body)) for seq, body in said]
     runs = models.Run.objects.filter(task=run.task_id, message=run.message_id)
     outcome = runs.order_by("-turn", "-attempt").values_list("outcome", flat=True)[0]
     if events and outcome in _ENDED_BY_OTHERS and _is_end(events[-1].body):

@@ -1,22 +1,24 @@
-"""Steps: what the steps of a turn have led to, and what its earlier attempts have said."""
+"""Steps: what the steps of a turn have led to."""
 
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F, Min, QuerySet
+from django.db.models import F
+from django.db.models.functions import Now
 
 from a2a_app import models
-from a2a_app.database import atomic
+from a2a_app.database import atomic, selects
 from a2a_app.database.batch import Batch
-from a2a_app.database.values import new_key, read_time
+from a2a_app.database.values import new_key
 from a2a_app.files.rows import attach_files
 from a2a_app.models.step import Kind as Kind
-from a2a_app.protocol import Role
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import RunKey, TaskHead
-from a2a_app.store.writes.repetition import Repetition
+
+# One object, so that the statement is compiled once.
+_NOW = Now()
 
 
 class Place(NamedTuple):
@@ -53,16 +55,17 @@ class Recorded(NamedTuple):
 
     steps: dict[int, Outcome]
     """By their numbers."""
-    read_at: datetime
-    """When that was, on the database's clock."""
+    read_at: datetime | None
+    """When that was, on the database's clock; None: there are none."""
 
 
 def read_steps(task_id: UUID, turn: int) -> Recorded:
     """Return the steps of a turn that are recorded."""
-    rows = models.Step.objects.filter(task=task_id, turn=turn)
-    found = rows.values_list("number", *Outcome._fields)
-    steps = {number: Outcome(*values) for number, *values in found}
-    return Recorded(steps, read_time())
+    found = selects.select_values(
+        models.Step, ("number", *Outcome._fields, _NOW), task=task_id, turn=turn
+    )
+    steps = {number: Outcome(*values) for number, *values, _ in found}
+    return Recorded(steps, found[0][-1] if found else None)
 
 
 def hold_task(task_id: UUID, run: RunKey) -> None:
@@ -121,22 +124,3 @@ def _record(task_id: UUID, run: RunKey, place: Place, outcome: Outcome) -> None:
         return
     with atomic():
         batch.run()
-
-
-def read_said(task_id: UUID, run_id: UUID) -> Repetition:
-    """Return what the attempts before a run have said since its message came."""
-    return Repetition.of(said_events(task_id, run_id).values_list("seq", "body"))
-
-
-def said_events(task_id: UUID, run_id: UUID) -> "QuerySet[models.Event]":
-    """Return the events that tell what was said since the message of a run came, in order."""
-    runs = models.Run.objects.filter(task=task_id)
-    same = runs.filter(message__in=runs.filter(pk=run_id).values("message"))
-    first = same.aggregate(first=Min("turn"))["first"]
-    # A turn that was asked, or has read a message, has gone on under later numbers.
-    its_own = models.Event.objects.filter(
-        task=task_id, turn__gte=first, turn__lte=F("task__answered") + 1
-    )
-    # What only tells that a message came says nothing of the agent's.
-    came = models.Message.objects.filter(task=task_id, role=Role.USER.value).values("seq")
-    return its_own.exclude(seq__in=came).order_by("seq")

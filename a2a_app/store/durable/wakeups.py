@@ -6,7 +6,7 @@ lease. Whatever wakes it moves its wake-up to now. A process that finds the wake
 run that waits for a worker like any other.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from a2a_app import models
-from a2a_app.database import atomic, statements
-from a2a_app.database.batch import run_if
+from a2a_app.database import atomic
+from a2a_app.database.deletes import lock_rows
 from a2a_app.database.values import EPOCH, new_key, read_time
 from a2a_app.models.run import Outcome
 from a2a_app.store.durable.steps import hold_task
@@ -95,21 +95,33 @@ def read_agenda(agents: Collection[str], limit: int) -> Agenda:
     return Agenda(due, (later[0] - now).total_seconds() if later else None)
 
 
-def begin_again(due: Due, enqueue: Callable[[UUID], None] = enqueue_nothing) -> bool:
-    """Have a run that is due wait for a worker; return False where another process was quicker.
+def begin_again(due: Sequence[Due], enqueue: Callable[[UUID], None] = enqueue_nothing) -> list[Due]:
+    """Have runs that are due wait for a worker.
+
+    A run that another process has woken is left out, and so is one whose task somebody else is
+    changing: it is still due.
 
     Args:
-        due: The run.
-        enqueue: Called with the task's id in the same transaction.
+        due: The runs.
+        enqueue: Called with the id of each one's task in the same transaction.
+
+    Returns:
+        Those of the runs that were woken by this call.
     """
-    waiting = {"lease_until": Now(), "wakes_at": None}
     with atomic():
-        _, woken = run_if(
-            statements.prepare_update(models.Task, {"run": None}, pk=due.task_id, run=due.run_id),
-            statements.prepare_update(
-                models.Run, waiting, pk=due.run_id, ended_at=None, lease_until=None
-            ),
+        # It waits for nobody, and so whoever locks two of the tasks need not wait for this.
+        named = models.Task.objects.filter(pk__in=[each.task_id for each in due])
+        held = set(lock_rows(named, "run", touch="seq", skip_locked=True))
+        asleep = models.Run.objects.filter(
+            pk__in=[each.run_id for each in due if (each.run_id,) in held],
+            ended_at=None,
+            lease_until=None,
         )
-        if woken:
-            enqueue(due.task_id)
-    return bool(woken)
+        woken = set(asleep.values_list("pk", flat=True))
+        found = [each for each in due if each.run_id in woken]
+        if found:
+            models.Task.objects.filter(pk__in=[each.task_id for each in found]).update(run=None)
+            asleep.filter(pk__in=woken).update(lease_until=Now(), wakes_at=None)
+        for each in found:
+            enqueue(each.task_id)
+    return found

@@ -1,10 +1,13 @@
 """Runs that are put away, and their wake-ups."""
 
 import asyncio
+import threading
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from a2a_app import database, models
@@ -16,6 +19,7 @@ from a2a_app.store.durable.wakeups import begin_again, put_away, read_agenda
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import RunKey
 from tests.cuts import take_over
+from tests.sleepers import SECONDS
 from tests.tasks import SCOPE, begin_and_claim, claim_of, waiting
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -42,9 +46,9 @@ async def test_a_run_is_put_away_once_and_woken_once() -> None:
     agenda = await database.run(read_agenda, [SCOPE.agent], 10)
     [due] = agenda.due
     found = await asyncio.gather(
-        *(database.run(begin_again, due, enqueued.append) for _ in range(4))
+        *(database.run(begin_again, [due], enqueued.append) for _ in range(4))
     )
-    assert sorted(found) == [False, False, False, True]
+    assert sorted(found) == [[], [], [], [due]]
     assert enqueued == [claim.head.task_id]
     assert await database.run(waiting, SCOPE.agent) == [claim.head.task_id]
     again = await database.run(claim_of, claim.head.task_id)
@@ -52,6 +56,36 @@ async def test_a_run_is_put_away_once_and_woken_once() -> None:
     other = RunKey(uuid4(), 1)
     with pytest.raises(RunLostError):
         await database.run(put_away, claim.head.task_id, other, None, lambda: False)
+
+
+if connection.vendor == "postgresql":  # SQLite has one writer, for whom all others wait
+
+    async def test_a_run_whose_task_is_being_changed_is_left_out_and_woken_afterwards() -> None:
+        claims = [await database.run(begin_and_claim) for _ in range(2)]
+        for claim in claims:
+            assert await database.run(put_away_for, claim)
+            await database.run(wake, claim.head.task_id)
+        changed, free = [claim.head.task_id for claim in claims]
+        is_held, may_end = threading.Event(), threading.Event()
+
+        def change() -> None:
+            with database.atomic():
+                models.Task.objects.filter(pk=changed).update(seq=F("seq"))
+                is_held.set()
+                assert may_end.wait(SECONDS)
+
+        async def wake_due() -> list[UUID]:
+            agenda = await database.run(read_agenda, [SCOPE.agent], 10)
+            return [each.task_id for each in await database.run(begin_again, agenda.due)]
+
+        changing = asyncio.create_task(database.run(change))
+        try:
+            assert await asyncio.to_thread(is_held.wait, SECONDS)
+            assert await wake_due() == [free]
+        finally:
+            may_end.set()
+        await changing
+        assert await wake_due() == [changed]
 
 
 async def test_attempts_that_were_lost_before_a_sleep_do_not_count_after_it() -> None:
@@ -62,7 +96,7 @@ async def test_attempts_that_were_lost_before_a_sleep_do_not_count_after_it() ->
         assert put_away_for(claim)
         wake(claim.head.task_id)
         [due] = read_agenda([SCOPE.agent], 10).due
-        assert begin_again(due)
+        assert begin_again([due])
         again = claim_of(claim.head.task_id, "another")
         assert again is not None
         models.Run.objects.filter(pk=again.run.id).update(lease_until=from_now(-timedelta(1)))
