@@ -15,6 +15,7 @@ from a2a_app.authentication.client_certificate import read_certificate
 from tests.bindings import authenticators
 from tests.certificates import (
     DAY,
+    as_pem,
     by_rfc_9440,
     certificate,
     from_envoy,
@@ -117,11 +118,33 @@ def test_a_proxy_proves_itself_by_the_secret_and_says_that_it_has_verified(
 
 @pytest.mark.parametrize(
     "attributes",
-    [{}, {"secret": "short"}, {"proxies": ("10.0.0.0/33",)}, {"proxies": ("proxy.example",)}],
+    [
+        {},
+        {"secret": "short"},
+        {"secret": "short", "from_connection": True},
+        {"proxies": ("10.0.0.0/33",)},
+        {"proxies": ("proxy.example",)},
+    ],
 )
 def test_one_that_would_believe_anybody_is_refused(attributes: dict[str, Any]) -> None:
     with pytest.raises(ImproperlyConfigured):
         type("Careless", (CertificateAuth,), attributes)()
+
+
+def test_that_of_a_connection_is_believed_where_the_server_has_verified_it() -> None:
+    pem = as_pem(ANN)
+    for attributes, verified, is_believed in (
+        ({"from_connection": True}, "SUCCESS", True),
+        ({"from_connection": True}, "FAILED:unable to verify", False),
+        ({"from_connection": True}, "", False),
+        ({"proxies": ("10.0.0.0/8",)}, "SUCCESS", False),
+    ):
+        asked = type("Asked", (CertificateAuth,), attributes)()
+        made = request()
+        made.META |= {"SSL_CLIENT_CERT": pem, "SSL_CLIENT_VERIFY": verified}
+        assert asked(made) == (NAME if is_believed else None)
+    only_connections = type("Asked", (CertificateAuth,), {"from_connection": True})()
+    assert only_connections(request(client_cert=from_nginx(ANN))) is None
 
 
 def test_what_a_certificate_says_is_there_for_the_project() -> None:

@@ -1,7 +1,8 @@
-"""CertificateAuth: the authenticator that knows callers by certificates that a proxy has verified.
+"""CertificateAuth: the authenticator that knows callers by certificates that were verified.
 
-The proxy ends TLS, and passes the certificate on in a header, which anybody could send who reaches
-the server directly. So it is believed only of a request that proves to come from the proxy.
+A proxy that ends TLS passes the certificate on in a header, which anybody could send who reaches
+the server directly. So it is believed only of a request that proves to come from the proxy. A
+server that ends TLS itself, such as ours of gRPC, has it from the connection.
 """
 
 import hmac
@@ -20,10 +21,10 @@ VERIFIED = "SUCCESS"
 
 
 class CertificateAuth:
-    """Authenticates by the client certificate of mutual TLS, behind a proxy. Subclass it.
+    """Authenticates by the client certificate of mutual TLS. Subclass it.
 
-    It needs `proxies` or `secret`, or both. Without a header, or where the proxy's identity is not
-    proved, the request is left to the authenticators that follow.
+    It needs `proxies`, `secret` or `from_connection`, or several. Without a certificate, or where
+    the proxy's identity is not proved, the request is left to the authenticators that follow.
     """
 
     ambient: ClassVar[bool] = True
@@ -42,15 +43,23 @@ class CertificateAuth:
     verify_header: ClassVar[str] = ""
     """The header that is `SUCCESS` where the proxy has verified the certificate, as nginx's
     `$ssl_client_verify`. Empty: the proxy passes on no other certificates."""
+    from_connection: ClassVar[bool] = False
+    """Whether the certificate is that of the connection, where the server has verified one, as
+    `a2a_grpc --client-ca` does. Not for servers behind a proxy that shows its own certificate."""
     security_scheme = SecurityScheme(mtls_security_scheme=MutualTlsSecurityScheme())
 
     def __init__(self) -> None:
         """Check the attributes; raise ImproperlyConfigured where nothing proves the proxy."""
         name = type(self).__name__
-        if not self.proxies and len(self.secret) < MIN_SECRET_CHARACTERS:
+        self._has_proxy = bool(self.proxies or self.secret)
+        if not self._has_proxy and not self.from_connection:
             raise ImproperlyConfigured(
                 f"{name} would believe anybody: it needs the proxies' addresses, or a secret of "
-                f"{MIN_SECRET_CHARACTERS} characters or more."
+                f"{MIN_SECRET_CHARACTERS} characters or more, or `from_connection`."
+            )
+        if not self.proxies and self.secret and len(self.secret) < MIN_SECRET_CHARACTERS:
+            raise ImproperlyConfigured(
+                f"{name} needs a secret of {MIN_SECRET_CHARACTERS} characters or more."
             )
         try:
             self._networks = [ip_network(each) for each in self.proxies]
@@ -59,12 +68,7 @@ class CertificateAuth:
 
     def __call__(self, request: HttpRequest) -> Any | None:
         """Return the caller whom the certificate names; None if there is none to be believed."""
-        value = only_header(request, self.header)
-        if not value or not self._comes_from_proxy(request):
-            return None
-        if self.verify_header and only_header(request, self.verify_header) != VERIFIED:
-            return None
-        certificate = read_certificate(value)
+        certificate = read_certificate(self._of_connection(request) or self._of_proxy(request))
         return None if certificate is None else self.identity_of(certificate)
 
     def identity_of(self, certificate: ClientCertificate) -> Any | None:
@@ -76,6 +80,20 @@ class CertificateAuth:
         if not certificate.subject:
             return None
         return CallerName(f"{certificate.issuer} {certificate.subject}")
+
+    def _of_connection(self, request: HttpRequest) -> str:
+        """Return the certificate of the connection, in PEM; empty if there is none."""
+        if not self.from_connection or request.META.get("SSL_CLIENT_VERIFY") != VERIFIED:
+            return ""
+        return str(request.META.get("SSL_CLIENT_CERT", ""))
+
+    def _of_proxy(self, request: HttpRequest) -> str:
+        """Return the certificate in the header; empty if there is none to be believed."""
+        if not self._has_proxy or not self._comes_from_proxy(request):
+            return ""
+        if self.verify_header and only_header(request, self.verify_header) != VERIFIED:
+            return ""
+        return only_header(request, self.header)
 
     def _comes_from_proxy(self, request: HttpRequest) -> bool:
         if self.proxies and not self._is_proxy(request.META.get("REMOTE_ADDR") or ""):

@@ -24,7 +24,10 @@ def request_of(method: str, context: Any) -> HttpRequest:
     Args:
         method: The path of the method, such as `/lf.a2a.v1.A2AService/GetTask`.
         context: What grpc knows of the call. Its metadata become headers, apart from binary ones.
+            A certificate of the client is in `META`, under the names that web servers give it,
+            which no metadata can have.
     """
+    connection = context.auth_context()
     headers = [
         (key.encode(), value.encode("latin-1", "replace"))
         for key, value in context.invocation_metadata() or ()
@@ -34,12 +37,14 @@ def request_of(method: str, context: Any) -> HttpRequest:
         "type": "http",
         "method": "POST",
         "path": method,
-        "scheme": "https" if _is_encrypted(context) else "http",
+        "scheme": "https" if b"ssl" in connection.get("transport_security_type", ()) else "http",
         "headers": headers,
         "query_string": b"",
         "client": _address(context.peer()),
     }
     request: Any = ASGIRequest(scope, BytesIO())
+    for certificate in connection.get("x509_pem_cert", ()):  # grpc has verified it
+        request.META |= {"SSL_CLIENT_CERT": certificate.decode(), "SSL_CLIENT_VERIFY": "SUCCESS"}
     request.user = AnonymousUser()
     request.auser = _nobody
     return request  # type: ignore[no-any-return]  # it is a subclass
@@ -47,10 +52,6 @@ def request_of(method: str, context: Any) -> HttpRequest:
 
 async def _nobody() -> AnonymousUser:
     return AnonymousUser()
-
-
-def _is_encrypted(context: Any) -> bool:
-    return b"ssl" in context.auth_context().get("transport_security_type", ())
 
 
 def _address(peer: str) -> tuple[str, int]:

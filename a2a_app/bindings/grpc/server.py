@@ -26,6 +26,9 @@ class Certificate:
 
     chain: bytes
     key: bytes
+    client_ca: bytes | None = None
+    """The certificates of the authorities whose clients may connect, each by a certificate of its
+    own. None: everybody may."""
 
 
 class GrpcServer:
@@ -70,7 +73,11 @@ class GrpcServer:
         if certificate is None:
             port = self._server.add_insecure_port(address)
         else:
-            credentials = grpc.ssl_server_credentials([(certificate.key, certificate.chain)])
+            credentials = grpc.ssl_server_credentials(
+                [(certificate.key, certificate.chain)],
+                root_certificates=certificate.client_ca,
+                require_client_auth=certificate.client_ca is not None,
+            )
             port = self._server.add_secure_port(address, credentials)
         return port
 

@@ -24,6 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=50051, help="Default: 50051.")
         parser.add_argument("--tls-certificate", type=Path, help="A chain of certificates, in PEM.")
         parser.add_argument("--tls-key", type=Path, help="Its private key, in PEM.")
+        parser.add_argument(
+            "--client-ca",
+            type=Path,
+            help="Certificates of authorities, in PEM: only their clients may connect, by TLS.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve.
@@ -52,8 +57,12 @@ async def _serve(options: dict[str, Any]) -> None:
     chain, key = options["tls_certificate"], options["tls_key"]
     if (chain is None) != (key is None):
         raise CommandError("--tls-certificate and --tls-key need each other.")
+    client_ca = options["client_ca"]
     if chain is not None:
-        certificate = Certificate(chain.read_bytes(), key.read_bytes())
+        authorities = client_ca.read_bytes() if client_ca is not None else None
+        certificate = Certificate(chain.read_bytes(), key.read_bytes(), authorities)
+    elif client_ca is not None:
+        raise CommandError("--client-ca needs --tls-certificate.")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
