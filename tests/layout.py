@@ -50,7 +50,7 @@ HOLDERS = {
     "django_tasks": {"runners"},
     "agents": {"contrib"},
     "fasta2a": {"contrib"},
-    "grpc": {"bindings"},
+    "grpc": {"bindings", "management"},
     "langchain_core": {"contrib"},
     "langgraph": {"contrib"},
     "mcp": {"mcp"},

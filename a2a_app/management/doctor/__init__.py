@@ -1,4 +1,4 @@
-"""What `manage.py a2a_doctor` looks at, from outside (`site`, `streams`) and inside (`project`)."""
+"""What `manage.py a2a_doctor` looks at: `project` from inside, the others from outside."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

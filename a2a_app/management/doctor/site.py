@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 
 from a2a_app import protocol
+from a2a_app.bindings.interfaces import GRPC, WEBSOCKET
 from a2a_app.management.doctor import Finding
 
 SECONDS = 15.0
@@ -58,6 +59,7 @@ class SiteExamination:
             yield from self._strangers(self.card)
             if self._key:
                 yield from self._holder()
+        yield from self._grpc(self.card)
 
     def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return the envelope of a call of JSON-RPC, with an id."""
@@ -123,7 +125,10 @@ class SiteExamination:
     def _interfaces(self, card: protocol.AgentCard) -> Iterator[Finding]:
         here = urlsplit(self._card_url)
         for interface in card.supported_interfaces:
-            there = urlsplit(interface.url)
+            if interface.protocol_binding == GRPC:
+                continue  # It has no scheme, and may well be elsewhere.
+            url, is_socket = interface.url, interface.protocol_binding == WEBSOCKET
+            there = urlsplit(url.replace("ws", "http", 1) if is_socket else url)
             if there.scheme != here.scheme and there.scheme != "https":
                 text = (
                     f"The card says {interface.url}, though it came over {here.scheme}: set "
@@ -179,6 +184,24 @@ class SiteExamination:
         else:
             text = f"The key is refused: {code or status}. Does a proxy remove Authorization?"
             yield Finding("key", "fault", text)
+
+    def _grpc(self, card: protocol.AgentCard) -> Iterator[Finding]:
+        """Look at the interface of gRPC in version 1.0, if there is one."""
+        wanted = (GRPC, protocol.VERSION)
+        listed = [
+            each
+            for each in card.supported_interfaces
+            if (each.protocol_binding, each.protocol_version) == wanted
+        ]
+        if not listed:
+            return
+        try:
+            from a2a_app.management.doctor.grpc_interface import examine_grpc  # needs an extra
+        except ImportError:
+            text = "The card lists gRPC. To look at it takes the extra 'grpc'."
+            yield Finding("gRPC", "note", text)
+            return
+        yield from examine_grpc(listed[0], self._key)
 
     def _unknown_task(self) -> dict[str, Any]:
         return self.call("GetTask", {"id": str(uuid4())})
