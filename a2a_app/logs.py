@@ -24,6 +24,8 @@ class Subject(NamedTuple):
     """The owner of the task, or the caller of a request."""
     tenant: str = ""
     """The key of the tenant."""
+    operation: str = ""
+    """The operation that a client has asked for."""
 
 
 NOTHING = Subject()
@@ -34,9 +36,9 @@ subject: ContextVar[Subject] = ContextVar("a2a_subject", default=NOTHING)
 class TaskFilter(logging.Filter):
     """Adds to each record what it is about, and lets all records pass.
 
-    A record has the attributes `a2a_task`, `a2a_context`, `a2a_agent`, `a2a_owner` and
-    `a2a_tenant`. They are empty in what has nothing to do with a task or a request to an agent. Add
-    the filter to handlers, so that it sees the records of all loggers.
+    A record has the attributes `a2a_task`, `a2a_context`, `a2a_agent`, `a2a_owner`, `a2a_tenant`
+    and `a2a_operation`. They are empty in what has nothing to do with a task or a request to an
+    agent. Add the filter to handlers, so that it sees the records of all loggers.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

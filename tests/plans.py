@@ -16,14 +16,14 @@ from a2a_app import models
 from a2a_app.models.spending import SpenderKind
 
 # Tables that do not grow with the number of tasks.
-SMALL = {"a2a_app_apikey", "a2a_app_directoryentry", "a2a_app_worker"}
+SMALL = {"a2a_app_apikey", "a2a_app_directoryentry", "a2a_app_failure", "a2a_app_worker"}
 # So many tasks share an archive.
 PER_ARCHIVE = 8
 # A statement that was prepared may get a plan for any values after so many times.
 _EXECUTED = 6
 # For the values of how many times it is looked at.
 _TIMES = 8
-_OURS = re.compile(r"\ba2a_app_(?!apikey|directoryentry|worker)\w+")
+_OURS = re.compile(r"\ba2a_app_(?!apikey|directoryentry|failure|worker)\w+")
 _SQLITE_SCAN = re.compile(r"SCAN (\w+)(?! USING)\b")
 
 

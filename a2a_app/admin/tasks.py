@@ -38,11 +38,12 @@ from a2a_app.store.archives import open_log
 
 PREFIX = "a2a_app_task_"
 """With what the names of the URLs begin to which a task's page leads."""
-# What failed and has no task, such as an answer without one, is stored nowhere.
+# A failure without a task is stored by the next sweep only, and for a while.
 _NOT_FOUND = gettext_lazy(
     "No task has this id. If it is the reference of a failure, the failure was one without a task: "
     "look for the reference in the log of the servers."
 )
+_FAILED = gettext_lazy("This is the reference of a failure without a task: {}.")
 # How many characters of a request are shown.
 WORDS = 60
 
@@ -95,9 +96,20 @@ class TaskAdmin(TaskActions):
             task.words = begun.get(task.pk)
             task.owner_url = owner_url(request, task)
             task.may_see_context = may_see_contexts
-        if request.method == "GET" and not listed.result_count and key_in(listed.query):
-            self.message_user(request, _NOT_FOUND, messages.INFO)
+        if request.method == "GET" and not listed.result_count:
+            self._tell_of_failure(request, key_in(listed.query))
         return listed
+
+    def _tell_of_failure(self, request: HttpRequest, reference: UUID | None) -> None:
+        """Tell where a failure without a task is found whose reference was searched for."""
+        if reference is None:
+            return
+        text: Any = _NOT_FOUND
+        failures = models.Failure.objects.filter(pk=reference)
+        if may_view(request, "failure") and failures.exists():
+            url = reverse("admin:a2a_app_failure_change", args=[reference])
+            text = format_html(str(_FAILED), format_html('<a href="{}">{}</a>', url, reference))
+        self.message_user(request, text, messages.INFO)
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         """Return the columns: the words of requests are for those who may see messages."""

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial, wraps
 from typing import Any, TypeAlias, TypeVar
-from uuid import uuid4
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +27,7 @@ from a2a_app.files.links import REFERENCE
 from a2a_app.operations import Call, Operation
 from a2a_app.operations.limits import note_limit
 from a2a_app.operations.streams import Stream, with_file_links
+from a2a_app.runners.tracebacks import note_failure
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ async def performed(
         call: The agent, and the caller.
         params: The parameters, checked by `operation.checked_params`.
     """
-    _note_subject(params)
+    _note_subject(operation, params)
     try:
         if telemetry.active is None:
             return await perform(operation, call, params)
@@ -203,13 +203,14 @@ async def result_of(operation: Operation, call: Call, params: protocol.Model) ->
     return call.links.replace_in_json(body) if REFERENCE in body else body
 
 
-def _note_subject(params: protocol.Model) -> None:
-    """Have the log tell which task and which conversation the client has named."""
+def _note_subject(operation: Operation, params: protocol.Model) -> None:
+    """Have the log tell what the client asks for, with the task and the conversation it names."""
     named = getattr(params, "message", params)
     # Where there are both, `id` is that of a webhook.
     task = getattr(named, "task_id", None) or getattr(named, "id", None) or ""
     context = getattr(named, "context_id", None) or ""
-    logs.subject.set(logs.subject.get()._replace(task=task, context=context))
+    subject = logs.subject.get()._replace(operation=operation.name, task=task, context=context)
+    logs.subject.set(subject)
 
 
 def recorded_refusal(
@@ -232,7 +233,7 @@ def refusal_of(error: Exception) -> protocol.A2AError:
             return protocol.InvalidRequestError("The Host of the request is not allowed here.")
     if database.note_away(error):
         return protocol.UnavailableError()
-    reference = uuid4()
+    reference = note_failure(error)
     logger.exception("A request failed; reference %s.", reference)
     return protocol.InternalError(f"Internal error. Reference: {reference}")
 

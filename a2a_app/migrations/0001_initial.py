@@ -42,6 +42,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Failure',
+            fields=[
+                ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, help_text='The reference that the client was given.', primary_key=True, serialize=False)),
+                ('agent', models.CharField(blank=True, help_text='Its slug. Empty: not known.', max_length=100)),
+                ('operation', models.CharField(blank=True, help_text='What the client asked for. Empty: not known yet.', max_length=100)),
+                ('error', models.TextField(help_text='The traceback; of a long one, its end.')),
+                ('created_at', models.DateTimeField(help_text='When it failed.')),
+            ],
+            options={
+                'verbose_name': 'failure without a task',
+                'verbose_name_plural': 'failures without a task',
+            },
+        ),
+        migrations.CreateModel(
             name='Upkeep',
             fields=[
                 ('name', models.CharField(help_text='What is done.', max_length=100, primary_key=True, serialize=False)),

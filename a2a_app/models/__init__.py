@@ -9,6 +9,7 @@ from a2a_app.models.context import Context
 from a2a_app.models.directory_entry import DirectoryEntry
 from a2a_app.models.event import Event
 from a2a_app.models.external_event import ExternalEvent
+from a2a_app.models.failure import Failure
 from a2a_app.models.file import File
 from a2a_app.models.idempotency_key import IdempotencyKey
 from a2a_app.models.message import Message
@@ -34,6 +35,7 @@ __all__ = [
     "DirectoryEntry",
     "Event",
     "ExternalEvent",
+    "Failure",
     "File",
     "IdempotencyKey",
     "Message",

@@ -2,7 +2,6 @@
 
 import logging
 from typing import Any
-from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
 
@@ -13,6 +12,7 @@ from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.operations.call import Call
 from a2a_app.operations.files import no_such_file
 from a2a_app.protocol import Message
+from a2a_app.runners.tracebacks import note_failure
 from a2a_app.store.refusals import Refused, UnknownFileError
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes.attachments import StoredAttachments
@@ -44,8 +44,8 @@ async def answer(call: Call, message: Message, key: MessageKey | None = None) ->
             result = await call.agent.answer(message)
     except (protocol.A2AError, PermissionDenied):
         raise
-    except Exception:  # an agent may raise anything, and the client gets only a reference
-        reference = str(uuid4())
+    except Exception as error:  # it may be anything, and the client gets only a reference
+        reference = note_failure(error)
         logger.exception("The agent %r failed to answer; reference %s.", call.agent.slug, reference)
         raise protocol.InternalError(f"The agent failed. Reference: {reference}") from None
     if result is None:

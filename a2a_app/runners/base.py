@@ -22,7 +22,7 @@ from a2a_app.runners.reap import LIMIT, expire, reap
 from a2a_app.runners.upkeep import retain_for_ever
 from a2a_app.runners.waker import Waker
 from a2a_app.runners.worker import Worker
-from a2a_app.store import deliveries, runs, waiting, workers
+from a2a_app.store import deliveries, failures, runs, waiting, workers
 from a2a_app.store.claims import Claim, WorkerSlot
 from a2a_app.store.durable.wakeups import Due
 from a2a_app.store.runs import LostRun
@@ -58,6 +58,11 @@ def _find_lost(held: list[UUID]) -> list[LostRun]:
     runs.bring_near(conf.current().lease_time)
     deliveries.bring_near(LONGEST_PAUSE + delivery_lease())
     return runs.lost(limit=LIMIT, held=held)
+
+
+def _keep_up() -> None:
+    workers.forget_gone()
+    failures.store()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +202,7 @@ class Runner(ABC):
                 await self.start(task_id)
         for task_id in await expire(self.enqueue):
             await self.start(task_id)
-        await database.run(workers.forget_gone)
+        await database.run(_keep_up)
         await self.worker.revisions.look()
         for task_id in await self.find_unstarted():
             await self.enqueue_again(task_id)

@@ -2,8 +2,10 @@
 
 import logging
 import traceback
+from uuid import UUID
 
 from a2a_app.database.values import escape_unstorable
+from a2a_app.store import failures
 
 # How many characters of a traceback are kept: some exceptions repeat all their input.
 TRACEBACK_HEAD = 20_000
@@ -21,6 +23,14 @@ def traceback_of(failure: BaseException) -> str:
         return trace
     note = f"\n… {left_out} characters are left out here …\n"
     return trace[:TRACEBACK_HEAD] + note + trace[-TRACEBACK_TAIL:]
+
+
+def note_failure(failure: BaseException) -> UUID:
+    """Note that the request at work has failed without a task; return a reference for its client.
+
+    With it staff finds the traceback in the admin.
+    """
+    return failures.note(traceback_of(failure))
 
 
 def shorten(record: logging.LogRecord) -> bool:

@@ -40,7 +40,7 @@ from a2a_app.protocol import (
     TaskPushNotificationConfig,
     TaskState,
 )
-from a2a_app.store import deliveries, runs, waiting
+from a2a_app.store import deliveries, failures, runs, waiting
 from a2a_app.store.reads.log import read_positions
 from a2a_app.store.reads.tasks import position_at, read_messages
 from a2a_app.store.writes import limits
@@ -236,6 +236,7 @@ async def lists_of_tasks(client: OperationsClient) -> None:
 
 async def background() -> None:
     """Do once what every process does again and again."""
+    failures.note("ValueError: broken")
     worker = runners.current()
     await worker.sweep()
     await database.read(waiting.count_by_agent, ["planned"])

@@ -35,6 +35,7 @@ NOBODYS: dict[type[Model], str] = {
     models.DirectoryEntry: "an agent elsewhere, which staff has registered",
     models.Upkeep: "how far a work has come",
     models.Worker: "a process",
+    models.Failure: "what the code of the project has raised, which is not said to be of anybody",
     models.Archive: "where a file is; what is in it belongs to the rows of ArchivedLog",
 }
 
