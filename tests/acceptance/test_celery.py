@@ -17,7 +17,12 @@ from tests.wire import load_message, state, text
 
 SECONDS = 90
 # A loaded machine renews leases late, and only what dies may lose one here.
-QUICK: dict[str, Any] = {"LEASE_SECONDS": 8, "SWEEP_SECONDS": 0.3, "SHUTDOWN_SECONDS": 0.1}
+QUICK: dict[str, Any] = {
+    "LEASE_SECONDS": 8,
+    "SWEEP_SECONDS": 0.3,
+    "SHUTDOWN_SECONDS": 0.1,
+    "PUT_AWAY_SECONDS": 0,
+}
 THREADS = ("--pool", "threads", "--concurrency", "4")
 PREFORK = ("--pool", "prefork", "--concurrency", "2")
 # Longer than a test may take.
@@ -63,9 +68,12 @@ async def test_a_worker_answers_stops_what_is_canceled_and_is_replaced_when_it_d
         asyncio.timeout(SECONDS),
         SocketClient(server.url) as load,
         SocketClient(server.url, "steps-for-ever") as steps,
+        SocketClient(server.url, "sleepy") as sleepy,
     ):
         task = await load.send(load_message(chunks=3))
         assert state({"task": task}) == "COMPLETED"
+        [said] = (await sleepy.send("0.2"))["artifacts"]
+        assert said["parts"] == [{"text": "attempt 2"}]
         hanging = await load.send(load_message(end="hang"), returnImmediately=True)
         async with load.open("SubscribeToTask", id=hanging["id"], last_event_id="1") as events:
             assert state((await anext(events))[1]) == "WORKING"

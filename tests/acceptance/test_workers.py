@@ -22,7 +22,7 @@ QUEUES: list[Queue] = ["procrastinate", "tasks"]
 async def test_a_worker_answers_what_a_server_accepts_and_is_known_until_it_ends(
     database_url: str, queue: Queue
 ) -> None:
-    with cluster(database_url, queue, **LONG) as site:
+    with cluster(database_url, queue, **LONG, PUT_AWAY_SECONDS=0) as site:
         one, other, worker = site.server(), site.server(), site.worker()
         async with (
             asyncio.timeout(SECONDS),
@@ -38,6 +38,10 @@ async def test_a_worker_answers_what_a_server_accepts_and_is_known_until_it_ends
             assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
             answer = {**load_message(chunks=1), "taskId": asked["id"]}
             assert (await there.send(answer))["status"]["state"] == "TASK_STATE_COMPLETED"
+            async with SocketClient(one.url, "sleepy") as sleepy:
+                # It is not the sweep that finds when it is over.
+                [said] = (await sleepy.send("0.2"))["artifacts"]
+            assert said["parts"] == [{"text": "attempt 2"}]
             while not (known := await known_workers(database_url)):  # noqa: ASYNC110  # in a table
                 await asyncio.sleep(0.05)
             assert known == [queue], "servers take no turns"

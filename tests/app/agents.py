@@ -138,6 +138,13 @@ async def _there_is(path: Path) -> None:
             await asyncio.sleep(0.05)
 
 
+@agent(name="Sleepy", durable=True)
+async def sleepy(turn: Turn) -> str:
+    """Sleep for so many seconds, and say in which attempt that was over."""
+    await turn.sleep(float(turn.text))
+    return f"attempt {turn.attempt}"
+
+
 @agent(name="Bookkeeper", durable=True, repeats_artifacts=False)
 async def bookkeeper(turn: Turn) -> None:
     """Take so many steps, each of them noted in a database of its own, and say what each noted."""

@@ -10,6 +10,7 @@ from pytest_django import Settings
 from redis.asyncio import Redis
 
 from a2a_app import runners
+from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState
 from tests.clients.operations import client_of
 from tests.servers import redis_url
@@ -34,6 +35,7 @@ async def redis(
         "RUNNER": "mysite.redis_runner.RedisRunner",
         "LEASE_SECONDS": 1.5,
         "SWEEP_SECONDS": 0.3,
+        "PUT_AWAY_SECONDS": 0,
     }
     async with Redis.from_url(settings.REDIS_URL) as client:
         yield client
@@ -42,7 +44,12 @@ async def redis(
         sys.modules.pop(name, None)
 
 
-async def test_the_runner_of_the_page_answers_even_where_its_queue_has_lost_a_turn(
+async def sleepy(turn: Turn) -> str:
+    await turn.sleep(0.2)
+    return f"attempt {turn.attempt}"
+
+
+async def test_the_runner_of_the_page_answers_and_wakes_even_where_its_queue_has_lost_a_turn(
     redis: Redis, settings: Settings
 ) -> None:
     runner, stop = runners.current(), asyncio.Event()
@@ -55,6 +62,9 @@ async def test_the_runner_of_the_page_answers_even_where_its_queue_has_lost_a_tu
             assert (await client.send("hello")).status.state is TaskState.COMPLETED
             events = [event async for event in client.subscribe(lost.id)]
             assert events[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
+        with client_of(sleepy, durable=True) as client:
+            [said] = (await client.send()).artifacts[0].parts
+            assert said.text == "attempt 2"
             stop.set()
             await serving
     del settings.REDIS_URL
