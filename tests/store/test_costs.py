@@ -10,8 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from a2a_app import models
 from a2a_app.protocol import ListTasksRequest, TaskState
-from a2a_app.store.attempts import read_before
 from a2a_app.store.claims import WorkerSlot
+from a2a_app.store.durable.attempts import read_before
 from a2a_app.store.durable.wake import wake
 from a2a_app.store.durable.wakeups import begin_again, put_away, read_agenda
 from a2a_app.store.reads import pages

@@ -20,7 +20,7 @@ from a2a_app.agents.durable.waits import inside_step, refuse_inside_step
 from a2a_app.concurrency.event_loop import Contained
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.protocol import Message, Part, Role
-from a2a_app.store.attempts import read_before
+from a2a_app.store.durable.attempts import read_before
 from a2a_app.store.durable.steps import (
     Kind,
     Outcome,

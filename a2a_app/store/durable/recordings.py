@@ -14,8 +14,8 @@ from a2a_app.database.values import read_time
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import Outcome as RunOutcome
 from a2a_app.protocol import Message, Task, TaskState
-from a2a_app.store.attempts import Beginning, read_beginning, said_events
 from a2a_app.store.durable.approvals import Earlier, read_decided
+from a2a_app.store.durable.attempts import Beginning, read_beginning, said_events
 from a2a_app.store.durable.inbox import ReadEarlier, read_earlier
 from a2a_app.store.durable.steps import Outcome, read_steps
 from a2a_app.store.reads.tasks import read_messages, read_snapshot, to_message
