@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from pydantic_core import from_json
 
 from a2a_app import database, models
 from a2a_app.database.values import from_now
+from a2a_app.runners.embedded import EmbeddedRunner
 from a2a_app.runners.execute import Execution
 from a2a_app.store import runs
 from a2a_app.store.claims import Claim
@@ -18,7 +21,7 @@ from a2a_app.store.durable.external_events import send_event
 from a2a_app.store.durable.steps import Kind
 from a2a_app.store.durable.wakeups import begin_again, read_agenda
 from a2a_app.testing import agent_for_test
-from tests.sleepers import asleep, let_time_pass
+from tests.sleepers import asleep, let_time_pass, until
 from tests.tasks import LEASE, SCOPE, begin_and_claim, claim_of
 
 SECONDS = 20
@@ -39,6 +42,19 @@ class Cut:
             await asyncio.Event().wait()
         self._left -= 1
 
+    def come_by(self) -> None:
+        """Have the process be gone if this is the moment, for a caller that is not part of it."""
+        if self._left == 0:
+            self.reached.set()
+        self._left -= 1
+
+
+class PlainRunner(EmbeddedRunner):
+    """Starts what turns ask of other agents, and leaves all else that runners do to the test."""
+
+    async def begin(self) -> None:
+        """Begin nothing that might take up the test's own turn."""
+
 
 async def attempts(agent: Callable[..., Any], *cuts: Cut, **declared: Any) -> UUID:
     """Work on a new task until an attempt is neither cut nor put away, and return its id.
@@ -49,13 +65,29 @@ async def attempts(agent: Callable[..., Any], *cuts: Cut, **declared: Any) -> UU
         claim = await database.run(begin_and_claim)
         for cut in cuts:
             await _attempt(claim, cut)
-            if cut.reached.is_set():
-                claim = await database.run(take_over, claim)
-            elif await database.run(asleep):
-                claim = await database.run(_go_on, claim.head.task_id)
-            else:
+            if await database.run(asleep):
+                await until(partial(_is_alone, claim.head.task_id))
+            following = await database.run(_following, claim, cut)
+            if following is None:
                 break
+            claim = following
     return claim.head.task_id
+
+
+def _is_alone(task_id: UUID) -> bool:
+    """Tell whether nothing else is under way, such as what the task's turn has asked."""
+    return not models.Run.objects.exclude(task=task_id).filter(ended_at=None).exists()
+
+
+@transaction.atomic
+def _following(claim: Claim, cut: Cut) -> Claim | None:
+    """Claim the attempt after one that was cut or put away; return None if it was neither."""
+    # What the attempt that was cut has still in a thread comes before this, or is too late.
+    models.Task.objects.select_for_update().get(pk=claim.head.task_id)
+    if asleep():
+        return _go_on(claim.head.task_id)
+    is_lost = cut.reached.is_set() and models.Run.objects.filter(pk=claim.run.id, ended_at=None)
+    return take_over(claim) if is_lost else None
 
 
 async def _attempt(claim: Claim, cut: Cut) -> None:
