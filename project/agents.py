@@ -107,6 +107,37 @@ async def travel_desk(turn: Turn) -> None:
     await turn.complete(f"{days} days in {plan['destination']}. Have a good trip!")
 
 
+# For how long the minutes stay open while nobody says anything.
+IDLE_SECONDS = 60.0
+
+
+@agent(
+    name="Minutes",
+    when_busy="live",
+    attempts=3,
+    skills=[
+        AgentSkill(
+            id="minutes",
+            name="Minutes",
+            description="Writes down what you say, until you say that it is done.",
+            tags=["notes", "live input"],
+            examples=["The release goes out on Monday"],
+        )
+    ],
+)
+async def minutes(turn: Turn) -> None:
+    """Take the minutes: go on talking while it writes, and say "done" at the end."""
+    lines = [turn.text]
+    await turn.working("Noted. Go on, or say: done.")
+    while await turn.interrupted.wait(IDLE_SECONDS):
+        said = (await turn.inbox.get()).text
+        if said.strip().lower() == "done":
+            break
+        lines.append(said)
+        await turn.working(f"Noted, {len(lines)} so far.")
+    await turn.artifact("".join(f"- {line}\n" for line in lines), name="minutes")
+
+
 def _destination(turn: Turn, *, has_asked: bool) -> str:
     """Find the destination in the data of a part, after "to", or in the answer."""
     for part in turn.message.parts:

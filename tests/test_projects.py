@@ -20,6 +20,7 @@ from pytest_django import Settings
 
 from a2a_app import runners
 from a2a_app.agents import registry
+from a2a_app.checks.serving import check_websocket
 from tests.bindings import customers
 from tests.bindings.conftest import BYPASS
 from tests.clients.json_rpc import JsonRpcClient
@@ -195,6 +196,30 @@ def test_an_application_does_not_tell_the_app_when_the_server_ends(
     settings.ASGI_APPLICATION = f"{asgi.__name__}.{name}"
     assert hint in found(deploy=True)["a2a.W036"]
     assert "a2a.W036" not in found()
+
+
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [
+        ("of_django", "is Django's own"),
+        ("without_lifespan", 'without "websocket"'),
+        ("chat_only", "no route for WebSockets to a2a/"),
+        ("chat_takes_all", "sends WebSockets to Chat"),
+        ("chat_and_ours", ""),
+        ("nested", ""),
+        ("ours", ""),
+    ],
+)
+def test_the_routing_of_a_project_lets_websockets_through_or_a_check_says_so(
+    settings: Settings, a2a: ChangeSettings, name: str, finding: str
+) -> None:
+    settings.ASGI_APPLICATION = f"{asgi.__name__}.{name}"
+    assert "a2a.W041" not in found(deploy=True), "WEBSOCKET is off"
+    a2a(WEBSOCKET=True)
+    said = [each.msg for each in check_websocket()]
+    assert len(said) == bool(finding) and all(finding in each for each in said)
+    assert ("a2a.W041" in found(deploy=True)) == bool(finding)
+    assert "a2a.W041" not in found()
 
 
 async def test_channels_and_agents_have_one_application(

@@ -8,9 +8,11 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
+from django.urls import get_script_prefix, reverse
 from django.utils.module_loading import import_string
 
 from a2a_app import asgi, conf, cors
+from a2a_app.agents import registry
 from a2a_app.checks.project import BYPASS, TAG, Finding
 
 CORS_MIDDLEWARE = "corsheaders.middleware.CorsMiddleware"
@@ -101,6 +103,32 @@ def check_asgi_application(**_: object) -> list[Finding]:
     return []
 
 
+@checks.register(TAG, deploy=True)
+def check_websocket(**_: object) -> list[Finding]:
+    """Find an ASGI application that lets no WebSocket through to the agents (a2a.W041)."""
+    path = getattr(django_settings, "ASGI_APPLICATION", None)
+    try:
+        if not path or not conf.current().websocket:
+            return []
+        application = import_string(path)
+        url = reverse("a2a:jsonrpc", args=[next(iter(registry.slugs()), "agent")])
+    except ImproperlyConfigured:
+        return []  # a2a.E001 reports it
+    except Exception:  # a2a.W036 and a2a.W031 report whatever the project's modules raise
+        return []
+    url = url.removeprefix(get_script_prefix())
+    if not (fault := _fault_of_websockets(application, url)):
+        return []
+    return [
+        checks.Warning(
+            f"A2A['WEBSOCKET'] is on, and ASGI_APPLICATION {fault}.",
+            hint="Have get_asgi_application of a2a_app.asgi make it, or pass what that returns to "
+            'the ProtocolTypeRouter: "websocket": URLRouter([re_path(r"^a2a/", application), …]).',
+            id="a2a.W041",
+        )
+    ]
+
+
 @checks.register(TAG)
 def check_grpc(**_: object) -> list[Finding]:
     """Find a GRPC_URL that clients cannot dial, or without a PUBLIC_URL (a2a.W039)."""
@@ -118,6 +146,26 @@ def check_grpc(**_: object) -> list[Finding]:
         text = "A2A['GRPC_URL'] is set without A2A['PUBLIC_URL']."
         found.append((text, "manage.py a2a_grpc does not start without it."))
     return [checks.Warning(text, hint=hint, id="a2a.W039") for text, hint in found]
+
+
+def _fault_of_websockets(application: Any, url: str) -> str:
+    """Return why WebSockets to a URL do not reach the app; "" if they do, or nobody can tell."""
+    if isinstance(application, ASGIHandler):
+        return "is Django's own, which takes no WebSockets"
+    if (routed := getattr(application, "application_mapping", None)) is not None:
+        if "websocket" not in routed:
+            return 'is a ProtocolTypeRouter without "websocket"'
+        return _fault_of_websockets(routed["websocket"], url)
+    if (routes := getattr(application, "routes", None)) is not None:
+        for route in routes:
+            if found := route.pattern.match(url):
+                return _fault_of_websockets(route.callback, found[0])
+        return f"has no route for WebSockets to {url}"
+    if hasattr(application, "consumer_class"):
+        return f"sends WebSockets to {application.consumer_class.__name__} at the URLs of agents"
+    # Channels' middleware has what it wraps under either name.
+    wrapped = getattr(application, "inner", None) or getattr(application, "application", None)
+    return _fault_of_websockets(wrapped, url) if wrapped else ""
 
 
 def _not_bypassed() -> list[str]:

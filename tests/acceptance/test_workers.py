@@ -10,7 +10,7 @@ from django_tasks_db.models import DBTaskResult
 from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster, Queue
 from tests.servers import Layer
-from tests.wire import load_message, state, text
+from tests.wire import load_message, message, state, text
 
 SECONDS = 60
 # So long that early events have come by the queue and the layer, and not by a poll or a sweep.
@@ -42,6 +42,8 @@ async def test_a_worker_answers_what_a_server_accepts_and_is_known_until_it_ends
                 # It is not the sweep that finds when it is over.
                 [said] = (await sleepy.send("0.2"))["artifacts"]
             assert said["parts"] == [{"text": "attempt 2"}]
+            minutes = await talked(one.url, other.url)
+            assert text(minutes) == "- First\n- Second\n"
             while not (known := await known_workers(database_url)):  # noqa: ASYNC110  # in a table
                 await asyncio.sleep(0.05)
             assert known == [queue], "servers take no turns"
@@ -148,6 +150,20 @@ async def working(client: SocketClient, **load: object) -> str:
     async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
         assert state((await anext(events))[1]) == "WORKING"
     return str(task["id"])
+
+
+async def talked(here: str, there: str) -> dict[str, Any]:
+    """Say something to one server, and more to another while a worker listens; return the end."""
+    async with SocketClient(here, "minutes") as one, SocketClient(there, "minutes") as other:
+        task = await one.send("First", returnImmediately=True)
+        async with one.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
+            assert state((await anext(events))[1]) == "WORKING"
+            more = {**message("Second"), "taskId": task["id"]}
+            await other.send(more, returnImmediately=True)
+            await other.send({**message("done"), "taskId": task["id"]}, returnImmediately=True)
+            seen = [item async for _, item in events]
+        assert state(seen[-1]) == "COMPLETED"
+        return next(each for each in seen if "artifactUpdate" in each)
 
 
 async def known_workers(database_url: str) -> list[str]:
