@@ -14,6 +14,7 @@ from a2a_app.agents.catalog import Json
 from a2a_app.bindings.calls import read_json_object
 from a2a_app.bindings.cards import private_response, public_response
 from a2a_app.bindings.catalog import entries_for, is_personal, registry_url
+from a2a_app.bindings.expressions import ordered, selected
 from a2a_app.bindings.search import filtered, ranked
 from a2a_app.bindings.throttles import throttle
 
@@ -91,11 +92,12 @@ async def search(request: HttpRequest) -> HttpResponse:
 
 
 async def list_entries(request: HttpRequest) -> HttpResponse:
-    """Return all entries, page by page (section 5.3.5)."""
-    for name in ("filter", "orderBy"):
-        if request.GET.get(name):
-            raise protocol.InvalidParamsError.of(name, "is not supported here; use POST /search")
+    """Return all entries, or those that a filter leaves, page by page (section 5.3.5)."""
     entries = await entries_for(request, is_personal=is_personal(request))
+    if wanted := request.GET.get("filter"):
+        entries = selected(entries, wanted)
+    if order := request.GET.get("orderBy"):
+        entries = ordered(entries, order)
     page, more = _page(entries, request.GET, LIST_SIZE)
     return _cacheable(request, {"items": page, "total": len(entries), **more})
 

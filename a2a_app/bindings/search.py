@@ -68,10 +68,16 @@ def _fits(entry: Json, name: str, values: Any) -> bool:
 
 def _values(entry: Json, name: str) -> list[Any]:
     if name == "publisher":
-        found = _PUBLISHER.match(entry["identifier"])
-        return [found[1]] if found else []
+        found = publisher_of(entry)
+        return [found] if found else []
     value = entry.get(name, [])
     return value if isinstance(value, list) else [value]
+
+
+def publisher_of(entry: Json) -> str:
+    """Return the domain of an entry's publisher; "" where its identifier names none."""
+    found = _PUBLISHER.match(entry["identifier"])
+    return found[1] if found else ""
 
 
 def _score(entry: Json, words: set[str]) -> int:

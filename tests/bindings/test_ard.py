@@ -118,6 +118,58 @@ async def test_what_is_wrong_with_a_query_is_said_as_ard_has_it(
     assert says in error["message"]
 
 
+CARDS = "application/a2a-agent-card+json"
+
+
+async def test_a_list_is_filtered_and_ordered_as_ard_has_it(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(PUBLIC_URL=PUBLIC)
+    ours = "publisherId = 'agents.example.com'"
+    with registry.registered(*AGENTS):
+        everything = await listed(rpc)
+        for wanted, order, found in (
+            ("displayName = 'fLIGHTS'", "", ["Flights"]),
+            ("displayName='flights, booked'", "", []),
+            (f'type = "text/plain, {CARDS}" AND {ours} and displayName=hotels', "", ["Hotels"]),
+            ("type = text/plain", "", []),
+            ("publisherId = 'agents.example.com,other.example.com'", "", everything),
+            (ours, "displayName", sorted(everything, key=str.casefold)),
+            ("", "type DESC, name desc", sorted(everything, key=str.casefold, reverse=True)),
+        ):
+            assert await listed(rpc, filter=wanted, orderBy=order) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("filter", "createdAfter > '2026-01-01'", "filter"),
+        ("filter", "updatedAfter = '2026-01-01'", "filter.updatedAfter"),
+        ("filter", "metadata.region = 'eu'", "filter"),
+        ("filter", "tags = 'sea'", "filter.tags"),
+        ("filter", "type = 'a' OR type = 'b'", "must have AND before"),
+        ("filter", "type = 'a' AND ", "joined by AND"),
+        ("filter", "type = 'a", "joined by AND"),
+        ("filter", "type" * 501, "characters"),
+        ("orderBy", "updatedAt DESC", "orderBy.updatedAt"),
+        ("orderBy", "displayName sideways", "orderBy.displayName"),
+        ("orderBy", "displayName,", "orderBy."),
+    ],
+)
+async def test_what_ard_does_not_define_for_lists_is_refused_by_name(
+    rpc: JsonRpcClient, name: str, value: str, says: str
+) -> None:
+    response = await rpc.http.get(f"{BASE}/agents", {name: value})
+    error = json.loads(response.content)
+    assert (response.status_code, error["errorCode"]) == (400, "INVALID_ARGUMENT")
+    assert says in error["message"]
+
+
+async def listed(rpc: JsonRpcClient, **asked: str) -> list[str]:
+    response = await rpc.http.get(f"{BASE}/agents", {**asked, "pageSize": "100"})
+    return [each["displayName"] for each in json.loads(response.content)["items"]]
+
+
 async def test_an_entry_is_found_by_its_identifier_and_nothing_else_is(
     a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:
@@ -145,8 +197,6 @@ async def test_what_a_registry_need_not_do_is_refused_and_who_asks_too_often_too
     asked = {"resultType": {"facets": [{"field": "type"}]}}
     response = await rpc.http.post(f"{BASE}/explore", asked, content_type="application/json")
     assert response.status_code == 501
-    ordered = await rpc.http.get(f"{BASE}/agents?orderBy=displayName")
-    assert json.loads(ordered.content)["errorCode"] == "INVALID_ARGUMENT"
     a2a(REQUESTS_PER_MINUTE=1)
     # Of three requests, two at least are in one minute.
     refused = [each for _ in range(3) if (each := await search(rpc))["status"] == 429]
