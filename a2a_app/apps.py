@@ -35,9 +35,12 @@ class A2AConfig(AppConfig):
         from a2a_app.bindings import v03 as v03  # loaded here: workers deliver to its webhooks too
         from a2a_app.bindings import v11 as v11  # loaded here: as above
         from a2a_app.client.peers import ClientPeers  # loaded here: as above
+        from a2a_app.client.rounds import visit_for_ever  # loaded here: as above
+        from a2a_app.runners import upkeep  # loaded here: as above
         from a2a_app.store import deleted_owners  # loaded here: needs the app registry
 
         install(ClientPeers())
+        upkeep.add(visit_for_ever)
         changes.connect()
         key_events.connect()
         autodiscover_modules("agents")

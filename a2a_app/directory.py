@@ -1,17 +1,20 @@
 """The directory: agents elsewhere that staff has registered, by the names that the project has."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from a2a_app.agents.catalog import Json, listing_of
-from a2a_app.database.values import escape_unstorable
+from a2a_app.database.values import escape_unstorable, from_now
 from a2a_app.models import DirectoryEntry
 from a2a_app.protocol import AgentCard
+from a2a_app.store import retention
 
+VISITS = "visits to the directory"
 LISTED = 1000
 """How many agents elsewhere a catalog lists. Whoever has more runs a registry of its own."""
 MAX_CARD_BYTES = 256 * 1024
@@ -39,6 +42,29 @@ def find(name: str) -> Known | None:
     """Return the agent that the directory has under a name."""
     found = DirectoryEntry.objects.filter(name=name).values_list("name", "url", "signature", "key")
     return next((Known(*row) for row in found), None)
+
+
+def overdue(seconds: float, limit: int) -> list[str]:
+    """Return the names of agents that nobody has looked at for so long, the longest ago first.
+
+    Args:
+        seconds: For how long.
+        limit: How many names are wanted at most.
+    """
+    long_ago = Q(checked_at=None) | Q(checked_at__lt=from_now(timedelta(seconds=-seconds)))
+    rows = DirectoryEntry.objects.filter(long_ago)
+    ordered = rows.order_by(F("checked_at").asc(nulls_first=True), "name")
+    return list(ordered.values_list("name", flat=True)[:limit])
+
+
+def claim_visits() -> bool:
+    """Take the visits that are due for this process; return False where another one has them."""
+    return retention.claim(VISITS)
+
+
+def release_visits() -> None:
+    """Let any process take the next visits."""
+    retention.release(VISITS)
 
 
 def names() -> list[str]:

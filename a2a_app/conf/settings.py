@@ -135,6 +135,10 @@ class Settings(BaseModel):
     """How often a process looks for turns that nobody has begun, and for runs whose process is
     gone."""
 
+    directory_seconds: float = Field(3600.0, ge=0)
+    """How often each agent elsewhere in the directory is looked at: whether it answers, and what
+    its card says by now. 0: only where staff or `manage.py a2a_directory --refresh` does."""
+
     put_away_seconds: float = Field(5.0, ge=0)
     """How long a turn that waits keeps its place in its process. Where it may take longer, the turn
     is put away, and its code begins again when it goes on."""

@@ -16,10 +16,10 @@ from a2a_app.agents import registry
 from a2a_app.concurrency.event_loop import PerLoop
 from a2a_app.database.statements import Write
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
+from a2a_app.runners import upkeep
 from a2a_app.runners.canceler import Canceler
 from a2a_app.runners.clock import DatabaseClock
 from a2a_app.runners.reap import LIMIT, expire, reap
-from a2a_app.runners.upkeep import retain_for_ever
 from a2a_app.runners.waker import Waker
 from a2a_app.runners.worker import Worker
 from a2a_app.store import deliveries, failures, runs, waiting, workers
@@ -73,7 +73,7 @@ class Background:
     deliver: "asyncio.Task[None]"
     wake: "asyncio.Task[None]"
     cancel: "asyncio.Task[None]"
-    retain: "asyncio.Task[None]"
+    upkeep: "list[asyncio.Task[None]]"
     deliverer: Deliverer
 
 
@@ -164,7 +164,7 @@ class Runner(ABC):
             deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
             wake=loop.create_task(waker.wake_for_ever(), context=Context()),
             cancel=loop.create_task(Canceler().cancel_for_ever(), context=Context()),
-            retain=loop.create_task(retain_for_ever(), context=Context()),
+            upkeep=[loop.create_task(each(), context=Context()) for each in upkeep.works()],
             deliverer=deliverer,
         )
 
@@ -179,7 +179,8 @@ class Runner(ABC):
             background.deliver.cancel()
             background.wake.cancel()
             background.cancel.cancel()
-            background.retain.cancel()
+            for task in background.upkeep:
+                task.cancel()
             await background.deliverer.close()
         # The closed worker is not removed, so that it refuses turns that come after this.
         await self.worker.close()

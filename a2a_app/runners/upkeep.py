@@ -1,13 +1,32 @@
-"""Upkeep: what the setting RETENTION no longer keeps is deleted, beside all other work."""
+"""Upkeep: work that is done now and then, beside all other work.
+
+What the setting RETENTION no longer keeps is deleted. Rooms below add works of their own.
+"""
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from a2a_app import conf, database
 from a2a_app.files.storage import run_in_thread
 from a2a_app.store import retention
 
 logger = logging.getLogger(__name__)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+_added: list[Work] = []
+
+
+def add(work: Work) -> None:
+    """Have each process do a work for ever, from when its runner begins to when it ends."""
+    if work not in _added:
+        _added.append(work)
+
+
+def works() -> list[Work]:
+    """Return the works that a process does for ever."""
+    return [retain_for_ever, *_added]
 
 
 async def retain_for_ever() -> None:

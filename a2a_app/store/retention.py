@@ -61,6 +61,11 @@ def claim(kind: str) -> bool:
     return due.exists() and bool(due.update(due_at=from_now(LEASE)))
 
 
+def release(kind: str) -> None:
+    """Have the next bit of a work be due as soon as any process looks."""
+    models.Upkeep.objects.filter(name=kind).update(due_at=Now())
+
+
 def retain(kind: str) -> int:
     """Do a bit of the work: look at some rows, and delete those of them that are old.
 

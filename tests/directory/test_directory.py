@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from io import StringIO
 from typing import Any, cast
 
@@ -15,8 +16,11 @@ from django.core.management import CommandError, call_command
 from django.http import HttpResponse
 from django.test import AsyncClient
 from django.urls import reverse
+from django.utils import timezone
 
-from a2a_app.client import RemoteAgent, RemoteAgentError
+from a2a_app import database, directory
+from a2a_app.client import RemoteAgent, RemoteAgentError, rounds
+from a2a_app.client.rounds import visit_overdue
 from a2a_app.client.visits import visit, visit_all
 from a2a_app.models import DirectoryEntry
 from a2a_app.protocol import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
@@ -29,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 ADD = reverse("admin:a2a_app_directoryentry_add")
 LIST = reverse("admin:a2a_app_directoryentry_changelist")
 CARD_PATH = "/.well-known/agent-card.json"
+SECONDS = 30
 CATALOG_PATH = "/.well-known/ai-catalog.json"
 
 
@@ -178,6 +183,53 @@ async def test_an_agent_that_does_not_answer_is_noted_and_what_was_found_stays(
         assert await visit("harbour") == ""
         assert (await entry()).failing_since is None
     assert "The directory has no other." in await sync_to_async(command)("other")
+
+
+async def test_agents_are_looked_at_again_after_a_time_by_one_process_of_all(
+    a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with elsewhere() as there:
+        await register(there.url)
+        await register(there.url + "/nothing", "lost")
+        a2a(DIRECTORY_SECONDS=0)
+        assert await visit_overdue() == [], "only staff looks"
+        a2a(DIRECTORY_SECONDS=3600)
+        assert sorted(await visit_overdue()) == ["harbour", "lost"]
+        assert (await entry()).card is not None
+        assert (await entry("lost")).failing_since is not None
+        assert await visit_overdue() == [], "nothing is due"
+        await age("harbour")
+        assert await database.run(directory.claim_visits), "another process looks"
+        assert await visit_overdue() == []
+        await database.run(directory.release_visits)
+        assert sorted(await asyncio.gather(visit_overdue(), visit_overdue())) == [[], ["harbour"]]
+        monkeypatch.setattr(rounds, "MOST", 1)
+        await age("lost")
+        await age("harbour")
+        assert [await visit_overdue() for _ in range(3)] == [["lost"], ["harbour"], []]
+
+
+async def test_rounds_go_on_for_ever(a2a: ChangeSettings) -> None:
+    a2a(DIRECTORY_SECONDS=0.01)
+    async with elsewhere() as there:
+        await register(there.url)
+        work = asyncio.create_task(rounds.visit_for_ever())
+        async with asyncio.timeout(SECONDS):
+            while (await entry()).card is None:  # noqa: ASYNC110  # in a table
+                await asyncio.sleep(0.01)
+            # What changes there is seen, whoever asks.
+            there.card = there.described(name="Quay")
+            while ((await entry()).card or {})["name"] != "Quay":  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.wait([work])
+
+
+@sync_to_async
+def age(name: str) -> None:
+    """Have an entry look as if its agent had been looked at two hours ago."""
+    long_ago = timezone.now() - timedelta(hours=2)
+    DirectoryEntry.objects.filter(name=name).update(checked_at=long_ago)
 
 
 async def test_what_others_write_into_their_cards_stays_short_in_ours(rpc: JsonRpcClient) -> None:
