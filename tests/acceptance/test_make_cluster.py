@@ -11,20 +11,26 @@ from urllib.parse import unquote
 import psutil
 import pytest
 from google.protobuf.json_format import MessageToDict
+from websockets.asyncio.client import connect
 
+from tests.clients.frames import frames_of
 from tests.clients.sdk import chunks, connected
 from tests.clients.sdk import state as state_of
 from tests.clients.sockets import SocketClient
 from tests.servers import Process
-from tests.wire import load_message, state, text
+from tests.wire import envelope, load_message, state, text
 
 SECONDS = 60
+# With the one over JSON-RPC, fifty streams of one task.
+EACH, OVER_SOCKET = 10, 29
 
 
 # One for all: the test that ends it is the last.
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Process]:
-    settings = {"LEASE_SECONDS": 3, "SWEEP_SECONDS": 0.5, "SHUTDOWN_SECONDS": 0.5}
+    settings = {
+        "LEASE_SECONDS": 3, "SWEEP_SECONDS": 0.5, "SHUTDOWN_SECONDS": 0.5, "WEBSOCKET": True,
+    }  # fmt: skip  # as one list
     env = {"A2A_SETTINGS": json.dumps(settings), "DJANGO_SETTINGS_MODULE": "project.settings"}
     process = Process([sys.executable, "manage.py", "cluster"], env, ready="The end ")
     process.start()
@@ -82,10 +88,15 @@ async def test_workers_that_are_killed_are_started_again_and_every_binding_shows
         SocketClient(here, "load-retry") as client,
         connected(there, "HTTP+JSON", "load-retry") as by_rest,
         connected(there, "GRPC", "load-retry") as by_grpc,
+        connect(f"ws{there.removeprefix('http')}/a2a/load-retry/") as by_socket,
     ):
         task = await client.send(load_message(chunks=20, delay=0.1), returnImmediately=True)
-        others = [each.subscribe(task["id"]) for each in (by_rest, by_grpc)]
-        assert [(await anext(other)).task.id for other in others] == [task["id"]] * 2
+        others = [each.subscribe(task["id"]) for each in (by_rest, by_grpc) for _ in range(EACH)]
+        begun = await asyncio.gather(*(anext(other) for other in others))
+        assert [item.task.id for item in begun] == [task["id"]] * len(others)
+        for number in range(OVER_SOCKET):
+            asked = {**envelope("SubscribeToTask", {"id": task["id"]}), "id": number}
+            await by_socket.send(json.dumps(asked))
         async with client.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
             first = (await anext(events))[1]
             assert state(first) == "WORKING"
@@ -97,6 +108,10 @@ async def test_workers_that_are_killed_are_started_again_and_every_binding_shows
         assert state(whole[-1]) == "COMPLETED"
         for other in others:
             seen = [MessageToDict(item) async for item in other]
+            assert seen and seen == whole[-len(seen) :]
+        for frames in (await frames_of(by_socket, OVER_SOCKET)).values():
+            first, *seen = [frame["result"] for frame in frames[:-1]]
+            assert first["task"]["id"] == task["id"]
             assert seen and seen == whole[-len(seen) :]
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import socket
-from collections import defaultdict
 from typing import Any, Literal
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.clients.frames import frames_of
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
 from tests.wire import envelope, load_message, state
@@ -32,16 +32,6 @@ def small_socket(port: int) -> socket.socket:
     connection.connect(("127.0.0.1", port))
     connection.setblocking(False)
     return connection
-
-
-async def frames_of(client: ClientConnection, count: int) -> dict[int, list[Any]]:
-    """Return the frames of some calls, by their ids, until so many have ended."""
-    found: dict[int, list[Any]] = defaultdict(list)
-    while count:
-        frame = json.loads(await client.recv())
-        found[frame["id"]].append(frame)
-        count -= "streamEnd" in frame
-    return found
 
 
 @pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
