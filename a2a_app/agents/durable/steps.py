@@ -3,10 +3,11 @@
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, get_type_hints
+from uuid import UUID
 
 from django.utils import timezone
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -238,27 +239,32 @@ class Stepper(SpendingTurn):
         record: Callable[..., None] = record_step,
     ) -> Outcome:
         """Store an outcome, whose result is in a file if its text is large; return it."""
-        claim, limit = self._claim, conf.current().raw_limit
-        parts = [Part(raw=text, media_type="application/json")] if 0 < limit < len(text) else []
+        head = self._claim.head
+        if not 0 < conf.current().raw_limit < len(text):
+            await self._store(record, place, outcome, ())
+            return outcome
         message = Message.unchecked(
-            message_id="", role=Role.AGENT, parts=parts, metadata={}, extensions=[],
-            reference_task_ids=[], context_id="", task_id="",
+            message_id="", role=Role.AGENT, metadata={}, extensions=[], reference_task_ids=[],
+            context_id="", task_id="", parts=[Part(raw=text, media_type="application/json")],
         )  # fmt: skip  # as one list
         attachments = StoredAttachments(
-            [message], owner=claim.head.owner, task_id=claim.head.task_id, run=self._writer.persist
+            [message], owner=head.owner, task_id=head.task_id, run=self._writer.persist
         )
         async with attachments as stored:
-            if stored.keys:
-                url = stored.items[0].parts[0].url or ""
-                outcome = outcome._replace(result=None, file=url)
-            try:
-                await self._writer.persist(
-                    record, self._writer.head, claim.run, place, outcome, stored.keys
-                )
-            except RunLostError:
-                self.suspend()
-                raise
+            url = stored.items[0].parts[0].url or ""
+            outcome = outcome._replace(result=None, file=url)
+            await self._store(record, place, outcome, stored.keys)
         return outcome
+
+    async def _store(
+        self, record: Callable[..., None], place: Place, outcome: Outcome, files: Collection[UUID]
+    ) -> None:
+        run, head = self._claim.run, self._writer.head
+        try:
+            await self._writer.persist(record, head, run, place, outcome, files)
+        except RunLostError:
+            self.suspend()
+            raise
 
     async def _text_of(self, outcome: Outcome) -> bytes:
         if outcome.result is None:
@@ -283,15 +289,31 @@ def _adapter(name: str, function: Callable[..., Any], returns: Any) -> "TypeAdap
     try:
         kind = _annotation(function) if returns is None else returns
         try:
-            config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-            return TypeAdapter(kind, config=config)
-        except PydanticUserError:
-            return TypeAdapter(kind)  # a model has its own
+            return _kept_adapter(kind, repr(kind))
+        except TypeError:  # it has no hash, as some annotations have none
+            return _adapter_of(kind)
     except (NameError, PydanticUserError) as error:
         raise TypeError(
             f"What the step {name!r} returns has no type that pydantic reads: {error}. Say it by "
             "returns=."
         ) from None
+
+
+@lru_cache(maxsize=256)
+def _kept_adapter(kind: Any, spelling: str) -> "TypeAdapter[Any]":
+    """Return an adapter that was made before, since that takes longer than to record a step.
+
+    Of a union the spelling has the order, which counts, though two unions are equal without it.
+    """
+    return _adapter_of(kind)
+
+
+def _adapter_of(kind: Any) -> "TypeAdapter[Any]":
+    try:
+        config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+        return TypeAdapter(kind, config=config)
+    except PydanticUserError:
+        return TypeAdapter(kind)  # a model has its own
 
 
 def _annotation(function: Callable[..., Any]) -> Any:

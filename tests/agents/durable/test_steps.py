@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
@@ -32,6 +32,13 @@ class Receipt(BaseModel):
 @dataclass
 class Point:
     """A dataclass."""
+
+    x: int
+
+
+@dataclass
+class Size:
+    """Another one, with the same JSON."""
 
     x: int
 
@@ -102,6 +109,17 @@ async def test_results_come_back_in_the_next_attempt_with_their_types(a2a: Chang
     assert [row.name for row in rows[:4]] == ["charge", "charge#2", "charge#3", "large"]
     assert rows[3].file.startswith("a2a-file:")
     assert (await end_of(task_id)).state == TaskState.COMPLETED
+
+
+async def test_types_of_results_are_told_apart_by_the_order_of_a_union_and_by_annotations() -> None:
+    got: list[Any] = []
+
+    async def agent(turn: Turn) -> None:
+        kinds: list[Any] = [Point | Size, Size | Point, Annotated[Point, {"has": "no hash"}]]
+        got.extend([await turn.step("ask", point, returns=kind) for kind in kinds * 2])
+
+    await attempts(agent, Cut())
+    assert got == [Point(3), Size(3), Point(3)] * 2
 
 
 async def test_a_failed_step_is_kept_and_raised_again() -> None:
