@@ -13,6 +13,7 @@ from a2a_app.protocol import TaskNotCancelableError, TaskNotFoundError
 from a2a_app.store.durable.remote_tasks import (
     Unwanted,
     claim_unwanted,
+    give_up_unknown,
     note_canceled,
     owner_of,
     read_unwanted,
@@ -55,6 +56,8 @@ class Canceler:
 
     async def _look(self) -> None:
         try:
+            # Most were never sent, such as what was refused.
+            await database.run(give_up_unknown, timezone.now() - PATIENCE)
             await asyncio.gather(*map(self._claim, await database.read(read_unwanted, LIMIT)))
         except database.AwayError:  # which is logged
             pass
@@ -75,7 +78,7 @@ async def cancel_now(unwanted: Unwanted) -> bool:
     """Cancel a task; return False if that is to be tried again later."""
     is_given_up = timezone.now() > unwanted.unwanted_at + PATIENCE
     try:
-        is_canceled = bool(unwanted.remote_id) and await _is_canceled(unwanted)
+        is_canceled = await _is_canceled(unwanted)
     except Exception as error:  # whatever a connection may raise
         is_canceled, which = False, (unwanted.remote_id, unwanted.agent)
         if is_given_up:

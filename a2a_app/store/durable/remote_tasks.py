@@ -135,8 +135,16 @@ def record_reply(
 
 def read_unwanted(limit: int) -> list[Unwanted]:
     """Return what is to be canceled now, since nobody waits for it any more."""
-    due = Row.objects.filter(cancel_at__lte=Now()).order_by("cancel_at")
+    due = Row.objects.filter(cancel_at__lte=Now()).exclude(remote_id="").order_by("cancel_at")
     return [Unwanted._make(values) for values in due.values_list(*Unwanted._fields)[:limit]]
+
+
+def give_up_unknown(before: datetime) -> None:
+    """Forget what nobody has waited for since before a time, and of which no task is known."""
+    unknown = Row.objects.filter(cancel_at__lte=Now(), remote_id="", unwanted_at__lt=before)
+    # A look first: on SQLite a change waits for the writers.
+    if unknown.order_by("cancel_at").values_list("pk").first():
+        unknown.update(cancel_at=None, ended_at=Now())
 
 
 def unwanted_of(tasks: "QuerySet[models.Task]") -> list[Unwanted]:

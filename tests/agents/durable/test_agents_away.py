@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from a2a_app import database, models, runners
-from a2a_app.agents import Answer, TaskState, Turn
+from a2a_app.agents import Answer, AskError, TaskState, Turn
 from a2a_app.agents.durable.peers import Asking, PeerAwayError, install
 from a2a_app.client import RemoteAgent
 from a2a_app.client.peers import ClientPeer, ClientPeers
@@ -191,3 +191,33 @@ async def test_who_is_forgotten_has_the_work_of_other_agents_canceled() -> None:
         assert "1 tasks of other agents could not be canceled" in await sync_to_async(forget)()
         [left] = await database.run(lambda: list(models.Task.objects.all()))
     assert (left.owner, left.state) == ("name:support", TaskState.CANCELED.value)
+
+
+async def test_what_was_never_sent_keeps_no_cancel_waiting(
+    monkeypatch: pytest.MonkeyPatch, a2a: ChangeSettings
+) -> None:
+    a2a(SWEEP_SECONDS=0.1)
+    monkeypatch.setattr("a2a_app.runners.canceler.LIMIT", 1)
+    begun = asyncio.Event()
+
+    async def billing(turn: Turn) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def support(turn: Turn) -> None:
+        for number in range(2):
+            with pytest.raises(AskError):
+                await turn.ask("nobody", str(number))
+        await turn.ask("billing", "Refund.")
+
+    asked = models.RemoteTask.objects
+    with agent_for_test(billing, slug="billing"), client_of(support, slug="support") as client:
+        await runners.current().begin()
+        task = await client.send(return_immediately=True)
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        await client.cancel(task.id)
+        billings = models.Task.objects.filter(agent="billing")
+        await until(billings.filter(state=TaskState.CANCELED.value).exists)
+        earlier = timezone.now() - timedelta(hours=2)
+        await database.run(lambda: asked.filter(agent="nobody").update(unwanted_at=earlier))
+        await until(lambda: not asked.filter(ended_at=None).exists())
