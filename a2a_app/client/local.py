@@ -60,9 +60,10 @@ class LocalConnection(Connection):
         given = self._identity
         asking = given if isinstance(given, Asking) else Asking(None, given)
         if isinstance(asking.by, OnBehalf):
-            call = await _call_on_behalf(self._agent, asking.by)
+            with _unavailable_while_away():
+                call = await _call_on_behalf(self._agent, asking.by)
         else:
-            call = Call(self._agent, await _caller(asking.by))
+            call = Call(self._agent, await _caller(asking.by), tenant_key=asking.tenant)
         self._call = replace(call, asked_by=asking.asked)
         public_url = conf.current().public_url
         served = served_at(public_url, self._agent)
@@ -82,10 +83,10 @@ class LocalConnection(Connection):
         assert operation.streaming is not None  # it is asked for its stream
         with _unavailable_while_away():
             opened = await operation.streaming(call, params)
-        async with aclosing(opened) as stream:
-            async for items in stream:
-                for item in items:
-                    yield Event(StreamResponse.model_validate_json(item.body), item.seq)
+            async with aclosing(opened) as stream:
+                async for items in stream:
+                    for item in items:
+                        yield Event(StreamResponse.model_validate_json(item.body), item.seq)
 
     async def _checked(self, request: Request) -> tuple[Operation, Call, protocol.Params]:
         await runners.current().begin()

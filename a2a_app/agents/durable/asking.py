@@ -19,7 +19,9 @@ from a2a_app.agents.durable.sleep import Sleeper
 from a2a_app.agents.durable.steps import MAX_NAME, StepError
 from a2a_app.agents.values import with_files_read
 from a2a_app.concurrency.hooks import call_hook
+from a2a_app.database import AwayError
 from a2a_app.database.values import new_key
+from a2a_app.models.owners import tenant_of
 from a2a_app.protocol import Part, Role, StreamResponse
 from a2a_app.store.durable.approvals import PASSED_ON
 from a2a_app.store.durable.remote_tasks import (
@@ -148,9 +150,16 @@ class Delegator(Sleeper):
         asked = await self._ask_once(place, agent, parts, is_local=is_local)
         if not asked.remote_id:
             await self.check_budgets()
-        persist, asker = self._writer.persist, partial(self._asker, agent)
-        depth = depth_of(self.metadata) + 1
-        return Errand(asked, agent, parts, how, persist=persist, asker=asker, depth=depth)
+        return Errand(
+            asked,
+            agent,
+            parts,
+            how,
+            persist=self._writer.persist,
+            asker=partial(self._asker, agent),
+            tenant=tenant_of(self._claim.head.owner),
+            depth=depth_of(self.metadata) + 1,
+        )
 
     async def _delegate(self, place: Place, errand: Errand) -> Outcome:
         """Ask, and store what has come of it."""
@@ -158,7 +167,7 @@ class Delegator(Sleeper):
         state, result, kind, error = "", None, "", ""
         try:
             answer = await self._answer_to(errand)
-        except Refused:  # of the turn itself
+        except (Refused, AwayError):  # of the turn itself
             raise
         except Exception as raised:  # whatever a connection may raise
             kind, error = self._described(raised)

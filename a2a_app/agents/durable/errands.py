@@ -78,6 +78,7 @@ class Errand:
         *,
         persist: Callable[..., Awaitable[Any]],
         asker: Callable[[], Awaitable[Any]],
+        tenant: str,
         depth: int,
     ) -> None:
         """Make it of what is stored that it is asked.
@@ -89,11 +90,13 @@ class Errand:
             how: How it is asked.
             persist: Does a unit of work in the database.
             asker: Returns who asks, as `Asking.by` has it.
+            tenant: The key of the tenant in which an agent of this project is asked.
             depth: How many turns have led to it.
         """
         self.asked = asked
         self.agent, self._parts, self._how = agent, parts, how
         self._persist, self._asker, self._depth = persist, asker, depth
+        self._tenant = tenant
         self._answers: Sequence[Part] | None = None
         self._is_local = peers().is_local(agent)
         self._heard_at = asked.heard_at
@@ -148,7 +151,8 @@ class Errand:
         pause = FIRST_PAUSE_SECONDS
         while True:
             self.idle.clear()
-            began_at, asking = timezone.now(), Asking(self.asked.id, await self._asker())
+            began_at = timezone.now()
+            asking = Asking(self.asked.id, await self._asker(), self._tenant)
             try:
                 async with peers().connect(self.agent, asking) as peer:
                     answer = await self._follow(peer)

@@ -53,6 +53,8 @@ class Asking:
     """The key of what it asks, in the models; None: it only looks, or cancels."""
     by: Any
     """Who asks an agent of the same project: an `OnBehalf`, or what an authenticator returns."""
+    tenant: str = ""
+    """The key of the turn's tenant, in which it asks. An `OnBehalf` has its own."""
 
 
 class Peer(Protocol):

@@ -224,8 +224,11 @@ async def test_an_agent_may_choose_in_whose_name_it_asks() -> None:
         agent_for_test(billing, slug="billing"),
         client_of(agent, asks_as=asks_as) as client,
     ):
+        client.call = replace(client.call, tenant_key="blue")
         assert (await client.send()).status.state is TaskState.COMPLETED
     assert callers == ["the planner"]
+    [child] = await database.run(children, "billing")
+    assert child.owner == "tenant:blue/name:the planner"
     assert chosen == [("", "billing")]
 
 
