@@ -35,8 +35,10 @@ PRELOADED = [
     "twisted.protocols.tls",
     "twisted.web.http",
     "uvicorn",
-    "tests.frozen",  # the last, or its forks look through what comes after it
+    "tests.loaded",  # the last, since it loads the app
 ]
+# Settings with the apps of `tests.loaded`, in its order: what those register cannot be taken back.
+SETTINGS = {"tests.browser.settings", "tests.settings", "tests.silent_layer"}
 # Which some tests change.
 _ENVIRONMENT = dict(os.environ)
 _context = multiprocessing.get_context("forkserver")
@@ -45,6 +47,8 @@ _context.set_forkserver_preload(PRELOADED)
 
 def can_fork(command: list[str], env: dict[str, str]) -> bool:
     """Tell whether a fork is what the command would be: of this Python, in its environment."""
+    if env.get("DJANGO_SETTINGS_MODULE") not in SETTINGS:
+        return False
     names = {*env, *_ENVIRONMENT}
     changed = {name for name in names if env.get(name) != _ENVIRONMENT.get(name)}
     at_start = {name for name in changed if name.startswith(("LD_", "PYTHON"))}
@@ -99,6 +103,8 @@ def _run(command: list[str], cwd: Path, env: dict[str, str], log: Path, errors: 
         os.close(written)
         standard.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # real files
     sys.path[0] = str(cwd)
+    # Found, and not imported: only the process that forks loads it.
+    sys.modules["tests.loaded"].forget_settings()
     atexit_too = getattr(atexit, "_run_exitfuncs")  # noqa: B009  # a fork leaves without them
     try:
         if command[1] == "-m":
