@@ -14,14 +14,15 @@ export PYTHONDONTWRITEBYTECODE =
 # together.
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 PARALLEL := --numprocesses 3 --dist loadfile
-# Tests that start no server, and that do not try many inputs or fill tables. They wait for nothing, so
-# each core has one process; and what needs servers, frameworks, the site of the documentation, a wheel
-# or whole projects is not even loaded.
+# Tests that start no server, and that do not try many inputs or fill tables. What needs servers,
+# frameworks, the site of the documentation, a wheel or whole projects is not even loaded.
 FAST := --numprocesses 2 --dist loadfile \
   $(addprefix --ignore tests/,acceptance browser contrib operations/test_plans.py test_packaging.py \
-  test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis'
+  test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis and not slow'
 # What meets the database inside the test's own process; the servers of the rest choose theirs.
 ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations pages push runners store test_authentication.py test_import_sdk_command.py)
+# What is tried on PostgreSQL only, though it passes on both: it is stricter about values, and has plans.
+ONCE := $(addprefix tests/,bindings/test_mangled.py bindings/test_mangled_rest.py operations/test_plans.py)
 # What meets PostgreSQL, Redis and the queues.
 MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py tests/acceptance/test_two_processes.py
 
@@ -55,8 +56,8 @@ worker: $(VENV)/run.stamp ## Run one more worker, with the DATABASE_URL and REDI
 
 test: test-sqlite test-postgresql ## Run every test; DJANGO=6.1 takes that release of Django
 
-test-sqlite: $(VENV)/dev.stamp $(VENV)/chromium.stamp ## Run every test, with SQLite inside the tests' own process
-	$(PYTEST)
+test-sqlite: $(VENV)/dev.stamp $(VENV)/chromium.stamp ## Run the tests with SQLite inside their own process
+	$(PYTEST) $(addprefix --ignore ,$(ONCE))
 
 test-postgresql: $(VENV)/dev.stamp ## Run what meets the database, with PostgreSQL
 	A2A_TEST_DATABASE=postgresql $(PYTEST) $(ON_BOTH)

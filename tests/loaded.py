@@ -17,7 +17,7 @@ from django.utils.functional import empty
 
 # A database that nobody connects to.
 _NOWHERE = {"A2A_TEST_DATABASE": "", "DATABASE_URL": "postgresql://nowhere/none"}
-# The one makes an event loop, whose descriptors all forks would share; the other is set up once only.
+# The one makes an event loop, whose descriptors all forks would share; the other is set up once.
 _NOT_YET = ("daphne", "procrastinate.contrib.django")
 # What the app and Django may have read and kept.
 _READ = ("A2A", "CACHES", "ROOT_URLCONF", "SECRET_KEY", "STORAGES", "TEMPLATES")

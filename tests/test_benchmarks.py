@@ -207,6 +207,7 @@ def _words(svg: Path) -> str:
     return " ".join("".join(ElementTree.parse(svg).getroot().itertext()).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", plots.DRAWN)
 def test_a_plot_shows_the_figures_of_the_laboratory_book(section: str, drawn: Path) -> None:
     committed = pages.PLOTS / f"{section}.svg"
@@ -214,6 +215,7 @@ def test_a_plot_shows_the_figures_of_the_laboratory_book(section: str, drawn: Pa
     assert f"(plots/{section}.svg)" in pages.PAGE.read_text()
 
 
+@pytest.mark.slow
 def test_a_plot_is_the_same_where_the_figures_are(drawn: Path, tmp_path: Path) -> None:
     plots.draw(tmp_path)
     for section in plots.DRAWN:

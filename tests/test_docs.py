@@ -234,6 +234,7 @@ def test_the_page_on_files_makes_a_project_whose_files_come_back(tmp_path: Path)
     assert len([path for path in (tmp_path / "kept").rglob("*") if path.is_file()]) == 2
 
 
+@pytest.mark.slow
 async def test_every_agent_of_the_pages_answers(runtime: None) -> None:
     # The first of the README's has the name of one of the project's, and is served above.
     blocks = BLOCK.findall((ROOT / "docs" / "agents.md").read_text())

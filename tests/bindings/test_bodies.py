@@ -85,6 +85,7 @@ async def test_another_coding_is_refused_by_its_name(rpc: JsonRpcClient, coding:
     await is_refused(rpc, zlib.compress, coding, **{"Content-Encoding": coding})
 
 
+@pytest.mark.slow
 async def test_a_body_that_grows_beyond_the_limit_is_too_large(
     rpc: JsonRpcClient, a2a: ChangeSettings
 ) -> None:

@@ -163,6 +163,7 @@ async def new_task(rpc: JsonRpcClient, shown: Headers) -> str:
     return task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 async def test_each_caller_may_do_what_is_its_own_and_nothing_else(
     rpc: JsonRpcClient, headers: dict[str, Headers], form: str

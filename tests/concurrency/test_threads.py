@@ -210,6 +210,7 @@ async def test_a_thread_that_waits_for_work_keeps_nothing_of_the_last() -> None:
     pool.close()
 
 
+@pytest.mark.slow
 def test_work_under_way_as_a_process_ends_is_finished() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", ENDS_IN_THE_MIDDLE],

@@ -189,6 +189,7 @@ async def test_a_redirect_is_not_followed(client: OperationsClient) -> None:
     assert row.error == "The answer was 307."
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_hangs_is_given_up_on_and_holds_up_no_other(
     client: OperationsClient, settings: Settings
 ) -> None:

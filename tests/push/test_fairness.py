@@ -55,6 +55,7 @@ async def never_answering(count: int) -> AsyncIterator[tuple[int, asyncio.Event]
         server.close()
 
 
+@pytest.mark.slow
 async def test_webhooks_that_never_answer_do_not_hold_up_another_owner(settings: Settings) -> None:
     settings.A2A = {
         **settings.A2A,

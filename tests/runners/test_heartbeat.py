@@ -45,6 +45,7 @@ class Hold:
         return models.Run.objects.get(task=self.other).lease_until
 
 
+@pytest.mark.slow
 async def test_an_agent_tidies_up_though_its_end_is_seen_before_it_is_known(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

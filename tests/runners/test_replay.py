@@ -165,6 +165,7 @@ ALL = (
 )
 
 
+@pytest.mark.slow
 async def test_the_command_shows_that_the_code_does_what_it_has_done_or_what_it_would_do() -> None:
     with client_of(orders, **DURABLE) as client:
         task_id = await recorded(client)

@@ -198,6 +198,7 @@ async def test_a_long_traceback_is_cut_in_the_middle_and_says_so() -> None:
     assert "characters are left out" in error and error.endswith("x ended\n")
 
 
+@pytest.mark.slow
 async def test_an_agent_may_tidy_up_after_it_has_ended_its_task(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.15}
     tidied = asyncio.Event()
@@ -252,6 +253,7 @@ async def test_an_agent_that_goes_on_saying_something_is_not_silent() -> None:
         assert (await client.send()).status.state is TaskState.COMPLETED
 
 
+@pytest.mark.slow
 async def test_a_lease_is_kept_while_an_agent_blocks_the_event_loop(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "LEASE_SECONDS": 1, "SWEEP_SECONDS": 0.05}
 

@@ -50,6 +50,7 @@ async def all_ended() -> None:
             pass
 
 
+@pytest.mark.slow
 async def test_a_hundred_turns_of_one_owner_do_not_keep_anothers_first_waiting(
     a2a: ChangeSettings,
 ) -> None:

@@ -276,6 +276,7 @@ def breaks(planted: Canaries) -> Any:
     return make_agent(fails_with_a_secret, slug="fails")
 
 
+@pytest.mark.slow
 async def test_no_secret_is_repeated_in_a_log_a_report_an_answer_a_page_or_a_row(
     project: None, rpc: JsonRpcClient, log: Everything, settings: Any
 ) -> None:

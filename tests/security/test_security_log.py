@@ -224,6 +224,7 @@ def test_no_value_makes_up_a_line_and_none_is_long(log: Recorded) -> None:
     assert said["reason"] == log.fields("sign_in_refused")["reason"]
 
 
+@pytest.mark.slow
 def test_the_table_has_each_event_that_the_code_logs_and_no_other() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (refused|done) \|", PAGE, re.MULTILINE))
     assert rows == {

@@ -76,6 +76,7 @@ def test_a_task_that_ended_long_ago_goes_with_all_that_belongs_to_it(state: str)
     assert prune("--days", "30") == "Deleted: 0 tasks, 0 conversations.\n"
 
 
+@pytest.mark.slow
 def test_more_tasks_than_one_batch_all_go() -> None:
     for _ in range(batches.BATCH + 1):
         begin()

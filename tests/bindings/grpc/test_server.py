@@ -173,6 +173,7 @@ async def speaks(turn: Turn) -> None:
         await turn.artifact("x" * 100_000)
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_is_cut_off_and_nobody_else_waits_for_it(
     server: GrpcServer, client: GrpcClient, a2a: ChangeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

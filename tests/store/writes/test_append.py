@@ -244,6 +244,7 @@ def test_a_chunk_costs_the_same_statements_however_many_came_before(
         append(head, [chunk("one more")], run=claim.run)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_of_a_completion_and_a_cancel_at_the_same_instant_one_wins() -> None:
     for _ in range(30):
