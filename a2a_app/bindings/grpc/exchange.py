@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from google.protobuf.message import Message
 
 from a2a_app import conf, logs, protocol, telemetry
+from a2a_app.access import START_SECONDS
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.bindings.callers import visible_agent
 from a2a_app.bindings.calls import admit, call_of, header, version_of
@@ -127,7 +128,7 @@ class Exchange:
         call, params = await self._read()
         return await performed(self._answer, GRPC, self._form.method.operation, call, params)
 
-    @sensitive_variables("body", "params", "given")
+    @sensitive_variables("params", "given")
     async def _read(self) -> tuple[Call, protocol.Params]:
         """Read the call, and check it.
 
@@ -136,10 +137,7 @@ class Exchange:
         self._choose_form()
         operation, dialect = self._form.method.operation, self._form.method.dialect
         caller = await admit(self._request)
-        body = await self._context.read()
-        if not isinstance(body, bytes):  # the client has sent no message
-            raise protocol.InvalidRequestError("The call has no message.")
-        given = dialect.params(await read_message(self._form.asked, body))
+        given = dialect.params(await read_message(self._form.asked, await self._received()))
         self._agent = agent = await self._named_agent(given)
         call = await call_of(self._request, agent, caller, dialect, given)
         return call, await operation.checked_params(call, given)
@@ -155,6 +153,27 @@ class Exchange:
                 supported=supported,
             )
         self._form = self._rpc.forms[version]
+
+    @sensitive_variables("body")
+    async def _received(self) -> bytes:
+        """Return the message that the client sends, which has no thread to wait for it (R14)."""
+        seconds = conf.current().reader_seconds
+        reading = asyncio.ensure_future(self._context.read())
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.wait([reading], timeout=START_SECONDS)
+                if not reading.done():
+                    await hand_thread_back()
+                body = await reading
+        except TimeoutError:
+            raise protocol.InvalidRequestError(
+                f"The message of the call did not come within {seconds:g} seconds."
+            ) from None
+        finally:
+            reading.cancel()
+        if not isinstance(body, bytes):  # the client has sent none
+            raise protocol.InvalidRequestError("The call has no message.")
+        return body
 
     async def _named_agent(self, given: dict[str, Any]) -> Agent:
         """Return the agent that a call is for, and leave its tenant, if there is one, in `given`.

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from a2a_app import protocol
 from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
-from a2a_app.authentication import announce_change
+from a2a_app.authentication import CallerName, announce_change
 from a2a_app.bindings import threads
 from a2a_app.bindings.grpc.server import Certificate, GrpcServer
 from a2a_app.operations import Call
@@ -98,6 +98,35 @@ async def test_an_open_stream_has_neither_a_thread_nor_its_request(client: GrpcC
     await eventually(lambda: not threads._lent)
     await eventually(lambda: not held(protocol.SendMessageRequest) and not held(Call))
     stream.cancel()
+
+
+ASKED: list[HttpRequest] = []
+
+
+def by_name(request: HttpRequest) -> CallerName:
+    """Know everybody, without `async`, which takes a thread."""
+    ASKED.append(request)
+    return CallerName("ann")
+
+
+async def test_a_call_whose_message_does_not_come_has_no_thread_and_is_refused_in_the_end(
+    client: GrpcClient, a2a: ChangeSettings
+) -> None:
+    a2a(AUTHENTICATION=[f"{__name__}.by_name"], READER_SECONDS=600)
+    ASKED.clear()
+    method = client.channel.stream_unary(f"/{SERVICE}/SendMessage")
+    call = method(metadata=(("a2a-agent", "load"),))
+    await call.wait_for_connection()
+    await eventually(lambda: ASKED and not threads._lent)
+    assert not call.done()
+    call.cancel()
+    a2a(READER_SECONDS=0.1)
+    code, status = await refused(method(metadata=(("a2a-agent", "load"),)))
+    assert (code, status["message"]) == (
+        "INVALID_ARGUMENT",
+        "The message of the call did not come within 0.1 seconds.",
+    )
+    await client.send(load_message(chunks=0))
 
 
 def held(kind: type) -> list[object]:
