@@ -8,6 +8,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from a2a_app import conf, database, protocol
 from a2a_app.agents.catalog import Json
@@ -16,6 +17,7 @@ from a2a_app.bindings.cards import private_response, public_response
 from a2a_app.bindings.catalog import entries_for, is_personal, registry_url
 from a2a_app.bindings.expressions import ordered, selected
 from a2a_app.bindings.search import filtered, ranked
+from a2a_app.bindings.security import declared_security
 from a2a_app.bindings.throttles import throttle
 
 FEDERATION = ("auto", "referrals", "none")
@@ -119,7 +121,9 @@ def _cacheable(request: HttpRequest, value: Json) -> HttpResponse:
     body = json.dumps(value, ensure_ascii=False)
     if is_personal(request):
         return private_response(request, body)
-    return public_response(request, body)
+    response = public_response(request, body)
+    patch_vary_headers(response, declared_security().headers)
+    return response
 
 
 def _page(found: list[Any], asked: Any, default: int) -> tuple[list[Any], Json]:

@@ -183,6 +183,8 @@ async def test_an_entry_is_found_by_its_identifier_and_nothing_else_is(
         response = await rpc.http.get(f"{BASE}/agents/{quote(identifier, safe='')}")
         assert json.loads(response.content)["identifier"] == identifier
         assert response["Cache-Control"] == "public, max-age=300"
+        # Who shows credentials may get other entries, of a cache too.
+        assert "Authorization" in response["Vary"]
         known = {"If-None-Match": response["ETag"]}
         again = await rpc.http.get(f"{BASE}/agents/{quote(identifier, safe='')}", headers=known)
         assert again.status_code == 304
