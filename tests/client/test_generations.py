@@ -97,6 +97,18 @@ async def test_a_task_is_waited_for_until_it_is_newer(
     assert (found.state, found.generation) == (TaskState.CANCELED, canceled.generation)
 
 
+async def test_an_agent_whose_card_lists_the_draft_first_is_spoken_to(
+    runtime: None, a2a: ChangeSettings
+) -> None:
+    a2a(DRAFTS=["1.1"], PROTOCOL_VERSIONS=["1.1", "1.0", "0.3"], GRPC_URL="agents.example.com:1")
+    transport = httpx.ASGITransport(application)
+    with agent_for_test(asker):
+        async with RemoteAgent(f"{BASE}/a2a/asker", generations=True, transport=transport) as agent:
+            asked = await agent.send("hello")
+            ended = await agent.send("end", task=asked, if_generation=asked)
+    assert ended.state is TaskState.COMPLETED
+
+
 async def test_what_the_page_shows_answers_a_question_at_its_generation(
     runtime: None, a2a: ChangeSettings
 ) -> None:
