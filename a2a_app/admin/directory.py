@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app import conf
@@ -21,6 +21,7 @@ from a2a_app.admin.staff import perform
 from a2a_app.agents import registry
 from a2a_app.client.visits import visit, visit_all
 from a2a_app.models import DirectoryEntry
+from a2a_app.pages.states import toned, verbatim
 from a2a_app.push.targets import TargetError, check_url
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class DirectoryEntryForm(Form):
         """Refuse a name that leads elsewhere already."""
         name: str = self.cleaned_data["name"]
         if name in registry.slugs():
-            raise ValidationError("An agent of this project has that slug.")
+            raise ValidationError(gettext("An agent of this project has that slug."))
         if name in conf.current().remote_agents:
             raise ValidationError(f"{conf.NAME}['REMOTE_AGENTS'] has that name.")
         return name
@@ -112,6 +113,9 @@ class DirectoryEntryAdmin(ModelAdmin):
         "shown_card",
     )
 
+    class Media:
+        css = {"all": ["a2a_app/a2a.css"]}  # noqa: RUF012  # Django reads it and never changes it
+
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[CheckedChangeList]:
         """Return the class of the list."""
         return CheckedChangeList
@@ -133,18 +137,20 @@ class DirectoryEntryAdmin(ModelAdmin):
         return urlsplit(row.url).hostname or ""
 
     @admin.display(description=gettext_lazy("health"))
-    def health(self, row: DirectoryEntry) -> str:
-        """Return in words how the agent does."""
+    def health(self, row: DirectoryEntry) -> SafeString:
+        """Return in words how the agent does, with a colour."""
         if row.checked_at is None:
-            return "not looked at yet"
-        return f"fails: {row.error}" if row.failing_since else "well"
+            return toned("neutral", gettext("not looked at yet"))
+        if row.failing_since:
+            return toned("bad", gettext("fails: %(error)s") % {"error": row.error})
+        return toned("good", gettext("well"))
 
     @admin.display(description=gettext_lazy("card"))
     def shown_card(self, row: DirectoryEntry) -> str:
         """Return the card, as it was found last."""
         if row.card is None:
             return "-"
-        return format_html("<pre>{}</pre>", json.dumps(row.card, indent=2, ensure_ascii=False))
+        return verbatim(json.dumps(row.card, indent=2, ensure_ascii=False))
 
     def save_model(
         self, request: HttpRequest, obj: DirectoryEntry, form: Form, change: bool
@@ -159,10 +165,10 @@ class DirectoryEntryAdmin(ModelAdmin):
 
     def _visit(self, request: HttpRequest, name: str) -> None:
         if reason := perform(request, visit(name)):
-            text = f"The agent does not answer as it must: {reason}"
-            self.message_user(request, text, messages.WARNING)
+            text = gettext("The agent does not answer as it must: %(reason)s")
+            self.message_user(request, text % {"reason": reason}, messages.WARNING)
         else:
-            self.message_user(request, "The agent answers, and its card is as it must be.")
+            self.message_user(request, gettext("The agent answers, and its card is as it must be."))
 
     @admin.action(description=gettext_lazy("Look at selected agents again"), permissions=["change"])
     def look_at(
@@ -171,9 +177,11 @@ class DirectoryEntryAdmin(ModelAdmin):
         """Fetch the cards of agents, and verify them."""
         action = Action(
             "look_at",
-            "Look at agents",
-            "Their cards are fetched and verified, and stored where they are as they must be.",
-            "Looked at",
+            gettext("Look at agents"),
+            gettext(
+                "Their cards are fetched and verified, and stored where they are as they must be."
+            ),
+            gettext("Looked at"),
             lambda rows: rows,
             self._look_at,
         )

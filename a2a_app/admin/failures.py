@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from a2a_app import models
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin
 from a2a_app.admin.task_search import key_in
+from a2a_app.pages.states import verbatim
 
 # How many characters of the error a list shows.
 WORDS = 80
@@ -45,4 +45,4 @@ class FailureAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("traceback"))
     def traceback(self, failure: models.Failure) -> SafeString:
         """Show the traceback."""
-        return format_html("<pre>{}</pre>", failure.error)
+        return verbatim(failure.error)

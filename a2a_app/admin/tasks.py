@@ -32,7 +32,7 @@ from a2a_app.pages.contents import PART_URL
 from a2a_app.pages.conversation import read_beginnings
 from a2a_app.pages.live import Reader, live_response
 from a2a_app.pages.responses import events_response, part_response
-from a2a_app.pages.states import badge
+from a2a_app.pages.states import badge, verbatim
 from a2a_app.pages.task import duration_of, may_view, number_in, owner_url, read_task_page
 from a2a_app.store.archives import open_log
 
@@ -280,4 +280,4 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("traceback"))
     def traceback(self, run: models.Run) -> SafeString:
         """Show the traceback of the error that the agent raised."""
-        return format_html("<pre>{}</pre>", run.error or "-")
+        return verbatim(run.error or "-")

@@ -46,3 +46,8 @@ def badge(state: str) -> SafeString:
 def toned(tone: str, text: str) -> SafeString:
     """Return a state in other words as a badge with the colour of a tone."""
     return format_html('<span class="a2a-badge" data-tone="{}">{}</span>', tone, text)
+
+
+def verbatim(text: str) -> SafeString:
+    """Return a text as it was written, whose lines end where the page does."""
+    return format_html('<pre class="a2a-verbatim">{}</pre>', text)

@@ -48,6 +48,8 @@ def site() -> Iterator[Process]:
             database_url=url,
             settings_module="tests.browser.settings",
             CONSOLE=True,
+            PUSH_HOSTS=["127.0.0.1"],
+            PUSH_ALLOW_HTTP=True,
             **QUICK,
         )
         server.start()

@@ -1,8 +1,11 @@
-"""The overview, as people see it."""
+"""The overview, and pages with the fields of a row, as people see them."""
 
+import asyncio
+
+from django.urls import reverse
 from playwright.async_api import expect
 
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import LIMIT, Visitor
 from tests.clients.sockets import SocketClient
 from tests.wire import load_message
 
@@ -21,3 +24,24 @@ async def test_the_overview_looks_right_and_its_plots_can_be_read_as_tables(
         rows = page.get_by_role("region", name=table).get_by_role("row")
         await expect(rows.last).to_be_visible()
     await visitor.looks(page)
+
+
+async def test_no_page_with_the_fields_of_a_row_cuts_any_of_them_off(visitor: Visitor) -> None:
+    nowhere = {"url": "http://127.0.0.1:9/", "id": "nowhere"}
+    async with SocketClient(visitor.url) as client:
+        config = {"taskPushNotificationConfig": nowhere}
+        await client.result("SendMessage", message=load_message(chunks=1), configuration=config)
+    page = await visitor.page()
+    await page.goto(reverse("admin:a2a_app_pushnotificationconfig_changelist"))
+    await page.get_by_role("link", name="nowhere").click()
+    fails = page.locator(".readonly .a2a-badge", has_text="failing since")
+    async with asyncio.timeout(LIMIT / 1000):
+        while not await fails.count():
+            await page.reload()
+    await visitor.looks(page)
+    await page.goto(reverse("admin:a2a_app_directoryentry_add"))
+    await page.get_by_label("Name").fill("elsewhere")
+    await page.get_by_label("URL").fill(f"{visitor.url}/a2a/load/")
+    await page.get_by_role("button", name="Save and continue editing").click()
+    await expect(page.get_by_text('"supportedInterfaces"')).to_be_visible()
+    await visitor.looks(page, schemes=())

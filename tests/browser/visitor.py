@@ -20,6 +20,10 @@ STICKING_OUT = """(ours) => [...document.querySelectorAll(`${ours}, ${ours} *`)]
     const box = each.getBoundingClientRect();
     return box.width && box.right > innerWidth + 1 && !each.closest('.a2a-scroll *, pre *, svg *');
 }).slice(0, 3).map((each) => each.outerHTML.slice(0, 200))"""
+# What Django's own forms cut off of what they show.
+CUT_OFF = """() => [...document.querySelectorAll('.readonly, .readonly *')].filter((each) =>
+    each.clientWidth && each.scrollWidth > each.clientWidth + 1 && !each.closest('.a2a-scroll')
+).slice(0, 3).map((each) => each.outerHTML.slice(0, 200))"""
 # Links change their colours slowly, and in between have none that counts.
 SETTLED = "() => Promise.allSettled(document.getAnimations().map((each) => each.finished))"
 # axe waits for images that are not in sight yet, and are never fetched.
@@ -64,6 +68,8 @@ class Visitor:
             await page.set_viewport_size({"width": width, "height": 900})
             sticking_out = await page.evaluate(STICKING_OUT, OURS)
             self.faults += [f"{page.url} at {width}: sticks out: {each}" for each in sticking_out]
+            cut_off = await page.evaluate(CUT_OFF)
+            self.faults += [f"{page.url} at {width}: is cut off: {each}" for each in cut_off]
         for scheme in schemes:
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             await page.evaluate(SETTLED)
