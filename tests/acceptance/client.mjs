@@ -115,6 +115,47 @@ async function refused(client) {
   }
 }
 
+// What an agent may refuse in 0.3. The transports are asked, since the client above them refuses some
+// of it by itself, by what the card says.
+async function errors() {
+  const agents = await Promise.all(["load", "travel-desk", "mistaken"].map(connected));
+  const [load, desk, mistaken] = agents.map((each) => each.transport);
+  const said = speeches.said;
+  const { id } = await load.sendMessage(said(JSON.stringify({ chunks: 1 })));
+  const picture = { kind: "file", file: { bytes: "AAAA", mimeType: "image/png" } };
+  const webhook = { url: "https://example.com/told" };
+  const asked = {
+    "a task that is nobody's": () => load.getTask({ id: NOBODYS }),
+    "a cancel of nobody's task": () => load.cancelTask({ id: NOBODYS }),
+    "a message to nobody's task": () => load.sendMessage(said("hi", { taskId: NOBODYS })),
+    "a webhook of nobody's task": () =>
+      load.getTaskPushNotificationConfig({ id: NOBODYS, pushNotificationConfigId: "one" }),
+    "a stream of nobody's task": () => load.resubscribeTask({ id: NOBODYS }).next(),
+    "a cancel of what has ended": () => load.cancelTask({ id }),
+    "a webhook where none is called": () =>
+      mistaken.setTaskPushNotificationConfig({ taskId: id, pushNotificationConfig: webhook }),
+    "a message to what has ended": () => load.sendMessage(said("more", { taskId: id })),
+    "a stream to what has ended": () => load.sendMessageStream(said("more", { taskId: id })).next(),
+    "a picture for a reader": () => desk.sendMessage(said("", { parts: [picture] })),
+    "an answer that is none": () => mistaken.sendMessage(said("hi")),
+    "a card that there is not": () => load.getExtendedAgentCard(),
+    "a message without an id": () => load.sendMessage(said("hi", { messageId: "" })),
+  };
+  if (transport === "JSONRPC")
+    asked["a method that there is not"] = () => load.callExtensionMethod("tasks/none", {});
+  const seen = {};
+  for (const [what, ask] of Object.entries(asked)) {
+    try {
+      seen[what] = ["no error", "", await ask()];
+    } catch (raised) {
+      const error = raised.cause ?? raised;
+      const { code, message } = error.errorResponse?.error ?? { message: error.message };
+      seen[what] = [error.constructor.name.replace(/(JSONRPC)?Error$/, ""), code, message];
+    }
+  }
+  return seen;
+}
+
 const client = await connected("load");
 stdout.write(
   JSON.stringify({
@@ -125,5 +166,6 @@ stdout.write(
     resubscribed: await resubscribed(client),
     conversed: await conversed(await connected("travel-desk")),
     refused: await refused(client),
+    errors: speech === "0.3" ? await errors() : {},
   }),
 );

@@ -18,6 +18,28 @@ CLIENT = ROOT / "tests" / "acceptance" / "client.mjs"
 SECONDS = 60
 Report = dict[str, Any]
 
+# What the client of 0.3 raises, the code by which it knows the error, and the first words.
+NOT_FOUND = ("TaskNotFound", -32001, "Task not found")
+UNSUPPORTED = ("UnsupportedOperation", -32004, "The task has ended: completed. It takes")
+NO_WEBHOOKS = ("PushNotificationNotSupported", -32003, "The agent does not send")
+NO_PICTURES = ("ContentTypeNotSupported", -32005, "Part 1 of the message is image/png")
+ERRORS = {
+    "a task that is nobody's": NOT_FOUND,
+    "a cancel of nobody's task": NOT_FOUND,
+    "a message to nobody's task": NOT_FOUND,
+    "a webhook of nobody's task": NOT_FOUND,
+    "a stream of nobody's task": NOT_FOUND,
+    "a cancel of what has ended": ("TaskNotCancelable", -32002, "The task has ended: completed."),
+    "a webhook where none is called": NO_WEBHOOKS,
+    "a message to what has ended": UNSUPPORTED,
+    "a stream to what has ended": UNSUPPORTED,
+    "a picture for a reader": NO_PICTURES,
+    "an answer that is none": ("InvalidAgentResponse", -32006, "The agent answered with an empty"),
+    "a card that there is not": ("UnsupportedOperation", -32004, "The agent has no extended"),
+    "a message without an id": ("JSONRPCTransport", -32602, "Invalid parameters"),
+    "a method that there is not": ("JSONRPCTransport", -32601, "There is no method"),
+}
+
 # The first run of all installs the SDKs.
 pytestmark = pytest.mark.timeout(installed.SECONDS + SECONDS)
 
@@ -38,7 +60,7 @@ def report(only_server: Process, request: pytest.FixtureRequest) -> Report:
     command = [installed.BIN / "node", script, version, only_server.url, binding]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr + only_server.output()
-    seen: Report = json.loads(done.stdout)
+    seen: Report = {"binding": binding, **json.loads(done.stdout)}
     transport = "RestTransport" if binding == "HTTP+JSON" else "JsonRpcTransport"
     assert seen.pop("spoken").strip("_") == transport
     return seen
@@ -67,3 +89,24 @@ def test_it_answers_what_the_agent_asks(report: Report) -> None:
 
 def test_it_knows_a_task_that_is_not_found_from_other_errors(report: Report) -> None:
     assert "TaskNotFound" in report["refused"]
+
+
+@pytest.mark.parametrize(
+    "report", list(product(["0.3"], BINDINGS)), ids="-".join, indirect=True, scope="module"
+)
+def test_it_knows_each_error_of_0_3_by_its_code_and_gets_the_message(report: Report) -> None:
+    seen = report["errors"]
+    over_rest = report["binding"] == "HTTP+JSON"
+    for what, (name, code, words) in ERRORS.items():
+        if what == "a method that there is not" and over_rest:
+            continue  # each has a URL
+        raised, by_code, message = seen.pop(what)
+        if over_rest and name == "JSONRPCTransport":
+            # For errors of JSON-RPC the SDK has no class here.
+            assert (raised, by_code) == ("", None), what
+            assert words in message and f"(Code: {code})" in message, what
+        else:
+            # Over HTTP+JSON the SDK keeps no code besides the class that it has made of it.
+            assert (raised, by_code) == (name, None if over_rest else code), what
+            assert message.startswith(words), what
+    assert seen == {}

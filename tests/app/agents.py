@@ -12,7 +12,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from a2a_app import conf
-from a2a_app.agents import AgentExtension, AgentSkill, Part, Turn, agent
+from a2a_app.agents import Agent, AgentExtension, AgentSkill, Part, Turn, agent
+from a2a_app.protocol import Message
 from a2a_app.store.refusals import RunLostError
 
 logger = logging.getLogger("a2a_app.tests")
@@ -164,3 +165,12 @@ def note(book: str, task_id: str, number: int, takes: float) -> str:
         rows.execute("INSERT INTO note VALUES (?, ?, ?)", (task_id, number, word))
     time.sleep(takes)
     return f"{word} "
+
+
+@agent(name="Mistaken", push_notifications=False)
+class Mistaken(Agent):
+    """Answers with what is no answer, and calls no webhooks."""
+
+    async def answer(self, message: Message) -> str:
+        """Answer with nothing."""
+        return ""
