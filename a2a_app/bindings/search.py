@@ -25,8 +25,8 @@ _EMPTY = frozenset(
      "with")
 )  # fmt: skip  # a few words on each line
 _STEM = 4
-# How many words of a text count.
-MAX_WORDS = 200
+# How many words of a text count, and of a query, which is a sentence or two.
+MAX_WORDS, MAX_QUERY_WORDS = 200, 30
 # The publisher is a part of the identifier, and not what the entry says of it.
 _PUBLISHER = re.compile(r"urn:air:([^:]+):")
 
@@ -37,10 +37,11 @@ def ranked(entries: Iterable[Json], text: str) -> list[tuple[int, Json]]:
     The score is the share of the text's words that are in the entry, by where they are. A text
     without any word that says something fits all entries.
     """
-    words = _words(text) - _EMPTY
+    words = _words(text, MAX_QUERY_WORDS) - _EMPTY
     if not words:
         return [(0, entry) for entry in entries]
-    scored = [(_score(entry, words), entry) for entry in entries]
+    wanted = _Wanted(words)
+    scored = [(_score(entry, wanted), entry) for entry in entries]
     return sorted((each for each in scored if each[0]), key=lambda each: -each[0])
 
 
@@ -80,22 +81,38 @@ def publisher_of(entry: Json) -> str:
     return found[1] if found else ""
 
 
-def _score(entry: Json, words: set[str]) -> int:
-    there = {name: _words(" ".join(_values(entry, name))) for name in WEIGHTS}
-    best = sum(
-        max((WEIGHTS[name] for name, found in there.items() if _has(found, word)), default=0)
-        for word in words
-    )
-    return round(100 * best / (len(words) * max(WEIGHTS.values())))
+class _Wanted:
+    """The words of a query, found by the words of an entry in any form that begins alike.
+
+    Each word of an entry costs a few look-ups, however many words the query has.
+    """
+
+    def __init__(self, words: set[str]) -> None:
+        self.words = words
+        self._by_stem: dict[str, list[str]] = {}
+        for word in words:
+            if len(word) >= _STEM:
+                stem = word[: max(_STEM, len(word) - 3)]
+                self._by_stem.setdefault(stem, []).append(word)
+        self._lengths = {len(stem) for stem in self._by_stem}
+
+    def like(self, found: str) -> Iterator[str]:
+        """Yield the words that a word of an entry is a form of."""
+        if found in self.words:
+            yield found
+        for length in self._lengths:
+            if len(found) - length <= _STEM:
+                yield from self._by_stem.get(found[:length], ())
 
 
-def _has(found: set[str], word: str) -> bool:
-    """Tell whether a word is among others, in any of its forms that begin alike."""
-    if word in found or len(word) < _STEM:
-        return word in found
-    stem = word[: max(_STEM, len(word) - 3)]
-    return any(each.startswith(stem) and len(each) - len(stem) <= _STEM for each in found)
+def _score(entry: Json, wanted: _Wanted) -> int:
+    best = dict.fromkeys(wanted.words, 0)
+    for name, weight in WEIGHTS.items():
+        for found in _words(" ".join(_values(entry, name)), MAX_WORDS):
+            for word in wanted.like(found):
+                best[word] = max(best[word], weight)
+    return round(100 * sum(best.values()) / (len(best) * max(WEIGHTS.values())))
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower())[:MAX_WORDS])
+def _words(text: str, most: int) -> set[str]:
+    return set(re.findall(r"\w+", text.lower())[:most])

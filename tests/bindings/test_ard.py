@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 
 from a2a_app.agents import AgentSkill, Turn, registry
 from a2a_app.agents.registry import make_agent
+from a2a_app.bindings.search import ranked
 from a2a_app.models import DirectoryEntry
 from tests.clients.json_rpc import JsonRpcClient
 from tests.conftest import ChangeSettings
@@ -203,3 +204,10 @@ async def test_what_a_registry_need_not_do_is_refused_and_who_asks_too_often_too
     # Of three requests, two at least are in one minute.
     refused = [each for _ in range(3) if (each := await search(rpc))["status"] == 429]
     assert refused[0]["errorCode"] == "RATE_LIMIT_EXCEEDED"
+
+
+def test_so_many_words_of_a_query_count() -> None:
+    entry = {"identifier": "urn:air:example.com:x", "displayName": "flight"}
+    others = [f"word{number}" for number in range(29)]
+    assert ranked([entry], " ".join([*others, "flights"]))
+    assert not ranked([entry], " ".join([*others, "one", "flights"]))
