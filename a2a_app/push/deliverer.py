@@ -5,7 +5,6 @@ import logging
 import random
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from a2a_app import broadcast, conf, database, logs, models, signals, telemetry
@@ -15,6 +14,7 @@ from a2a_app.push.payloads import PAYLOADS
 from a2a_app.push.sender import NotDeliveredError, Sender
 from a2a_app.store import deliveries
 from a2a_app.store.deliveries import HOST_LIMIT, Delivery, Room
+from a2a_app.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
@@ -33,33 +33,20 @@ class OwnerGoneError(Exception):
     """The owner of a webhook is not active any more, and gets nothing."""
 
 
-class Deliverer:
+class Deliverer(Sweeper):
     """Delivers on one event loop. Any number of processes may deliver, but one webhook only one."""
+
+    group = broadcast.PUSH_GROUP
+    least_pause_seconds = PAUSE_SECONDS
 
     def __init__(self, worker: str) -> None:
         """Make a deliverer with the name of a worker."""
+        super().__init__()
         self._worker = worker
-        self._wake = asyncio.Event()
         self._deliveries: dict[UUID, asyncio.Task[None]] = {}
         self._room = Room(Shares(conf.current().push_concurrency))
         # The queue after which the next search in turn begins.
         self._after = -1
-
-    async def deliver_for_ever(self) -> None:
-        """Look for events that are due when a message says so, and every SWEEP_SECONDS."""
-        await broadcast.listen(broadcast.PUSH_GROUP, self._receive)
-        try:
-            while True:
-                self._wake.clear()
-                await self._start_due()
-                await asyncio.sleep(PAUSE_SECONDS)
-                try:
-                    async with asyncio.timeout(conf.current().sweep_seconds):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
-        finally:
-            await broadcast.leave(broadcast.PUSH_GROUP, self._receive)
 
     async def close(self) -> None:
         """Stop, and let other processes at once deliver what is left."""
@@ -71,32 +58,29 @@ class Deliverer:
             with suppress(database.AwayError):  # The leases run out.
                 await database.run(deliveries.release, self._worker)
 
-    def _receive(self, _: dict[str, Any]) -> None:
-        self._wake.set()
+    async def look(self) -> None:
+        """Begin the deliveries that are due, as many as there is room for."""
+        while (free := self._room.resize(conf.current().push_concurrency)) > 0:
+            claimed = await database.run(
+                deliveries.claim_due,
+                self._worker,
+                limit=min(free, HOST_LIMIT),
+                lease=delivery_lease(),
+                room=self._room.copy(),
+                after=self._after,
+                under_way=frozenset(self._deliveries),
+            )
+            self._after = claimed.after
+            for delivery in claimed.deliveries:
+                self._start(delivery)
+            if not claimed.deliveries:
+                if claimed.has_more_to_see:
+                    self.ring()
+                return
 
-    async def _start_due(self) -> None:
-        try:
-            while (free := self._room.resize(conf.current().push_concurrency)) > 0:
-                claimed = await database.run(
-                    deliveries.claim_due,
-                    self._worker,
-                    limit=min(free, HOST_LIMIT),
-                    lease=delivery_lease(),
-                    room=self._room.copy(),
-                    after=self._after,
-                    under_way=frozenset(self._deliveries),
-                )
-                self._after = claimed.after
-                for delivery in claimed.deliveries:
-                    self._start(delivery)
-                if not claimed.deliveries:
-                    if claimed.has_more_to_see:
-                        self._wake.set()
-                    return
-        except database.AwayError:
-            pass  # The next search may find it back.
-        except Exception:  # the deliverer must go on
-            logger.warning("Could not look for notifications that are due.", exc_info=True)
+    def report(self) -> None:
+        """Log that a look failed."""
+        logger.warning("Could not look for notifications that are due.", exc_info=True)
 
     def _start(self, delivery: Delivery) -> None:
         self._room.take(delivery.queue, delivery.host)
@@ -107,7 +91,7 @@ class Deliverer:
     def _finished(self, delivery: Delivery) -> None:
         self._deliveries.pop(delivery.id, None)
         self._room.give_back(delivery.queue, delivery.host)
-        self._wake.set()
+        self.ring()
 
     async def _deliver(self, delivery: Delivery) -> None:
         owner = delivery.scope.owner
@@ -190,7 +174,7 @@ class Deliverer:
             await _report_given_up(delivery, error)
         else:
             _log_failure(delivery, f"is tried again in {pause.total_seconds():.1f} s", error)
-            asyncio.get_running_loop().call_later(pause.total_seconds(), self._wake.set)
+            asyncio.get_running_loop().call_later(pause.total_seconds(), self.ring)
 
 
 def _log_failure(delivery: Delivery, after: str, error: str) -> None:

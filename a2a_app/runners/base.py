@@ -161,9 +161,9 @@ class Runner(ABC):
         # In new contexts, since they outlive the request that begins them, and its thread.
         return Background(
             sweep=loop.create_task(sweep_for_ever(self.sweep), context=Context()),
-            deliver=loop.create_task(deliverer.deliver_for_ever(), context=Context()),
-            wake=loop.create_task(waker.wake_for_ever(), context=Context()),
-            cancel=loop.create_task(Canceler().cancel_for_ever(), context=Context()),
+            deliver=loop.create_task(deliverer.sweep_for_ever(), context=Context()),
+            wake=loop.create_task(waker.sweep_for_ever(), context=Context()),
+            cancel=loop.create_task(Canceler().sweep_for_ever(), context=Context()),
             upkeep=[loop.create_task(each(), context=Context()) for each in upkeep.works()],
             deliverer=deliverer,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from a2a_app import broadcast, conf, database, models
+from a2a_app import broadcast, database, models
 from a2a_app.agents.durable.peers import Asking, OnBehalf, peers
 from a2a_app.protocol import TaskNotCancelableError, TaskNotFoundError
 from a2a_app.store.durable.remote_tasks import (
@@ -18,6 +18,7 @@ from a2a_app.store.durable.remote_tasks import (
     owner_of,
     read_unwanted,
 )
+from a2a_app.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
@@ -31,47 +32,31 @@ PAUSE = timedelta(seconds=30)
 PATIENCE = timedelta(hours=1)
 
 
-class Canceler:
+class Canceler(Sweeper):
     """Cancels tasks of other agents. What several find is one's."""
+
+    group = broadcast.WAKE_GROUP
 
     def __init__(self) -> None:
         """Make it for an event loop."""
-        self._rung = asyncio.Event()
+        super().__init__()
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def cancel_for_ever(self) -> None:
-        """Cancel when a message says so, and every SWEEP_SECONDS."""
-        await broadcast.listen(broadcast.WAKE_GROUP, self._receive)
-        try:
-            while True:
-                self._rung.clear()
-                await self._look()
-                try:
-                    async with asyncio.timeout(conf.current().sweep_seconds):
-                        await self._rung.wait()
-                except TimeoutError:
-                    pass
-        finally:
-            await broadcast.leave(broadcast.WAKE_GROUP, self._receive)
+    async def look(self) -> None:
+        """Cancel what is unwanted and has not been tried a short time ago."""
+        # Most were never sent, such as what was refused.
+        await database.run(give_up_unknown, timezone.now() - PATIENCE)
+        await asyncio.gather(*map(self._claim, await database.read(read_unwanted, LIMIT)))
 
-    async def _look(self) -> None:
-        try:
-            # Most were never sent, such as what was refused.
-            await database.run(give_up_unknown, timezone.now() - PATIENCE)
-            await asyncio.gather(*map(self._claim, await database.read(read_unwanted, LIMIT)))
-        except database.AwayError:  # which is logged
-            pass
-        except Exception:  # it must go on
-            logger.warning("Could not look for what is to be canceled.", exc_info=True)
+    def report(self) -> None:
+        """Log that a look failed."""
+        logger.warning("Could not look for what is to be canceled.", exc_info=True)
 
     async def _claim(self, unwanted: Unwanted) -> None:
         # An agent that hangs must not hold up what others are to be told.
         async with self._room:
             if await database.run(claim_unwanted, unwanted.id, PAUSE):
                 await cancel_now(unwanted)
-
-    def _receive(self, _: dict[str, Any]) -> None:
-        self._rung.set()
 
 
 async def cancel_now(unwanted: Unwanted) -> bool:

@@ -50,7 +50,7 @@ async def test_a_failure_that_cannot_be_recorded_is_left_to_the_lease(
                 "one", task_push_notification_config=TaskPushNotificationConfig(url=receiver.url)
             )
             await database.run(lose_patience)
-            await deliverer._start_due()
+            await deliverer.look()
             [delivery] = deliverer._deliveries.values()
             async with asyncio.timeout(SECONDS):
                 await delivery
@@ -66,7 +66,7 @@ async def test_a_deliverer_that_ends_without_a_database_leaves_its_webhooks_to_t
         await client.send(
             "one", task_push_notification_config=TaskPushNotificationConfig(url=hanging.url)
         )
-        await deliverer._start_due()
+        await deliverer.look()
         await hanging.gets(1)
         await database.run(lose_patience)
         with away():
