@@ -21,11 +21,41 @@ Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 _warned = False
 
 
-class Reader:
-    """The client that reads one response of more than one piece.
+class _Producer:
+    """What sends to one client: a producer, in Twisted's words (`IPushProducer`)."""
 
-    It is a producer, in Twisted's words (`IPushProducer`).
-    """
+    def __init__(self, client: object) -> None:
+        self._client = client
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._is_cut = False
+
+    def pauseProducing(self) -> None:  # Twisted's name
+        """Wait, because the connection's buffer is full."""
+        self._writable.clear()
+
+    def resumeProducing(self) -> None:  # Twisted's name
+        """Go on, because the buffer is empty."""
+        self._writable.set()
+
+    def stopProducing(self) -> None:  # Twisted's name
+        """Go on, because the connection is gone, and `send` does nothing any more."""
+        self._writable.set()
+
+    def _cut_off(self, abort: Callable[[], None] | None) -> None:
+        """Cut the client off, by what closes its connection; None: the server does, by an error."""
+        if self._is_cut:
+            return
+        self._is_cut = True
+        seconds = conf.current().reader_seconds
+        logger.warning("Cut off %s, which took nothing for %g seconds.", self._client, seconds)
+        if abort is None:
+            raise ConnectionAbortedError("The client does not read.")
+        abort()
+
+
+class Reader(_Producer):
+    """The client that reads one response of more than one piece."""
 
     def __init__(self, send: Send, servers_send: Send, client: object) -> None:
         """Make the reader of a response.
@@ -35,12 +65,9 @@ class Reader:
             servers_send: The `send` that the server has made, by which its connection is found.
             client: The client's address, for the log.
         """
+        super().__init__(client)
         self._send = send
         self._servers_send = servers_send
-        self._client = client
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._is_cut = False
         self._request = _twisted_request(servers_send)
         if self._request is not None:
             self._request.registerProducer(self, True)
@@ -63,38 +90,17 @@ class Reader:
                     self._unregister()
                 await self._send(message)
         except TimeoutError:
-            self._cut_off()
-
-    def pauseProducing(self) -> None:  # Twisted's name
-        """Wait, because the connection's buffer is full."""
-        self._writable.clear()
-
-    def resumeProducing(self) -> None:  # Twisted's name
-        """Go on, because the buffer is empty."""
-        self._writable.set()
-
-    def stopProducing(self) -> None:  # Twisted's name
-        """Go on, because the connection is gone, and `send` does nothing any more."""
-        self._writable.set()
+            self._cut_off(_abort_of(self._servers_send, self._request))
 
     def _unregister(self) -> None:
         if _channel_of(self._request) is not None:
             self._request.unregisterProducer()
 
-    def _cut_off(self) -> None:
-        self._is_cut = True
-        seconds = conf.current().reader_seconds
-        logger.warning("Cut off %s, which took nothing for %g seconds.", self._client, seconds)
-        abort = _abort_of(self._servers_send, self._request)
-        if abort is None:
-            raise ConnectionAbortedError("The client does not read.")
-        abort()
 
-
-class SocketReader:
+class SocketReader(_Producer):
     """The client that reads what is sent over one WebSocket.
 
-    daphne does not wait there either. It is a producer of the connection, in Twisted's words.
+    daphne does not wait there either. It is a producer of the connection, in place of HTTP's.
     """
 
     def __init__(self, servers_send: Send, client: object) -> None:
@@ -104,11 +110,8 @@ class SocketReader:
             servers_send: The `send` that the server has made, by which its connection is found.
             client: The client's address, for the log.
         """
+        super().__init__(client)
         self._send = servers_send
-        self._client = client
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._is_cut = False
         bound = getattr(servers_send, "args", ())
         self._protocol: Any = bound[0] if bound else None
         self._transport: Any = getattr(self._protocol, "transport", None)
@@ -132,21 +135,10 @@ class SocketReader:
                 # Whoever has made room in memory for a large frame has to know that it is sent.
                 await self._writable.wait()
         except TimeoutError:
-            self._cut_off()
+            abort = getattr(self._transport, "abortConnection", None)
+            self._cut_off(abort or _abort_of(self._send, None))
         except OSError:  # as ASGI has it once the client is gone
             self._is_cut = True
-
-    def pauseProducing(self) -> None:  # Twisted's name
-        """Wait, because the connection's buffer is full."""
-        self._writable.clear()
-
-    def resumeProducing(self) -> None:  # Twisted's name
-        """Go on, because the buffer is empty."""
-        self._writable.set()
-
-    def stopProducing(self) -> None:  # Twisted's name
-        """Go on, because the connection is gone, and `send` does nothing any more."""
-        self._writable.set()
 
     @contextmanager
     def unread(self) -> Iterator[None]:
@@ -178,17 +170,6 @@ class SocketReader:
             yield
         finally:
             self._protocol.maxMessagePayloadSize = limit
-
-    def _cut_off(self) -> None:
-        if self._is_cut:
-            return
-        self._is_cut = True
-        seconds = conf.current().reader_seconds
-        logger.warning("Cut off %s, which took nothing for %g seconds.", self._client, seconds)
-        abort = getattr(self._transport, "abortConnection", None) or _abort_of(self._send, None)
-        if abort is None:
-            raise ConnectionAbortedError("The client does not read.")
-        abort()
 
 
 def _twisted_request(send: Any) -> Any:
