@@ -14,8 +14,9 @@ from django.urls import resolve as resolve_url
 from a2a_app import conf, database, protocol, runners
 from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Event
+from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.cards import card_for
-from a2a_app.agents.durable.peers import Asking, OnBehalf
+from a2a_app.agents.durable.peers import Asking
 from a2a_app.agents.extensions import TASK_GENERATIONS
 from a2a_app.bindings.callers import ANONYMOUS, caller_with
 from a2a_app.bindings.interfaces import served_at
@@ -59,7 +60,7 @@ class LocalConnection(Connection):
         """Find out who calls; raise UnauthenticatedError where callers must be known."""
         given = self._identity
         asking = given if isinstance(given, Asking) else Asking(None, given)
-        if isinstance(asking.by, OnBehalf):
+        if isinstance(asking.by, TurnCaller):
             with _unavailable_while_away():
                 call = await _call_on_behalf(self._agent, asking.by)
         else:
@@ -121,16 +122,16 @@ async def _caller(given: Any) -> Caller:
     return await caller_with(given if isinstance(given, Grant) else Grant(given))
 
 
-async def _call_on_behalf(agent: Agent, by: OnBehalf) -> Call:
+async def _call_on_behalf(agent: Agent, by: TurnCaller) -> Call:
     """Return the call of a turn, in the name of its own caller."""
-    identity = by.user or await database.read(_identity_of, by.caller)
+    identity = by.user or await database.read(_identity_of, by.owner)
 
     async def handed_on() -> dict[str, Any]:
-        return by.handed_on()
+        return by.handed_on
 
-    grant = Grant(identity, by.scopes, credential=by.credential)
+    grant = Grant(identity, by.scopes, credential=by.key)
     user_id = None if by.user is None else by.user.pk
-    caller = Caller(by.caller, user_id, identity, grant if by.caller else None)
+    caller = Caller(by.owner, user_id, identity, grant if by.owner else None)
     return Call(agent, caller, tenant_key=by.tenant, handed_on=handed_on)
 
 

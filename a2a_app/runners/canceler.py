@@ -8,7 +8,8 @@ from typing import Any
 from django.utils import timezone
 
 from a2a_app import broadcast, database, models
-from a2a_app.agents.durable.peers import Asking, OnBehalf, peers
+from a2a_app.agents.caller import TurnCaller
+from a2a_app.agents.durable.peers import Asking, peers
 from a2a_app.protocol import TaskNotCancelableError, TaskNotFoundError
 from a2a_app.store.durable.remote_tasks import (
     Unwanted,
@@ -81,7 +82,7 @@ async def _is_canceled(unwanted: Unwanted) -> bool:
     try:
         if unwanted.is_local:
             owner = await database.read(owner_of, unwanted.remote_id)
-            by = OnBehalf(owner, None, "", None, dict)
+            by = TurnCaller.of_owner(owner, None, "", None)
         async with peers().connect(unwanted.agent, Asking(None, by)) as peer:
             await peer.cancel(unwanted.remote_id)
     except (models.Task.DoesNotExist, TaskNotFoundError, TaskNotCancelableError):

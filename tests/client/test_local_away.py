@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from a2a_app import database
-from a2a_app.agents.durable.peers import Asking, OnBehalf
+from a2a_app.agents.caller import TurnCaller
+from a2a_app.agents.durable.peers import Asking
 from a2a_app.client.local import LocalConnection
 from a2a_app.database.away import Cause
 from a2a_app.protocol import UnavailableError
@@ -24,7 +25,7 @@ async def test_a_turn_whose_caller_cannot_be_read_asks_again_later() -> None:
     async def billing() -> None:
         """Refund nothing."""
 
-    asking = Asking(None, OnBehalf("auth.group:1", None, "", None, dict))
+    asking = Asking(None, TurnCaller.of_owner("auth.group:1", None, "", None))
     with (
         agent_for_test(billing, slug="billing") as agent,
         database.performed_by(is_away),

@@ -14,7 +14,7 @@ from a2a_app.agents.answers import Answer
 from a2a_app.agents.content import Content, agent_message, as_parts, clean
 from a2a_app.agents.durable.approvals import TurnSuspended
 from a2a_app.agents.durable.errands import Errand, How, depth_of
-from a2a_app.agents.durable.peers import OnBehalf, peers
+from a2a_app.agents.durable.peers import peers
 from a2a_app.agents.durable.sleep import Sleeper
 from a2a_app.agents.durable.steps import MAX_NAME, StepError
 from a2a_app.agents.values import with_files_read
@@ -33,7 +33,6 @@ from a2a_app.store.durable.remote_tasks import (
 )
 from a2a_app.store.durable.steps import Outcome, Place
 from a2a_app.store.refusals import Refused, RepetitionError, RunLostError
-from a2a_app.store.secrets import unseal
 from a2a_app.store.updates import Ask, Asked, StatusUpdate
 
 
@@ -283,15 +282,7 @@ class Delegator(Sleeper):
     async def _asker(self, agent: str) -> Any:
         if self.asks_as is not None:
             return await call_hook(self.asks_as, self.caller, agent)
-        claim = self._claim
-        head, given = claim.head, claim.credentials
-        return OnBehalf(
-            owner=head.owner,
-            user=claim.user,
-            credential=given.name,
-            scopes=None if given.scopes is None else frozenset(given.scopes),
-            handed_on=lambda: unseal(given.handed_on),
-        )
+        return self.caller
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """Peers: other agents, as a turn asks them. The room of the client has them, and comes later."""
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 from a2a_app.agents.answers import Answer
-from a2a_app.models.owners import caller_of, tenant_of
 from a2a_app.protocol import Message
 
 DEPTH = "urn:a2a-app:call-depth:v1"
@@ -20,41 +19,16 @@ class PeerAwayError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class OnBehalf:
-    """The caller of a turn, in whose name it asks an agent of the same project."""
-
-    owner: str
-    """The owner of the turn's task, who owns what is asked too."""
-    user: Any
-    """The Django user whose task it is; None: it is no user's."""
-    credential: str
-    """The name of the credentials with which the turn's message came."""
-    scopes: frozenset[str] | None
-    """What these are limited to; None: nothing."""
-    handed_on: Callable[[], dict[str, Any]] = field(repr=False)
-    """Returns what the project has handed on to the turn."""
-
-    @property
-    def caller(self) -> str:
-        """The owner without its tenant."""
-        return caller_of(self.owner)
-
-    @property
-    def tenant(self) -> str:
-        """The key of the tenant."""
-        return tenant_of(self.owner)
-
-
-@dataclass(frozen=True, slots=True)
 class Asking:
     """A turn that asks another agent."""
 
     asked: UUID | None
     """The key of what it asks, in the models; None: it only looks, or cancels."""
     by: Any
-    """Who asks an agent of the same project: an `OnBehalf`, or what an authenticator returns."""
+    """Who asks an agent of the same project: the turn's own caller, a `TurnCaller`, or what an
+    authenticator returns."""
     tenant: str = ""
-    """The key of the turn's tenant, in which it asks. An `OnBehalf` has its own."""
+    """The key of the turn's tenant, in which it asks. A `TurnCaller` has its own."""
 
 
 class Peer(Protocol):

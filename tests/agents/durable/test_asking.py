@@ -15,7 +15,7 @@ from a2a_app.client import RemoteAgent
 from a2a_app.client.peers import ClientPeer, ClientPeers
 from a2a_app.operations.call import Caller, CallerName, Grant
 from a2a_app.testing import agent_for_test
-from tests.clients.operations import client_of
+from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.cuts import Cut, attempts
 from tests.sleepers import until
@@ -215,21 +215,23 @@ async def test_an_agent_may_choose_in_whose_name_it_asks() -> None:
 
     async def agent(turn: Turn) -> None:
         await turn.ask("billing", "Refund order 7")
+        await turn.ask("billing", "Refund order 8")
 
-    async def asks_as(caller: TurnCaller, agent: str) -> CallerName:
+    async def asks_as(caller: TurnCaller, agent: str) -> CallerName | TurnCaller:
         chosen.append((caller.owner, agent))
-        return CallerName("the planner")
+        return CallerName("the planner") if len(chosen) == 1 else caller
 
     with (
         agent_for_test(billing, slug="billing"),
-        client_of(agent, asks_as=asks_as) as client,
+        client_of(agent, asks_as=asks_as) as nobody,
     ):
+        client = OperationsClient(nobody.call.agent, "name:ann")
         client.call = replace(client.call, tenant_key="blue")
         assert (await client.send()).status.state is TaskState.COMPLETED
-    assert callers == ["the planner"]
-    [child] = await database.run(children, "billing")
-    assert child.owner == "tenant:blue/name:the planner"
-    assert chosen == [("", "billing")]
+    assert callers == ["the planner", "ann"]
+    owners = {child.owner for child in await database.run(children, "billing")}
+    assert owners == {"tenant:blue/name:the planner", "tenant:blue/name:ann"}
+    assert chosen == [("name:ann", "billing")] * 2
 
 
 async def test_a_reply_that_takes_too_long_is_an_error_and_time_counts_over_attempts() -> None:
