@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE =
 # More than there may be cores, since tests wait for processes. A file's share theirs, so they stay
 # together.
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
-PARALLEL := --numprocesses 3 --dist loadfile
+PARALLEL := --numprocesses 4 --dist loadfile
 # Tests that start no server, and that do not try many inputs or fill tables. What needs servers,
 # frameworks, the site of the documentation, a wheel or whole projects is not even loaded.
 FAST := --numprocesses 2 --dist loadfile \

@@ -35,7 +35,7 @@ ERRORS = {
     "a stream to what has ended": UNSUPPORTED,
     "a picture for a reader": NO_PICTURES,
     "an answer that is none": ("InvalidAgentResponse", -32006, "The agent answered with an empty"),
-    "a card that there is not": ("UnsupportedOperation", -32004, "The agent has no extended"),
+    "a card that there is not": ("AuthenticatedExtendedCardNotConfigured", -32007, "The agent has"),
     "a message without an id": ("JSONRPCTransport", -32602, "Invalid parameters"),
     "a method that there is not": ("JSONRPCTransport", -32601, "There is no method"),
 }

@@ -260,7 +260,10 @@ async def test_a_bad_role_is_told_the_roles_of_0_3(rpc: JsonRpcClient) -> None:
         ("tasks/pushNotificationConfig/get", (-32001, "TASK_NOT_FOUND")),
         ("tasks/pushNotificationConfig/list", (-32001, "TASK_NOT_FOUND")),
         ("tasks/pushNotificationConfig/delete", (-32001, "TASK_NOT_FOUND")),
-        ("agent/getAuthenticatedExtendedCard", (-32004, "UNSUPPORTED_OPERATION")),
+        (
+            "agent/getAuthenticatedExtendedCard",
+            (-32007, "EXTENDED_AGENT_CARD_NOT_CONFIGURED"),
+        ),
     ],
 )
 async def test_a_refusal_has_the_code_of_0_3(

@@ -128,7 +128,7 @@ async def test_the_routes_of_push_and_of_the_card_lead_to_their_operations(
     ):
         assert (response.status_code, json_of(response)["code"]) == (404, -32001)
     card = await without_version().get("/v1/card")
-    assert (card.status_code, json_of(card)["code"]) == (400, -32004)
+    assert (card.status_code, json_of(card)["code"]) == (400, -32007)
 
 
 @pytest.mark.parametrize(

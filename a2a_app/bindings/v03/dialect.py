@@ -18,6 +18,10 @@ from a2a_app.protocol import FieldViolation, InvalidParamsError
 Json: TypeAlias = dict[str, Any]
 Renames: TypeAlias = Sequence[tuple[str, str]]
 
+_ERROR_NAMES: dict[type, str] = {
+    protocol.ExtendedAgentCardNotConfiguredError: "AuthenticatedExtendedCardNotConfiguredError"
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect03(Dialect):
@@ -106,11 +110,21 @@ class Dialect03(Dialect):
     def status_text(self, error: protocol.A2AError) -> str:
         """Return an error's text with its name first, by which clients of 0.3 tell errors apart."""
         named = next(kind for kind in type(error).__mro__ if "code" in vars(kind))
-        return f"{named.__name__}: {error.message}"
+        return f"{_ERROR_NAMES.get(named, named.__name__)}: {error.message}"
 
     def plain_error(self, error: protocol.A2AError) -> Json:
         """Return an error for HTTP+JSON, as JSON-RPC writes it (section 7 of 0.3)."""
         return {"code": error.code, "message": error.message, "data": error.details()}
+
+
+class CardDialect03(Dialect03):
+    """The way in which 0.3 writes the extended card, and that there is none."""
+
+    def error(self, error: protocol.A2AError) -> protocol.A2AError:
+        """Replace the error of an agent that has none by the one of 0.3 for it (section 8.2)."""
+        if type(error) is protocol.UnsupportedOperationError:
+            return protocol.ExtendedAgentCardNotConfiguredError(error.message)
+        return super().error(error)
 
 
 def _json(value: Any) -> str:

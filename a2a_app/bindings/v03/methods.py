@@ -7,7 +7,7 @@ from typing import Any
 from a2a_app.bindings.dialects import Method
 from a2a_app.bindings.v03 import params, resources, results
 from a2a_app.bindings.v03.cards import card_03, plain_card_03
-from a2a_app.bindings.v03.dialect import Dialect03, Renames
+from a2a_app.bindings.v03.dialect import CardDialect03, Dialect03, Renames
 from a2a_app.operations import OPERATIONS
 
 # The fields of 1.0 that have another name in 0.3.
@@ -76,7 +76,7 @@ RPC_METHODS = {
         _method(
             "agent/getAuthenticatedExtendedCard",
             "GetExtendedAgentCard",
-            Dialect03(params.unchanged, card_03),
+            CardDialect03(params.unchanged, card_03),
         ),
     )
 }
@@ -110,7 +110,7 @@ PLAIN_METHODS = {
             "DeleteTaskPushNotificationConfig",
             Dialect03(params.unchanged, _PROTO.nothing),
         ),
-        _method("GetAgentCard", "GetExtendedAgentCard", Dialect03(params.unchanged, card_03)),
+        _method("GetAgentCard", "GetExtendedAgentCard", CardDialect03(params.unchanged, card_03)),
     )
 }
 """The methods of HTTP+JSON, under the names of their operations in 1.0.

@@ -133,6 +133,14 @@ async def test_fields_are_named_in_errors_as_the_proto_has_them(old: GrpcClient)
     assert status["details"][1]["fieldViolations"][0]["field"] == "message.content[0]"
 
 
+async def test_that_there_is_no_card_for_known_callers_has_the_name_of_0_3(
+    old: GrpcClient,
+) -> None:
+    code, status = await refused(old.call("GetAgentCard", pb.GetAgentCardRequest()))
+    assert code == "FAILED_PRECONDITION"
+    assert status["message"].startswith("AuthenticatedExtendedCardNotConfiguredError: ")
+
+
 async def test_the_card_for_known_callers_is_one_of_0_3(
     old: GrpcClient, a2a: ChangeSettings
 ) -> None:
