@@ -87,6 +87,7 @@ SHORT_FILES = {
     "management/people.py": "what two commands share",
     "models": "one table a file",
     "operations/limits.py": "what bindings may not store themselves",
+    "operations/remote_tasks.py": "what bindings may not wake themselves",
     "operations/cards.py": "one operation, in the file that bears its name in each layer",
     "pages/times.py": "one function, which pages of all kinds use",
     "protocol": "one object of the specification a file",

@@ -54,6 +54,17 @@ class Receiver:
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    async def says(self, text: bytes) -> Received:
+        """Wait for a request with a text in its body, and return the first; or raise TimeoutError.
+
+        The requests before it have come too.
+        """
+        number = 0
+        while text not in (self.requests[number - 1].raw if number else b""):
+            number += 1
+            await self.gets(number)
+        return self.requests[number - 1]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import Http404, HttpRequest
@@ -20,6 +21,7 @@ from a2a_app.bindings.health import serve_live, serve_ready
 from a2a_app.bindings.metrics import serve_metrics
 from a2a_app.bindings.ninja_api import Api
 from a2a_app.bindings.openapi import describe_file, describe_jsonrpc, describe_route, introduction
+from a2a_app.bindings.remote_tasks import serve_notification
 from a2a_app.bindings.routes import ROUTES, ROUTES_03, TENANT, TENANT_ROUTES, Route
 from a2a_app.bindings.unserved import wants_page
 from a2a_app.bindings.wsgi import do_on_lasting_loop
@@ -196,6 +198,12 @@ async def serve_did_of_site(request: HttpRequest) -> HttpResponseBase:
 async def serve_linked_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """Return the bytes of a part that are too large to be sent in it, from the part's URL."""
     return await serve_file(request, token)
+
+
+@api.post("/a2a/remote-tasks/{uuid:asked}", url_name="remote_task", include_in_schema=False)
+async def take_notification(request: HttpRequest, asked: UUID) -> HttpResponseBase:
+    """Take the notification of an agent elsewhere that a turn has asked."""
+    return await serve_notification(request, asked)
 
 
 @api.add_page(

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from a2a_app.agents.answers import Answer
 from a2a_app.agents.durable.peers import Asking, PeerAwayError
+from a2a_app.bindings.remote_tasks import webhook_for
 from a2a_app.client.refusals import UnreachableError
 from a2a_app.client.remote import RemoteAgent, agent_here
 from a2a_app.protocol import Message
@@ -80,6 +82,14 @@ class ClientPeer:
     async def look_at(self, task_id: str) -> Answer:
         """Return a task as it is, without its history."""
         return await self._remote.get(task_id, history_length=0)
+
+    async def call_us(self, task_id: str, asked: UUID) -> bool:
+        """Ask the agent to tell us by a webhook what becomes of a task."""
+        url, token = webhook_for(asked)
+        if not (url and self._remote.card.capabilities.push_notifications):
+            return False
+        await self._remote.add_webhook(task_id, url, token=token, key=str(asked))
+        return True
 
     async def cancel(self, task_id: str) -> None:
         """Cancel a task."""

@@ -34,6 +34,7 @@ from a2a_app.protocol import (
     SendMessageResponse,
     SubscribeToTaskRequest,
     Task,
+    TaskPushNotificationConfig,
     TaskState,
 )
 
@@ -220,6 +221,20 @@ class RemoteAgent:
             if found.state is TaskState.CANCELED:
                 return found
             raise
+
+    async def add_webhook(
+        self, task: Answer | str, url: str, *, token: str = "", key: str = ""
+    ) -> None:
+        """Have the agent send the events of a task to a URL. The errors are those of `send`.
+
+        Args:
+            task: The task.
+            url: The URL.
+            token: What each notification has to have in `X-A2A-Notification-Token`.
+            key: The id of the configuration. One that the task has already is replaced.
+        """
+        params = TaskPushNotificationConfig(id=key, task_id=id_of(task), url=url, token=token)
+        await self._ask(Request(operation="CreateTaskPushNotificationConfig", params=params))
 
     async def _task(self, request: Request) -> Answer:
         return Answer.of(Task.from_dict(await self._ask(request)))

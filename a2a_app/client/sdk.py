@@ -35,6 +35,10 @@ _ASKED: dict[str, tuple[Any, str]] = {
     "GetTask": (pb.GetTaskRequest, "get_task"),
     "ListTasks": (pb.ListTasksRequest, "list_tasks"),
     "CancelTask": (pb.CancelTaskRequest, "cancel_task"),
+    "CreateTaskPushNotificationConfig": (
+        pb.TaskPushNotificationConfig,
+        "create_task_push_notification_config",
+    ),
     "GetExtendedAgentCard": (pb.GetExtendedAgentCardRequest, "get_extended_agent_card"),
 }
 

@@ -434,6 +434,8 @@ class Migration(migrations.Migration):
                 ('answered', models.PositiveIntegerField(default=0, help_text='How many of its questions were answered, or are so no more.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('heard_at', models.DateTimeField(auto_now_add=True, help_text='When the other agent was last there, to some minutes.')),
+                ('has_webhook', models.BooleanField(default=False, help_text='Whether the other agent was asked to tell us of the task.')),
+                ('rung_at', models.DateTimeField(blank=True, help_text='When it last told us that there is something to do.', null=True)),
                 ('unwanted_at', models.DateTimeField(blank=True, help_text='Since when nobody waits for it. Empty: somebody does.', null=True)),
                 ('cancel_at', models.DateTimeField(blank=True, help_text='When to cancel it next. Empty: it is not to be.', null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),

@@ -43,6 +43,12 @@ class RemoteTask(models.Model):
     heard_at = models.DateTimeField(
         auto_now_add=True, help_text="When the other agent was last there, to some minutes."
     )
+    has_webhook = models.BooleanField(
+        default=False, help_text="Whether the other agent was asked to tell us of the task."
+    )
+    rung_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it last told us that there is something to do."
+    )
     unwanted_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when nobody waits for it. Empty: somebody does."
     )

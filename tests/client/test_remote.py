@@ -3,9 +3,11 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import AsyncClient
 
 from a2a_app import database, models, runners
 from a2a_app.agents import TaskState, Turn
@@ -27,8 +29,9 @@ from tests.client.peers import BASE, Cutter, fasta2a_peer, sdk_peer
 from tests.clients.operations import client_of
 from tests.conftest import ChangeSettings
 from tests.cuts import Cut, attempts
-from tests.servers import Process, served
-from tests.sleepers import until
+from tests.receiver import Received, receiving
+from tests.servers import Process, fresh_database, web_server
+from tests.sleepers import asleep, ended, until
 from tests.wire import UNKNOWN_TASK
 
 WAYS = [(binding, version) for binding in ("JSONRPC", "HTTP+JSON") for version in ("1.0", "0.3")]
@@ -37,8 +40,12 @@ every_way = pytest.mark.parametrize(("binding", "version"), WAYS)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Process]:
-    with served("sqlite", "daphne") as process:
+    to_us: Any = {"PUSH_ALLOW_HTTP": True, "PUSH_HOSTS": ["127.0.0.1"]}
+    with fresh_database("sqlite") as url:
+        process = web_server("daphne", database_url=url, **to_us)
+        process.start()
         yield process
+        process.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -294,3 +301,50 @@ async def test_a_page_without_a_card_is_said_to_be_none(
     a2a(REMOTE_AGENTS={"none": {"URL": f"{server.url}/a2a/nobody"}})
     with pytest.raises(RemoteAgentError, match=r"no card at http.*/a2a/nobody/"):
         await RemoteAgent("none").__aenter__()
+
+
+@pytest.mark.usefixtures("runtime")
+async def test_a_webhook_wakes_the_turn_that_an_agent_elsewhere_has_kept_waiting(
+    server: Process, a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SHORTEST_LOOK", "LONGEST_LOOK"):  # so that only a webhook wakes it
+        monkeypatch.setattr(f"a2a_app.agents.durable.errands.{name}", timedelta(hours=1))
+    there = tmp_path / "there"
+
+    async def agent(turn: Turn) -> str:
+        said = json.dumps([{"chunks": [{"file": str(there)}]}])
+        return f"{(await turn.ask('speaker', said)).state}"
+
+    async with receiving() as receiver:
+        a2a(
+            REMOTE_AGENTS={"speaker": {"URL": f"{server.url}/a2a/speaker"}},
+            PUBLIC_URL=f"http://127.0.0.1:{receiver.port}",
+            PUT_AWAY_SECONDS=0.2,
+        )
+        await runners.current().begin()
+        with client_of(agent, durable=True) as client:
+            task = await client.send(return_immediately=True)
+            await until(models.RemoteTask.objects.filter(has_webhook=True).exists)
+            await until(asleep)
+            there.touch()
+            last = await receiver.says(b"TASK_STATE_COMPLETED")
+            assert await hand_on(last, token="forged") == 403
+            assert await hand_on(last, body=b"{}") == 204
+            assert await database.run(models.RemoteTask.objects.filter(rung_at=None).exists)
+            assert await hand_on(last) == 204
+            said = (await ended(client, task)).artifacts[0].parts[0].text
+    assert said == "TASK_STATE_COMPLETED"
+    assert await hand_on(last) == 204  # nobody waits any more
+    assert await database.run(asleep) == []
+
+
+async def hand_on(received: Received, *, token: str = "", body: bytes = b"") -> int:
+    """Bring what a webhook of ours got to the URL that it was sent to, and return the status."""
+    token = token or received.headers["x-a2a-notification-token"]
+    response = await AsyncClient().post(
+        received.headers[""].split()[1],
+        body or received.raw,
+        content_type="application/json",
+        headers={"X-A2A-Notification-Token": token},
+    )
+    return response.status_code

@@ -243,7 +243,11 @@ class Delegator(Sleeper):
         with self.waits.also(wait):
             timeout = errand.wait_seconds if is_short else grace
             done, _ = await asyncio.wait([following], timeout=timeout)
-            if not (done or is_short) and errand.idle.is_set():
+            if done or is_short:
+                return
+            await errand.have_us_called()
+            wait.until = errand.wait.until
+            if not following.done() and errand.idle.is_set():
                 following.add_done_callback(lambda _: self.waits.ring(wait))
                 await self._put_away(wait, errand.wait_seconds)
 

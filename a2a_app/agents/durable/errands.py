@@ -1,6 +1,7 @@
 """Errands: what is asked of another agent is sent once, and followed until there is an answer."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -28,8 +29,14 @@ from a2a_app.store.durable.remote_tasks import (
     note_answered,
     note_heard,
     note_remote_id,
+    note_webhook,
+    read_rung_at,
 )
 
+logger = logging.getLogger(__name__)
+
+# For how long an agent may take to note that it is to tell us of a task.
+CALL_US_SECONDS = 5.0
 # The pauses between looks at an agent that does not answer.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -99,7 +106,7 @@ class Errand:
         self._tenant = tenant
         self._answers: Sequence[Part] | None = None
         self._is_local = peers().is_local(agent)
-        self._heard_at = asked.heard_at
+        self._heard_at, self._rung_at = asked.heard_at, asked.rung_at
         self.idle = asyncio.Event()
         """Set once the other agent was heard of, or while it is away: nothing is on the way."""
         timeout = how.get("timeout")
@@ -132,8 +139,36 @@ class Errand:
         if self._is_local:
             return Wait(self._until, partial(has_come, self.asked.id))
         now = timezone.now()
-        pause = min(LONGEST_LOOK, max(SHORTEST_LOOK, (now - self.asked.created_at) / 2))
-        return Wait(now + pause if self._until is None else min(self._until, now + pause))
+        pause = (
+            LONGEST_LOOK
+            if self.asked.has_webhook
+            else min(LONGEST_LOOK, max(SHORTEST_LOOK, (now - self.asked.created_at) / 2))
+        )
+        until = now + pause if self._until is None else min(self._until, now + pause)
+        return Wait(until, self._is_rung)
+
+    def _is_rung(self) -> bool:
+        """Tell whether the other agent has told us of something since this was asked last."""
+        earlier, self._rung_at = self._rung_at, read_rung_at(self.asked.id)
+        return self._rung_at != earlier
+
+    async def have_us_called(self) -> None:
+        """Ask an agent elsewhere to tell us of the task; without that it is looked at."""
+        asked = self.asked
+        if self._is_local or asked.has_webhook or not asked.remote_id:
+            return
+        try:
+            async with (
+                asyncio.timeout(CALL_US_SECONDS),
+                peers().connect(self.agent, Asking(None, await self._asker())) as peer,
+            ):
+                has_webhook = await peer.call_us(asked.remote_id, asked.id)
+        except Exception as error:  # whatever a connection may raise: it is not needed
+            logger.info("%s will not tell us of task %s: %s", self.agent, asked.remote_id, error)
+            return
+        if has_webhook:
+            await self._persist(note_webhook, asked.id)
+            self.asked = self.asked._replace(has_webhook=True)
 
     def say(self, parts: Sequence[Part]) -> None:
         """Have the next answer be that to these parts, which answer the agent's next question."""

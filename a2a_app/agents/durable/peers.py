@@ -60,6 +60,19 @@ class Peer(Protocol):
         """Return a task as it is, without its history. The errors are those of `ask`."""
 
     @abstractmethod
+    async def call_us(self, task_id: str, asked: UUID) -> bool:
+        """Ask the agent to tell us by a webhook what becomes of a task.
+
+        Args:
+            task_id: The task.
+            asked: The key of what was asked.
+
+        Returns:
+            Whether it will. False: it has no webhooks, or we have no URL. The errors are those of
+            `ask`.
+        """
+
+    @abstractmethod
     async def cancel(self, task_id: str) -> None:
         """Cancel a task. The errors are those of `ask`."""
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from a2a_app import models
@@ -14,6 +14,7 @@ from a2a_app.database.values import from_now
 from a2a_app.protocol import Part
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
 from a2a_app.store.durable.steps import Outcome, Place, record_step
+from a2a_app.store.durable.wake import Woken, wake
 from a2a_app.store.reads.tasks import to_message
 from a2a_app.store.refusals import RunLostError
 from a2a_app.store.task_head import RunKey, TaskHead
@@ -36,6 +37,10 @@ class RemoteAsk(NamedTuple):
     """How many of the other agent's questions were answered, or are so no more."""
     created_at: datetime
     heard_at: datetime
+    has_webhook: bool
+    """Whether the other agent was asked to tell us of the task."""
+    rung_at: datetime | None
+    """When it last told us that there is something to do."""
 
 
 class Unwanted(NamedTuple):
@@ -101,6 +106,31 @@ def read_answer(message: UUID) -> Sequence[Part]:
 def has_come(asked: UUID) -> bool:
     """Tell whether the other task, which is one of this project, has ended or asks something."""
     return Row.objects.filter(pk=asked, state__in=_RESTING).exists()
+
+
+def note_webhook(asked: UUID) -> None:
+    """Store that the other agent was asked to tell us of the task."""
+    Row.objects.filter(pk=asked).update(has_webhook=True)
+
+
+def read_rung_at(asked: UUID) -> datetime | None:
+    """Return when the other agent last told us that there is something to do; None: never."""
+    return Row.objects.filter(pk=asked).values_list("rung_at", flat=True).first()
+
+
+def ring_for(asked: UUID) -> Woken | None:
+    """Have the turn that has asked an agent elsewhere look for what has come.
+
+    Returns:
+        The run of the turn, for `notify.ring`; None: nothing is waited for any more.
+    """
+    waits = Row.objects.filter(pk=asked, is_local=False, ended_at=None, cancel_at=None)
+    with atomic():
+        task_id = waits.values_list("task", flat=True).first()
+        # The row of the task is locked first, as by all that wakes a turn.
+        if task_id is None or not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
+            return None
+        return wake(task_id) if waits.update(rung_at=Now()) else None
 
 
 def record_reply(
