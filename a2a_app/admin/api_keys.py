@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import CheckedChangeList
@@ -150,9 +150,9 @@ class ApiKeyAdmin(ModelAdmin):
         """Refuse the keys from now on."""
         action = Action(
             "revoke",
-            "Revoke API keys",
-            "The keys are refused from now on, and what was begun with them ends.",
-            "Revoked",
+            gettext("Revoke API keys"),
+            gettext("The keys are refused from now on, and what was begun with them ends."),
+            gettext("Revoked"),
             lambda rows: rows.filter(revoked_at=None).select_related("user"),
             self._revoke,
         )
@@ -168,6 +168,6 @@ class ApiKeyAdmin(ModelAdmin):
                 row.actor = name_of_user(request.user.pk)
                 record_after_commit(SecurityEvent.KEY_REVOKED, row, ApiKey.objects.db)
             else:
-                left_out.append("It is revoked already.")
+                left_out.append(gettext("It is revoked already."))
         announce_after_commit(ApiKey.objects.db)
         return left_out

@@ -40,7 +40,9 @@ class DirectoryEntryForm(Form):
         if name in registry.slugs():
             raise ValidationError(gettext("An agent of this project has that slug."))
         if name in conf.current().remote_agents:
-            raise ValidationError(f"{conf.NAME}['REMOTE_AGENTS'] has that name.")
+            raise ValidationError(
+                gettext("%(setting)s has that name.") % {"setting": f"{conf.NAME}['REMOTE_AGENTS']"}
+            )
         return name
 
     def clean_url(self) -> str:
@@ -61,7 +63,9 @@ class DirectoryEntryForm(Form):
 
                 read_key(key)
             except ImportError as error:
-                raise ValidationError(f"Keys need the extra 'signing': {error}") from None
+                raise ValidationError(
+                    gettext("Keys need the extra 'signing': %(error)s") % {"error": error}
+                ) from None
             except ValueError as error:
                 raise ValidationError(f"It {error}.") from None
         return key

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app import models
 from a2a_app.admin.lists import ReadOnlyAdmin
@@ -34,7 +34,8 @@ class FileAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("content"))
     def download(self, row: models.File) -> SafeString:
         """Return a link that downloads the file."""
-        return format_html('<a href="{}">Download</a>', reverse(f"admin:{FILE_URL}", args=[row.pk]))
+        url = reverse(f"admin:{FILE_URL}", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', url, gettext("Download"))
 
     def get_urls(self) -> list[URLPattern]:
         """Add the URL that serves the bytes."""

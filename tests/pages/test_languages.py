@@ -76,6 +76,18 @@ def test_what_waits_and_what_may_be_done_is_said_in_the_language_of_the_site(
 
 
 @pytest.mark.django_db
+def test_the_page_that_revokes_keys_is_in_the_language_of_the_site(settings: LazySettings) -> None:
+    settings.LANGUAGE_CODE = "de"
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    row = models.ApiKey.objects.create(user=User.objects.get(), prefix="0" * 16, name="key")
+    chosen = {"action": "revoke", "_selected_action": str(row.pk)}
+    page = boss.post(reverse("admin:a2a_app_apikey_changelist"), chosen).content.decode()
+    for text in ("API-Schlüssel widerrufen", "Die Schlüssel werden ab jetzt abgelehnt"):
+        assert text in page, text
+
+
+@pytest.mark.django_db
 def test_the_list_of_tasks_is_in_the_language_of_the_site(settings: LazySettings) -> None:
     settings.LANGUAGE_CODE = "de"
     head = begin_and_claim().head
