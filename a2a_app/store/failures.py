@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from a2a_app import logs, models
@@ -40,12 +41,15 @@ def note(traceback: str) -> UUID:
 
 
 def store() -> None:
-    """Store what this process has noted, and delete what is old or too much."""
+    """Store what this process has noted, and delete what is old or too much.
+
+    What no database takes is raised once, and forgotten.
+    """
     noted = _take()
     try:
         models.Failure.objects.bulk_create(noted, ignore_conflicts=True)
-    except Exception:
-        # The next sweep tries again. What was noted meanwhile is newer.
+    except (InterfaceError, OperationalError):
+        # The database is away, and the next sweep tries again. What was noted meanwhile is newer.
         room = NOTED - len(_noted)
         _noted.extendleft(reversed(noted[max(0, len(noted) - room) :]))
         raise

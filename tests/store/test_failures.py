@@ -61,3 +61,12 @@ def test_what_cannot_be_stored_is_stored_by_a_later_sweep() -> None:
     noted.append(failures.note("y"))
     failures.store()
     assert stored() == noted
+
+
+def test_what_no_database_takes_keeps_nothing_else_from_being_stored() -> None:
+    failures.note("\ud800")
+    with pytest.raises(UnicodeEncodeError), transaction.atomic():
+        failures.store()
+    later = failures.note("x")
+    failures.store()
+    assert stored() == [later]
