@@ -150,13 +150,14 @@ class Agent:
     async def cancel(self, task: Task, caller: TurnCaller) -> None:
         """Clean up after a task that was canceled while no turn of it was at work. Override it.
 
-        Such a task waited for its client, or for a free place. It has ended already. This runs in
-        the process to which the request came, and is waited for a second. A turn that is at work
-        is cancelled instead.
+        Such a task waited for its client, or for a free place, or its turn had just returned. It
+        has ended already. This runs in the process to which the request came, or in that of the
+        turn that had returned, and is waited for a second. A turn that is at work is cancelled
+        instead.
 
         Args:
             task: The task, with its history and artifacts.
-            caller: Who has canceled it.
+            caller: Who has canceled it. Where a turn had just returned, who sent its message.
         """
 
     def card(self, card: AgentCard, caller: Any) -> AgentCard | Awaitable[AgentCard]:

@@ -1,7 +1,6 @@
 """GetTask, ListTasks, CancelTask and SubscribeToTask (sections 3.1.3 to 3.1.6)."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -10,7 +9,7 @@ from uuid import UUID
 
 from a2a_app import conf, database, protocol
 from a2a_app.agents import TurnCaller
-from a2a_app.concurrency.event_loop import Contained, shield
+from a2a_app.concurrency.event_loop import shield
 from a2a_app.feed import Follower, Until
 from a2a_app.operations.call import Call, Grant
 from a2a_app.operations.generations import URI, with_order
@@ -18,6 +17,7 @@ from a2a_app.operations.reads import read_page, read_task
 from a2a_app.operations.streams import Stream, StreamStart, open_stream, read_start
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.tasks import StoredTask
+from a2a_app.runners.cleanup import clean_up
 from a2a_app.store.events import Event, Position
 from a2a_app.store.reads.tasks import newest_position, owned_task_head, position_at
 from a2a_app.store.refusals import Refused, TaskEndedError, TaskGoneError
@@ -26,10 +26,6 @@ from a2a_app.store.token_usage import usage_metadata
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writes.writer import write
 
-logger = logging.getLogger(__name__)
-
-# How long a client that cancels waits for an agent to clean up.
-CLEANUP_SECONDS = 1.0
 # A subscriber stays where the task waits for its client.
 UNTIL_END_OF_TASK = Until()
 MAX_EVENT_ID_DIGITS = 18
@@ -110,17 +106,8 @@ async def _cancel(call: Call, head: TaskHead, update: StatusUpdate) -> None:
     """End a task as canceled, and tell its agent, unless a turn at work hears of it anyway."""
     appended = await write(head, update)
     if call.agent.cleans_up and not appended.stopped:
-        cleanup = asyncio.create_task(shield(_clean_up(call, head.task_id)))
-        await asyncio.wait([cleanup], timeout=CLEANUP_SECONDS)
-
-
-async def _clean_up(call: Call, task_id: UUID) -> None:
-    try:
-        task = await read_task(call, str(task_id))
-        with Contained(f"The agent {call.agent.slug!r}"):
-            await call.agent.cancel(task, _turn_caller(call))
-    except Exception:  # an agent may raise anything, and the task is canceled all the same
-        logger.exception("The agent %r failed to clean up after task %s.", call.agent.slug, task_id)
+        reading = read_task(call, str(head.task_id))
+        await clean_up(call.agent, head.task_id, _turn_caller(call), reading)
 
 
 def _turn_caller(call: Call) -> TurnCaller:

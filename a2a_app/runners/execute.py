@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
-from a2a_app import conf, logs, telemetry
+from a2a_app import conf, database, logs, protocol, telemetry
 from a2a_app.agents import Agent, BudgetError, registry
 from a2a_app.agents.content import agent_message
 from a2a_app.agents.extensions import APPEND_ONLY, LIVE
@@ -19,10 +19,13 @@ from a2a_app.agents.turn import Turn
 from a2a_app.concurrency.event_loop import Contained, shield
 from a2a_app.concurrency.threads import run_in_own_thread
 from a2a_app.feed import Bell
+from a2a_app.models.owners import Scope
 from a2a_app.protocol import TaskState
+from a2a_app.runners.cleanup import CLEANUP_SECONDS, clean_up
 from a2a_app.runners.tracebacks import shorten, traceback_of
 from a2a_app.store.claims import Claim
 from a2a_app.store.events import Position
+from a2a_app.store.reads.tasks import read_snapshot
 from a2a_app.store.refusals import Refused, RunLostError, TaskEndedError
 from a2a_app.store.updates import Returned, StatusUpdate
 from a2a_app.store.writes.writer import Writer, write
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 logger.addFilter(shorten)
 
-# How long an agent that is cancelled may clean up before the run goes on without it.
-CLEANUP_SECONDS = 1.0
 # How often it is looked whether a turn still waits, whose limits do not count meanwhile.
 LOOK_SECONDS = 0.1
 # How long the closing of old connections is put off, so that it is done once for many runs.
@@ -98,6 +99,7 @@ class Execution:
         self._agent_task: asyncio.Task[None] | None = None
         self._thread_ended = asyncio.Event()
         self._thread_ended.set()
+        self._has_returned = False
         self._stopped = False
 
     @property
@@ -159,7 +161,11 @@ class Execution:
             self._agent_task.cancel()
             await self._let_clean_up(self._agent_task)
         failure = await self._commit(broken_limit or _failure_of(self._agent_task))
-        if failure is not None and not self._stopped:
+        if self._stopped and self._has_returned and self._agent.cleans_up:
+            # Of a cancellation at this moment nobody else tells it: its run still had the task.
+            task_id, caller = self.claim.head.task_id, self._turn.caller
+            await clean_up(self._agent, task_id, caller, self._read_task())
+        elif failure is not None and not self._stopped:
             await self._fail(failure)
 
     async def thread_ended(self) -> None:
@@ -173,6 +179,7 @@ class Execution:
             await self._turn.check_budgets()  # since the message came, it may have been used up
         async with self._heard() if self._agent.when_busy == LIVE else nullcontext():
             await drive(self._agent, self._turn, self._thread_ended)
+            self._has_returned = True
         state = self._writer.state
         if state.is_terminal:
             return
@@ -201,6 +208,10 @@ class Execution:
     async def _let_clean_up(agent_task: "asyncio.Task[None]") -> None:
         # An agent that does not end when it is cancelled must not hold up its run.
         await asyncio.wait([agent_task], timeout=CLEANUP_SECONDS)
+
+    async def _read_task(self) -> protocol.Task:
+        scope = Scope(self._agent.slug, self.claim.head.owner)
+        return (await database.read(read_snapshot, scope, self._turn.task_id)).task
 
     async def _commit(self, failure: BaseException | None) -> BaseException | None:
         """Commit the agent's updates and its return; return the failure, if there is one."""
