@@ -1,9 +1,13 @@
 """What all tests share: the runtime inside the test's process, and servers outside it."""
 
+import errno
 import gc
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from ipaddress import ip_address
 from typing import Any, Literal
 
 import pytest
@@ -29,6 +33,18 @@ def pytest_configure() -> None:
     Process.forks = True
     # What is loaded stays: to look through it again and again takes as long as many tests.
     gc.disable()
+    socket.socket.connect = connect_on_this_machine  # type: ignore[method-assign, assignment]  # see there
+
+
+def connect_on_this_machine(self: socket.socket, address: Any) -> None:
+    """Connect to this machine only: webhooks of the tests have public addresses.
+
+    To others there is no way, as on a machine without a network.
+    """
+    is_ip = self.family in (socket.AF_INET, socket.AF_INET6)
+    if is_ip and not ip_address(address[0].partition("%")[0]).is_loopback:
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+    super(socket.socket, self).connect(address)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
