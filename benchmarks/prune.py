@@ -1,11 +1,13 @@
 """Measure how many tasks a second are deleted from PostgreSQL, and how long rows are locked.
 
-    python -m benchmarks.prune [tasks] [connections …]
+    python -m benchmarks.prune [tasks] [connections …] [--alone]
 
 It compares `a2a_prune` with Django's own deletion of a hundred tasks at a time, and with one plain
-DELETE a table, which locks all rows until its end.
+DELETE a table, which locks all rows until its end. With `--alone` there is nothing to compare with,
+since Django takes most of an hour for a million tasks.
 """
 
+import argparse
 import io
 import os
 import subprocess
@@ -40,10 +42,12 @@ COPIED = """
 CREATE OR REPLACE FUNCTION copied(key text, n int) RETURNS uuid IMMUTABLE STRICT LANGUAGE sql AS
 $$ SELECT (lpad(to_hex(1600000000000 + n), 12, '0') || substr(md5(key || n), 13))::uuid $$
 """
-# How long the oldest transaction has lasted that holds locks.
+# How long the oldest transaction has lasted that holds locks, without that of an autovacuum, which
+# gives way to whoever waits for it.
 OLDEST = """
 SELECT extract(epoch FROM max(clock_timestamp() - xact_start)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL
+AND backend_type = 'client backend'
 """
 
 
@@ -146,41 +150,42 @@ def prune(connections: int) -> Callable[[], Any]:
     return lambda: call_command("a2a_prune", *options, stdout=io.StringIO())
 
 
-def main(tasks: int, numbers: list[int]) -> None:
+def main(tasks: int, numbers: list[int], *, alone: bool) -> None:
     """Measure each way to delete, and print a table."""
     database = str(connection.settings_dict["NAME"])
     filled = f"{database}_filled"
-    ways: dict[str, Callable[[], Any]] = {
+    others: dict[str, Callable[[], Any]] = {
         "one plain `DELETE` a table": delete_plainly,
         "Django, a hundred at a time": delete_by_django,
-        **{f"`a2a_prune --connections {each}`": prune(each) for each in numbers},
     }
-    print("| | tasks a second | beside Django | longest lock |\n| --- | ---: | ---: | ---: |")
+    ours = {f"`a2a_prune --connections {each}`": prune(each) for each in numbers}
+    ways = ours if alone else {**others, **ours}
+    print("| | tasks a second | longest lock |\n| --- | ---: | ---: |")
     fill(tasks)
     copy(database, filled)
-    found = {}
     for name, delete in ways.items():
         copy(filled, database)
-        found[name] = measure(tasks, delete)
+        rate, longest = measure(tasks, delete)
+        print(f"| {name} | {rate:,.0f} | {longest:,.0f} ms |", flush=True)
     with _elsewhere() as other:
         other.execute(f"DROP DATABASE {filled}")
-    base = found["Django, a hundred at a time"][0]
-    for name, (rate, longest) in found.items():
-        print(f"| {name} | {rate:,.0f} | {rate / base:.1f} x | {longest:,.0f} ms |")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prune")
+    parser.add_argument("tasks", type=int, nargs="?", default=100_000)
+    parser.add_argument("connections", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--alone", action="store_true", help="only a2a_prune")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
+    given = parse_arguments()
     if os.environ.get("DATABASE_URL"):
-        main(int(sys.argv[1]), [int(each) for each in sys.argv[2:]])
+        main(given.tasks, given.connections, alone=given.alone)
     else:
         # Django takes its database from the environment of a new process.
         with fresh_database("postgresql") as url:
-            given = sys.argv[1:] or ["100000"]
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.prune",
-                given[0],
-                *(given[1:] or ["1", "2"]),
-            ]
+            command = [sys.executable, "-m", "benchmarks.prune", *sys.argv[1:]]
             subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=True)

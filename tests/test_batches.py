@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from a2a_app.management import batches
-from a2a_app.management.batches import BATCH, BATCH_WEIGHT, Batches, WeighedKey
+from a2a_app.management.batches import Batches, WeighedKey
+from a2a_app.store.removal import BATCH, BATCH_EVENTS
 
 WAIT_SECONDS = 20
 
@@ -35,7 +36,7 @@ def test_a_batch_has_so_many_rows_at_most() -> None:
 
 
 def test_tasks_with_long_logs_go_a_few_at_a_time() -> None:
-    assert sizes(keys(BATCH_WEIGHT, 3, BATCH_WEIGHT, BATCH_WEIGHT // 2, 1)) == [1, 2, 2]
+    assert sizes(keys(BATCH_EVENTS, 3, BATCH_EVENTS, BATCH_EVENTS // 2, 1)) == [1, 2, 2]
 
 
 def test_what_is_raised_in_another_thread_is_raised_here_and_ends_the_work() -> None:
@@ -52,7 +53,7 @@ def test_what_is_raised_in_another_thread_is_raised_here_and_ends_the_work() -> 
 
     begun: list[Sequence[UUID]] = []
     done: Counter[str] = Counter()
-    work_left = iter(keys(*[BATCH_WEIGHT] * 1000))
+    work_left = iter(keys(*[BATCH_EVENTS] * 1000))
     with pytest.raises(LookupError, match="no such row"):
         Batches(work_left, work, lambda seconds: None, done).run(2)
     assert next(work_left, None) is not None

@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.models import F, QuerySet, Value
 
 from a2a_app.database import alias
+from a2a_app.store.removal import BATCH, BATCH_EVENTS
 
 # The work on one batch: it returns how many of each kind it has dealt with.
 Work: TypeAlias = Callable[[Sequence[UUID]], dict[str, int]]
@@ -19,11 +20,6 @@ WeighedKey: TypeAlias = tuple[UUID, int]
 
 # How many rows one statement looks through for those that are wanted.
 WINDOW = 10_000
-# The most rows of a batch, and the most that may hang on them. PostgreSQL then needs some 50 ms,
-# and others wait no longer for what it has locked. The size does not follow the time that a batch
-# takes: on a busy machine that is mostly waiting, which smaller batches would only add to.
-BATCH = 250
-BATCH_WEIGHT = 4_000
 # How often progress is reported.
 REPORT_SECONDS = 1.0
 
@@ -123,7 +119,7 @@ class Batches:
         batch: list[UUID] = []
         total = 0
         with self._lock:
-            while not self._stopped and len(batch) < BATCH and total < BATCH_WEIGHT:
+            while not self._stopped and len(batch) < BATCH and total < BATCH_EVENTS:
                 key, weight = next(self._keys, (None, 0))
                 if key is None:
                     break

@@ -13,7 +13,8 @@ from a2a_app import models
 from a2a_app.files.rows import open_row
 from a2a_app.store.archives import open_log
 from a2a_app.store.log_files import lines_of
-from a2a_app.store.people import BATCH, PERSONAL, Person
+from a2a_app.store.people import PERSONAL, Person
+from a2a_app.store.removal import BATCH
 
 # What of a row is no data of its person: secrets, and what the server's own code said of an error.
 WITHHELD: dict[type[Model], set[str]] = {

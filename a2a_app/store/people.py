@@ -24,14 +24,10 @@ from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import TERMINAL_STATES
 from a2a_app.store.events import Appended
 from a2a_app.store.refusals import Refused
-from a2a_app.store.removal import remove_contexts, remove_tasks
+from a2a_app.store.removal import BATCH, BATCH_EVENTS, remove_contexts, remove_tasks
 from a2a_app.store.task_head import find_task_head
 from a2a_app.store.updates import StatusUpdate
 from a2a_app.store.writes.append import append
-
-# How many rows one statement changes or deletes, and how many events may hang on them.
-BATCH = 250
-BATCH_EVENTS = 4_000
 
 # Each model with data of people, and by which fields its rows belong to a conversation.
 PERSONAL: dict[type[Model], tuple[str, ...]] = {

@@ -14,6 +14,13 @@ from a2a_app.protocol import TaskState
 from a2a_app.store.durable.wake import wake
 from a2a_app.store.writes.rows import stored_bytes
 
+# How many tasks or conversations are deleted at once at most, and how many events may hang on them.
+# PostgreSQL then needs some 40 ms, and others wait no longer for what it has locked. The size does
+# not follow the time that it takes: on a busy machine that is mostly waiting, which smaller batches
+# would only add to.
+BATCH = 125
+BATCH_EVENTS = 4_000
+
 # What has a task, and what a conversation has besides its tasks. Files are deleted before.
 _OF_A_TASK: tuple[type[Model], ...] = (
     models.PushNotificationConfig, models.IdempotencyKey, models.Artifact, models.Event,

@@ -16,14 +16,12 @@ from a2a_app.protocol import TaskState
 from a2a_app.store.archives import tidy
 from a2a_app.store.budgets import forget_old_spending
 from a2a_app.store.prune import Age, Whose, forget, forget_contexts
+from a2a_app.store.removal import BATCH, BATCH_EVENTS
 
 logger = logging.getLogger(__name__)
 
-# How many rows a bit of the work looks at, how many it deletes by each rule, and how many events
-# may hang on those.
+# How many rows a bit of the work looks at.
 WINDOW = 10_000
-BATCH = 250
-BATCH_EVENTS = 4_000
 # Where a process has ended in the middle of a bit, another one goes on after this.
 LEASE = timedelta(minutes=10)
 # The pause after a table was looked through.

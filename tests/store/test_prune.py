@@ -17,6 +17,7 @@ from a2a_app.management import batches
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.prune import Age, forget_contexts, forget_tasks
+from a2a_app.store.removal import BATCH
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, Update, Webhook
 from a2a_app.store.webhooks import put_webhook
@@ -78,11 +79,11 @@ def test_a_task_that_ended_long_ago_goes_with_all_that_belongs_to_it(state: str)
 
 @pytest.mark.slow
 def test_more_tasks_than_one_batch_all_go() -> None:
-    for _ in range(batches.BATCH + 1):
+    for _ in range(BATCH + 1):
         begin()
     long_ago = timezone.now() - timedelta(days=2)
     models.Task.objects.update(state=TaskState.FAILED, status_at=long_ago)
-    assert prune("--days", "1") == f"Deleted: {batches.BATCH + 1} tasks, 0 conversations.\n"
+    assert prune("--days", "1") == f"Deleted: {BATCH + 1} tasks, 0 conversations.\n"
     assert left() == set()
 
 
