@@ -132,6 +132,24 @@ async def relay(turn: Turn) -> None:
         await turn.complete("done")
 
 
+@agent(name="Spender")
+async def spender(turn: Turn) -> None:
+    """Use so many tokens again and again once there is a file, by itself or in steps."""
+    told = json.loads(turn.text)
+    await turn.working()
+    await _there_is(Path(told["file"]))
+
+    async def use_twice() -> None:
+        for _ in range(2):
+            await turn.usage("m", input_tokens=told["tokens"])
+
+    for _ in range(told["times"]):
+        if told["in_steps"]:
+            await turn.step("use twice", use_twice)
+        else:
+            await turn.usage("m", input_tokens=told["tokens"])
+
+
 async def _there_is(path: Path) -> None:
     async with asyncio.timeout(60):
         # Another process makes it.
