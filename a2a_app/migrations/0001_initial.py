@@ -4,6 +4,7 @@ import a2a_app.database.values
 import a2a_app.models.api_key
 import a2a_app.models.deletion
 import django.db.models.deletion
+import django.db.models.functions.datetime
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
@@ -432,8 +433,8 @@ class Migration(migrations.Migration):
                 ('remote_id', models.CharField(blank=True, help_text='The id of the other task. Empty: not known yet.', max_length=255)),
                 ('state', models.CharField(blank=True, choices=[('TASK_STATE_UNSPECIFIED', 'UNSPECIFIED'), ('TASK_STATE_SUBMITTED', 'SUBMITTED'), ('TASK_STATE_WORKING', 'WORKING'), ('TASK_STATE_COMPLETED', 'COMPLETED'), ('TASK_STATE_FAILED', 'FAILED'), ('TASK_STATE_CANCELED', 'CANCELED'), ('TASK_STATE_INPUT_REQUIRED', 'INPUT_REQUIRED'), ('TASK_STATE_REJECTED', 'REJECTED'), ('TASK_STATE_AUTH_REQUIRED', 'AUTH_REQUIRED')], help_text='That of the other task when it was last heard of.', max_length=32)),
                 ('answered', models.PositiveIntegerField(default=0, help_text='How many of its questions were answered, or are so no more.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('heard_at', models.DateTimeField(auto_now_add=True, help_text='When the other agent was last there, to some minutes.')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('heard_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When the other agent was last there, to some minutes.')),
                 ('has_webhook', models.BooleanField(default=False, help_text='Whether the other agent was asked to tell us of the task.')),
                 ('rung_at', models.DateTimeField(blank=True, help_text='When it last told us that there is something to do.', null=True)),
                 ('unwanted_at', models.DateTimeField(blank=True, help_text='Since when nobody waits for it. Empty: somebody does.', null=True)),

@@ -1,6 +1,7 @@
 """RemoteTask: a task that a turn has given to another agent."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 from a2a_app.database.values import new_key
 from a2a_app.models.task import Task
@@ -39,9 +40,10 @@ class RemoteTask(models.Model):
     answered = models.PositiveIntegerField(
         default=0, help_text="How many of its questions were answered, or are so no more."
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    # Both on the database's clock, by which the time of a wake-up is reckoned.
+    created_at = models.DateTimeField(db_default=Now())
     heard_at = models.DateTimeField(
-        auto_now_add=True, help_text="When the other agent was last there, to some minutes."
+        db_default=Now(), help_text="When the other agent was last there, to some minutes."
     )
     has_webhook = models.BooleanField(
         default=False, help_text="Whether the other agent was asked to tell us of the task."

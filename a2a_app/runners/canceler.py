@@ -5,8 +5,6 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from django.utils import timezone
-
 from a2a_app import broadcast, database, models
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.durable.peers import Asking, peers
@@ -46,7 +44,7 @@ class Canceler(Sweeper):
     async def look(self) -> None:
         """Cancel what is unwanted and has not been tried a short time ago."""
         # Most were never sent, such as what was refused.
-        await database.run(give_up_unknown, timezone.now() - PATIENCE)
+        await database.run(give_up_unknown, PATIENCE)
         await asyncio.gather(*map(self._claim, await database.read(read_unwanted, LIMIT)))
 
     def report(self) -> None:
@@ -62,7 +60,7 @@ class Canceler(Sweeper):
 
 async def cancel_now(unwanted: Unwanted) -> bool:
     """Cancel a task; return False if that is to be tried again later."""
-    is_given_up = timezone.now() > unwanted.unwanted_at + PATIENCE
+    is_given_up = unwanted.read_at > unwanted.unwanted_at + PATIENCE
     try:
         is_canceled = await _is_canceled(unwanted)
     except Exception as error:  # whatever a connection may raise

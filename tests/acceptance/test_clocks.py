@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import libfaketime
+import psycopg
 import pytest
 
+from a2a_app.agents.durable.errands import LONGEST_LOOK
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
 from tests.servers import folder, fresh_database, own_postgresql
@@ -16,6 +18,11 @@ from tests.wire import load_message, state
 
 SECONDS = 60
 SETTINGS: dict[str, Any] = {"LEASE_SECONDS": 3, "SWEEP_SECONDS": 0.3}
+
+SECONDS_ASLEEP = (
+    "SELECT extract(epoch FROM wakes_at - now()) FROM a2a_app_run "
+    "WHERE task_id = %s AND wakes_at IS NOT NULL"
+)
 
 
 class Clock:
@@ -108,3 +115,22 @@ async def test_a_run_of_a_crash_under_a_clock_that_was_ahead_is_found_once_it_is
         server.start()
         seen = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")
     assert state(seen[-1][1]) == "FAILED"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_another_agent_is_looked_at_in_time_by_the_clock_of_the_database(
+    serve: Serve, postgresql_under_a_clock: tuple[str, Clock], hours: int
+) -> None:
+    url, clock = postgresql_under_a_clock
+    clock.set(hours * 3600)
+    elsewhere = {"next": {"URL": f"{serve().url}/a2a/load"}}
+    server = serve(database_url=url, REMOTE_AGENTS=elsewhere, PUT_AWAY_SECONDS=0.2)
+    with psycopg.connect(url) as connection:
+        async with asyncio.timeout(SECONDS), SocketClient(server.url, "relay") as client:
+            task = await client.send('{"end": "hang"}', returnImmediately=True)
+            # Another process writes it, which tells us nothing.
+            while not (found := connection.execute(SECONDS_ASLEEP, [task["id"]]).fetchone()):
+                connection.rollback()
+                await asyncio.sleep(0.05)  # as said
+            await client.result("CancelTask", id=task["id"])
+    assert 0 < found[0] <= LONGEST_LOOK.total_seconds()

@@ -4,12 +4,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from math import inf
 from typing import Any, TypedDict
-
-from django.utils import timezone
 
 from a2a_app import conf
 from a2a_app.agents.answers import Answer
@@ -106,6 +104,8 @@ class Errand:
         self._tenant = tenant
         self._answers: Sequence[Part] | None = None
         self._is_local = peers().is_local(agent)
+        self._loop = asyncio.get_running_loop()
+        self._made_at = self._loop.time()
         self._heard_at, self._rung_at = asked.heard_at, asked.rung_at
         self.idle = asyncio.Event()
         """Set once the other agent was heard of, or while it is away: nothing is on the way."""
@@ -119,6 +119,11 @@ class Errand:
             raise LoopError(f"MAX_ASK_DEPTH is {most}: is it a loop?")
 
     @property
+    def now(self) -> datetime:
+        """The time on the database's clock, on which wake-ups and what is stored are."""
+        return self.asked.read_at + timedelta(seconds=self._loop.time() - self._made_at)
+
+    @property
     def asks_client(self) -> bool:
         """Whether questions of the other agent are passed on."""
         return self._how.get("asks_client", True)
@@ -126,7 +131,7 @@ class Errand:
     @property
     def seconds_left(self) -> float:
         """For how many seconds more it may take."""
-        return inf if self._until is None else (self._until - timezone.now()).total_seconds()
+        return inf if self._until is None else (self._until - self.now).total_seconds()
 
     @property
     def wait_seconds(self) -> float | None:
@@ -138,7 +143,7 @@ class Errand:
         """What the turn waits for: an agent elsewhere is looked at again later and later."""
         if self._is_local:
             return Wait(self._until, partial(has_come, self.asked.id))
-        now = timezone.now()
+        now = self.now
         pause = (
             LONGEST_LOOK
             if self.asked.has_webhook
@@ -186,7 +191,7 @@ class Errand:
         pause = FIRST_PAUSE_SECONDS
         while True:
             self.idle.clear()
-            began_at = timezone.now()
+            began_at = self.now
             asking = Asking(self.asked.id, await self._asker(), self._tenant)
             try:
                 async with peers().connect(self.agent, asking) as peer:
@@ -196,8 +201,8 @@ class Errand:
                 pause = FIRST_PAUSE_SECONDS
             except (PeerAwayError, UnavailableError) as error:
                 if self._heard_at >= began_at:  # a stream has broken off that was there until now
-                    pause, self._heard_at = FIRST_PAUSE_SECONDS, timezone.now()
-                if _is_final(error) or timezone.now() > self._heard_at + PATIENCE:
+                    pause, self._heard_at = FIRST_PAUSE_SECONDS, self.now
+                if _is_final(error) or self.now > self._heard_at + PATIENCE:
                     raise
             self.idle.set()
             await asyncio.sleep(pause)
@@ -245,7 +250,7 @@ class Errand:
             self.idle.set()
 
     async def _note_heard(self) -> None:
-        self._heard_at = timezone.now()
+        self._heard_at = self.now
         if self._heard_at > self.asked.heard_at + NOTE_EVERY:
             self.asked = self.asked._replace(heard_at=self._heard_at)
             await self._persist(note_heard, self.asked.id, self._heard_at)

@@ -41,6 +41,8 @@ class RemoteAsk(NamedTuple):
     """Whether the other agent was asked to tell us of the task."""
     rung_at: datetime | None
     """When it last told us that there is something to do."""
+    read_at: datetime
+    """When that was, on the database's clock, which the other times are on too."""
 
 
 class Unwanted(NamedTuple):
@@ -51,6 +53,8 @@ class Unwanted(NamedTuple):
     is_local: bool
     remote_id: str
     unwanted_at: datetime
+    read_at: datetime
+    """When it was read, on the same clock: the database's."""
 
 
 def ask_once(
@@ -79,7 +83,8 @@ def ask_once(
         if not rows.exists():
             told = {"name": place.name, "agent": agent, "text": text[:MAX_TEXT]}
             Row.objects.create(**which, **told, is_local=is_local)
-        return RemoteAsk._make(rows.values_list(*RemoteAsk._fields).get())
+        found = rows.annotate(read_at=Now()).values_list(*RemoteAsk._fields).get()
+        return RemoteAsk._make(found)
 
 
 def note_remote_id(asked: UUID, remote_id: str) -> None:
@@ -88,7 +93,7 @@ def note_remote_id(asked: UUID, remote_id: str) -> None:
 
 
 def note_heard(asked: UUID, at: datetime) -> None:
-    """Store that the other agent was there at a time, on the clock of this process."""
+    """Store that the other agent was there at a time, on the database's clock."""
     Row.objects.filter(pk=asked).update(heard_at=at)
 
 
@@ -166,11 +171,12 @@ def record_reply(
 def read_unwanted(limit: int) -> list[Unwanted]:
     """Return what is to be canceled now, since nobody waits for it any more."""
     due = Row.objects.filter(cancel_at__lte=Now()).exclude(remote_id="").order_by("cancel_at")
-    return [Unwanted._make(values) for values in due.values_list(*Unwanted._fields)[:limit]]
+    return _unwanted(due[:limit])
 
 
-def give_up_unknown(before: datetime) -> None:
-    """Forget what nobody has waited for since before a time, and of which no task is known."""
+def give_up_unknown(patience: timedelta) -> None:
+    """Forget what nobody has waited for during some time, and of which no task is known."""
+    before = from_now(-patience)
     unknown = Row.objects.filter(cancel_at__lte=Now(), remote_id="", unwanted_at__lt=before)
     # A look first: on SQLite a change waits for the writers.
     if unknown.order_by("cancel_at").values_list("pk").first():
@@ -180,7 +186,7 @@ def give_up_unknown(before: datetime) -> None:
 def unwanted_of(tasks: "QuerySet[models.Task]") -> list[Unwanted]:
     """Return what some tasks have asked, is known and nobody waits for any more, due or not."""
     left = Row.objects.filter(task__in=tasks, cancel_at__isnull=False).exclude(remote_id="")
-    return [Unwanted._make(values) for values in left.values_list(*Unwanted._fields)]
+    return _unwanted(left)
 
 
 def claim_unwanted(asked: UUID, pause: timedelta) -> bool:
@@ -197,3 +203,8 @@ def note_canceled(asked: UUID) -> None:
 def owner_of(task_id: str) -> str:
     """Return the owner of a task of this project; raise models.Task.DoesNotExist."""
     return models.Task.objects.values_list("owner", flat=True).get(pk=task_id)
+
+
+def _unwanted(rows: "QuerySet[Row]") -> list[Unwanted]:
+    found = rows.annotate(read_at=Now()).values_list(*Unwanted._fields)
+    return [Unwanted._make(values) for values in found]
