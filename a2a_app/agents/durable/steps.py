@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from math import isfinite, isnan
 from typing import Any, get_type_hints
 from uuid import UUID
 
@@ -225,7 +226,7 @@ class Stepper(SpendingTurn):
     def _as_json(self, name: str, value: Any, adapter: "TypeAdapter[Any]") -> Any:
         try:
             result = adapter.dump_python(value, mode="json", warnings="error")
-            result = clean(result, self.report)
+            result = clean(_with_names(result), self.report)
             adapter.validate_json(to_json(result))
         except (PydanticSerializationError, ValidationError, ValueError) as error:
             raise TypeError(f"The step {name!r} returned what cannot be stored: {error}") from None
@@ -280,6 +281,19 @@ async def _call(name: str, work: Callable[[], Any]) -> Any:
         return await result if inspect.isawaitable(result) else result
 
 
+def _with_names(value: Any) -> Any:
+    """Return JSON values with the names of numbers that JSON has not, which pydantic reads back."""
+    match value:
+        case float() if not isfinite(value):
+            return "NaN" if isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+        case dict():
+            return {key: _with_names(each) for key, each in value.items()}
+        case list():
+            return [_with_names(each) for each in value]
+        case _:
+            return value
+
+
 def _adapter(name: str, function: Callable[..., Any], returns: Any) -> "TypeAdapter[Any]":
     """Return what writes and reads the result of a step's function.
 
@@ -310,7 +324,9 @@ def _kept_adapter(kind: Any, spelling: str) -> "TypeAdapter[Any]":
 
 def _adapter_of(kind: Any) -> "TypeAdapter[Any]":
     try:
-        config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+        config = ConfigDict(
+            ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
+        )
         return TypeAdapter(kind, config=config)
     except PydanticUserError:
         return TypeAdapter(kind)  # a model has its own

@@ -43,6 +43,15 @@ class Size:
     x: int
 
 
+class Scores(BaseModel):
+    """A model with numbers that need not be finite."""
+
+    of: list[float]
+
+
+SCORES = [0.5, float("nan"), float("-inf")]
+
+
 def receipt() -> Receipt:
     return Receipt(amount=Decimal("1.20"), on=date(2026, 1, 2))
 
@@ -120,6 +129,32 @@ async def test_types_of_results_are_told_apart_by_the_order_of_a_union_and_by_an
 
     await attempts(agent, Cut())
     assert got == [Point(3), Size(3), Point(3)] * 2
+
+
+async def test_numbers_that_json_has_not_come_back_as_their_type_and_else_as_text() -> None:
+    got: list[list[Any]] = []
+    cuts = [Cut(0), Cut()]
+
+    def score() -> list[float]:
+        return SCORES
+
+    def scores() -> Scores:
+        return Scores(of=score())
+
+    async def agent(turn: Turn) -> None:
+        got.append(
+            [
+                *await turn.step("typed", score),
+                *await turn.step("plain", score, returns=Any),
+                await turn.step("model", scores),
+            ]
+        )
+        await cuts[turn.attempt - 1]()
+
+    await attempts(agent, *cuts, attempts=2)
+    texts = [0.5, "NaN", "-Infinity"]
+    assert str(got[0]) == str([*SCORES, *texts, Scores(of=SCORES)])
+    assert str(got[1]) == str(got[0])
 
 
 async def test_a_failed_step_is_kept_and_raised_again() -> None:
