@@ -1,6 +1,6 @@
 """Measure durable turns: what kills leave of them, what a step costs, and turns that sleep.
 
-    python -m benchmarks.steps [kills | cost | recovery | asleep …] [--dbos FOLDER]
+    python -m benchmarks.steps [SECTION …] [--dbos FOLDER]
 
 It starts its own servers, workers, PostgreSQL and Redis. With `--dbos`, the folder in which
 `pip install --target FOLDER dbos` has installed DBOS's library, that is measured too.
@@ -16,12 +16,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote
 
+from benchmarks.asking import asking
 from benchmarks.asleep import asleep
 from benchmarks.crawl import crawl_with_dbos, crawl_with_us
 from benchmarks.kills import kills
 from tests.servers import ROOT, fresh_database
 
-SECTIONS = ("kills", "cost", "recovery", "asleep")
+SECTIONS = ("kills", "cost", "recovery", "asleep", "rounds", "asking")
 
 
 def for_sqlalchemy(url: str) -> str:
@@ -38,6 +39,12 @@ def cost(folder: Path | None) -> None:
         if folder is not None:
             env |= {"DBOS_URL": for_sqlalchemy(url), "PYTHONPATH": str(folder)}
             _run("benchmarks.dbos_steps", env)
+
+
+def rounds() -> None:
+    """Print what it takes to awake after many rounds of a step and a sleep."""
+    with fresh_database("postgresql") as url:
+        _run("benchmarks.rounds", {**os.environ, "DATABASE_URL": url})
 
 
 def _run(module: str, env: dict[str, str]) -> None:
@@ -77,6 +84,10 @@ def main() -> None:
                     recovery(given.dbos)
                 case "asleep":
                     asyncio.run(asleep(stack, given.turns))
+                case "asking":
+                    asyncio.run(asking(stack))
+                case "rounds":
+                    rounds()
 
 
 if __name__ == "__main__":
