@@ -11,9 +11,17 @@ from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import protocol
 from a2a_app.agents import Agent
-from a2a_app.bindings.calls import SMALL_BYTES, admit, call_of, read_json, version_of
+from a2a_app.bindings.calls import (
+    SMALL_BYTES,
+    admit,
+    call_of,
+    header,
+    read_json,
+    version_of,
+)
 from a2a_app.bindings.dialects import METHODS, Method
 from a2a_app.bindings.responders import Responder
+from a2a_app.bindings.sse import MEDIA_TYPE as EVENTS
 from a2a_app.bindings.v03 import RPC_METHODS
 from a2a_app.bindings.v11 import METHODS_11
 from a2a_app.operations import Call, Operation
@@ -82,7 +90,7 @@ def open_envelope(
     """Return the method and the parameters in an envelope, and tell the responder what it says."""
     if not isinstance(body, dict):
         raise protocol.InvalidRequestError("The body must be one JSON object.")
-    responder.errors_are_events = _answers_with_stream(body)
+    responder.errors_are_events = _answers_with_events(request, body)
     responder.id = id_of(body)
     method = _method(request, body)
     responder.dialect = method.dialect
@@ -105,14 +113,24 @@ def id_of(body: dict[str, Any]) -> str:
     return json.dumps(request_id)
 
 
-def _answers_with_stream(body: dict[str, Any]) -> bool:
-    """Tell whether the method is one of 0.3 whose answer is a stream, even if it is an error.
+def _answers_with_events(request: HttpRequest, body: dict[str, Any]) -> bool:
+    """Tell whether the answer is a stream, even if it is an error.
 
-    Clients of 0.3 read nothing else there (section 3.3.1 of 0.3). 1.0 has no such method.
+    Clients of 0.3 read nothing else where the method streams (section 3.3.1 of 0.3). Nor do some of
+    1.0, which say so: they take an answer in JSON for a stream that ends without an event.
     """
     name = body.get("method")
-    method = RPC_METHODS.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        return False
+    method = RPC_METHODS.get(name)
+    if method is None and _accepts_events_only(request):
+        method = METHODS.get(name)
     return method is not None and method.operation.streaming is not None
+
+
+def _accepts_events_only(request: HttpRequest) -> bool:
+    accepted = header(request, "Accept").split(",")
+    return all(each.partition(";")[0].strip() == EVENTS for each in accepted)
 
 
 def _method(request: HttpRequest, body: dict[str, Any]) -> Method:

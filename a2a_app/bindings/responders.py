@@ -125,9 +125,8 @@ class Responder(ABC):
     def refuse(self, error: protocol.A2AError) -> HttpResponse:
         """Return the response that reports an error."""
         body, status = self.wrap_error(self.dialect.error(error)), self.status(error)
-        if status == 200 and self.errors_are_events:
-            return single_event(body)
-        response = self._response(body, status=status)
+        is_event = status == 200 and self.errors_are_events
+        response = single_event(body) if is_event else self._response(body, status=status)
         if response.status_code == 401:
             response["WWW-Authenticate"] = declared_security().challenge
         elif isinstance(error, protocol.UnavailableError) and error.retry_seconds:

@@ -53,12 +53,15 @@ class RestResponder(Responder):
 def _preferred(accept: str, media_types: tuple[str, ...]) -> str:
     """Return the media type that a client prefers, and the first one if it has no preference.
 
+    A client that accepts none of them, such as one that wants a stream and is refused, gets plain
+    JSON: there are SDKs that read no error of another type.
+
     Cached, because clients of one kind all send the same header, and Django needs as long to parse
     it as we need for the request.
     """
     request = HttpRequest()
-    request.META["HTTP_ACCEPT"] = accept
-    return request.get_preferred_type(media_types) or media_types[0]
+    request.META["HTTP_ACCEPT"] = accept or "*/*"
+    return request.get_preferred_type(media_types) or "application/json"
 
 
 async def serve(

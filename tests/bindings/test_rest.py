@@ -160,7 +160,8 @@ async def test_a_body_of_another_media_type_is_refused(
         ("application/json", "application/json"),
         ("application/json, application/a2a+json;q=0.5", "application/json"),
         (f"{A2A_JSON}, application/json;q=0.5", A2A_JSON),
-        ("text/html", A2A_JSON),
+        ("text/html", "application/json"),
+        ("text/event-stream", "application/json"),
     ],
 )
 async def test_the_client_may_choose_the_media_type_of_the_answer(
