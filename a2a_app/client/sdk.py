@@ -1,7 +1,7 @@
 """The connection to an agent elsewhere, by the official SDK. It needs the extra `client`."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,8 @@ BINDINGS = ("JSONRPC", "HTTP+JSON")
 CARD_PATH = ".well-known/agent-card.json"
 OLD_CARD_PATH = ".well-known/agent.json"
 CONNECT_SECONDS = 10.0
+# Of a card's interfaces, in an error.
+MOST_NAMED, MOST_CHARACTERS = 10, 150
 
 # The SDK's messages and methods of our operations; those that stream are not asked for a result.
 _ASKED: dict[str, tuple[Any, str]] = {
@@ -203,17 +205,25 @@ class SdkConnection(Connection):
             raise _translated(error) from error
 
     def _choose_interfaces(self, card: pb.AgentCard) -> None:
-        """Leave those of the version and the binding that are asked for."""
+        """Leave those of the version and the binding that are asked for.
+
+        Raises:
+            RemoteAgentError: There are none. The text names those that there are.
+        """
         version, url = self._place.version, self._place.url
-        bindings = [self._place.binding] if self._place.binding else BINDINGS
+        spoken, binding = " or ".join(BINDINGS), self._place.binding
+        if binding and binding not in BINDINGS:
+            raise RemoteAgentError(f"RemoteAgent speaks {spoken}, and not {binding}.")
+        bindings = [binding] if binding else BINDINGS
         chosen = [
             each
             for each in card.supported_interfaces
             if each.protocol_version.startswith(version) and each.protocol_binding in bindings
         ]
         if not chosen:
+            wanted, found = f"{binding or spoken} {version}".rstrip(), card.supported_interfaces
             raise RemoteAgentError(
-                f"The card has no interface with {' or '.join(bindings)} {version}.".rstrip(" .")
+                f"The card has no interface with {wanted}, but: {_named(found)}."
             )
         for each in chosen:
             each.url = urljoin(url, each.url)
@@ -244,6 +254,16 @@ class SdkConnection(Connection):
             )
         if url.scheme != "https" and self._place.url.startswith("https:"):
             raise RemoteAgentError("The card leads from https to http, where all can be read.")
+
+
+def _named(interfaces: Sequence[pb.AgentInterface]) -> str:
+    """Name the first interfaces of a card, of which it may have any number, and long ones."""
+    named = [
+        f"{each.protocol_binding} {each.protocol_version} at {each.url}"[:MOST_CHARACTERS]
+        for each in interfaces[:MOST_NAMED]
+    ]
+    more = len(interfaces) - len(named)
+    return ", ".join([*named, f"and {more} more"] if more else named) or "none"
 
 
 def _json_of(found: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What may happen on the way to an agent: no answer, no credentials, a card that is false."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from typing import Any
@@ -204,9 +205,28 @@ async def test_an_answer_that_is_none_says_what_it_is(answer: Any, kind: type[Ex
             await agent.get("t")
 
 
-async def test_a_card_without_the_binding_is_said_to_be_so() -> None:
-    with pytest.raises(RemoteAgentError, match=r"no interface with HTTP\+JSON 0\.3"):
-        await RemoteAgent(BASE, transport=Peer(), binding="HTTP+JSON", version="0.3").__aenter__()
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "no interface with JSONRPC or HTTP+JSON, but: GRPC 1.0 at peer.test:50051."),
+        ({"version": "0.3"}, "no interface with JSONRPC or HTTP+JSON 0.3, but: GRPC 1.0 at"),
+        ({"binding": "HTTP+JSON"}, "no interface with HTTP+JSON, but: GRPC 1.0 at"),
+        ({"binding": "GRPC"}, "speaks JSONRPC or HTTP+JSON, and not GRPC."),
+    ],
+)
+async def test_a_card_without_an_interface_that_is_spoken_is_said_to_be_so(
+    asked: dict[str, Any], said: str
+) -> None:
+    only = {"url": "peer.test:50051", "protocolBinding": "GRPC", "protocolVersion": "1.0"}
+    with pytest.raises(RemoteAgentError, match=re.escape(said)):
+        await RemoteAgent(BASE, transport=Peer(supportedInterfaces=[only]), **asked).__aenter__()
+
+
+async def test_of_many_interfaces_that_are_not_spoken_the_first_are_named() -> None:
+    one = {"url": "x" * 300, "protocolBinding": "urn:x", "protocolVersion": "1.0"}
+    with pytest.raises(RemoteAgentError, match="and 90 more") as caught:
+        await RemoteAgent(BASE, transport=Peer(supportedInterfaces=[one] * 100)).__aenter__()
+    assert len(str(caught.value)) < 2000
 
 
 SCHEMES = {
