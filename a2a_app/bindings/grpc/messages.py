@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError, SerializeToJsonError
+from google.protobuf.json_format import MessageToDict, ParseError, SerializeToJsonError
 from google.protobuf.message import DecodeError, Message
 from pydantic_core import from_json
 
 from a2a_app import conf, protocol
+from a2a_app.bindings.grpc.fields import message_of
 
 LARGE_BYTES = 64 * 1024
 """What is larger is converted in a thread. So much takes a few milliseconds at most."""
@@ -33,9 +34,7 @@ async def read_message(kind: type[Message], body: bytes) -> dict[str, Any]:
 
 async def make_message(kind: type[Message], body: str) -> Message:
     """Return the message with a result in JSON. Members that it has no field for are left out."""
-    return await _convert(
-        len(body), lambda: ParseDict(from_json(body), kind(), ignore_unknown_fields=True)
-    )
+    return await _convert(len(body), lambda: message_of(kind, from_json(body)))
 
 
 async def _convert(size: int, convert: Callable[[], T]) -> T:
