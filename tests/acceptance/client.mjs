@@ -48,6 +48,20 @@ const factory = new sdk.ClientFactory(
   }),
 );
 
+// A client whose bodies are made into others on their way.
+const broken = (agent, change) => {
+  const how = {
+    fetchImpl: (place, init = {}) =>
+      fetch(place, init.body ? { ...init, body: change(init.body) } : init),
+  };
+  return new sdk.ClientFactory(
+    sdk.ClientFactoryOptions.createFrom(sdk.ClientFactoryOptions.default, {
+      transports: [new sdk.JsonRpcTransportFactory(how), new sdk.RestTransportFactory(how)],
+      preferredTransports: [transport],
+    }),
+  ).createFromUrl(`${url}/a2a/${agent}/`);
+};
+
 const connected = (agent) => factory.createFromUrl(`${url}/a2a/${agent}/`);
 // The text of a chunk begins with its number and a time; that of several is joined once they are all.
 const CHUNK = /(\d+) \d+\.\d{6} /g;
@@ -120,6 +134,8 @@ async function refused(client) {
 async function errors() {
   const agents = await Promise.all(["load", "travel-desk", "mistaken"].map(connected));
   const [load, desk, mistaken] = agents.map((each) => each.transport);
+  const { transport: cut } = await broken("load", () => "{");
+  const { transport: older } = await broken("load", (body) => body.replace('"2.0"', '"1.0"'));
   const said = speeches.said;
   const { id } = await load.sendMessage(said(JSON.stringify({ chunks: 1 })));
   const picture = { kind: "file", file: { bytes: "AAAA", mimeType: "image/png" } };
@@ -139,10 +155,14 @@ async function errors() {
     "a picture for a reader": () => desk.sendMessage(said("", { parts: [picture] })),
     "an answer that is none": () => mistaken.sendMessage(said("hi")),
     "a card that there is not": () => load.getExtendedAgentCard(),
+    "a body that is cut off": () => cut.sendMessage(said("hi")),
+    "an agent that breaks": () => mistaken.sendMessage(said("break")),
     "a message without an id": () => load.sendMessage(said("hi", { messageId: "" })),
   };
-  if (transport === "JSONRPC")
+  if (transport === "JSONRPC") {
     asked["a method that there is not"] = () => load.callExtensionMethod("tasks/none", {});
+    asked["another version of JSON-RPC"] = () => older.sendMessage(said("hi"));
+  }
   const seen = {};
   for (const [what, ask] of Object.entries(asked)) {
     try {

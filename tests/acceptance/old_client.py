@@ -6,7 +6,7 @@ Usage: old_client.py URL TRANSPORT. It prints what it saw, as one JSON object.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -61,6 +61,22 @@ class InStreams(NamesAgent, grpc.aio.UnaryStreamClientInterceptor):
         return await go_on(self.named(call), request)
 
 
+class Breaking(httpx.AsyncHTTPTransport):
+    """Sends another body in place of each that goes out."""
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        super().__init__(verify=False)
+        self.change = change
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; one without a body as it is."""
+        if request.content:
+            headers = {k: v for k, v in request.headers.items() if k.lower() != "content-length"}
+            content = self.change(request.content)
+            request = httpx.Request(request.method, request.url, headers=headers, content=content)
+        return await super().handle_async_request(request)
+
+
 class Report:
     """What the client saw, by the name of what was asked."""
 
@@ -95,6 +111,7 @@ class Report:
             "conversation": await self.conversation(),
             "resubscribed and canceled": await self.resubscribed(),
             "errors": await self.errors(),
+            "faults": {} if self.transport == "GRPC" else await self.faults(),
         }
 
     async def card(self) -> dict[str, Any]:
@@ -159,17 +176,34 @@ class Report:
             "streaming": anext(client.send_message(said("hello", NOBODYS))),
             "resubscribing": anext(client.resubscribe(TaskIdParams(id=NOBODYS))),
         }
-        seen: dict[str, Any] = {}
-        for name, call in asked.items():
-            try:
-                await call
-            except A2AClientJSONRPCError as error:
-                seen[name] = error.error.code
-            except A2AClientHTTPError as error:
-                seen[name] = error.status_code
-            except grpc.aio.AioRpcError as error:
-                seen[name] = error.code().name
+        return {name: await self.code_of(call) for name, call in asked.items()}
+
+    async def faults(self) -> dict[str, Any]:
+        """Ask so that nothing can be read, and an agent that breaks."""
+        seen = {}
+        for name, change in (
+            ("cut off", lambda body: b"{"),
+            ("of another version", lambda body: body.replace(b'"2.0"', b'"1.0"')),
+        ):
+            report = Report(self.base_url, self.transport)
+            report.http = httpx.AsyncClient(timeout=SECONDS, transport=Breaking(change))
+            client = await report.client("load", streaming=False)
+            seen[name] = await self.code_of(anext(client.send_message(said("{}"))))
+        client = await self.client("mistaken", streaming=False)
+        seen["broken"] = await self.code_of(anext(client.send_message(said("break"))))
         return seen
+
+    async def code_of(self, call: Any) -> Any:
+        """Return the code of the error that a call raises, as the client reads it."""
+        try:
+            await call
+        except A2AClientJSONRPCError as error:
+            return error.error.code
+        except A2AClientHTTPError as error:
+            return error.status_code
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        return None
 
 
 async def main(base_url: str, transport: str) -> None:

@@ -87,3 +87,13 @@ def test_it_reads_a_refusal_as_an_error(report: Report) -> None:
         # The SDK looks at the media type of a resubscription before it looks at the status, and
         # raises an error of its own.
         assert errors == {"getting": 404, "canceling": 404, "streaming": 404, "resubscribing": 400}
+
+
+def test_it_reads_a_fault_as_an_error(report: Report) -> None:
+    codes = {
+        # Over HTTP+JSON the SDK keeps the status only, and there is no envelope.
+        "JSONRPC": {"cut off": -32700, "of another version": -32600, "broken": -32603},
+        "HTTP+JSON": {"cut off": 400, "of another version": None, "broken": 500},
+        "GRPC": {},
+    }
+    assert report["faults"] == codes[report["transport"]]

@@ -187,8 +187,10 @@ def note(book: str, task_id: str, number: int, takes: float) -> str:
 
 @agent(name="Mistaken", push_notifications=False)
 class Mistaken(Agent):
-    """Answers with what is no answer, and calls no webhooks."""
+    """Answers with what is no answer, or breaks, and calls no webhooks."""
 
     async def answer(self, message: Message) -> str:
-        """Answer with nothing."""
+        """Answer with nothing, or break as told."""
+        if any(part.text == "break" for part in message.parts):
+            raise RuntimeError("Broken, as told.")
         return ""
