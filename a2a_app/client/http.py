@@ -11,13 +11,22 @@ from typing import Any
 
 import httpx
 
-from a2a_app import protocol, telemetry
+from a2a_app import conf, protocol, telemetry
+from a2a_app.bindings.expansion import BodyTooLargeError, check_values
 from a2a_app.client.refusals import RemoteAgentError, refusal_of, seconds_in
 from a2a_app.push.addresses import is_address
 from a2a_app.push.targets import TargetError, check_url, resolve
 
 # Statuses with which proxies and servers say that something is missing for now.
 UNAVAILABLE = (429, 502, 503, 504)
+
+# How large an answer may be, an event of a stream, and what is fetched besides, such as a card. To
+# read a card as objects takes a second for each 30,000 values, and nothing else is done meanwhile.
+ANSWER_BYTES = 64 * 1024 * 1024
+PAGE_BYTES = 256 * 1024
+PAGE_VALUES = 20_000
+# The extension of a request that asks for such a page.
+PAGE = "a2a_page"
 
 # FastA2A writes the time of a status without its zone, and the SDK refuses that.
 _WITHOUT_ZONE = re.compile(
@@ -105,15 +114,27 @@ async def join_trace(request: httpx.Request) -> None:
 async def examine(response: httpx.Response) -> None:
     """Raise the error that a response reports, and note the numbers of events as they come.
 
-    The SDK knows neither all of our errors nor the numbers of events.
+    The SDK knows neither all of our errors nor the numbers of events, and reads whatever comes.
 
     Raises:
         A2AError: The response reports it.
+        RemoteAgentError: It is larger than any answer, or becomes so.
     """
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() not in ("", "identity"):  # of a few bytes it could make any number
+        raise RemoteAgentError(f"The answer is packed by {encoding!r}, as nobody has asked for.")
     kind = response.headers.get("Content-Type", "").partition(";")[0]
-    response.stream = _Examined(response.stream, numbers.get())
-    if kind.endswith("json") and not response.url.path.endswith(".json"):
-        await response.aread()
+    is_page = PAGE in response.request.extensions
+    body = _Examined(
+        response.stream,
+        numbers.get(),
+        most=PAGE_BYTES if is_page else ANSWER_BYTES,
+        is_stream=kind == "text/event-stream" and not is_page,
+    )
+    response.stream = body
+    if is_page or kind.endswith("json"):
+        _check_values(await response.aread(), PAGE_VALUES if is_page else None)
+    if kind.endswith("json") and not is_page:
         _raise_error_in(response.content, response)
     if response.status_code in UNAVAILABLE:
         raise _unavailable(response)
@@ -121,6 +142,15 @@ async def examine(response: httpx.Response) -> None:
         raise protocol.UnauthenticatedError
     if response.status_code == 403:
         raise protocol.PermissionDeniedError
+
+
+def _check_values(content: bytes, most: int | None) -> None:
+    most = conf.current().max_json_values if most is None else most
+    try:
+        if most:
+            check_values(content, most)
+    except BodyTooLargeError:
+        raise RemoteAgentError(f"The answer has more than {most} values in its JSON.") from None
 
 
 def _unavailable(response: httpx.Response) -> protocol.UnavailableError:
@@ -154,23 +184,59 @@ def _retry_seconds(response: httpx.Response, default: float) -> float:
 class _Examined(httpx.AsyncByteStream):
     """A body, as it passes: the numbers of its events are noted, and their errors raised."""
 
-    def __init__(self, stream: Any, noted: deque[int | None] | None) -> None:
+    def __init__(
+        self, stream: Any, noted: deque[int | None] | None, *, most: int, is_stream: bool
+    ) -> None:
+        """Stand before a body.
+
+        Args:
+            stream: The body.
+            noted: Where the numbers of its events go.
+            most: How many bytes it may have, or one event of it if it is a stream.
+            is_stream: Whether it has one event after the other.
+        """
         self._stream = stream
         self._noted: deque[int | None] = deque() if noted is None else noted
+        self._most, self._is_stream = most, is_stream
+        self._bytes = 0
         self._number: int | None = None
         self._has_data = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = b""
+        # A list, since to add to bytes copies all that is there.
+        left: list[bytes] = []
+        left_bytes = 0
         async for chunk in self._stream:
-            *lines, left = (left + chunk).split(b"\n")
-            for line in lines:
-                self._look_at(line.rstrip(b"\r"))
-            if lines:
-                yield _WITHOUT_ZONE.sub(rb'\1Z"', b"\n".join([*lines, b""]))
-        yield _WITHOUT_ZONE.sub(rb'\1Z"', left)
+            lines, end, rest = chunk.rpartition(b"\n")
+            if end:
+                whole = b"".join([*left, lines, end])
+                left.clear()
+                left_bytes = 0
+                self._look_at(whole)
+                yield _WITHOUT_ZONE.sub(rb'\1Z"', whole)
+            if rest:
+                left.append(rest)
+                left_bytes += len(rest)
+                self._check(self._bytes + left_bytes)
+        yield _WITHOUT_ZONE.sub(rb'\1Z"', b"".join(left))
 
-    def _look_at(self, line: bytes) -> None:
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._check(self._bytes)
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise RemoteAgentError(f"The answer has more than {self._most} bytes.")
+
+    def _look_at(self, lines: bytes) -> None:
+        if not self._is_stream:
+            self._count(len(lines))
+            return
+        for line in lines.split(b"\n")[:-1]:
+            self._look_at_line(line.rstrip(b"\r"))
+
+    def _look_at_line(self, line: bytes) -> None:
+        self._count(len(line) + 1)
         name, _, value = line.partition(b":")
         if name == b"id":
             self._number = int(value) if value.strip().isdigit() else None
@@ -178,7 +244,12 @@ class _Examined(httpx.AsyncByteStream):
             self._has_data = True
             if b'"error"' in value:
                 _raise_error_in(value)
-        elif not line and self._has_data:
+        elif not line:
+            self._end_event()
+
+    def _end_event(self) -> None:
+        self._bytes = 0
+        if self._has_data:
             self._noted.append(self._number)
             self._number, self._has_data = None, False
 

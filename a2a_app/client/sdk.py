@@ -1,5 +1,6 @@
 """The connection to an agent elsewhere, by the official SDK. It needs the extra `client`."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -31,6 +32,12 @@ OLD_CARD_PATH = ".well-known/agent.json"
 CONNECT_SECONDS = 10.0
 # Of a card's interfaces, in an error.
 MOST_NAMED, MOST_CHARACTERS = 10, 150
+
+# What the SDK, and what it uses, raise of an answer that is none: it trusts whoever answers.
+_MALFORMED = (
+    SdkError, json_format.Error, httpx.HTTPError, httpx.InvalidURL, RecursionError, ValueError,
+    TypeError, AttributeError, LookupError,
+)  # fmt: skip  # as one list
 
 # The SDK's messages and methods of our operations; those that stream are not asked for a result.
 _ASKED: dict[str, tuple[Any, str]] = {
@@ -121,11 +128,12 @@ class SdkConnection(Connection):
         """Ask for the result of an operation."""
         context = self._context(request)
         try:
-            if request.operation == "SendMessage":
-                return await self._send(request, context)
-            kind, method = _ASKED[request.operation]
-            sent = json_format.ParseDict(request.params.to_dict(), kind())
-            return _json_of(await getattr(self._sdk, method)(sent, context=context))
+            async with asyncio.timeout(self._place.seconds):  # as for a card
+                if request.operation == "SendMessage":
+                    return await self._send(request, context)
+                kind, method = _ASKED[request.operation]
+                sent = json_format.ParseDict(request.params.to_dict(), kind())
+                return _json_of(await getattr(self._sdk, method)(sent, context=context))
         except Exception as error:
             raise _translated(error) from error
 
@@ -173,7 +181,7 @@ class SdkConnection(Connection):
         base = url.rstrip("/") + "/"
         places = [url] if url.endswith(".json") else [base + CARD_PATH, base + OLD_CARD_PATH]
         for place in places:
-            response = await self._http.get(place)
+            response = await self._get(place)
             if response.status_code != 404:
                 break
         if not response.is_success:
@@ -194,8 +202,12 @@ class SdkConnection(Connection):
         card = AgentCard.from_dict(found)
         await verify_signature(card, self._place.url, self._get_json, key=self._place.key)
 
+    async def _get(self, url: str) -> httpx.Response:
+        async with asyncio.timeout(self._place.seconds):  # httpx counts from one byte to the next
+            return await self._http.get(url, extensions={http.PAGE: True})
+
     async def _get_json(self, url: str) -> Any:
-        return (await self._http.get(url)).raise_for_status().json()
+        return (await self._get(url)).raise_for_status().json()
 
     async def fetch_json(self, url: str) -> Any:
         """Return the JSON at a URL beside the agent; the errors are those of `ask`."""
@@ -227,6 +239,8 @@ class SdkConnection(Connection):
             )
         for each in chosen:
             each.url = urljoin(url, each.url)
+            if not _is_of_http(each.url):
+                raise RemoteAgentError(f"The card leads to {each.url[:200]!r}, which is no URL.")
         del card.supported_interfaces[:]
         card.supported_interfaces.extend(chosen)
         # The SDK takes the first one that it can.
@@ -252,7 +266,7 @@ class SdkConnection(Connection):
                 f"The card leads to {url.host!r}, and the credentials are not for that host: "
                 "name it in HOSTS if they are."
             )
-        if url.scheme != "https" and self._place.url.startswith("https:"):
+        if url.scheme != "https" and httpx.URL(self._place.url).scheme == "https":
             raise RemoteAgentError("The card leads from https to http, where all can be read.")
 
 
@@ -264,6 +278,11 @@ def _named(interfaces: Sequence[pb.AgentInterface]) -> str:
     ]
     more = len(interfaces) - len(named)
     return ", ".join([*named, f"and {more} more"] if more else named) or "none"
+
+
+def _is_of_http(text: str) -> bool:
+    url = httpx.URL(text)
+    return url.scheme in ("http", "https") and bool(url.host)
 
 
 def _json_of(found: Any) -> dict[str, Any]:
@@ -287,7 +306,7 @@ def _translated(error: BaseException) -> BaseException:
     if isinstance(error, A2AError | RemoteAgentError):
         return error
     cause = error.__cause__ if isinstance(error, SdkError) else error
-    if isinstance(error, A2AClientTimeoutError | httpx.TransportError) or isinstance(
+    if isinstance(error, A2AClientTimeoutError | httpx.TransportError | TimeoutError) or isinstance(
         cause, httpx.TransportError
     ):
         is_sent = not isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout)
@@ -299,6 +318,6 @@ def _translated(error: BaseException) -> BaseException:
     ours = getattr(protocol, type(error).__name__, None)
     if isinstance(error, SdkError) and isinstance(ours, type) and issubclass(ours, A2AError):
         return ours(str(error))
-    if isinstance(error, SdkError | json_format.ParseError | httpx.HTTPError | ValueError):
+    if isinstance(error, _MALFORMED):
         return RemoteAgentError(f"It is no answer of the protocol: {error}")
     return error

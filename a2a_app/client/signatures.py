@@ -10,6 +10,10 @@ from joserfc.jwk import KeySet
 from a2a_app.agents.signing import SignatureError, read_key, verify
 from a2a_app.protocol import AgentCard
 
+# One is enough. To check one can take milliseconds, in which nothing else is done, and each may
+# want keys of its own.
+MOST_SIGNATURES = 10
+
 
 def origin_of(location: str) -> tuple[str, str, int | None]:
     """Return the scheme, host and port of a URL; for a file, a value that no URL has."""
@@ -34,6 +38,8 @@ async def verify_signature(
     Raises:
         SignatureError: It has none, or its keys are not to be trusted. The text says why.
     """
+    if len(card.signatures) > MOST_SIGNATURES:
+        raise SignatureError(f"It has more than {MOST_SIGNATURES} signatures.")
     keys = _Keys(source, key)
     while True:
         try:

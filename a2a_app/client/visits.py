@@ -1,6 +1,7 @@
 """Visits: what is found where an agent of the directory should be, and noted there."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from urllib.parse import urljoin
@@ -10,6 +11,8 @@ from a2a_app.agents.catalog import domain_of
 from a2a_app.client.refusals import RemoteAgentError
 from a2a_app.directory import Found, Known, LargeCardError
 from a2a_app.protocol import A2AError
+
+logger = logging.getLogger(__name__)
 
 # How long an agent has for its card and for its keys, and how many are looked at together.
 SECONDS = 10.0
@@ -36,10 +39,14 @@ async def visit(name: str) -> str:
         async with asyncio.timeout(SECONDS):
             found = await _look(known)
         await database.run(directory.note_found, name, found)
-    except (A2AError, RemoteAgentError, LargeCardError) as error:
-        reason = str(error) or type(error).__name__
     except TimeoutError:
         reason = f"There was no answer within {SECONDS:.0f} seconds."
+    except database.AwayError:
+        raise
+    except Exception as error:  # others write the cards, and must not keep anybody from the rest
+        reason = str(error) or type(error).__name__
+        if not isinstance(error, A2AError | RemoteAgentError | LargeCardError):
+            logger.warning("Could not make anything of the card of %s.", name, exc_info=True)
     else:
         return ""
     await database.run(directory.note_failure, name, reason)
