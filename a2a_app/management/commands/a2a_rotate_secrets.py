@@ -25,10 +25,9 @@ class Command(BaseCommand):
         """Encrypt them; raise CommandError if some cannot be read with any of the keys."""
         webhooks = models.PushNotificationConfig.objects.exclude(secrets="")
         of_webhooks = _resealed(weighed_keys(webhooks, Value(0)), webhooks.model, "secrets")
-        # Only a run that is not over has any, and that has a lease, which has an index.
-        open_runs = models.Run.objects.exclude(lease_until=None).exclude(handed_on="")
-        keys = ((key, 0) for key in open_runs.values_list("pk", flat=True).iterator())
-        of_turns = _resealed(keys, models.Run, "handed_on")
+        # A run has some until it is over, and no lease while its turn sleeps or asks.
+        open_runs = models.Run.objects.filter(ended_at=None).exclude(handed_on="")
+        of_turns = _resealed(weighed_keys(open_runs, Value(0)), open_runs.model, "handed_on")
         self.stdout.write(
             f"Encrypted anew: the secrets of {of_webhooks['resealed']} webhooks and of "
             f"{of_turns['resealed']} turns."
