@@ -27,6 +27,8 @@ class TurnCaller:
     key's row. It is no secret. Empty: the authenticator gave none."""
     scopes: frozenset[str] | None
     """The scopes to which these credentials are limited; None: they are not."""
+    agents: frozenset[str] | None
+    """The slugs of the agents to which they are limited; None: they are not."""
     tenant: str
     """The key of the tenant. Empty: there is none."""
     _sealed: str = field(default="", repr=False)
@@ -34,18 +36,25 @@ class TurnCaller:
     @classmethod
     def of(cls, claim: Claim) -> Self:
         """Return the caller of the message that a run answers."""
-        given = claim.credentials
+        given, owner = claim.credentials, claim.head.owner
         scopes = None if given.scopes is None else frozenset(given.scopes)
-        return cls.of_owner(claim.head.owner, claim.user, given.name, scopes, given.handed_on)
+        agents = None if given.agents is None else frozenset(given.agents)
+        return cls.of_owner(owner, claim.user, given.name, scopes, agents, given.handed_on)
 
     @classmethod
     def of_owner(
-        cls, owner: str, user: Any, key: str, scopes: frozenset[str] | None, sealed: str = ""
+        cls,
+        owner: str,
+        user: Any,
+        key: str,
+        scopes: frozenset[str] | None,
+        agents: frozenset[str] | None,
+        sealed: str = "",
     ) -> Self:
         """Return the caller who is an owner, tenant and all, by credentials of that name."""
         own, tenant = caller_of(owner), tenant_of(owner)
         name = own.removeprefix(_NAME) if user is None else user.get_username()
-        return cls(own, name, user, key, scopes, tenant, sealed)
+        return cls(own, name, user, key, scopes, agents, tenant, sealed)
 
     @property
     def handed_on(self) -> dict[str, Any]:

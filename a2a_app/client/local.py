@@ -129,7 +129,7 @@ async def _call_on_behalf(agent: Agent, by: TurnCaller) -> Call:
     async def handed_on() -> dict[str, Any]:
         return by.handed_on
 
-    grant = Grant(identity, by.scopes, credential=by.key)
+    grant = Grant(identity, by.scopes, by.agents, credential=by.key)
     user_id = None if by.user is None else by.user.pk
     caller = Caller(by.owner, user_id, identity, grant if by.owner else None)
     return Call(agent, caller, tenant_key=by.tenant, handed_on=handed_on)

@@ -191,6 +191,7 @@ class Migration(migrations.Migration):
                 ('place', models.PositiveIntegerField(blank=True, help_text='Which of the turns that its owner may have it is.', null=True)),
                 ('credential', models.TextField(blank=True, help_text='A name of the credentials with which the message came.')),
                 ('scopes', a2a_app.database.values.VerbatimJSONField(blank=True, help_text='What these credentials are limited to. Empty: nothing.', null=True)),
+                ('agents', a2a_app.database.values.VerbatimJSONField(blank=True, help_text='The agents that they are for. Empty: all of them.', null=True)),
                 ('handed_on', models.TextField(blank=True, help_text='What the project takes from the request for its agents, encrypted.')),
                 ('trace', a2a_app.database.values.VerbatimJSONField(blank=True, default=dict, help_text='The trace of the request, as the headers that name it.')),
                 ('worker', models.CharField(blank=True, max_length=100)),

@@ -68,6 +68,9 @@ class Run(models.Model):
     scopes = VerbatimJSONField(
         null=True, blank=True, help_text="What these credentials are limited to. Empty: nothing."
     )
+    agents = VerbatimJSONField(
+        null=True, blank=True, help_text="The agents that they are for. Empty: all of them."
+    )
     handed_on = models.TextField(
         blank=True, help_text="What the project takes from the request for its agents, encrypted."
     )

@@ -188,8 +188,9 @@ class Call:
         """Return what the agent may know of the credentials, with what the project hands on."""
         grant = self.caller.grant or Grant(None)
         scopes = None if grant.scopes is None else tuple(sorted(grant.scopes))
+        agents = None if grant.agents is None else tuple(sorted(grant.agents))
         handed_on = seal(await self.handed_on()) if self.handed_on is not None else ""
-        return Credentials(grant.credential, scopes, handed_on)
+        return Credentials(grant.credential, scopes, agents, handed_on)
 
     def signed(self, metadata: dict[str, Any], field: str) -> dict[str, Any]:
         """Return metadata that the caller has sent, with the operator who has, if it was one.

@@ -114,7 +114,7 @@ def _turn_caller(call: Call) -> TurnCaller:
     caller, owner = call.caller, call.scope.owner
     grant = caller.grant or Grant(None)
     user = None if caller.user_id is None else caller.identity
-    return TurnCaller.of_owner(owner, user, grant.credential, grant.scopes)
+    return TurnCaller.of_owner(owner, user, grant.credential, grant.scopes, grant.agents)
 
 
 async def subscribe_to_task(call: Call, params: protocol.SubscribeToTaskRequest) -> Stream:

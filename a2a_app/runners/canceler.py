@@ -80,7 +80,7 @@ async def _is_canceled(unwanted: Unwanted) -> bool:
     try:
         if unwanted.is_local:
             owner = await database.read(owner_of, unwanted.remote_id)
-            by = TurnCaller.of_owner(owner, None, "", None)
+            by = TurnCaller.of_owner(owner, None, "", None, None)
         async with peers().connect(unwanted.agent, Asking(None, by)) as peer:
             await peer.cancel(unwanted.remote_id)
     except (models.Task.DoesNotExist, TaskNotFoundError, TaskNotCancelableError):

@@ -51,6 +51,7 @@ class _RunColumns(NamedTuple):
     extensions: list[str]
     credential: str
     scopes: list[str] | None
+    agents: list[str] | None
     handed_on: str
     trace: dict[str, str]
     task__context__state: dict[str, Any]
@@ -258,7 +259,9 @@ def _make_claim(
         metadata=run.metadata,
         accepted_output_modes=run.accepted_output_modes,
         extensions=run.extensions,
-        credentials=Credentials(run.credential, _limits(run.scopes), run.handed_on),
+        credentials=Credentials(
+            run.credential, _limits(run.scopes), _limits(run.agents), run.handed_on
+        ),
         user=user_of(head),
         context_state=run.task__context__state,
         context_version=run.task__context__version,
@@ -267,8 +270,8 @@ def _make_claim(
     )
 
 
-def _limits(scopes: list[str] | None) -> tuple[str, ...] | None:
-    return None if scopes is None else tuple(scopes)
+def _limits(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _find_taken(

@@ -59,8 +59,20 @@ class Credentials:
     """A name of them that is no secret. Empty: they have none."""
     scopes: tuple[str, ...] | None = None
     """What they are limited to; None: nothing."""
+    agents: tuple[str, ...] | None = None
+    """The slugs of the agents to which they are limited; None: they are not."""
     handed_on: str = field(default="", repr=False)
     """What the project takes from the request for its agents, sealed. Empty: nothing."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a run's row has of them."""
+        return {
+            "credential": self.name,
+            "scopes": self.scopes,
+            "agents": self.agents,
+            "handed_on": self.handed_on,
+        }
 
 
 @dataclass(frozen=True, slots=True)

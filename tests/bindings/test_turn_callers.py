@@ -75,8 +75,8 @@ async def test_a_turn_knows_a_user_and_the_key_of_each_message(
     def issue() -> list[tuple[ApiKey, str]]:
         ann = User.objects.create(username="ann")
         keys = []
-        for scopes in ("send read", ""):
-            row = ApiKey(user=ann, name="nightly", scopes=scopes)
+        for scopes, agents in (("send read", ""), ("", "heard")):
+            row = ApiKey(user=ann, name="nightly", scopes=scopes, agents=agents)
             keys.append((row, row.issue()))
             row.save()
         return keys
@@ -86,6 +86,7 @@ async def test_a_turn_knows_a_user_and_the_key_of_each_message(
     await say(rpc, message={"taskId": task["id"]}, Authorization=f"Bearer {keys[1][1]}")
     assert [caller.key for caller in heard] == [str(row.pk) for row, _ in keys]
     assert [caller.scopes for caller in heard] == [{"send", "read"}, None]
+    assert [caller.agents for caller in heard] == [None, {"heard"}]
     assert {(caller.name, caller.owner) for caller in heard} == {
         ("ann", f"user:{keys[0][0].user_id}")
     }
@@ -97,7 +98,7 @@ async def test_a_turn_of_nobody_knows_nothing(
 ) -> None:
     a2a(ANONYMOUS="share", AUTHENTICATION=[])
     await say(rpc)
-    assert heard == [TurnCaller("", "", None, "", None, "")]
+    assert heard == [TurnCaller("", "", None, "", None, None, "")]
 
 
 def stored() -> list[str]:

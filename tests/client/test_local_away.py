@@ -25,7 +25,7 @@ async def test_a_turn_whose_caller_cannot_be_read_asks_again_later() -> None:
     async def billing() -> None:
         """Refund nothing."""
 
-    asking = Asking(None, TurnCaller.of_owner("auth.group:1", None, "", None))
+    asking = Asking(None, TurnCaller.of_owner("auth.group:1", None, "", None, None))
     with (
         agent_for_test(billing, slug="billing") as agent,
         database.performed_by(is_away),

@@ -249,7 +249,7 @@ def test_a_lost_run_is_begun_again_by_another_and_its_old_process_writes_nothing
 
 
 def test_the_next_attempt_has_the_credentials_of_the_message_and_the_lost_one_no_secret() -> None:
-    given = Credentials("key 1", ("read",), "sealed")
+    given = Credentials("key 1", ("read",), ("load",), "sealed")
     lost = begin_and_claim("one", received=MessageReceived(new_message(), credentials=given))
     assert lost.credentials == given
     runs.renew("one", [lost.run.id], lease=OVER)

@@ -98,8 +98,7 @@ def _end_question(change: Change) -> None:
     values: dict[str, Any] = {"lease_until": timezone.now(), "turn": change.head.answered + 1}
     for turn in change.turns:  # one at most: the message that decides
         models.Approval.objects.filter(pk=resolution.approval).update(answer=turn.message_key)
-        given = turn.received.credentials
-        values |= {"credential": given.name, "scopes": given.scopes, "handed_on": given.handed_on}
+        values |= turn.received.credentials.columns
         values |= {"trace": turn.received.trace, "extensions": list(turn.received.extensions)}
     waiting.update(**values)
 

@@ -206,6 +206,39 @@ async def test_the_caller_of_the_turn_asks_with_its_tenant_and_the_limits_of_its
     assert child.owner == "tenant:blue/name:ann"
 
 
+async def test_credentials_for_some_agents_are_for_no_others_by_way_of_these() -> None:
+    billed: list[TurnCaller] = []
+    errors: list[AskError] = []
+
+    async def billing(turn: Turn) -> None:
+        billed.append(turn.caller)
+
+    async def front(turn: Turn) -> None:
+        try:
+            await turn.ask("billing", "Refund order 7")
+        except AskError as error:
+            errors.append(error)
+
+    def calling(client: OperationsClient, *agents: str) -> OperationsClient:
+        grant = Grant(CallerName("ann"), agents=frozenset(agents), credential="key-1")
+        caller = Caller("name:ann", None, grant.identity, grant)
+        client.call = replace(client.call, caller=caller)
+        return client
+
+    with agent_for_test(billing, slug="billing"):
+        with client_of(front, slug="front") as client:
+            await calling(client, "front").send("hello")
+            [error] = errors
+            assert "PermissionDeniedError" in error.kind
+            assert "not for this agent" in str(error)
+            assert not billed
+            await calling(client, "front", "billing").send("hello")
+        with client_of(front, slug="front", asks_as=lambda *_: CallerName("planner")) as client:
+            await calling(client, "front").send("hello")
+    assert [caller.name for caller in billed] == ["ann", "planner"]
+    assert [caller.agents for caller in billed] == [{"front", "billing"}, None]
+
+
 async def test_an_agent_may_choose_in_whose_name_it_asks() -> None:
     chosen: list[tuple[str, str]] = []
     callers: list[str] = []
