@@ -41,6 +41,29 @@ async def test_a_user_who_logs_out_is_known_no_longer(a2a: ChangeSettings) -> No
         assert code_of(await client.call("ListTasks")) == -32050
 
 
+async def test_frames_that_are_no_calls_are_counted_and_end_with_the_access_of_their_caller(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(
+        AUTHENTICATION=[f"{test_websocket.__name__}.by_name"],
+        ANONYMOUS="refuse",
+        REQUESTS_PER_MINUTE=1000,
+    )
+    test_websocket.KNOWN.add("ann")
+    async with WebSocketClient(x_name="ann") as client:
+        await client.send("{")
+        assert code_of(await client.receive()) == -32700
+        a2a(REQUESTS_PER_MINUTE=1)
+        await client.send("{")
+        assert code_of(await client.receive()) == -32053
+        a2a(REQUESTS_PER_MINUTE=0)
+        test_websocket.KNOWN.discard("ann")
+        await client.send("{")
+        assert code_of(await client.receive()) == -32050
+        assert await client.next_message() == {"type": "websocket.close", "code": 1008}
+    test_websocket.KNOWN.add("ann")
+
+
 def session_of(user: User) -> SessionStore:
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)

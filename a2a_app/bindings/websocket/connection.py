@@ -19,7 +19,12 @@ from a2a_app.bindings.readers import SocketReader
 from a2a_app.bindings.responders import recorded_refusal
 from a2a_app.bindings.threads import own_thread
 from a2a_app.bindings.websocket.exchange import Exchange, end_of
-from a2a_app.bindings.websocket.handshake import note_session, request_of, slug_in
+from a2a_app.bindings.websocket.handshake import (
+    note_session,
+    request_for,
+    request_of,
+    slug_in,
+)
 from a2a_app.concurrency.event_loop import PerLoop
 
 SUBPROTOCOL = "a2a.v1"
@@ -203,13 +208,23 @@ class Connection:
             task.cancel()
 
     async def _refuse(self, error: protocol.A2AError, key: str) -> None:
+        """Answer a frame that is no call with an error, and count it as one all the same."""
         logs.subject.set(logs.Subject(agent=self._agent.slug))
-        recorded_refusal(error, self._request, self._agent)
+        try:
+            async with own_thread():
+                # Whoever has lost its access must not go on with frames that are none.
+                await admit(request_for(self._request, None))
+        except Exception as refused:  # as of a call
+            error = recorded_refusal(refused, self._request, self._agent)
+        else:
+            recorded_refusal(error, self._request, self._agent)
         responder = JsonRpcResponder()
         # The answer to a call that is open must not seem to be this one.
         responder.id = "null" if key in self._open else key
         with self._reader.unread():
             await self._send_text(responder.wrap_error(error))
+        if isinstance(error, protocol.UnauthenticatedError):
+            await self._close(REFUSED)
 
     async def _send_text(self, text: str) -> None:
         if not self._is_closed:  # servers raise where something follows the close
