@@ -40,11 +40,14 @@ async def confirm(url: str, *, owner: str) -> None:
     """
     token = secrets.token_urlsafe(32)
     asked = str(httpx.URL(url).copy_merge_params({PARAMETER: token}))
-    wanted = await pinned(check_url(asked), owner=owner)
-    headers = {**wanted.headers, "Accept": "text/plain"}
-    request = httpx.Request("GET", wanted.url, headers=headers, extensions=wanted.extensions)
     try:
+        # With the time that it takes to look its name up.
         async with asyncio.timeout(min(SECONDS, conf.current().push_timeout_seconds)):
+            wanted = await pinned(check_url(asked), owner=owner)
+            headers = {**wanted.headers, "Accept": "text/plain"}
+            request = httpx.Request(
+                "GET", wanted.url, headers=headers, extensions=wanted.extensions
+            )
             async with opened() as transport:
                 response = await transport.handle_async_request(request)
                 body = await read_some(response)

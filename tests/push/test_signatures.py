@@ -1,8 +1,10 @@
 """What a webhook gets besides its events: a snapshot, signatures, and the question if it agrees."""
 
+import asyncio
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from a2a_app.protocol import (
     Task,
     TaskPushNotificationConfig,
 )
+from a2a_app.push import validation
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.receiver import Received, Receiver, receiving
+from tests.resolver import resolve_by
 from tests.servers import ROOT
 from tests.tasks import new_message
 from tests.wire import state
@@ -202,3 +206,23 @@ async def test_a_webhook_where_nobody_answers_is_not_registered(
         pass
     with pytest.raises(InvalidParamsError, match="validationToken"):
         await register(client, task, receiver)
+
+
+async def test_a_receiver_has_no_more_time_where_its_name_is_slow_to_look_up(
+    a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a2a(PUSH_TIMEOUT_SECONDS=20, PUSH_HOSTS=["slow.example"])
+    monkeypatch.setattr(validation, "SECONDS", 0.1)
+    confirmed = threading.Event()
+
+    def after_it(name: str) -> list[str]:
+        confirmed.wait(20)
+        return ["127.0.0.1"]
+
+    resolve_by(monkeypatch, after_it)
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(validation.UnconfirmedError):
+                await validation.confirm("https://slow.example/", owner="")
+    finally:
+        confirmed.set()
