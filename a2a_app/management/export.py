@@ -53,7 +53,8 @@ def write_export(person: Person, target: IO[bytes]) -> dict[str, int]:
     counts = {"missing": 0}
     with ZipFile(target, "w", ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", READ_ME)
-        for model in [*PERSONAL, *WITH_USER]:
+        exported: list[type[Model]] = [*PERSONAL, *WITH_USER, models.Spending]
+        for model in exported:
             rows = _rows(model, person)
             counts[model.__name__] = _write_rows(archive, model, rows)
         for row in _rows(models.File, person):
@@ -67,6 +68,9 @@ def _rows(model: type[Model], person: Person) -> Iterator[Any]:
     """Yield a person's rows of a model, those of few conversations at a time."""
     if model is models.ApiKey:
         yield from person.api_keys()
+        return
+    if model is models.Spending:
+        yield from person.spending().order_by("pk").iterator(chunk_size=BATCH)
         return
     for contexts in _contexts(person):
         for path in PERSONAL[model]:

@@ -181,6 +181,8 @@ def test_an_export_has_every_row_of_one_person_and_none_of_another() -> None:
         assert len(written) == all_rows * 2 // 3, model
         columns = {field.attname for field in model._meta.concrete_fields}
         assert set(written[0]) == columns - WITHHELD.get(model, set())
+    sums = {each["spender"] for each in lines(archive, models.Spending)}
+    assert sums == {f"user:{ann.pk}", f"tenant:acme/user:{ann.pk}"}
     text = b"".join(archive.read(name) for name in archive.namelist()).decode()
     assert f"user:{bob.pk} load asked" not in text
     assert f"user:{ann.pk} load asked" in text
