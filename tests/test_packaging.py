@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import tarfile
 import tomllib
 import zipfile
 from fnmatch import fnmatch
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.installed import build_wheel
+from tests.acceptance.installed import build_sdist, build_wheel
 from tests.servers import ROOT
 
 TOP = {
@@ -26,6 +27,7 @@ TOP = {
     "CONTRIBUTING.md",
     "Dockerfile",
     "LICENSE",
+    "MANIFEST.in",
     "Makefile",
     "README.md",
     "RELEASING.md",
@@ -84,6 +86,18 @@ def test_the_wheel_holds_nothing_but_the_app(wheel: set[str]) -> None:
     tops = {Path(name).parts[0] for name in wheel}
 
     assert {top for top in tops if not top.endswith(".dist-info")} == {"a2a_app"}
+
+
+def test_the_source_distribution_holds_the_app_and_the_pages_about_it_and_no_tests(
+    tmp_path: Path,
+) -> None:
+    with tarfile.open(build_sdist(tmp_path)) as archive:
+        names = [Path(*Path(each).parts[1:]) for each in archive.getnames()]
+
+    tops = {each.parts[0] for each in names if each.parts}
+    assert {"a2a_app", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "setup.py"} <= tops
+    assert tops & {"tests", "project", "benchmarks"} == set()
+    assert Path("a2a_app/py.typed") in names
 
 
 def promised(prefix: str) -> set[str]:

@@ -12,7 +12,7 @@ SECONDS = 300
 BIN = Path(sys.executable).parent
 UV = str(BIN / "uv")  # pip takes a minute for what uv does in seconds
 OURS = "django-agent2agent"
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
 
 
 def python_with(requirement: str) -> Path:
@@ -54,17 +54,13 @@ def python_with_only(*requirements: str) -> Path:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build the wheel in a folder, from a copy there: building leaves things behind."""
-    copy = folder / "checkout"
-    copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("a2a_app", "project", "tests"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-c", BUILD, str(folder)]
-    subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=60)
-    [built] = folder.glob("*.whl")
-    return built
+    """Build the wheel in a folder, and return it."""
+    return _build("wheel", folder)
+
+
+def build_sdist(folder: Path) -> Path:
+    """Build the source distribution in a folder, and return it."""
+    return _build("sdist", folder)
 
 
 def node_with(requirement: str) -> Path:
@@ -74,6 +70,21 @@ def node_with(requirement: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _install(folder, [str(BIN / "npm"), "install", "--prefix", str(folder), requirement])
     return folder
+
+
+def _build(kind: str, folder: Path) -> Path:
+    """Build from a copy of the checkout: building leaves things behind."""
+    copy, built = folder / "checkout", folder / "built"
+    copy.mkdir()
+    for path in ROOT.glob("*"):
+        if path.is_file() and not path.name.startswith(("db.sqlite3", ".")):
+            shutil.copy(path, copy)
+    for name in ("a2a_app", "project", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-c", BUILD.format(kind), str(built)]
+    subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=60)
+    [found] = built.iterdir()
+    return found
 
 
 def _folder(requirement: str) -> Path:
