@@ -122,3 +122,28 @@ def test_what_is_not_certain_is_not_written_and_fails_the_command(
     assert (
         'setdefault("DJANGO_SETTINGS_MODULE", "unclear.settings")' in (site / "asgi.py").read_text()
     )
+
+
+def test_it_says_what_to_do_next(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "bare"
+    site.mkdir()
+    urls = "from django.urls import path\nurlpatterns = []\n"
+    names = "INSTALLED_APPS = []\nDATABASES = {}\n"
+    for name, text in (("__init__", ""), ("urls", urls), ("settings", names)):
+        (site / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "bare.settings")
+    settings.ROOT_URLCONF = "bare.urls"
+    settings.ASGI_APPLICATION = "bare.asgi.application"
+    shown, written = StringIO(), StringIO()
+    call_command("a2a_init", "bare", stdout=shown)
+    assert (site / "urls.py").read_text() == urls
+    call_command("a2a_init", "bare", "--write", stdout=written)
+    assert INCLUDED in (site / "urls.py").read_text()
+    last = [each.getvalue().splitlines()[-1] for each in (shown, written)]
+    assert last == [
+        "These changes are not written yet: add --write.",
+        "Next: manage.py migrate, and manage.py runserver.",
+    ]

@@ -48,22 +48,30 @@ class Command(BaseCommand):
             start.in_asgi(_file(asgi), module),
         ]
         by_hand = [each.path for each in found if each and not self._make(each, options["write"])]
-        if not any(found):
-            self.stdout.write("Nothing is missing.")
         if by_hand and options["write"]:
             raise CommandError("Not written: " + ", ".join(map(str, by_hand)))
+        if not any(found):
+            self.stdout.write("Nothing is missing.")
+        elif options["write"]:
+            self.stdout.write("Next: manage.py migrate, and manage.py runserver.")
+        elif any(each and each.after and not _is_agents(each) for each in found):
+            self.stdout.write("These changes are not written yet: add --write.")
 
     def _make(self, change: Change, write: bool) -> bool:
         """Write or show a change; return False where it is to be made by hand."""
         if change.after is None:
             self.stdout.write(f"Where it belongs in {change.path}, write:\n\n{change.advice}\n")
             return False
-        if write or change.path.name == "agents.py":
+        if write or _is_agents(change):
             change.write()
             self.stdout.write(f"Written: {change.path}")
         else:
             self.stdout.write(change.diff)
         return True
+
+
+def _is_agents(change: Change) -> bool:
+    return change.path.name == "agents.py"
 
 
 def _app(label: str | None, project: str) -> tuple[str, Path]:
