@@ -135,6 +135,11 @@ def test_the_reference_gives_every_url() -> None:
         row_of(f"/{shown}")
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages - set(LINK.findall((ROOT / "README.md").read_text())) == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
