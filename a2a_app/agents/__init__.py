@@ -20,6 +20,7 @@ from a2a_app.protocol import (
     Message,
     Part,
     Role,
+    Task,
     TaskState,
 )
 from a2a_app.store.budgets import Spender
@@ -46,6 +47,7 @@ __all__ = [
     "Role",
     "Spender",
     "StepError",
+    "Task",
     "TaskState",
     "Tenant",
     "Turn",

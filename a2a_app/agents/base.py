@@ -33,7 +33,7 @@ REST = "*"
 class Agent:
     """One agent: the content of its card, the ways in which it is served, and `run`, its work.
 
-    Subclass it and decorate the class with `@agent()`. One instance serves all turns, so store
+    Subclass it and decorate the class with `@agent`. One instance serves all turns, so store
     nothing about a turn on `self`.
     """
 
