@@ -21,7 +21,8 @@ class Health:
     """For how many seconds each of these has not answered; 0 for one that does."""
 
     database: float
-    """The database: it cannot be reached, is read-only, full or busy. Requests are refused."""
+    """The database: it cannot be reached, is read-only, full or busy, or lacks a migration.
+    Requests are refused."""
     channel_layer: float
     """The channel layer. Streams are late by up to POLL_SECONDS, and nothing else suffers."""
     workers: float
@@ -64,7 +65,7 @@ class Readiness:
 async def readiness() -> Readiness:
     """Ask the database, unless it is known not to answer, and return what a process has."""
     has_layer = broadcast.seconds_away() == 0
-    if database.outage.seconds:
+    if database.outage.seconds and not database.lacks_tables():
         return Readiness(database=False, migrations=False, channel_layer=has_layer)
     try:
         async with asyncio.timeout(READY_SECONDS):

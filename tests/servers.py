@@ -50,7 +50,7 @@ def own_postgresql() -> Iterator[tuple[Any, str]]:
     server = services.start_postgresql(folder() / uuid4().hex[:8])
     try:
         url = services.postgresql_url(server)
-        _migrate(url)
+        migrate(url)
         yield server, url
     finally:
         server.cleanup()
@@ -70,11 +70,12 @@ def _template(kind: Database) -> str:
     else:
         name = str(folder() / "template.sqlite3")
         url = f"sqlite:///{name}"
-    _migrate(url)
+    migrate(url)
     return name
 
 
-def _migrate(url: str) -> None:
+def migrate(url: str) -> None:
+    """Make all tables in a database."""
     env = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     managed(env, "migrate", "--verbosity", "0", "--skip-checks")
 
@@ -94,6 +95,20 @@ def fresh_database(kind: Database) -> Iterator[str]:
         yield f"sqlite:///{path}"
         return
     _on_postgresql(f"CREATE DATABASE {name} TEMPLATE {_template(kind)}")
+    try:
+        yield postgresql_url(name)
+    finally:
+        _on_postgresql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def empty_database(kind: Database) -> Iterator[str]:
+    """Yield the DATABASE_URL of a new database without any tables, and drop it at the end."""
+    name = f"a2a_{uuid4().hex[:12]}"
+    if kind == "sqlite":
+        yield f"sqlite:///{folder() / name}.sqlite3"
+        return
+    _on_postgresql(f"CREATE DATABASE {name}")
     try:
         yield postgresql_url(name)
     finally:

@@ -1,6 +1,6 @@
 """Django's tables, fast, and from asynchronous code: it knows no model of ours."""
 
-from a2a_app.database.away import AwayError, note_away, outage
+from a2a_app.database.away import AwayError, lacks_tables, note_away, outage
 from a2a_app.database.bridge import (
     close,
     close_connection,
@@ -20,6 +20,7 @@ __all__ = [
     "close_connection",
     "connection",
     "find_fault",
+    "lacks_tables",
     "note_away",
     "outage",
     "performed_by",

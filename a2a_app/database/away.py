@@ -5,6 +5,7 @@ however often it is tried.
 """
 
 import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from enum import Enum
@@ -27,6 +28,7 @@ class Cause(Enum):
     READ_ONLY = "This server takes no writes: it is a standby, or was made one."
     FULL = "It has no room left: on its disk, in its memory, or for one more connection."
     BUSY = "Others hold what is needed for longer than a statement may wait."
+    NOT_MIGRATED = "It has no table or column of such a name, which this version of ours needs."
     CONFLICT = "Another transaction came first. The database itself is there."
 
 
@@ -35,7 +37,11 @@ class AwayError(OperationalError):
 
     def __init__(self, error: BaseException, cause: Cause) -> None:
         """Make the error from what the database's driver raised, and what that means."""
-        super().__init__(str(error).strip() or type(error).__name__)
+        said = str(error).strip() or type(error).__name__
+        if cause is Cause.NOT_MIGRATED:
+            # What PostgreSQL says goes on with the statement.
+            said = f"{said.splitlines()[0]} (has `manage.py migrate` been run?)"
+        super().__init__(said)
         self.cause = cause
 
 
@@ -66,6 +72,11 @@ _SQLITE_CODES = {
     sqlite3.SQLITE_LOCKED: Cause.BUSY,
     sqlite3.SQLITE_PROTOCOL: Cause.BUSY,
 }
+# What a database says where a table or a column of ours is not there. PostgreSQL's words are in the
+# language of its settings, and SQLite has one code for this and for statements that are no SQL.
+_UNDEFINED_SQLSTATES = ("42P01", "42703")
+_UNDEFINED_IN_SQLITE = re.compile(r"no such (table|column)|has no column named")
+_OURS = "a2a_app_"
 # With these a server says that it has not begun the statement that they answer, or has refused it:
 # a session that was idle, and a write where there may be none.
 _UNBEGUN = ("57P05", "25006")
@@ -77,6 +88,8 @@ def cause_of(error: BaseException) -> Cause | None:
         return error.cause
     chain = list(_chain(error))
     for each in chain:
+        if _lacks_ours(each):
+            return Cause.NOT_MIGRATED
         if sqlstate := _sqlstate(each):
             return next((_SQLSTATES[key] for key in _SQLSTATES if sqlstate.startswith(key)), None)
         # The low byte has the primary code, and the others say more about it.
@@ -99,13 +112,20 @@ def note_away(error: BaseException) -> bool:
     return True
 
 
+def lacks_tables() -> bool:
+    """Tell whether the database is away for want of a migration, though it answers."""
+    return outage.is_on and _outage_cause is Cause.NOT_MIGRATED
+
+
 def end_outage(*, has_written: bool) -> None:
     """End the outage if what has just been done shows that it is over.
 
-    A database that takes no writes answers readers all the same, and one that is full takes small
-    writes. But a site where nobody writes must not seem to be without a database for ever.
+    A database that takes no writes answers readers all the same, one that is full takes small
+    writes, and one that lacks a table has others. But a site where nobody writes must not seem to
+    be without a database for ever.
     """
-    is_over = _outage_cause is Cause.BROKEN or (has_written and _outage_cause is not Cause.FULL)
+    lasts = _outage_cause in (Cause.FULL, Cause.NOT_MIGRATED)
+    is_over = _outage_cause is Cause.BROKEN or (has_written and not lasts)
     if is_over or outage.quiet_seconds > conf.current().lease_seconds:
         outage.end()
 
@@ -113,6 +133,15 @@ def end_outage(*, has_written: bool) -> None:
 def is_unbegun(error: BaseException) -> bool:
     """Tell whether the server itself says that it has done nothing of a statement."""
     return any(_sqlstate(each) in _UNBEGUN for each in _chain(error))
+
+
+def _lacks_ours(error: BaseException) -> bool:
+    """Tell whether an error is a driver's about a table or a column of ours that is not there."""
+    if _OURS not in str(error):
+        return False
+    if isinstance(error, sqlite3.Error):
+        return _UNDEFINED_IN_SQLITE.search(str(error)) is not None
+    return _sqlstate(error) in _UNDEFINED_SQLSTATES
 
 
 def _sqlstate(error: BaseException) -> str:

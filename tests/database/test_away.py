@@ -4,12 +4,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from a2a_app.database.away import AwayError, Cause, cause_of
+from tests.servers import Database, empty_database
 
 SQLSTATES = [
     ("08006", Cause.BROKEN),  # connection_failure
@@ -26,7 +28,7 @@ SQLSTATES = [
     ("57014", Cause.BUSY),  # query_canceled
     ("40001", Cause.CONFLICT),
     ("40P01", Cause.CONFLICT),
-    ("42P01", None),  # undefined_table
+    ("42P01", None),  # undefined_table, whichever it is
     ("22001", None),  # string_data_right_truncation
     ("23505", None),  # unique_violation
     ("54001", None),  # statement_too_complex, an OperationalError too
@@ -81,8 +83,37 @@ def test_a_full_a_busy_a_read_only_and_an_absent_file_of_sqlite_count(tmp_path: 
     assert cause_of(as_django_raises(caught.value, OperationalError)) is Cause.FULL
 
 
-def _cause_of(connection: sqlite3.Connection, statement: str) -> Cause | None:
-    with pytest.raises(sqlite3.Error) as caught:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'SELECT "text" FROM "a2a_app_absent"',
+        'SELECT "a2a_app_some"."absent" FROM "a2a_app_some"',
+        'INSERT INTO "a2a_app_some" ("absent") VALUES (1)',
+    ],
+)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_table_or_column_of_ours_that_is_not_there_is_a_missing_migration(
+    kind: Database, statement: str
+) -> None:
+    with empty_database(kind) as url:
+        connect: Any = sqlite3.connect if kind == "sqlite" else psycopg.connect
+        with closing(connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.execute('CREATE TABLE "a2a_app_some" ("text" text)')
+            connection.commit()
+            assert _cause_of(connection, statement) is Cause.NOT_MIGRATED
+            connection.rollback()
+            of_others = statement.replace("a2a_app_some", "some").replace("a2a_app_", "shop_")
+            assert _cause_of(connection, of_others) is None
+
+
+def test_what_lacks_a_migration_says_what_to_do_and_not_the_statement() -> None:
+    error = psycopg.errors.UndefinedTable('relation "a2a_app_run" does not exist\nLINE 1: SELECT')
+    said = 'relation "a2a_app_run" does not exist (has `manage.py migrate` been run?)'
+    assert str(AwayError(error, Cause.NOT_MIGRATED)) == said
+
+
+def _cause_of(connection: Any, statement: str) -> Cause | None:
+    with pytest.raises((sqlite3.Error, psycopg.Error)) as caught:
         connection.execute(statement)
     return cause_of(as_django_raises(caught.value, OperationalError))
 
