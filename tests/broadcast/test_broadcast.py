@@ -197,7 +197,7 @@ async def test_nobody_waits_for_ever_while_others_are_answered() -> None:
     timeout = SharedTimeout()
 
     async def ask(answered: asyncio.Event) -> None:
-        await timeout.wait(answered.wait(), 0.01)
+        await timeout.wait(answered.wait(), 0.2)
 
     forgotten = asyncio.create_task(ask(asyncio.Event()))
     async with asyncio.timeout(SECONDS):
