@@ -3,6 +3,7 @@
 Nothing of this checkout is on the path of what is started here. The official client talks to it.
 """
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,14 @@ NO_ISSUES = "System check identified no issues (0 silenced)."
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, once."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path) -> Path:
     """Return the Python of an environment that has what the page installs, and nothing else."""
-    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     page = QuickStart()
     return python_with_only(*[str(wheel) if each == OURS else each for each in page.installed])
 
@@ -63,3 +69,16 @@ def test_the_template_makes_a_project_that_lacks_nothing(reader: Reader) -> None
     assert said.splitlines() == [NO_ISSUES, "Nothing is missing."]
     reader.serve()
     reader.talk(page)
+
+
+# With only a few packages around, an installer may choose other versions of what these need.
+@pytest.mark.parametrize("extra", ["langgraph", "pydantic-ai"])
+def test_an_adapter_loads_where_nothing_but_its_extra_is_installed(wheel: Path, extra: str) -> None:
+    python = python_with_only(f"{wheel}[{extra}]")
+    module = f"a2a_app.contrib.{extra.replace('-', '_')}"
+    code = (
+        "import django; from django.conf import settings;"
+        'apps = ["django.contrib.contenttypes", "django.contrib.auth", "a2a_app"];'
+        f"settings.configure(INSTALLED_APPS=apps); django.setup(); import {module}"
+    )
+    subprocess.run([python, "-c", code], cwd=wheel.parent, check=True, timeout=60)
