@@ -66,7 +66,8 @@ class Pool:
 
     So work that comes one piece after the other is done by one thread each time. That thread is
     still awake, and its data is in the processor's caches. Work that comes while all threads are
-    busy is done later, in order.
+    busy waits, in order, for whichever is free first: one more is started for it, if there may be
+    one, and that may take longer, such as to connect.
     """
 
     def __init__(
@@ -83,12 +84,13 @@ class Pool:
             size: The greatest number of threads.
             name: The name of the threads, to which each adds its number.
             at_end: Called in each thread as it ends.
-            at_start: Called in each thread as it starts.
+            at_start: Called in each thread as it starts. It must raise nothing.
         """
         self._size, self._name = size, name
         self._at_start, self._at_end = at_start, at_end
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self._starting = 0
         self._free: list[SimpleQueue[Job[object] | None]] = []
         self._waiting: deque[Job[object]] = deque()
         self._closed = False
@@ -114,34 +116,34 @@ class Pool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("The threads have ended.")
-            inbox = self._free.pop() if self._free else self._start_thread()
-            if inbox is None:
+            if not self._free:
+                # Those that are starting will do what waits already.
+                if len(self._waiting) >= self._starting and len(self._threads) < self._size:
+                    self._start_thread()
                 self._waiting.append(job)
                 return
+            inbox = self._free.pop()
         inbox.put(job)
 
-    def _start_thread(self) -> "SimpleQueue[Job[object] | None] | None":
-        """Start one more thread and return its inbox; None if there is to be no other."""
-        if len(self._threads) >= self._size:
-            return None
-        inbox: SimpleQueue[Job[object] | None] = SimpleQueue()
+    def _start_thread(self) -> None:
         name = f"{self._name}_{len(self._threads)}"
         # A daemon, since a thread that waits for work must not keep its process from ending.
-        thread = threading.Thread(target=self._do_jobs, args=(inbox,), name=name, daemon=True)
+        thread = threading.Thread(target=self._do_jobs, name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError:
             # The process ends, or may have no more threads. Those that there are do the work.
             if not self._threads:
                 raise
-            return None
+            return
         self._threads.append(thread)
-        return inbox
+        self._starting += 1
 
-    def _do_jobs(self, inbox: "SimpleQueue[Job[object] | None]") -> None:
+    def _do_jobs(self) -> None:
         if self._at_start is not None:
             self._at_start()
-        job = inbox.get()
+        inbox: SimpleQueue[Job[object] | None] = SimpleQueue()
+        job = self._next_job(inbox, is_first=True) or inbox.get()
         while job is not None:
             outcome = job.do()
             # Before the report: a caller that then has more work finds this thread free.
@@ -151,13 +153,18 @@ class Pool:
             job = next_job or inbox.get()
         self._at_end()
 
-    def _next_job(self, inbox: "SimpleQueue[Job[object] | None]") -> Job[object] | None:
+    def _next_job(
+        self, inbox: "SimpleQueue[Job[object] | None]", *, is_first: bool = False
+    ) -> Job[object] | None:
         """Return a job that waits. If there is none, the next one will come into the inbox."""
         with self._lock:
+            self._starting -= is_first
             if self._waiting:
                 return self._waiting.popleft()
             if self._closed:
                 inbox.put(None)
+            elif is_first:
+                self._free.insert(0, inbox)  # others were used since it was started
             else:
                 self._free.append(inbox)
         return None

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -205,7 +205,7 @@ def _threads() -> _Pools:
 def _make_pools(ours: Any) -> _Pools:
     is_sqlite = ours.vendor == "sqlite"
     count = conf.current().database_threads or (1 if is_sqlite else 8)
-    pool = Pool(count, name=THREAD_NAME, at_end=connections.close_all)
+    pool = Pool(count, name=THREAD_NAME, at_start=_connect, at_end=connections.close_all)
     # In memory there is no write-ahead log, and others cannot even wait for what one writes.
     if not is_sqlite or ours.is_in_memory_db():
         return _Pools(pool, pool)
@@ -215,6 +215,13 @@ def _make_pools(ours: Any) -> _Pools:
 
 def _only_read() -> None:
     this_thread.only_reads = True
+    _connect()
+
+
+def _connect() -> None:
+    """Open this thread's connection before it takes work, which others may do meanwhile."""
+    with suppress(Exception):  # the first unit of work tries again, and raises it
+        run_here(lambda: _own_statements().connection.ensure_connection())
 
 
 def _interrupt(connection: Any) -> None:

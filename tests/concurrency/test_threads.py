@@ -99,6 +99,26 @@ async def test_work_that_comes_while_all_threads_are_busy_is_done_later_and_in_o
     assert len({task.result() for task in busy}) == 2
 
 
+async def test_work_does_not_wait_for_a_thread_that_is_starting_while_another_is_free() -> None:
+    may_start, busy = threading.Semaphore(1), Gate()
+
+    def start() -> None:
+        assert may_start.acquire(timeout=SECONDS)
+
+    pool = Pool(2, name="test", at_start=start, at_end=lambda: None)
+    async with asyncio.timeout(SECONDS):
+        first = asyncio.create_task(pool.run(busy))
+        assert await asyncio.to_thread(busy.begun.wait, SECONDS)
+        second = asyncio.create_task(pool.run(threading.get_ident))
+        await asyncio.sleep(0)  # it begins
+        busy.may_end.set()
+        assert await second == await first
+        may_start.release()
+        # The one that was used last has the next work, also once the other one has started.
+        assert await pool.run(threading.get_ident) == await first
+    await asyncio.to_thread(pool.close, SECONDS)
+
+
 async def test_where_no_more_threads_can_be_started_those_that_there_are_do_the_work(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
