@@ -13,10 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import CheckedChangeList
+from a2a_app.admin.staff import changed
 from a2a_app.agents import registry
 from a2a_app.authentication.changes import announce_after_commit
 from a2a_app.authentication.key_events import record_after_commit
@@ -32,6 +33,10 @@ else:
     ModelAdmin, Form = admin.ModelAdmin, ModelForm
 
 
+# What the history of a key says: "Changed …".
+REVOKED = gettext_noop("state to “revoked”")
+
+
 class ApiKeyForm(Form):
     """The form for a key, which knows the scopes and agents that there are.
 
@@ -44,7 +49,9 @@ class ApiKeyForm(Form):
         """Refuse a user for whom whoever fills it in may issue no key."""
         user = self.cleaned_data["user"]
         if not self.may_act_as(user):
-            raise ValidationError("You may issue keys for yourself and for users you may change.")
+            raise ValidationError(
+                gettext("You may issue keys for yourself and for users you may change.")
+            )
         return user
 
     def clean_scopes(self) -> str:
@@ -59,7 +66,9 @@ class ApiKeyForm(Form):
 def _known_words(text: str, known: Iterable[str]) -> str:
     words = text.split()
     if unknown := sorted(set(words).difference(known)):
-        raise ValidationError(f"Unknown: {', '.join(unknown)}. There are {', '.join(known)}.")
+        text = gettext("Unknown: %(unknown)s. There are %(known)s.")
+        names = {"unknown": ", ".join(unknown), "known": ", ".join(known)}
+        raise ValidationError(text % names)
     return " ".join(words)
 
 
@@ -135,7 +144,11 @@ class ApiKeyAdmin(ModelAdmin):
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the key, on a page that is not cached."""
-        context = {**self.admin_site.each_context(request), "title": "API key issued", "row": obj}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("API key issued"),
+            "row": obj,
+        }
         response = TemplateResponse(request, "a2a_app/api_key_issued.html", context)
         add_never_cache_headers(response)
         return response
@@ -164,7 +177,7 @@ class ApiKeyAdmin(ModelAdmin):
             # One that others revoke meanwhile is theirs.
             unrevoked = ApiKey.objects.filter(pk=row.pk, revoked_at=None)
             if unrevoked.update(revoked_at=timezone.now()):
-                self.log_change(request, row, "Revoked.")
+                self.log_change(request, row, changed(REVOKED))
                 row.actor = name_of_user(request.user.pk)
                 record_after_commit(SecurityEvent.KEY_REVOKED, row, ApiKey.objects.db)
             else:

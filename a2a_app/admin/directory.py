@@ -51,7 +51,8 @@ class DirectoryEntryForm(Form):
         try:
             check_url(url)
         except TargetError as error:
-            raise ValidationError(f"It {error}.") from None
+            fault = gettext(error.template) % error.values
+            raise ValidationError(gettext("The URL %(fault)s.") % {"fault": fault}) from None
         return url
 
     def clean_key(self) -> str:
@@ -59,15 +60,19 @@ class DirectoryEntryForm(Form):
         key: str = self.cleaned_data["key"].strip()
         if key:
             try:
-                from a2a_app.agents.signing import read_key  # loaded here: needs an extra
+                from a2a_app.agents import signing  # loaded here: needs an extra
 
-                read_key(key)
+                signing.read_key(key)
             except ImportError as error:
                 raise ValidationError(
                     gettext("Keys need the extra 'signing': %(error)s") % {"error": error}
                 ) from None
-            except ValueError as error:
-                raise ValidationError(f"It {error}.") from None
+            except ValueError:
+                text = gettext(
+                    "The key must be in PEM and without a passphrase: RSA of at least %(bits)d "
+                    "bits, or on the curve P-256."
+                )
+                raise ValidationError(text % {"bits": signing.MIN_RSA_BITS}) from None
         return key
 
 

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html_join
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from a2a_app import models
@@ -68,7 +69,10 @@ class StoredBytesAdmin(ReadOnlyAdmin):
     def turns_now(self, row: models.StoredBytes) -> str:
         """Return how many turns of the owner are worked on, and how many wait."""
         usage = usage_of(row.owner)
-        return f"{usage.running} running, {usage.waiting} waiting"
+        return _("%(running)d running, %(waiting)d waiting") % {
+            "running": usage.running,
+            "waiting": usage.waiting,
+        }
 
     @admin.display(description=gettext_lazy("budgets"))
     def budgets_now(self, row: models.StoredBytes) -> str:
@@ -79,10 +83,14 @@ class StoredBytesAdmin(ReadOnlyAdmin):
 
 def _described(state: State) -> str:
     budget = state.budget
-    unit = "tokens" if budget.unit == "tokens" else budget.currency
+    unit = _("tokens") if budget.unit == "tokens" else budget.currency
     spent, limit = (f"{Decimal(each).normalize():,f}" for each in (state.spent, state.limit))
-    what = f"{budget.name}: {spent} of {limit} {unit}"
-    return f"{what}, used up" if state.is_used_up else what
+    said = (
+        _("%(name)s: %(spent)s of %(limit)s %(unit)s, used up")
+        if state.is_used_up
+        else _("%(name)s: %(spent)s of %(limit)s %(unit)s")
+    )
+    return said % {"name": budget.name, "spent": spent, "limit": limit, "unit": unit}
 
 
 class SpenderFilter(admin.SimpleListFilter):
@@ -93,7 +101,7 @@ class SpenderFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the kinds of spenders."""
-        return [(kind.value, f"By {kind.label}") for kind in SpenderKind]
+        return [(kind.value, _("By %(kind)s") % {"kind": kind.label}) for kind in SpenderKind]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of the chosen kind."""

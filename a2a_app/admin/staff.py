@@ -1,7 +1,12 @@
-"""Staff: operations in the name of a member of staff, and the record of who did what."""
+"""Staff: operations in the name of a member of staff, and the record of who did what.
+
+An entry of the admin's history is stored as Django stores its own, in the form that is translated
+when somebody reads it. That form has sentences of its own: "Added {name} “{object}”." and "Changed
+{fields}." So what is passed here fits into one of them.
+"""
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.contrib.admin import ModelAdmin
@@ -16,6 +21,8 @@ from a2a_app.operations.call import Call, Caller
 from a2a_app.security import SecurityEvent, record
 
 T = TypeVar("T")
+Entry: TypeAlias = list[dict[str, dict[str, Any]]]
+"""An entry of the admin's history, to be translated when it is read."""
 
 
 def call_for(request: HttpRequest, task: models.Task) -> Call:
@@ -44,11 +51,30 @@ def note(
     shown: "ModelAdmin[Any]",
     task: models.Task,
     event: SecurityEvent,
-    text: str,
+    entry: Entry,
 ) -> None:
     """Record what staff has done with a task: in the admin's history, and in the security log."""
-    shown.log_change(request, task, text)
+    shown.log_change(request, task, entry)
     record_about(request, task, event)
+
+
+def added(name: str, what: str) -> Entry:
+    """Return an entry of the history that says of what something was added to a row.
+
+    Args:
+        name: The kind of it, marked for translation by `gettext_noop`.
+        what: What was added, which is not translated.
+    """
+    return [{"added": {"name": name, "object": what}}]
+
+
+def changed(what: str) -> Entry:
+    """Return an entry of the history that says what of a row was changed.
+
+    Args:
+        what: What it was and became, marked for translation by `gettext_noop`.
+    """
+    return [{"changed": {"fields": [what]}}]
 
 
 def record_about(request: HttpRequest, task: models.Task, event: SecurityEvent) -> None:

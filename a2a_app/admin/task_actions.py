@@ -10,12 +10,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from a2a_app import models, protocol
 from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import ReadOnlyAdmin
-from a2a_app.admin.staff import call_for, note, perform, record_about
+from a2a_app.admin.staff import added, call_for, changed, note, perform, record_about
 from a2a_app.agents import AgentNotFoundError, registry
 from a2a_app.operations.call import OPERATOR
 from a2a_app.operations.idempotency import send_message
@@ -26,6 +26,9 @@ from a2a_app.security import SecurityEvent
 from a2a_app.store.removal import remove_tasks
 
 ENDED = [state.value for state in TERMINAL_STATES]
+# What the history of a task says: "Changed ….", and "Added … “…”." with the new task's id.
+CANCELED = gettext_noop("state to “canceled”")
+RERUN = gettext_noop("new task with the same message")
 
 
 class TaskActions(ReadOnlyAdmin):
@@ -106,7 +109,7 @@ class TaskActions(ReadOnlyAdmin):
             except (protocol.A2AError, AgentNotFoundError) as error:
                 reasons.append(_reason(error, task))
             else:
-                note(request, self, task, SecurityEvent.TASK_CANCELED, "Canceled.")
+                note(request, self, task, SecurityEvent.TASK_CANCELED, changed(CANCELED))
         return reasons
 
     def rerun_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:
@@ -119,8 +122,8 @@ class TaskActions(ReadOnlyAdmin):
             except (protocol.A2AError, AgentNotFoundError) as error:
                 reasons.append(_reason(error, task))
             else:
-                key = f" as {sent.task.id}" if sent.task is not None else ""
-                note(request, self, task, SecurityEvent.TASK_RERUN, f"Run again{key}.")
+                key = sent.task.id if sent.task is not None else "-"
+                note(request, self, task, SecurityEvent.TASK_RERUN, added(RERUN, key))
         return reasons
 
     def _delete_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:

@@ -17,11 +17,11 @@ from django.utils.functional import lazystr
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from a2a_app import models, protocol
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin
-from a2a_app.admin.staff import call_for, note, perform
+from a2a_app.admin.staff import added, call_for, note, perform
 from a2a_app.agents import AgentNotFoundError
 from a2a_app.models.waiting_task import WaitingTask
 from a2a_app.operations.approvals import MAX_COMMENT, decide
@@ -32,6 +32,8 @@ from a2a_app.security import SecurityEvent
 # How far the tasks are counted for the menu, and how much of a question the list shows.
 COUNTED = 99
 SHOWN_CHARACTERS = 120
+# What the history of a task says: "Added … “seven”".
+ANSWER = gettext_noop("answer")
 
 
 _count: ContextVar[str] = ContextVar("a2a_waiting_tasks", default="")
@@ -250,8 +252,8 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
             text = _("There is no agent '%(agent)s' any more.") % {"agent": task.agent}
             self.message_user(request, text, messages.ERROR)
             return False
-        said = f"Answered: {given.get('choice') or text}"[:SHOWN_CHARACTERS]
-        note(request, self, task, SecurityEvent.TASK_ANSWERED, said)
+        said = (given.get("choice") or text)[:SHOWN_CHARACTERS]
+        note(request, self, task, SecurityEvent.TASK_ANSWERED, added(ANSWER, said))
         self.message_user(request, _("The task goes on."), messages.SUCCESS)
         return True
 

@@ -12,13 +12,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_POST
 
 from a2a_app import models
 from a2a_app.admin.actions import Action, perform_action
 from a2a_app.admin.lists import EmptyFilter, ReadOnlyAdmin
-from a2a_app.admin.staff import perform
+from a2a_app.admin.staff import added, changed, perform
 from a2a_app.pages.states import toned
 from a2a_app.pages.webhook import origin_of, state_of
 from a2a_app.push.deliverer import send_test
@@ -27,6 +27,9 @@ from a2a_app.store import deliveries
 
 PREFIX = "a2a_app_webhook_"
 """With what the names of the URLs begin to which a webhook's page leads."""
+# What the history of a webhook says: "Added … “…”." with its host or the fault, and "Changed …".
+ACCEPTED, FAILED = gettext_noop("accepted test"), gettext_noop("failed test")
+AGAIN = gettext_noop("next delivery to now")
 
 
 class GivenUpFilter(EmptyFilter):
@@ -131,10 +134,10 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
             perform(request, send_test(row.pk))
         except NotDeliveredError as failure:
             self.message_user(request, str(failure), messages.WARNING)
-            self.log_change(request, row, f"A test failed: {failure}")
+            self.log_change(request, row, added(FAILED, str(failure)))
         else:
             self.message_user(request, _("It has accepted a test."), messages.SUCCESS)
-            self.log_change(request, row, "A test was accepted.")
+            self.log_change(request, row, added(ACCEPTED, row.host))
         return redirect("admin:a2a_app_pushnotificationconfig_change", row.pk)
 
     def resend(self, request: HttpRequest, key: UUID) -> HttpResponse:
@@ -166,5 +169,5 @@ class PushNotificationConfigAdmin(ReadOnlyAdmin):
         chosen = models.PushNotificationConfig.objects.filter(pk__in=[row.pk for row in rows])
         count = deliveries.resend(chosen)
         for row in rows:
-            self.log_change(request, row, "Sent again.")
+            self.log_change(request, row, changed(AGAIN))
         return [_("It does not fail any more.")] * (len(rows) - count)

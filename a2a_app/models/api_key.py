@@ -12,6 +12,7 @@ from zlib import crc32
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app import conf
 from a2a_app.database.values import new_key
@@ -38,28 +39,29 @@ class ApiKey(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="a2a_api_keys"
     )
-    name = models.CharField(max_length=100, help_text="The program that uses it.")
+    name = models.CharField(max_length=100, help_text=_("The program that uses it."))
     scopes = models.CharField(
         max_length=100,
         blank=True,
-        help_text="What it may do, with spaces between: send, read, cancel, push. Empty: all.",
+        help_text=_("What it may do, with spaces between: send, read, cancel, push. Empty: all."),
     )
     agents = models.TextField(
-        blank=True, help_text="The slugs of the agents it is for, with spaces between. Empty: all."
+        blank=True,
+        help_text=_("The slugs of the agents it is for, with spaces between. Empty: all."),
     )
     prefix = models.CharField(
         max_length=16,
         unique=True,
         editable=False,
-        help_text="The part of the key that may be shown.",
+        help_text=_("The part of the key that may be shown."),
     )
     digest = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Exact to the minute."
+        null=True, blank=True, editable=False, help_text=_("Exact to the minute.")
     )
     expires_at = models.DateTimeField(
-        null=True, blank=True, default=default_expiry, help_text="When it expires. Empty: never."
+        null=True, blank=True, default=default_expiry, help_text=_("When it expires. Empty: never.")
     )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.task import Task
@@ -13,16 +14,16 @@ MAX_CHOICE = 100
 class Ending(models.TextChoices):
     """How a question came to its end."""
 
-    DECIDED = "decided", "was decided"
-    EXPIRED = "expired", "was not decided in time"
-    WITHDRAWN = "withdrawn", "was withdrawn"
+    DECIDED = "decided", _("was decided")
+    EXPIRED = "expired", _("was not decided in time")
+    WITHDRAWN = "withdrawn", _("was withdrawn")
 
 
 class Decider(models.TextChoices):
     """As what somebody has decided."""
 
-    CALLER = "caller", "the caller"
-    OPERATOR = "operator", "an operator"
+    CALLER = "caller", _("the caller")
+    OPERATOR = "operator", _("an operator")
 
 
 class Approval(models.Model):
@@ -35,16 +36,16 @@ class Approval(models.Model):
     task = models.ForeignKey(
         Task, on_delete=models.CASCADE, related_name="approvals", db_index=False
     )
-    turn = models.PositiveIntegerField(help_text="The turn that asked it for the first time.")
+    turn = models.PositiveIntegerField(help_text=_("The turn that asked it for the first time."))
     digest = models.CharField(max_length=64, help_text="Of all that is asked.")
     number = models.PositiveIntegerField(help_text="How often the turn has asked just this.")
     question = models.TextField()
-    data = VerbatimJSONField(null=True, blank=True, help_text="What it is about.")
+    data = VerbatimJSONField(null=True, blank=True, help_text=_("What it is about."))
     choices = VerbatimJSONField(
-        help_text="The first one approves. None: another agent asks, and any message answers."
+        help_text=_("The first one approves. None: another agent asks, and any message answers.")
     )
     permission = models.CharField(
-        max_length=MAX_PERMISSION, blank=True, help_text="Empty: the caller decides."
+        max_length=MAX_PERMISSION, blank=True, help_text=_("Empty: the caller decides.")
     )
     until = models.DateTimeField(null=True, blank=True)
     ending = models.CharField(max_length=16, choices=Ending, blank=True)
@@ -61,7 +62,7 @@ class Approval(models.Model):
     answer = models.UUIDField(
         null=True,
         blank=True,
-        help_text="The message that answers a question of another agent, which is passed on.",
+        help_text=_("The message that answers a question of another agent, which is passed on."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)

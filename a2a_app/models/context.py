@@ -1,6 +1,7 @@
 """Context: a conversation."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import VerbatimJSONField, new_key
 
@@ -9,7 +10,7 @@ class Context(models.Model):
     """One conversation of one owner with one agent, named by a contextId (section 3.4.1)."""
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    context_id = models.CharField(max_length=255, help_text="The contextId that clients use.")
+    context_id = models.CharField(max_length=255, help_text=_("The contextId that clients use."))
     agent = models.CharField(max_length=100)
     owner = models.CharField(max_length=255, blank=True)
     caller = models.CharField(

@@ -1,6 +1,7 @@
 """Failure: a request that failed and belongs to no task."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import new_key
 
@@ -15,14 +16,14 @@ class Failure(models.Model):
         primary_key=True,
         default=new_key,
         editable=False,
-        help_text="The reference that the client was given.",
+        help_text=_("The reference that the client was given."),
     )
-    agent = models.CharField(max_length=100, blank=True, help_text="Its slug. Empty: not known.")
+    agent = models.CharField(max_length=100, blank=True, help_text=_("Its slug. Empty: not known."))
     operation = models.CharField(
-        max_length=100, blank=True, help_text="What the client asked for. Empty: not known yet."
+        max_length=100, blank=True, help_text=_("What the client asked for. Empty: not known yet.")
     )
     error = models.TextField(help_text="The traceback; of a long one, its end.")
-    created_at = models.DateTimeField(help_text="When it failed.")
+    created_at = models.DateTimeField(help_text=_("When it failed."))
 
     class Meta:
         verbose_name = "failure without a task"

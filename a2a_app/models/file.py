@@ -1,6 +1,7 @@
 """File: bytes that are too large for a row."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import new_key
 from a2a_app.models.context import Context
@@ -23,7 +24,7 @@ class File(models.Model):
         blank=True,
         related_name="files",
         db_index=False,
-        help_text="The conversation it belongs to. Empty: it is being stored.",
+        help_text=_("The conversation it belongs to. Empty: it is being stored."),
     )
     task = models.ForeignKey(
         Task, on_delete=models.CASCADE, null=True, blank=True, related_name="files"
@@ -31,12 +32,12 @@ class File(models.Model):
     storage = models.CharField(
         max_length=100,
         blank=True,
-        help_text="Its alias in STORAGES. Empty: the default folder.",
+        help_text=_("Its alias in STORAGES. Empty: the default folder."),
     )
-    name = models.CharField(max_length=255, db_index=True, help_text="Its name in the storage.")
-    filename = models.TextField(blank=True, help_text="As the part says.")
-    media_type = models.TextField(blank=True, help_text="As the part says.")
-    size = models.PositiveBigIntegerField(help_text="How many bytes.")
+    name = models.CharField(max_length=255, db_index=True, help_text=_("Its name in the storage."))
+    filename = models.TextField(blank=True, help_text=_("As the part says."))
+    media_type = models.TextField(blank=True, help_text=_("As the part says."))
+    size = models.PositiveBigIntegerField(help_text=_("How many bytes."))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,6 +1,7 @@
 """PushNotificationConfig: where a task's events are sent, and how many have been."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import new_key
 from a2a_app.models.task import Task
@@ -18,17 +19,17 @@ class PushNotificationConfig(models.Model):
         Task, on_delete=models.CASCADE, related_name="push_configs", db_index=False
     )
     config_id = models.CharField(
-        max_length=255, help_text="The id that the client or this server gave it."
+        max_length=255, help_text=_("The id that the client or this server gave it.")
     )
     url = models.TextField()
     host = models.CharField(max_length=255, help_text="The URL's host.")
     queue = models.BigIntegerField(help_text="Where it waits: one number for each owner and host.")
     scheme = models.CharField(
-        max_length=255, blank=True, help_text="How to authenticate to the webhook."
+        max_length=255, blank=True, help_text=_("How to authenticate to the webhook.")
     )
     secrets = models.TextField(blank=True, help_text="Token and credentials, encrypted.")
     payload = models.CharField(
-        max_length=32, blank=True, help_text="The kind of payload. Empty: events."
+        max_length=32, blank=True, help_text=_("The kind of payload. Empty: events.")
     )
     base_url = models.TextField(
         blank=True,
@@ -43,16 +44,16 @@ class PushNotificationConfig(models.Model):
         null=True,
         blank=True,
         db_index=True,
-        help_text="From then on a process may send what is due. Empty: nothing is.",
+        help_text=_("From then on a process may send what is due. Empty: nothing is."),
     )
     worker = models.CharField(max_length=100, blank=True, help_text="The worker that is sending.")
     failures = models.PositiveIntegerField(
-        default=0, help_text="How many attempts in a row have failed."
+        default=0, help_text=_("How many attempts in a row have failed.")
     )
     failing_since = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True, help_text="Why the last attempt failed.")
     dead_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it was given up; the admin may send again."
+        null=True, blank=True, help_text=_("When it was given up; the admin may send again.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -49,12 +49,12 @@ class Run(models.Model):
     revision = models.CharField(
         max_length=100,
         blank=True,
-        help_text="That of the agent's code under which the turn began. Empty: it has none.",
+        help_text=_("That of the agent's code under which the turn began. Empty: it has none."),
     )
-    metadata = VerbatimJSONField(default=dict, blank=True, help_text="The request's metadata.")
+    metadata = VerbatimJSONField(default=dict, blank=True, help_text=_("The request's metadata."))
     accepted_output_modes = VerbatimJSONField(default=list, blank=True)
     extensions = VerbatimJSONField(
-        default=list, blank=True, help_text="The extensions that the client activated."
+        default=list, blank=True, help_text=_("The extensions that the client activated.")
     )
     queue = models.BigIntegerField(
         help_text="Where it waits: one number for each owner, or owner and agent."
@@ -82,7 +82,7 @@ class Run(models.Model):
         null=True,
         blank=True,
         db_index=True,
-        help_text="From then on another process may take over.",
+        help_text=_("From then on another process may take over."),
     )
     wakes_at = models.DateTimeField(
         null=True, blank=True, help_text="When a run that is put away is to begin."

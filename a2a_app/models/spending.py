@@ -1,6 +1,7 @@
 """Spending: how much was used of language models in a day, for budgets."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import new_key
 from a2a_app.models.token_usage import COST_DIGITS, COST_PLACES
@@ -11,9 +12,9 @@ MAX_SPENDER = 255
 class SpenderKind(models.TextChoices):
     """Who may have a budget."""
 
-    CALLER = "caller", "caller"
-    TENANT = "tenant", "tenant"
-    AGENT = "agent", "agent"
+    CALLER = "caller", _("caller")
+    TENANT = "tenant", _("tenant")
+    AGENT = "agent", _("agent")
 
 
 class Spending(models.Model):
@@ -24,23 +25,23 @@ class Spending(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
-    per = models.CharField(max_length=8, choices=SpenderKind, help_text="Whose sum it is.")
+    per = models.CharField(max_length=8, choices=SpenderKind, help_text=_("Whose sum it is."))
     spender = models.CharField(
         max_length=MAX_SPENDER,
         blank=True,
-        help_text="The owner, the key of the tenant, or the slug of the agent.",
+        help_text=_("The owner, the key of the tenant, or the slug of the agent."),
     )
     caller = models.CharField(
         max_length=MAX_SPENDER,
         blank=True,
-        help_text="Of an owner: the owner without its tenant, to find a person's.",
+        help_text=_("Of an owner: the owner without its tenant, to find a person's."),
     )
-    day = models.DateField(help_text="By TIME_ZONE.")
+    day = models.DateField(help_text=_("By TIME_ZONE."))
     agent = models.CharField(max_length=100)
     currency = models.CharField(
-        max_length=3, blank=True, help_text="Of the cost. Empty: what has no known cost."
+        max_length=3, blank=True, help_text=_("Of the cost. Empty: what has no known cost.")
     )
-    tokens = models.BigIntegerField(default=0, help_text="Read and written.")
+    tokens = models.BigIntegerField(default=0, help_text=_("Read and written."))
     cost = models.DecimalField(max_digits=COST_DIGITS, decimal_places=COST_PLACES, default=0)
 
     class Meta:

@@ -1,6 +1,7 @@
 """Stored bytes: how much an owner has stored, and which limit it has reached."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import new_key
 
@@ -22,9 +23,9 @@ class StoredBytes(models.Model):
         default=0, help_text="How many bytes were stored by it, less those that were deleted."
     )
     refused_by = models.CharField(
-        max_length=100, blank=True, help_text="The setting that has refused it last."
+        max_length=100, blank=True, help_text=_("The setting that has refused it last.")
     )
-    refused_at = models.DateTimeField(null=True, blank=True, help_text="When that was.")
+    refused_at = models.DateTimeField(null=True, blank=True, help_text=_("When that was."))
 
     class Meta:
         verbose_name = "owner at a limit"

@@ -1,6 +1,7 @@
 """TokenUsage: what a turn has used of a language model."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import new_key
 from a2a_app.models.task import Task
@@ -31,10 +32,10 @@ class TokenUsage(models.Model):
         decimal_places=COST_PLACES,
         null=True,
         blank=True,
-        help_text="Empty: it is not known.",
+        help_text=_("Empty: it is not known."),
     )
     currency = models.CharField(
-        max_length=3, blank=True, help_text="Of the cost. Empty: it is not known."
+        max_length=3, blank=True, help_text=_("Of the cost. Empty: it is not known.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf
@@ -28,7 +29,16 @@ NO_ADDRESS = {
 
 
 class TargetError(Exception):
-    """This server does not send to the URL. The text says why, and is fit for clients."""
+    """This server does not send to the URL. The text says why, and is fit for clients.
+
+    It is what a sentence says of the URL: "The URL must begin with https." is one.
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        super().__init__(template % values if values else template)
+        self.template = template
+        """The text with names in place of its values, by which a translation is found."""
+        self.values = values
 
 
 class ForbiddenTargetError(TargetError):
@@ -59,16 +69,18 @@ def check_url(url: str) -> SplitResult:
     """
     parts = _parse(url)
     if parts.scheme == "http" and not conf.current().push_allow_http:
-        raise TargetError("must begin with https")
+        raise TargetError(gettext_noop("must begin with https"))
     if parts.username is not None or parts.password is not None:
-        raise TargetError("must not contain a user or password: use `authentication`")
+        raise TargetError(gettext_noop("must not contain a user or password: use `authentication`"))
     if parts.fragment:
-        raise TargetError("must not have a fragment")
+        raise TargetError(gettext_noop("must not have a fragment"))
     host = parts.hostname or ""
     if not host.isascii():
-        raise TargetError("must have its host in ASCII: `xn--…` for a name in another alphabet")
+        in_ascii = gettext_noop("must have its host in ASCII: `xn--…` for one in another alphabet")
+        raise TargetError(in_ascii)
     if len(host) > MAX_HOST_CHARACTERS:
-        raise TargetError(f"must not have a host of more than {MAX_HOST_CHARACTERS} characters")
+        too_long = gettext_noop("must not have a host of more than %(most)d characters")
+        raise TargetError(too_long, most=MAX_HOST_CHARACTERS)
     _check_allowed(host, port_of(parts))
     return parts
 
@@ -76,16 +88,17 @@ def check_url(url: str) -> SplitResult:
 def _parse(url: str) -> SplitResult:
     # First, so that nothing else is done with a URL of megabytes.
     if len(url) > MAX_URL_CHARACTERS:
-        raise TargetError(f"must not be longer than {MAX_URL_CHARACTERS} characters")
+        too_long = gettext_noop("must not be longer than %(most)d characters")
+        raise TargetError(too_long, most=MAX_URL_CHARACTERS)
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise TargetError("must not contain white space or control characters")
+        raise TargetError(gettext_noop("must not contain white space or control characters"))
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is not a number
     except ValueError:
-        raise TargetError("is no URL") from None
+        raise TargetError(gettext_noop("is no URL")) from None
     if parts.scheme not in PORTS or not parts.hostname:
-        raise TargetError("must be an absolute https URL")
+        raise TargetError(gettext_noop("must be an absolute https URL"))
     return parts
 
 
@@ -155,9 +168,9 @@ def _check_allowed(host: str, port: int) -> None:
     if _is_trusted(host):
         return
     if current.push_hosts:
-        raise ForbiddenTargetError("has a host that PUSH_HOSTS does not name")
+        raise ForbiddenTargetError(gettext_noop("has a host that PUSH_HOSTS does not name"))
     if current.push_ports and port not in current.push_ports:
-        raise ForbiddenTargetError("has a port that PUSH_PORTS does not name")
+        raise ForbiddenTargetError(gettext_noop("has a port that PUSH_PORTS does not name"))
 
 
 def _is_trusted(host: str) -> bool:

@@ -101,13 +101,13 @@ async def test_a_task_that_staff_cancels_is_in_the_log(runtime: None) -> None:
         page = someone.get(reverse("admin:a2a_app_task_change", args=[task_id]))
         history = reverse("admin:a2a_app_task_history", args=[task_id])
         assert history in page.content.decode()
-        assert "Canceled." in someone.get(history).content.decode()
+        assert "Changed state to “canceled”." in someone.get(history).content.decode()
         entries = LogEntry.objects.filter(object_id=task_id, user__username="someone")
         return [(entry.action_flag, entry.get_change_message()) for entry in entries]
 
     with client_of(asks) as client:
         task = await client.send()
-        assert await sync_to_async(cancel)(task.id) == [(CHANGE, "Canceled.")]
+        assert await sync_to_async(cancel)(task.id) == [(CHANGE, "Changed state to “canceled”.")]
 
 
 @pytest.mark.django_db
@@ -121,7 +121,7 @@ def test_a_webhook_that_staff_sends_to_again_is_in_the_log(empty_storages: None)
     models.PushNotificationConfig.objects.update(failing_since=hook.created_at)
     someone.post(listed, ticked)
     entries = LogEntry.objects.filter(object_id=str(hook.pk))
-    assert [entry.get_change_message() for entry in entries] == ["Sent again."]
+    assert [entry.get_change_message() for entry in entries] == ["Changed next delivery to now."]
 
 
 class OneTask(BaseBackend):

@@ -89,7 +89,7 @@ async def test_an_operator_answers_and_is_told_apart_from_the_client() -> None:
     [message] = [each for each in done.history if each.text == "seven"]
     assert (message.role, message.metadata) == (Role.USER, {OPERATOR: mark})
     [entry] = [entry async for entry in LogEntry.objects.all()]
-    assert entry.get_change_message() == "Answered: seven"
+    assert entry.get_change_message() == "Added answer “seven”."
     shown = await get(browser, reverse("admin:a2a_app_task_change", args=[task.id]))
     said_by = re.findall(r"<h3>(\w+)</h3>", shown.text)
     assert said_by == ["client", "agent", "operator", "agent"]

@@ -59,7 +59,7 @@ async def test_a_test_sends_the_task_as_it_is_now_and_tells_what_came_of_it() ->
         assert body["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
     assert "It has accepted a test." in page
     [entry] = [each async for each in LogEntry.objects.filter(object_id=str(row.pk))]
-    assert entry.get_change_message() == "A test was accepted."
+    assert entry.get_change_message() == "Added accepted test “127.0.0.1”."
     again = await models.PushNotificationConfig.objects.aget()
     assert (again.delivered, again.failures) == (row.delivered, 0)
 

@@ -308,8 +308,8 @@ async def test_the_directory_leads_to_no_address_that_is_not_public(a2a: ChangeS
     [
         ({"name": "echo"}, "An agent of this project has that slug."),
         ({"name": "known"}, "has that name."),
-        ({"url": "ftp://127.0.0.1"}, "must be an absolute https URL"),
-        ({"key": "no key"}, "is no key in PEM"),
+        ({"url": "ftp://127.0.0.1"}, "The URL must be an absolute https URL."),
+        ({"key": "no key"}, "The key must be in PEM"),
     ],
 )
 async def test_a_form_says_what_is_wrong_with_it(

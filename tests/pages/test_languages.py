@@ -9,8 +9,9 @@ import pytest
 from babel.messages import mofile, pofile
 from django.conf import LazySettings
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils.translation import override
 
@@ -106,23 +107,82 @@ def test_the_list_of_tasks_is_in_the_language_of_the_site(settings: LazySettings
     assert "Läufe" in page
 
 
-def test_every_model_of_the_admin_and_every_column_of_its_lists_has_a_name() -> None:
-    shown = [
-        (model, each.list_display)
+def test_every_model_and_field_that_the_admin_shows_has_its_texts_in_german(
+    rf: RequestFactory,
+) -> None:
+    request = rf.get("/")
+    request.user = User(is_superuser=True, is_active=True)
+    shown = {
+        model: each
         for model, each in admin.site._registry.items()
-        if model._meta.app_label == "a2a_app"
-    ]
-    # Its name has the number of the tasks in it.
-    assert {model for model, _ in shown} - set(names.MODELS) == {models.WaitingTask}
-    fields = {
-        column
-        for model, columns in shown
-        for column in columns
-        if isinstance(column, str) and column in {field.name for field in model._meta.fields}
+        # The name of the last has a number in it, and its page a question in place of fields.
+        if model._meta.app_label == "a2a_app" and model is not models.WaitingTask
     }
-    assert fields - set(names.COLUMNS) == set()
-    texts = [*itertools.chain(*names.MODELS.values()), *names.COLUMNS.values()]
+    assert set(shown) == set(names.MODELS)
+    texts = [*itertools.chain(*names.MODELS.values()), *names.FIELDS.values()]
+    for model, each in shown.items():
+        on_page = flatten_fieldsets(each.get_fieldsets(request, model()))
+        for field in model._meta.fields:
+            if field.name in on_page or field.name in each.list_display:
+                assert field.name in names.FIELDS, f"{model}.{field.name}"
+                texts += [label for _, label in field.flatchoices]
+            if field.name in on_page and field.help_text:
+                texts.append(field.help_text)
     with LOCALES[0].open("rb") as source:
         known = pofile.read_po(source)
     with override(None):
         assert [str(text) for text in texts if str(text) not in known] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_history_of_a_task_is_in_the_language_of_whoever_reads_it(
+    settings: LazySettings,
+) -> None:
+    claim = begin_and_claim()
+    append(claim.head, [status(TaskState.INPUT_REQUIRED, "Where?"), Returned()], run=claim.run)
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    key = str(claim.head.task_id)
+    chosen = {"action": "cancel_tasks", "confirmed": "1", "_selected_action": key}
+    boss.post(reverse("admin:a2a_app_task_changelist"), chosen)
+    history = reverse("admin:a2a_app_task_history", args=[key])
+    assert "Changed state to “canceled”." in boss.get(history).content.decode()
+    settings.LANGUAGE_CODE = "de"
+    assert "Zustand auf „abgebrochen“ geändert." in boss.get(history).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("url", "http://example.com", "Die URL muss mit https beginnen."),
+        (
+            "url",
+            f"https://{'a' * 254}.example",
+            "Die URL darf keinen Host mit mehr als 253",
+        ),
+        ("key", "no key", "Der Schlüssel muss in PEM und ohne Passphrase sein: RSA mit mindestens"),
+        ("name", "echo", "Ein Agent dieses Projekts"),
+    ],
+)
+def test_what_is_wrong_with_an_agent_elsewhere_is_said_in_a_sentence_that_names_the_field(
+    settings: LazySettings, field: str, text: str, said: str
+) -> None:
+    settings.LANGUAGE_CODE = "de"
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    given = {"name": "elsewhere", "url": "https://example.com", "signature": "optional"}
+    page = boss.post(reverse("admin:a2a_app_directoryentry_add"), {**given, field: text})
+    assert said in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_new_key_is_shown_in_the_language_of_the_site(settings: LazySettings) -> None:
+    settings.LANGUAGE_CODE = "de"
+    boss = Client()
+    boss.force_login(user := User.objects.create_superuser("boss"))
+    add = reverse("admin:a2a_app_apikey_add")
+    given = {"name": "nightly", "user": user.pk, "scopes": "dance", "expires_at_0": ""}
+    assert "Unbekannt: dance. Es gibt" in boss.post(add, given).content.decode()
+    page = boss.post(add, {**given, "scopes": "send"}).content.decode()
+    assert "Das ist der Schlüssel von boss für nightly." in page
