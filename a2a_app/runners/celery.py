@@ -14,12 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from celery import current_app, shared_task, signals
+from celery.concurrency.prefork import TaskPool as Prefork
 from django.core import mail
 from django.db import connections
 
 from a2a_app import runners
 from a2a_app.concurrency.threads import Pool, run_in_own_thread
-from a2a_app.runners.loops import begin_to_end, end, run_in_background
+from a2a_app.runners.loops import begin_in_background, begin_to_end, end, run_in_background
 from a2a_app.runners.queued import QueuedRunner, work
 
 JOB = "a2a_app.answer"
@@ -52,6 +53,8 @@ async def _end() -> None:
 
 class CeleryRunner(QueuedRunner):
     """Sends a job to Celery for each turn, once the turn is stored."""
+
+    needs_workers = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,6 +110,33 @@ def _listen_to_parent(**_: Any) -> None:
         threading.Thread(target=_wait_for_parent, args=(_pipe[0],), daemon=True).start()
 
 
+async def _sign_on() -> None:
+    runner = runners.current()
+    await runner.begin()
+    runner.worker.sign_on()
+
+
+def _begin_child(**_: Any) -> None:
+    # The pool `solo` sends the signal from the worker itself, which is not yet ready.
+    if os.getpid() != _main and _takes_turns():
+        begin_in_background(_sign_on())
+
+
+def _begin_worker(sender: Any, **_: Any) -> None:
+    # The children of the pool `prefork` work on turns, and the worker itself does not.
+    if not isinstance(sender.pool, Prefork) and _takes_turns():
+        begin_in_background(_sign_on())
+
+
+def _takes_turns() -> bool:
+    """Tell whether jobs for turns come to this worker: it may be for other queues only."""
+    queues = current_app.amqp
+    route = queues.router.lookup_route(JOB) or {}
+    wanted = route if isinstance(route, str) else route.get("queue")
+    name = getattr(wanted, "name", wanted) or current_app.conf.task_default_queue
+    return isinstance(runners.current(), CeleryRunner) and name in queues.queues.consume_from
+
+
 def _wait_for_parent(pipe: int) -> None:
     os.read(pipe, 1)
     begin_to_end(_end)
@@ -126,6 +156,8 @@ def _end_with_process(**_: Any) -> None:
 
 signals.worker_init.connect(_open_pipe)
 signals.worker_process_init.connect(_listen_to_parent)
+signals.worker_process_init.connect(_begin_child)
+signals.worker_ready.connect(_begin_worker)
 signals.worker_shutting_down.connect(_tell_children)
 signals.worker_process_shutdown.connect(_end_with_process)
 signals.worker_shutdown.connect(_end_with_process)

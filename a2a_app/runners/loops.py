@@ -22,6 +22,7 @@ _loop: asyncio.AbstractEventLoop | None = None
 _lock = threading.RLock()
 _closing: "Future[None] | None" = None
 _ends_with_process = False
+_handles_signals = False
 
 
 def run_in_background(work: Coroutine[Any, Any, None], close: Close) -> None:
@@ -32,14 +33,19 @@ def run_in_background(work: Coroutine[Any, Any, None], close: Close) -> None:
         close: Ends all work on the loop. It is called once: when the process is asked to end, since
             a queue's own worker then waits for the job it has, for as long as that takes, or ends.
     """
-    loop, is_new = _background()
-    if is_new and threading.current_thread() is threading.main_thread():
+    loop = _background()
+    if threading.current_thread() is threading.main_thread():
         _handle_signals(close)
         _end_with_process(close)
     asyncio.run_coroutine_threadsafe(work, loop).result()
     if _closing is not None:
         # The process may be gone as soon as this returns.
         _closing.result()
+
+
+def begin_in_background(work: Coroutine[Any, Any, None]) -> None:
+    """Begin work on the background loop and do not wait for it, as a queue's own worker begins."""
+    asyncio.run_coroutine_threadsafe(work, _background())
 
 
 async def await_in_background(work: Coroutine[Any, Any, T], close: Close) -> T:
@@ -49,7 +55,7 @@ async def await_in_background(work: Coroutine[Any, Any, T], close: Close) -> T:
         work: The work.
         close: Ends all work on the loop. It is called once, when the process ends.
     """
-    loop, _ = _background()
+    loop = _background()
     _end_with_process(close)
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
@@ -61,7 +67,7 @@ def begin_to_end(close: Close) -> None:
         close: Ends all work on the loop, also such as only begins now. It is called once.
     """
     global _closing
-    loop, _ = _background()
+    loop = _background()
     _closing = _closing or asyncio.run_coroutine_threadsafe(close(), loop)
 
 
@@ -83,18 +89,21 @@ def _end_with_process(close: Close) -> None:
             _ends_with_process = True
 
 
-def _background() -> tuple[asyncio.AbstractEventLoop, bool]:
-    """Return the background loop, and whether it is new."""
+def _background() -> asyncio.AbstractEventLoop:
+    """Return the background loop, which begins with the first call."""
     global _loop
     with _lock:
-        is_new = _loop is None
         if _loop is None:
             _loop = asyncio.new_event_loop()
             threading.Thread(target=_loop.run_forever, name="a2a-loop", daemon=True).start()
-        return _loop, is_new
+        return _loop
 
 
 def _handle_signals(close: Close) -> None:
+    global _handles_signals
+    if _handles_signals:
+        return
+    _handles_signals = True
     for number in (signal.SIGTERM, signal.SIGINT):
         previous = signal.getsignal(number)
         if callable(previous):
@@ -112,8 +121,8 @@ def _on_signal(
 
 
 def _reset() -> None:
-    global _loop, _lock, _closing
-    _loop, _lock, _closing = None, threading.RLock(), None
+    global _loop, _lock, _closing, _handles_signals
+    _loop, _lock, _closing, _handles_signals = None, threading.RLock(), None, False
 
 
 # A forked child has the loop object of its parent, but no thread that runs it.

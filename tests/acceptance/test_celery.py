@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.acceptance.records import records
@@ -25,6 +26,7 @@ QUICK: dict[str, Any] = {
 }
 THREADS = ("--pool", "threads", "--concurrency", "4")
 PREFORK = ("--pool", "prefork", "--concurrency", "2")
+SOLO = ("--pool", "solo")
 # Longer than a test may take.
 LONG = json.dumps({"steps": 10_000, "delay": 0.1})
 
@@ -111,3 +113,30 @@ async def test_a_worker_that_is_asked_to_end_gives_up_its_turns_and_ends(
         await steps.result("CancelTask", id=task["id"])
     [run, *_] = records(database_url)[task["id"]].runs
     assert run.outcome in ("", "lost")
+
+
+@pytest.mark.parametrize(
+    ("pool", "processes"),
+    [(THREADS, 1), (SOLO, 1), (PREFORK, 2)],
+    ids=["threads", "solo", "prefork"],
+)
+async def test_the_processes_of_a_worker_are_known_from_its_start_until_its_end(
+    start_worker: Callable[..., Process], database_url: str, pool: tuple[str, ...], processes: int
+) -> None:
+    async def known() -> set[str]:
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            found = await connection.execute("SELECT name FROM a2a_app_worker")
+            return {name for (name,) in await found.fetchall()}
+
+    async with asyncio.timeout(SECONDS):
+        # Turns do not come to it, so nobody counts on it.
+        start_worker(*pool, "--queues", "other")
+        before = await known()
+        worker = start_worker(*pool)
+        while len(names := await known() - before) < processes:
+            pass
+        assert len(names) == processes
+        assert {f"-{worker.pid}-" in name for name in names} == {pool is not PREFORK}
+        os.kill(worker.pid, signal.SIGTERM)
+        assert await worker.ends() == 0
+        assert not names & await known()
