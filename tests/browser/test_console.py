@@ -1,8 +1,10 @@
 """The console in a browser: a conversation that streams, files, JSON, errors, and the wire."""
 
+import asyncio
 import base64
 import json
 import re
+import sys
 from pathlib import Path
 
 from playwright.async_api import FilePayload, Locator, Page, Route, expect
@@ -98,6 +100,48 @@ async def test_files_json_and_errors_are_shown_with_what_went_over_the_wire(
     await page.locator("input[type=file]").set_input_files(dot)
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_role("alert")).to_contain_text("image/png", timeout=LIMIT)
+    await visitor.looks(page)
+
+
+async def output_of(*command: str) -> str:
+    """Run a program, and return what it has printed."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    async with asyncio.timeout(LIMIT / 1000):
+        out, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return out.decode()
+
+
+async def test_what_is_copied_as_curl_or_python_says_the_same_from_a_terminal(
+    visitor: Visitor,
+) -> None:
+    text = """it's "so"; $HOME `pwd` \\ ü"""
+    page = await visitor.page("use_console")
+    await page.goto("/a2a/mirror/console.html")
+    await say(page, text)
+    await ends(page, "completed")
+    await page.get_by_text("→ SendStreamingMessage").click()
+    code = page.get_by_role("dialog").locator("pre")
+    for name, command in (("As curl", ("bash", "-c")), ("As Python", (sys.executable, "-c"))):
+        await page.get_by_role("button", name=name).click()
+        printed = await output_of(*command, await code.inner_text())
+        assert "TASK_STATE_COMPLETED" in printed
+        events = [json.loads(line[6:]) for line in printed.splitlines() if line[:6] == "data: "]
+        [update] = [each["result"] for each in events if "artifactUpdate" in each["result"]]
+        assert json.dumps(text)[1:-1] in json.dumps(update)
+        await page.keyboard.press("Escape")
+
+
+async def test_a_page_of_a_project_has_a_chat_under_a_strict_policy(visitor: Visitor) -> None:
+    page = await visitor.page("use_console")
+    await page.goto("/help/")
+    await say(page, "Plan a trip to Lisbon")
+    await expect(said(page, "How many days in Lisbon?")).to_be_visible(timeout=LIMIT)
+    await say(page, "2")
+    await expect(said(page, "Have a good trip!")).to_be_visible(timeout=LIMIT)
+    await ends(page, "completed")
+    assert page.url == f"{visitor.url}/help/"
     await visitor.looks(page)
 
 

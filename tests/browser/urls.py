@@ -4,6 +4,7 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.models import Permission, User
 from django.contrib.staticfiles.views import serve
 from django.http import HttpRequest, HttpResponse
+from django.template import engines
 from django.urls import path
 
 from project.urls import urlpatterns as project_urls
@@ -45,6 +46,13 @@ def faulty(request: HttpRequest) -> HttpResponse:
     return HttpResponse(FAULTY)
 
 
+def page_of_project(request: HttpRequest) -> HttpResponse:
+    """Show a page as a project may have it, with a chat in it."""
+    page = """<!doctype html><html lang="en" class="a2a-page"><title>Help</title>
+    <main>{% load a2a %}<h1>Help</h1>{% a2a_chat "travel-desk" %}</main></html>"""
+    return HttpResponse(engines["django"].from_string(page).render({}, request))
+
+
 def no_icon(request: HttpRequest) -> HttpResponse:
     """Answer browsers, which ask every site for an icon."""
     return HttpResponse(status=204)
@@ -53,6 +61,7 @@ def no_icon(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("favicon.ico", no_icon),
     path("faulty/", faulty),
+    path("help/", page_of_project),
     path("sign-in/", sign_in),
     path("sign-out/", sign_out),
     path("static/<path:path>", serve, {"insecure": True}),
