@@ -98,6 +98,8 @@ class Overview:
     bars: tuple[Bar, ...]
     highest: int
     """The tasks of the highest bar."""
+    legend: tuple[tuple[str, str], ...]
+    """The colours of the bars from the lowest part to the highest, and the states of each."""
     durations: tuple[Duration, ...]
 
     # What the template needs of the plot.
@@ -118,7 +120,15 @@ def read_overview(figures: Figures) -> Overview:
     concerns = tuple((TONE_OF_LEVEL[each.level], each) for each in concerns_of(figures))
     highest = max((bar.total for bar in bars), default=0)
     durations = tuple(_durations(figures.history))
-    return Overview(figures, tuple(_cards(figures)), concerns, bars, highest, durations)
+    return Overview(
+        figures=figures,
+        cards=tuple(_cards(figures)),
+        concerns=concerns,
+        bars=bars,
+        highest=highest,
+        legend=tuple(_legend(figures.history)),
+        durations=durations,
+    )
 
 
 def _cards(found: Figures) -> Iterator[Card]:
@@ -162,6 +172,13 @@ def _bars(history: History) -> Iterator[Bar]:
             total=total,
             is_labelled=(len(totals) - 1 - number) % LABELLED == 0,
         )
+
+
+def _legend(history: History) -> Iterator[tuple[str, str]]:
+    states = sorted({state for hour in history.hours for state in hour.states})
+    for tone in TONES:
+        if named := [words(state) for state in states if tone_of(state) == tone]:
+            yield tone, ", ".join(named)
 
 
 def _segments(counts: list[tuple[str, int]], scale: float) -> Iterator[Segment]:

@@ -31,13 +31,15 @@ async def test_a_conversation_of_several_turns_is_held_by_the_keyboard(visitor: 
     page = await visitor.page("use_console")
     await page.goto("/a2a/")
     await visitor.looks(page, widths=(390,), schemes=("dark",))
-    await page.get_by_role("link", name="Console").click()
-    await page.get_by_role("region", name="Travel desk").get_by_role("link").focus()
+    await visitor.tab_to(page.get_by_role("link", name="Console"))
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/a2a/console.html")
+    await visitor.tab_to(page.get_by_role("region", name="Travel desk").get_by_role("link"))
     await page.keyboard.press("Enter")
     # Its script has run by then. Without that, an example is a link to the page itself.
     await page.wait_for_url("**/travel-desk/console.html")
     example = page.get_by_role("link", name="Plan a trip", exact=True)
-    await example.focus()
+    await visitor.tab_to(example)
     await page.keyboard.press("Enter")
     await expect(page.get_by_label("Message")).to_be_focused()
     await page.keyboard.press("Enter")
@@ -53,6 +55,15 @@ async def test_a_conversation_of_several_turns_is_held_by_the_keyboard(visitor: 
     await expect(page.get_by_role("link", name="trip.ics")).to_be_visible()
     await expect(page.get_by_label("Message")).to_have_value("")
     await visitor.looks(page)
+
+
+async def test_the_front_page_of_the_project_leads_to_a_talk(visitor: Visitor) -> None:
+    page = await visitor.page("use_console")
+    await page.goto("/")
+    await visitor.looks(page)
+    await page.get_by_role("link", name="Talk to Echo").click()
+    await say(page, "hello")
+    await ends(page, "completed")
 
 
 async def test_text_comes_as_it_is_written_and_a_task_is_canceled(

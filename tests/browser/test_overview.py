@@ -23,6 +23,8 @@ async def test_the_overview_looks_right_and_its_plots_can_be_read_as_tables(
         await page.get_by_text("The same as a table").nth(number).click()
         rows = page.get_by_role("region", name=table).get_by_role("row")
         await expect(rows.last).to_be_visible()
+    legend = page.locator(".a2a-legend")
+    await expect(legend.locator('[data-tone="good"]')).to_have_text("completed")
     await visitor.looks(page)
 
 

@@ -17,12 +17,12 @@ def page_of(task: dict[str, Any]) -> str:
     return reverse("admin:a2a_app_waitingtask_change", args=[task["id"]])
 
 
-async def answer(page: Page, task: dict[str, Any], text: str) -> None:
+async def answer(visitor: Visitor, page: Page, task: dict[str, Any], text: str) -> None:
     """Answer a task by the keyboard alone, from the list."""
-    link = page.locator(f'a[href^="{page_of(task)}"]')
-    await link.focus()
+    await visitor.tab_to(page.locator(f'a[href^="{page_of(task)}"]'))
     await page.keyboard.press("Enter")
-    await page.get_by_label("Answer").fill(text)
+    await visitor.tab_to(page.get_by_label("Answer"))
+    await page.keyboard.type(text)
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("The task goes on.")).to_be_visible(timeout=LIMIT)
@@ -38,7 +38,7 @@ async def test_staff_answers_a_question_by_the_keyboard_and_the_task_goes_on(
     await expect(page.get_by_text("Where do you want to go?")).to_be_visible(timeout=LIMIT)
     await visitor.looks(page)
     await page.goto(LIST)
-    await answer(page, task, "Lisbon")
+    await answer(visitor, page, task, "Lisbon")
     await page.goto(reverse("admin:a2a_app_task_change", args=[task["id"]]))
     asks_more = page.locator('[data-side="agent"]').get_by_text("How many days in Lisbon?")
     await expect(asks_more).to_be_visible(timeout=LIMIT)
@@ -54,10 +54,14 @@ async def test_only_those_with_its_permission_make_a_decision(visitor: Visitor) 
         await expect(page.get_by_role("button", name="Answer")).to_have_count(0)
         page = await visitor.page("delete_group")
         await page.goto(page_of(task))
-        await page.get_by_label("no", exact=True).check()
-        await page.get_by_label("Comment").fill("too late")
+        await visitor.tab_to(page.get_by_label("yes", exact=True))
+        await page.keyboard.press("ArrowDown")
+        await expect(page.get_by_label("no", exact=True)).to_be_checked()
+        await visitor.tab_to(page.get_by_label("Comment"))
+        await page.keyboard.type("too late")
         await visitor.looks(page)
-        await page.get_by_role("button", name="Answer").click()
+        await visitor.tab_to(page.get_by_role("button", name="Answer"))
+        await page.keyboard.press("Enter")
         # There is no list for whoever may decide nothing more.
         await expect(page.get_by_text("The task goes on.")).to_be_visible(timeout=LIMIT)
     viewer = await visitor.page()

@@ -5,7 +5,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    expect,
+)
 
 # A phone, a tablet and a desktop.
 WIDTHS = (390, 768, 1360)
@@ -13,6 +21,8 @@ SCHEMES = ("light", "dark")
 # All waits of Playwright's end with an error after so many milliseconds.
 LIMIT = 60_000
 expect.set_options(timeout=LIMIT)
+# After so many keys there is no way to an element.
+MOST_TABS = 120
 # What of a page is ours, where the rest is Django's.
 OURS = ".a2a"
 # The elements of ours that stick out of the page, except inside what scrolls by itself.
@@ -78,6 +88,14 @@ class Visitor:
                 for node in violation["nodes"]:
                     what = f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}"
                     self.faults.append(f"{page.url}, {scheme}: {what}")
+
+    async def tab_to(self, target: Locator) -> None:
+        """Go to an element of a page as people without a mouse do; fail where there is no way."""
+        for _ in range(MOST_TABS):
+            if await target.evaluate("(each) => each === document.activeElement"):
+                return
+            await target.page.keyboard.press("Tab")
+        raise AssertionError(f"No key leads to {target}.")
 
     async def leave(self) -> None:
         """Close all pages."""
