@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import lazystr
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
@@ -263,11 +265,17 @@ class ApprovalAdmin(ReadOnlyAdmin):
     """What agents have asked people, newest first, and what was decided."""
 
     list_display = (
-        "__str__", "task", "permission", "created_at", "ending", "choice", "decided_as",
+        "__str__", "task_link", "permission", "created_at", "ending", "choice", "decided_as",
         "decided_by", "ended_at",
     )  # fmt: skip  # read as two lines it is one list
     list_select_related = ("decided_by",)
     exclude = ("digest", "number")
+
+    @admin.display(description=gettext_lazy("task"))
+    def task_link(self, approval: models.Approval) -> SafeString:
+        """Return the end of the task's id, which leads to its page."""
+        url = reverse("admin:a2a_app_task_change", args=[approval.task_id])
+        return format_html('<a href="{}">…{}</a>', url, approval.task_id.hex[-12:])
 
 
 def _message(waiting: Waiting, given: dict[str, Any]) -> Message:

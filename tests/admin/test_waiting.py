@@ -14,11 +14,13 @@ from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from a2a_app import models
 from a2a_app.agents import Turn
 from a2a_app.operations.call import OPERATOR
 from a2a_app.protocol import InvalidParamsError, Part, Role, Task, TaskState
 from tests.approvals import PERMISSION, answer, said
 from tests.clients.operations import OperationsClient, client_of
+from tests.tasks import begin_and_claim
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -181,3 +183,19 @@ async def test_who_sees_no_messages_sees_no_question() -> None:
         browser, _ = await staff("view_task")
         for path in (LIST, page_of(task)):
             assert "How many?" not in (await get(browser, path)).text
+
+
+@pytest.mark.django_db
+def test_the_list_of_approvals_leads_to_each_task_in_a_fixed_number_of_queries() -> None:
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    page, links, queries = reverse("admin:a2a_app_approval_changelist"), [], []
+    for _ in range(3):
+        task = begin_and_claim().head.task_id
+        models.Approval.objects.create(task_id=task, turn=1, number=1, question="?", choices=["y"])
+        links.append(f'href="{reverse("admin:a2a_app_task_change", args=[task])}"')
+        with CaptureQueriesContext(connection) as captured:
+            shown = boss.get(page).content.decode()
+        queries.append(len(captured))
+        assert all(link in shown for link in links)
+    assert queries[0] == queries[2]
