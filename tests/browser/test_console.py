@@ -57,12 +57,18 @@ async def test_a_conversation_of_several_turns_is_held_by_the_keyboard(visitor: 
     await visitor.looks(page)
 
 
-async def test_the_front_page_of_the_project_leads_to_a_talk(visitor: Visitor) -> None:
+async def test_the_front_page_of_the_project_has_a_task_live_and_leads_to_the_console(
+    visitor: Visitor,
+) -> None:
     page = await visitor.page("use_console")
     await page.goto("/")
     await visitor.looks(page)
-    await page.get_by_role("link", name="Talk to Echo").click()
     await say(page, "hello")
+    await ends(page, "completed")
+    await visitor.looks(page, widths=(390,))
+    await page.get_by_role("link", name="Talk to Echo").click()
+    await page.wait_for_url("**/echo/console.html")
+    await say(page, "hello again")
     await ends(page, "completed")
 
 
