@@ -47,3 +47,13 @@ async def test_no_page_with_the_fields_of_a_row_cuts_any_of_them_off(visitor: Vi
     await page.get_by_role("button", name="Save and continue editing").click()
     await expect(page.get_by_text('"supportedInterfaces"')).to_be_visible()
     await visitor.looks(page, schemes=())
+
+
+async def test_a_new_key_can_be_read_whole_on_a_phone(visitor: Visitor) -> None:
+    page = await visitor.page()
+    await page.goto(reverse("admin:a2a_app_apikey_add"))
+    await page.get_by_label("Name").fill("nightly")
+    await page.get_by_label("User").fill("1")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator("#api-key")).to_contain_text("a2a_")
+    await visitor.looks(page)
