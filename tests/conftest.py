@@ -8,12 +8,15 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
-from django.db import connections
+from django.core.signals import setting_changed
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.dispatch import receiver
 
 from a2a_app import database as store_database
 from a2a_app import runners
@@ -21,7 +24,15 @@ from a2a_app.concurrency.outages import Outage
 from a2a_app.database import away
 from tests import fast
 from tests.clients.json_rpc import JsonRpcClient
-from tests.servers import Database, Layer, Process, fresh_database, web_server
+from tests.servers import (
+    Database,
+    Layer,
+    Process,
+    copy_on_postgresql,
+    copy_sqlite,
+    fresh_database,
+    web_server,
+)
 from tests.storages import FailingStorage
 
 ChangeSettings = Callable[..., None]
@@ -45,6 +56,13 @@ def connect_on_this_machine(self: socket.socket, address: Any) -> None:
     if is_ip and not ip_address(address[0].partition("%")[0]).is_loopback:
         raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
     super(socket.socket, self).connect(address)
+
+
+@receiver(setting_changed)
+def end_threads_of_other_settings(setting: str, **_: Any) -> None:
+    """Let no test use threads that were made for other settings."""
+    if setting == "A2A":
+        store_database.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,6 +94,18 @@ def no_outage_of_another_test() -> None:
     vars(store_database.outage).update(vars(Outage(away.logger, "The database")))
 
 
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
+    """Have the database of the tests be a copy that is there already, and goes with the folder."""
+    ours = connections[DEFAULT_DB_ALIAS]
+    name = str(ours.settings_dict["TEST"]["NAME"] or f"test_{ours.settings_dict['NAME']}")
+    if ours.vendor == "sqlite":
+        copy_sqlite(Path(name))
+    else:
+        copy_on_postgresql(name)
+    return True
+
+
 @pytest.fixture
 async def runtime(transactional_db: None, settings: Any) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
@@ -83,11 +113,25 @@ async def runtime(transactional_db: None, settings: Any) -> AsyncIterator[None]:
     # runner, and that of the test would go on, its heartbeat with a connection.
     yield
     await runners.current().close()
-    store_database.close()
-    # Django's own thread keeps its connection, and a database that is in use cannot be dropped.
-    await sync_to_async(connections.close_all)()
+    # The threads and their connections serve the next test too, unless this one has left them work.
+    if not store_database.is_idle():
+        store_database.close()
     # What is in memory belongs to this test's event loop.
     channel_layers.backends.clear()
+
+
+async def close_connections() -> None:
+    """Close the connections of the app's threads, and of the one that Django has."""
+    store_database.close()
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+async def new_connections(runtime: None) -> AsyncIterator[None]:
+    """Let a test that meddles with connections share none with other tests."""
+    await close_connections()
+    yield
+    await close_connections()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import psycopg
 
 from project import services
 from project.services import free_port as free_port  # for all that import it from here
+from tests import templates
 from tests.folder import folder as folder  # as above
 from tests.forks import Fork, can_fork
 
@@ -36,7 +37,12 @@ Layer = Literal["memory", "redis", "redis-core", "postgresql"]
 @cache
 def postgresql() -> Any:
     """Start PostgreSQL, once, and stop it when this process ends."""
-    return services.start_postgresql(folder() / "pg")
+    return _started(folder() / "pg")
+
+
+def _started(place: Path) -> Any:
+    templates.copy_cluster(place)
+    return services.start_postgresql(place)
 
 
 def postgresql_url(name: str = "postgres") -> str:
@@ -47,11 +53,9 @@ def postgresql_url(name: str = "postgres") -> str:
 @contextmanager
 def own_postgresql() -> Iterator[tuple[Any, str]]:
     """Start a PostgreSQL that a test may stop; yield it and the DATABASE_URL of all tables."""
-    server = services.start_postgresql(folder() / uuid4().hex[:8])
+    server = _started(folder() / uuid4().hex[:8])
     try:
-        url = services.postgresql_url(server)
-        migrate(url)
-        yield server, url
+        yield server, services.postgresql_url(server)
     finally:
         server.cleanup()
 
@@ -61,28 +65,19 @@ def _on_postgresql(statement: str) -> None:
         connection.execute(statement)
 
 
-@cache
-def _template(kind: Database) -> str:
-    """Make a database with all tables, to be copied; return its path or name."""
-    if kind == "postgresql":
-        _on_postgresql("CREATE DATABASE template_a2a")
-        name, url = "template_a2a", postgresql_url("template_a2a")
-    else:
-        name = str(folder() / "template.sqlite3")
-        url = f"sqlite:///{name}"
-    migrate(url)
-    return name
-
-
-def migrate(url: str) -> None:
-    """Make all tables in a database."""
-    env = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    managed(env, "migrate", "--verbosity", "0", "--skip-checks")
-
-
 def managed(env: dict[str, str], *command: str) -> str:
     """Run a command of manage.py in a server's environment, and return what it printed."""
     return Process([sys.executable, "manage.py", *command], env).run()
+
+
+def copy_sqlite(path: Path) -> None:
+    """Make a file of SQLite's with all tables."""
+    shutil.copy(templates.sqlite_template(), path)
+
+
+def copy_on_postgresql(name: str) -> None:
+    """Make a database on PostgreSQL with all tables."""
+    _on_postgresql(f"CREATE DATABASE {name} TEMPLATE {templates.DATABASE}")
 
 
 @contextmanager
@@ -91,10 +86,10 @@ def fresh_database(kind: Database) -> Iterator[str]:
     name = f"a2a_{uuid4().hex[:12]}"
     if kind == "sqlite":
         path = folder() / f"{name}.sqlite3"
-        shutil.copy(_template(kind), path)
+        copy_sqlite(path)
         yield f"sqlite:///{path}"
         return
-    _on_postgresql(f"CREATE DATABASE {name} TEMPLATE {_template(kind)}")
+    copy_on_postgresql(name)
     try:
         yield postgresql_url(name)
     finally:

@@ -101,6 +101,12 @@ class Pool:
         self._submit(job)  # type: ignore[arg-type]  # the pool does not look at the result
         return await job.outcome()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no work is under way."""
+        with self._lock:
+            return len(self._free) == len(self._threads)
+
     def close(self, seconds: float | None = None) -> None:
         """End the threads once all work is done, and wait for that; at most for so many seconds."""
         with self._lock:

@@ -4,6 +4,7 @@ from a2a_app.database.away import AwayError, lacks_tables, note_away, outage
 from a2a_app.database.bridge import (
     close,
     close_connection,
+    is_idle,
     performed_by,
     read,
     run,
@@ -20,6 +21,7 @@ __all__ = [
     "close_connection",
     "connection",
     "find_fault",
+    "is_idle",
     "lacks_tables",
     "note_away",
     "outage",

@@ -171,6 +171,11 @@ async def run_until_answered(work: Callable[..., T], *, give_up: Callable[[], bo
             await asyncio.sleep(RETRY_SECONDS)
 
 
+def is_idle() -> bool:
+    """Tell whether no unit of work is under way in the threads."""
+    return all(pool.is_idle for pool in _pools or ())
+
+
 def close() -> None:
     """End the threads and their connections once their work is done; later work starts new ones.
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.servers import Database, empty_database, migrate
+from tests.servers import Database, empty_database
+from tests.templates import migrate
 from tests.wire import load_message, state
 
 SECONDS = 60

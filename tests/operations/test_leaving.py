@@ -38,7 +38,9 @@ async def test_a_client_that_leaves_does_not_stop_its_task() -> None:
         assert [state(event) async for event in stream] == ["COMPLETED"]
 
 
-async def test_a_client_that_leaves_while_its_message_is_stored_has_sent_it() -> None:
+async def test_a_client_that_leaves_while_its_message_is_stored_has_sent_it(
+    new_connections: None,
+) -> None:
     storing, go_on, begun = threading.Event(), threading.Event(), asyncio.Event()
 
     async def agent(turn: Turn) -> None:
