@@ -37,10 +37,8 @@ THREAD_NAME = "a2a-database"
 
 # How long to wait before the database is tried again, once it did not answer.
 RETRY_SECONDS = 0.5
-
 # How long a process that ends waits for units of work.
 CLOSE_SECONDS = 2.0
-
 # After how long a connection is looked at before it is used again: firewalls, balancers and servers
 # close one that is idle, and not all of them say so. One that says so is looked at much sooner.
 IDLE_SECONDS = 2.0
