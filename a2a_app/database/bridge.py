@@ -43,7 +43,6 @@ CLOSE_SECONDS = 2.0
 # close one that is idle, and not all of them say so. One that says so is looked at much sooner.
 IDLE_SECONDS = 2.0
 PAUSE_SECONDS = 0.5
-
 # As psycopg and Django number it.
 _READ_COMMITTED = 2
 
@@ -223,8 +222,9 @@ def _only_read() -> None:
 
 def _connect() -> None:
     """Open this thread's connection before it takes work, which others may do meanwhile."""
-    with suppress(Exception):  # the first unit of work tries again, and raises it
-        run_here(lambda: _own_statements().connection.ensure_connection())
+    if _performer is None:  # else the work is done over a connection of the performer's
+        with suppress(Exception):  # the first unit of work tries again, and raises it
+            run_here(lambda: _own_statements().connection.ensure_connection())
 
 
 def _interrupt(connection: Any) -> None:

@@ -49,6 +49,16 @@ class Claim:
     """The revision of the agent's code under which the turn began."""
 
 
+def columns_of(credentials: Credentials) -> dict[str, Any]:
+    """Return what the row of a run has of the credentials with which its message came."""
+    return {
+        "credential": credentials.name,
+        "scopes": credentials.scopes,
+        "agents": credentials.agents,
+        "handed_on": credentials.handed_on,
+    }
+
+
 def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageReceived) -> Claim:
     """Return the claim of a turn that was just stored as claimed."""
     ids = {"context_id": head.context_id, "task_id": str(head.task_id)}

@@ -64,16 +64,6 @@ class Credentials:
     handed_on: str = field(default="", repr=False)
     """What the project takes from the request for its agents, sealed. Empty: nothing."""
 
-    @property
-    def columns(self) -> dict[str, Any]:
-        """What a run's row has of them."""
-        return {
-            "credential": self.name,
-            "scopes": self.scopes,
-            "agents": self.agents,
-            "handed_on": self.handed_on,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Resolution:

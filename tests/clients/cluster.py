@@ -8,11 +8,10 @@ from typing import Any
 import httpx
 from httpx_sse import SSEError
 
-from tests.clients.sockets import SocketClient
+from tests.clients.sockets import UNAVAILABLE, SocketClient
 from tests.wire import message, state
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "REJECTED"}
-UNAVAILABLE = -32052
 
 Seen = list[tuple[int, dict[str, Any]]]
 

@@ -7,9 +7,11 @@ from copy import copy
 from typing import Any
 
 import httpx
-from httpx_sse import ServerSentEvent, aconnect_sse
+from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 from tests.wire import HEADERS, envelope, message
+
+UNAVAILABLE = -32052
 
 SECONDS = 30.0
 
@@ -86,5 +88,7 @@ class SocketClient:
 
 def _item(event: ServerSentEvent) -> tuple[int, dict[str, Any]]:
     answer = json.loads(event.data)
+    if "error" in answer and answer["error"]["code"] == UNAVAILABLE:
+        raise SSEError("The stream was refused for now.")
     assert "result" in answer, answer
     return int(event.id or 0), answer["result"]
