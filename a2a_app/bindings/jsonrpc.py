@@ -122,10 +122,12 @@ def _answers_with_events(request: HttpRequest, body: dict[str, Any]) -> bool:
     name = body.get("method")
     if not isinstance(name, str):
         return False
-    method = RPC_METHODS.get(name)
-    if method is None and _accepts_events_only(request):
-        method = METHODS.get(name)
-    return method is not None and method.operation.streaming is not None
+    if (old := RPC_METHODS.get(name)) is not None:
+        return old.operation.streaming is not None
+    method = METHODS.get(name)
+    if method is None or method.operation.streaming is None:
+        return False
+    return _accepts_events_only(request)
 
 
 def _accepts_events_only(request: HttpRequest) -> bool:
