@@ -17,7 +17,8 @@ from tests.servers import folder, fresh_database, own_postgresql
 from tests.wire import load_message, state
 
 SECONDS = 60
-# How long a process goes by the clock as it has read it last.
+# How long a process goes by the clock as it has read it last, in whole seconds that are over: up
+# to one more in all.
 CACHED = 1
 SETTINGS: dict[str, Any] = {"LEASE_SECONDS": 3, "SWEEP_SECONDS": 0.3}
 
@@ -35,7 +36,7 @@ class Clock:
         self.set(0)
 
     def set(self, seconds: int) -> None:
-        """Set it, within CACHED seconds, to so many seconds before or after the true time."""
+        """Set it, within CACHED + 1 seconds, to so many seconds before or after the true time."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n")
         new.replace(self._file)  # at once: it may be read meanwhile
@@ -126,7 +127,7 @@ async def test_another_agent_is_looked_at_in_time_by_the_clock_of_the_database(
     url, clock = postgresql_under_a_clock
     clock.set(hours * 3600)
     # Until no session has the clock from before, or two of them would differ by an hour.
-    await asyncio.sleep(CACHED)
+    await asyncio.sleep(CACHED + 1)
     elsewhere = {"next": {"URL": f"{serve().url}/a2a/load"}}
     server = serve(database_url=url, REMOTE_AGENTS=elsewhere, PUT_AWAY_SECONDS=0.2)
     with psycopg.connect(url) as connection:
