@@ -17,6 +17,7 @@ from channels.layers import channel_layers
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.dispatch import receiver
+from django.test import TransactionTestCase
 
 from a2a_app import database as store_database
 from a2a_app import runners
@@ -44,6 +45,8 @@ def pytest_configure() -> None:
     Process.forks = True
     # What is loaded stays: to look through it again and again takes as long as many tests.
     gc.disable()
+    # To connect anew after each test takes as long as the test: no cursor of ours needs it.
+    TransactionTestCase._should_reload_connections = lambda self: False  # type: ignore[attr-defined]  # as TestCase has it
     socket.socket.connect = connect_on_this_machine  # type: ignore[method-assign, assignment]  # see there
 
 
@@ -58,11 +61,19 @@ def connect_on_this_machine(self: socket.socket, address: Any) -> None:
     super(socket.socket, self).connect(address)
 
 
+# What the app's threads and their connections are made by, as of the last change.
+OF_THREADS: dict[str, Any] = dict.fromkeys(("DATABASE_THREADS", "DATABASE_SECONDS"))
+
+
 @receiver(setting_changed)
-def end_threads_of_other_settings(setting: str, **_: Any) -> None:
+def end_threads_of_other_settings(setting: str, value: Any, **_: Any) -> None:
     """Let no test use threads that were made for other settings."""
     if setting == "A2A":
-        store_database.close()
+        given = value if isinstance(value, dict) else {}  # some tests try what is none
+        now = {name: given.get(name) for name in OF_THREADS}
+        if now != OF_THREADS:
+            store_database.close()
+            OF_THREADS.update(now)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

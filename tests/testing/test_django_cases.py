@@ -140,6 +140,10 @@ class TestWithRealTransactions(Cases, TransactionTestCase):
 
 
 class TestWithoutDatabase(SimpleTestCase):
+    def setUp(self) -> None:
+        # One that an earlier test has left open would be no new access.
+        connections.close_all()
+
     def test_a_client_needs_a_test_that_may_use_the_database(self) -> None:
         with pytest.raises(AssertionError, match="not allowed in Simple"), Client(greeter):
             pass
