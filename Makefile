@@ -20,9 +20,12 @@ PARALLEL := --numprocesses 4 --dist loadfile
 FAST := --numprocesses 2 --dist loadfile \
   $(addprefix --ignore tests/,acceptance browser contrib operations/test_plans.py test_packaging.py \
   test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis and not slow'
-# What meets the database inside the test's own process; the servers of the rest choose theirs.
-ON_BOTH := $(addprefix tests/,admin agents bindings database feed files operations pages push runners store test_authentication.py test_import_sdk_command.py)
-# What is tried on PostgreSQL only, though it passes on both: it is stricter about values, and has plans.
+# What meets the database inside the test's own process; the servers of the rest choose theirs. Of the
+# bindings that is what stores what nobody has chosen: the database does not show in the others.
+ON_POSTGRESQL := $(addprefix tests/,admin agents database feed files operations pages push runners store \
+  $(addprefix bindings/test_,callers.py golden.py ids.py mangled.py mangled_rest.py) \
+  test_authentication.py test_import_sdk_command.py)
+# What is tried there only, though it passes on both: PostgreSQL is stricter about values, and has plans.
 ONCE := $(addprefix tests/,bindings/test_mangled.py bindings/test_mangled_rest.py operations/test_plans.py)
 # What meets PostgreSQL, Redis and the queues.
 MEET_DEPENDENCIES := tests/layers tests/runners tests/acceptance/test_workers.py tests/acceptance/test_two_processes.py
@@ -61,7 +64,7 @@ test-sqlite: $(VENV)/dev.stamp $(VENV)/chromium.stamp ## Run the tests with SQLi
 	$(PYTEST) $(addprefix --ignore ,$(ONCE))
 
 test-postgresql: $(VENV)/dev.stamp ## Run what meets the database, with PostgreSQL
-	A2A_TEST_DATABASE=postgresql $(PYTEST) $(ON_BOTH)
+	A2A_TEST_DATABASE=postgresql $(PYTEST) $(ON_POSTGRESQL)
 
 test-fast: $(VENV)/dev.stamp ## Run what takes less than a minute and needs no server
 	$(BIN)/python -m pytest $(FAST)

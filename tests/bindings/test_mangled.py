@@ -61,7 +61,7 @@ async def test_a_request_that_is_not_mangled_touches_neither_task(
 
 @pytest.mark.parametrize("method", ALL)
 @given(data=st.data())
-@settings(lasting, max_examples=20)
+@settings(lasting, max_examples=10)
 async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
     rpc: JsonRpcClient, stored: Stored, method: str, data: st.DataObject
 ) -> None:
@@ -80,7 +80,7 @@ async def test_nothing_nasty_in_any_field_touches_a_task(
 
 
 @given(method=st.sampled_from(sorted(ALL)), version=HEADER, extensions=HEADER, last_event_id=HEADER)
-@settings(lasting, max_examples=20)
+@settings(lasting, max_examples=10)
 async def test_mangled_headers_get_an_answer_and_touch_no_task(
     rpc: JsonRpcClient,
     stored: Stored,
@@ -99,13 +99,13 @@ async def test_mangled_headers_get_an_answer_and_touch_no_task(
 
 
 @given(body=st.binary(max_size=200))
-@settings(lasting, max_examples=20)
+@settings(lasting, max_examples=10)
 async def test_random_bytes_get_an_answer(rpc: JsonRpcClient, stored: Stored, body: bytes) -> None:
     await _check(rpc, stored, body)
 
 
 @given(data=st.data())
-@settings(lasting, max_examples=30)
+@settings(lasting, max_examples=15)
 async def test_a_request_with_broken_bytes_gets_an_answer(
     rpc: JsonRpcClient, stored: Stored, data: st.DataObject
 ) -> None:

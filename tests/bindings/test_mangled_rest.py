@@ -106,7 +106,7 @@ async def test_a_request_that_is_not_mangled_touches_neither_task(
 
 @pytest.mark.parametrize("route", [*ROUTES, *ROUTES_03], ids=shown)
 @given(data=st.data())
-@settings(lasting, max_examples=20)
+@settings(lasting, max_examples=10)
 async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
     rpc: JsonRpcClient, stored: Stored, route: Route, data: st.DataObject
 ) -> None:
@@ -116,7 +116,7 @@ async def test_a_mangled_request_gets_an_answer_and_touches_no_task(
 
 
 @given(route=st.sampled_from(ALL), version=HEADER, accept=HEADER, extensions=HEADER, kind=HEADER)
-@settings(lasting, max_examples=30)
+@settings(lasting, max_examples=15)
 async def test_mangled_headers_get_an_answer_and_touch_no_task(
     rpc: JsonRpcClient,
     stored: Stored,
@@ -133,7 +133,7 @@ async def test_mangled_headers_get_an_answer_and_touch_no_task(
 
 
 @given(route=st.sampled_from([r for r in ALL if r.verb == "POST"]), body=st.binary(max_size=200))
-@settings(lasting, max_examples=30)
+@settings(lasting, max_examples=15)
 async def test_random_bytes_get_an_answer(
     rpc: JsonRpcClient, stored: Stored, route: Route, body: bytes
 ) -> None:
