@@ -55,6 +55,7 @@ async def chosen(browser: AsyncClient, action: str, *task_ids: str) -> Any:
     return await browser.post(TASKS, given)
 
 
+@pytest.mark.slow
 async def test_an_action_for_all_is_done_in_batches_and_tells_the_end_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

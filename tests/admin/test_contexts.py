@@ -70,6 +70,7 @@ def test_a_conversation_shows_rows_of_a_model_to_whom_may_view_that_model() -> N
         assert [text for text in (*said, *tasks) if text in page] == shown, model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [1, 40])
 def test_a_conversation_takes_as_many_queries_however_much_was_said(many: int) -> None:
     for number in range(many):
@@ -84,6 +85,7 @@ def test_a_conversation_takes_as_many_queries_however_much_was_said(many: int) -
     assert len(page) < 300_000
 
 
+@pytest.mark.slow
 def test_earlier_messages_of_a_conversation_are_a_page_away() -> None:
     for number in range(30):
         answer(f"answer {number}.")

@@ -28,6 +28,7 @@ def fields_of(name: str) -> list[str]:
     return [*filters_of(name), *fields, "p", "o", "all", "_facets", "_to_field", "%00"]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_is_shown_whole_where_its_url_has_what_no_database_stores(name: str) -> None:

@@ -38,6 +38,7 @@ def test_a_task_is_found_by_the_end_of_its_id_as_the_list_shows_it() -> None:
     assert found(someone, shown[2:]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_task_is_found_by_the_id_of_whatever_belongs_to_it() -> None:
     claim, _ = begin_and_claim(), begin()
@@ -149,6 +150,7 @@ def offered(someone: Any, title: str, **query: str) -> list[str]:
     return [name for spec in specs if spec.title == title for _, name in spec.lookup_choices]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_list_is_filtered_by_owner_and_by_tenant_and_offers_those_of_the_newest() -> None:
     scopes = {

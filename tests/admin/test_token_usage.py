@@ -60,6 +60,7 @@ def sums(staff: Browser, **query: str) -> dict[str, tuple[int, int, str]]:
     }
 
 
+@pytest.mark.slow
 def test_sums_are_by_owner_agent_model_and_day(staff: Browser) -> None:
     today, long_ago = (f"{timezone.localdate() - timedelta(days=n):%Y-%m-%d}" for n in (0, 40))
     everything = {"- USD": (3, 1510, "0.875"), "- EUR": (1, 5, "2"), "-": (1, 1, "")}
@@ -93,6 +94,7 @@ def test_sums_are_by_owner_agent_model_and_day(staff: Browser) -> None:
     assert "<td>name:ann</td><td>2</td><td>1010</td>" in page
 
 
+@pytest.mark.slow
 def test_a_page_takes_the_same_queries_however_much_there_is(
     staff: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

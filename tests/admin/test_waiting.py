@@ -126,6 +126,7 @@ async def test_a_decision_is_given_by_a_form_with_its_choices(
     assert said(done) == "no too much operator"
 
 
+@pytest.mark.slow
 async def test_each_sees_and_answers_what_it_may() -> None:
     with client_of(asks) as client, client_of(asks_staff) as other:
         task, deciding = await client.send(), await other.send()
@@ -185,6 +186,7 @@ async def test_who_sees_no_messages_sees_no_question() -> None:
             assert "How many?" not in (await get(browser, path)).text
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_list_of_approvals_leads_to_each_task_in_a_fixed_number_of_queries() -> None:
     boss = Client()

@@ -204,6 +204,7 @@ HEAVY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HEAVY)
 async def test_a_body_of_too_many_values_is_refused_while_others_are_served(
     rpc: JsonRpcClient, kind: str

@@ -66,6 +66,7 @@ async def test_with_a_transaction_for_each_request(
     await _works(rpc)
 
 
+@pytest.mark.slow
 async def test_with_a_login_required_for_every_page(settings: Any, rpc: JsonRpcClient) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN]
     # The app opens no pages for people: they ask for what the project asks for.

@@ -47,6 +47,7 @@ async def open_all(rpc: JsonRpcClient, stack: AsyncExitStack) -> None:
         await stack.enter_async_context(opened(response))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=str)
 async def test_one_stream_or_waiting_request_too_many_is_refused_with_what_limits_it(
     rpc: JsonRpcClient, a2a: ChangeSettings, way: Way

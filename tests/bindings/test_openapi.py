@@ -23,6 +23,7 @@ async def described(rpc: JsonRpcClient) -> dict[str, Any]:
     return description
 
 
+@pytest.mark.slow
 async def test_the_description_is_valid(rpc: JsonRpcClient) -> None:
     validate(await described(rpc))
 

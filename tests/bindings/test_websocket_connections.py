@@ -87,6 +87,7 @@ async def test_handshakes_at_the_same_moment_count_each_other(a2a: ChangeSetting
         assert [client.is_accepted for client in clients].count(True) == 2
 
 
+@pytest.mark.slow
 async def test_an_open_stream_has_neither_a_thread_nor_its_frame() -> None:
     async with WebSocketClient() as client:
         await client.ask(1, "SendStreamingMessage", message=load_message(end="hang"))

@@ -193,6 +193,7 @@ async def test_a_layer_that_is_busy_with_many_does_not_count_as_away(
     assert not caplog.records
 
 
+@pytest.mark.slow
 async def test_nobody_waits_for_ever_while_others_are_answered() -> None:
     timeout = SharedTimeout()
 

@@ -200,6 +200,7 @@ async def test_closing_waits_no_longer_than_it_is_told_to(pool: Pool) -> None:
     assert await waiting
 
 
+@pytest.mark.slow
 def test_work_that_takes_too_long_is_interrupted_again_and_again_and_no_other() -> None:
     interruptions: Queue[str] = Queue()
     watch = Watch(interruptions.put, name="test-watch")

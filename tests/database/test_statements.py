@@ -74,6 +74,7 @@ def test_rows_are_found_by_any_of_some_values_and_counted() -> None:
     assert selects.count(models.Task, agent="other") == 0
 
 
+@pytest.mark.slow
 def test_more_rows_than_one_statement_may_have_values_for_are_all_inserted() -> None:
     begin()
     insert(models.Event, [columns(event(seq)) for seq in range(2, 402)])

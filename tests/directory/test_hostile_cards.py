@@ -163,6 +163,7 @@ async def test_a_card_that_comes_byte_by_byte_is_not_waited_for() -> None:
                 pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "begin", "rest"),
     [
@@ -183,6 +184,7 @@ async def test_of_an_answer_without_an_end_no_more_is_read_than_of_any_other(
     assert there.written < ANSWER_BYTES + ON_THE_WAY
 
 
+@pytest.mark.slow
 async def test_a_stream_may_have_more_than_an_answer_if_no_event_has() -> None:
     there = Hostile(card())
     event = {"statusUpdate": {"taskId": "t", "contextId": "c", "status": {}}}

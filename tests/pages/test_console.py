@@ -67,6 +67,7 @@ def field(page: str, name: str) -> str:
     return str(value)
 
 
+@pytest.mark.slow
 async def test_a_conversation_of_several_turns_is_held_by_the_form_alone(
     someone: AsyncClient,
 ) -> None:

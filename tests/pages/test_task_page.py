@@ -99,6 +99,7 @@ def test_nothing_that_anybody_has_written_runs_or_is_fetched(boss: Browser) -> N
         assert "javascript:" not in attributes.get("href", "").lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [1, 60])
 def test_a_page_is_small_whatever_the_task_has(boss: Browser, many: int) -> None:
     whole = "<&'\"" * 30_000
@@ -176,6 +177,7 @@ def test_steps_and_what_a_turn_waits_for_are_shown_with_what_failed(boss: Browse
     assert SCRIPT not in page
 
 
+@pytest.mark.slow
 def test_the_log_is_shown_in_pages_the_newest_first_and_all_of_it_is_a_link_away(
     boss: Browser,
 ) -> None:

@@ -322,6 +322,7 @@ async def test_a_delivery_that_fails_for_an_unknown_reason_counts_and_is_given_u
     assert "secret-with-a-blank" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_webhook_of_a_user_who_is_deactivated_or_deleted_gets_nothing_more() -> None:
     user = await database.run(User.objects.create, username="ann")
     with client_of(asker) as made:

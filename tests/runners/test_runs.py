@@ -243,6 +243,7 @@ async def test_an_agent_that_takes_too_long_is_stopped_and_its_task_fails_with_t
     assert len(task.artifacts) == 1
 
 
+@pytest.mark.slow
 async def test_an_agent_that_goes_on_saying_something_is_not_silent() -> None:
     async def agent(turn: Turn) -> None:
         until = asyncio.get_running_loop().time() + 2.5

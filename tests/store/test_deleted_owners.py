@@ -126,6 +126,7 @@ def test_a_user_that_is_loaded_from_a_dump_has_its_tasks() -> None:
     assert owned(scope) == 2
 
 
+@pytest.mark.slow
 def test_forget_deletes_a_users_data_with_the_user_and_nobody_elses(a2a: ChangeSettings) -> None:
     a2a(OWNER_DELETED="forget")
     before, row, other = rows(), made("user"), User.objects.create(username="other")

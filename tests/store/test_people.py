@@ -71,6 +71,7 @@ def test_every_model_says_how_its_rows_belong_to_a_person_or_why_to_nobody() -> 
     assert known == set(apps.get_app_config("a2a_app").get_models())
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_is_all_of_one_person_and_nothing_of_another() -> None:
     before = rows()
     bob = User.objects.create(username="bob")
@@ -97,6 +98,7 @@ def test_what_is_forgotten_is_all_of_one_person_and_nothing_of_another() -> None
     )
 
 
+@pytest.mark.slow
 def test_an_owner_is_forgotten_within_its_tenant_only() -> None:
     ann, _ = two_people()
     assert run("a2a_forget", "--owner", f"tenant:acme/user:{ann.pk}") == (
@@ -105,6 +107,7 @@ def test_an_owner_is_forgotten_within_its_tenant_only() -> None:
     assert models.Task.objects.filter(owner=f"user:{ann.pk}").count() == TASKS
 
 
+@pytest.mark.slow
 def test_what_ctrl_c_stops_goes_on_when_it_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     two_people()
     with monkeypatch.context() as patched:
@@ -188,6 +191,7 @@ def test_an_export_has_every_row_of_one_person_and_none_of_another() -> None:
     assert f"user:{ann.pk} load asked" in text
 
 
+@pytest.mark.slow
 def test_an_export_has_the_bytes_of_files_and_no_secrets() -> None:
     ann, _ = two_people()
     models.PushNotificationConfig.objects.update(secrets="planted secret")
@@ -200,6 +204,7 @@ def test_an_export_has_the_bytes_of_files_and_no_secrets() -> None:
     assert "planted" not in text
 
 
+@pytest.mark.slow
 def test_an_export_is_a_file_that_only_its_writer_reads_and_never_overwrites(
     tmp_path: Path,
 ) -> None:
@@ -212,6 +217,7 @@ def test_an_export_is_a_file_that_only_its_writer_reads_and_never_overwrites(
         run("a2a_export", "--user", "ann", "--output", str(path))
 
 
+@pytest.mark.slow
 def test_an_export_says_where_the_storage_has_lost_a_file(tmp_path: Path) -> None:
     two_people()
     storages["memory"].delete(models.File.objects.order_by("pk")[0].name)

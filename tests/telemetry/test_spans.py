@@ -294,6 +294,7 @@ async def test_metrics_count_turns_events_and_tokens(exported: Exported) -> None
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_set", [True, False])
 def test_a_process_tells_nobody_unless_it_has_a_provider(is_set: bool) -> None:
     code = f"""

@@ -303,6 +303,7 @@ async def test_a_synchronous_agent_asks_and_gets_an_answer_without_a_task() -> N
     assert (row.remote_id, row.state) == ("", "")
 
 
+@pytest.mark.slow
 async def test_a_task_that_waits_is_continued_by_its_reply_and_an_agent_may_not_stream() -> None:
     async def billing(turn: Turn) -> None:
         if turn.number == 1:

@@ -80,6 +80,7 @@ async def test_a_turn_that_waits_for_another_agent_is_put_away_and_woken_by_its_
     assert task.artifacts[0].parts[0].text == "Refunded. Attempt 2."
 
 
+@pytest.mark.slow
 async def test_questions_of_a_grandchild_are_answered_by_the_client_of_the_first() -> None:
     heard: list[str] = []
 

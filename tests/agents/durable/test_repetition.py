@@ -178,6 +178,7 @@ async def test_a_turn_that_is_cut_at_any_moments_has_the_log_of_one_that_is_not(
     assert set(called.values()) <= {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CALLS)
 async def test_a_turn_that_asks_others_may_be_cut_at_each_moment(
     a2a: ChangeSettings, kind: str

@@ -29,6 +29,7 @@ def end_once_it_serves(port: int, seen: list[Any]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_it_serves_until_it_is_asked_to_end(a2a: ChangeSettings, transactional_db: None) -> None:
     a2a(PUBLIC_URL="https://agents.example.com")
     seen: list[Any] = []

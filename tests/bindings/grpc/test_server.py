@@ -92,6 +92,7 @@ async def test_a_client_that_is_gone_has_no_stream_open_any_more(
         await eventually(lambda: not server.calls)
 
 
+@pytest.mark.slow
 async def test_an_open_stream_has_neither_a_thread_nor_its_request(client: GrpcClient) -> None:
     stream = client.stream("SendStreamingMessage", asked(end="hang"))
     await anext(aiter(stream))

@@ -68,6 +68,7 @@ def test_every_read_of_a_task_is_for_its_owner_only() -> None:
     assert tables == {"a2a_app_task"}
 
 
+@pytest.mark.slow
 def test_the_task_that_waits_is_found_by_an_index_however_long_its_conversation_is() -> None:
     scope = SCOPE.tasks()
     contexts = [models.Context(context_id=str(number), **scope) for number in range(500)]
