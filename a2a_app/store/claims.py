@@ -1,8 +1,9 @@
 """Claims: a turn that a worker works on, and the slot in which it does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.utils import timezone
@@ -49,14 +50,25 @@ class Claim:
     """The revision of the agent's code under which the turn began."""
 
 
-def columns_of(credentials: Credentials) -> dict[str, Any]:
-    """Return what the row of a run has of the credentials with which its message came."""
-    return {
-        "credential": credentials.name,
-        "scopes": credentials.scopes,
-        "agents": credentials.agents,
-        "handed_on": credentials.handed_on,
-    }
+class CredentialColumns(NamedTuple):
+    """The columns of a run's row that have the credentials with which its message came."""
+
+    credential: str
+    scopes: Sequence[str] | None
+    agents: Sequence[str] | None
+    handed_on: str
+
+    @classmethod
+    def of(cls, credentials: Credentials) -> "CredentialColumns":
+        """Return what a row has of credentials."""
+        return cls(credentials.name, credentials.scopes, credentials.agents, credentials.handed_on)
+
+    def credentials(self) -> Credentials:
+        """Return the credentials that a row has."""
+        scopes, agents = (
+            None if names is None else tuple(names) for names in (self.scopes, self.agents)
+        )
+        return Credentials(self.credential, scopes, agents, self.handed_on)
 
 
 def first_claim(head: TaskHead, run: RunKey, worker: str, received: MessageReceived) -> Claim:

@@ -21,7 +21,7 @@ from a2a_app.database.batch import run_if
 from a2a_app.database.selects import Select, fetch_with_children
 from a2a_app.database.values import EPOCH, from_now, new_key
 from a2a_app.models.run import Outcome
-from a2a_app.store.claims import Claim, WorkerSlot, user_of
+from a2a_app.store.claims import Claim, CredentialColumns, WorkerSlot, user_of
 from a2a_app.store.events import Appended
 from a2a_app.store.reads.columns import MessageRow
 from a2a_app.store.reads.tasks import to_message
@@ -32,7 +32,7 @@ from a2a_app.store.task_head import (
     read_task_head,
     select_open_artifacts,
 )
-from a2a_app.store.updates import Credentials, StatusUpdate, TurnLimits
+from a2a_app.store.updates import StatusUpdate, TurnLimits
 from a2a_app.store.writes.append import TRIES, append, enqueue_nothing
 from a2a_app.store.writes.limits import is_of_place, taken_places
 from a2a_app.store.writes.rows import place_of, run_end
@@ -49,18 +49,15 @@ class _RunColumns(NamedTuple):
     metadata: dict[str, Any]
     accepted_output_modes: list[str]
     extensions: list[str]
-    credential: str
-    scopes: list[str] | None
-    agents: list[str] | None
-    handed_on: str
     trace: dict[str, str]
     task__context__state: dict[str, Any]
     task__context__version: int
 
 
-# With those of the message and of the task that a run is about.
+# With those of the credentials, and of the message and the task that a run is about.
 _CLAIM_FIELDS = (
     *_RunColumns._fields,
+    *CredentialColumns._fields,
     *(f"message__{name}" for name in MessageRow._fields),
     *(f"task__{name}" for name in HeadColumns._fields),
 )
@@ -248,6 +245,7 @@ def _make_claim(
     [open_artifacts] = children
     left = iter(values)
     run = _RunColumns._make(islice(left, len(_RunColumns._fields)))
+    given = CredentialColumns._make(islice(left, len(CredentialColumns._fields)))
     message = MessageRow._make(islice(left, len(MessageRow._fields)))
     head = replace(HeadColumns._make(left).head(open_artifacts), run_id=run.pk)
     return run, Claim(
@@ -259,19 +257,13 @@ def _make_claim(
         metadata=run.metadata,
         accepted_output_modes=run.accepted_output_modes,
         extensions=run.extensions,
-        credentials=Credentials(
-            run.credential, _limits(run.scopes), _limits(run.agents), run.handed_on
-        ),
+        credentials=given.credentials(),
         user=user_of(head),
         context_state=run.task__context__state,
         context_version=run.task__context__version,
         trace=run.trace,
         revision=run.revision,
     )
-
-
-def _limits(names: list[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names)
 
 
 def _find_taken(

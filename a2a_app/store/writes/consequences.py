@@ -14,7 +14,7 @@ from a2a_app.models.approval import Ending
 from a2a_app.models.owners import Scope
 from a2a_app.models.run import OUTCOMES, Outcome
 from a2a_app.protocol.states import INTERRUPTED_STATES
-from a2a_app.store.claims import columns_of
+from a2a_app.store.claims import CredentialColumns
 from a2a_app.store.durable.wake import Woken, wake
 from a2a_app.store.refusals import DecidedError
 from a2a_app.store.updates import Ask
@@ -99,7 +99,7 @@ def _end_question(change: Change) -> None:
     values: dict[str, Any] = {"lease_until": timezone.now(), "turn": change.head.answered + 1}
     for turn in change.turns:  # one at most: the message that decides
         models.Approval.objects.filter(pk=resolution.approval).update(answer=turn.message_key)
-        values |= columns_of(turn.received.credentials)
+        values |= CredentialColumns.of(turn.received.credentials)._asdict()
         values |= {"trace": turn.received.trace, "extensions": list(turn.received.extensions)}
     waiting.update(**values)
 

@@ -17,7 +17,7 @@ from a2a_app.database.transactions import connection
 from a2a_app.database.values import escape_unstorable, from_now, new_key
 from a2a_app.models.owners import caller_of, queue_of
 from a2a_app.models.run import OUTCOMES, Outcome
-from a2a_app.store.claims import WorkerSlot, columns_of
+from a2a_app.store.claims import CredentialColumns, WorkerSlot
 from a2a_app.store.reads.replay import assemble, logged_chunks
 from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import TurnLimits
@@ -283,7 +283,7 @@ def runs(change: Change, worker_slot: WorkerSlot | None = None) -> list[Row]:
             "extensions": list(turn.received.extensions),
             "queue": queue_of(change.head.owner, turn.received.limits.queue),
             "place": place_of(turn.received.limits, runs=runs, taken=taken),
-            **columns_of(turn.received.credentials),
+            **CredentialColumns.of(turn.received.credentials)._asdict(),
             "trace": turn.received.trace,
             "worker": worker_slot.worker if worker_slot else "",
             "lease_until": from_now(worker_slot.lease) if worker_slot else timezone.now(),
