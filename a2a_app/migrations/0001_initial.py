@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=a2a_app.database.values.new_key, editable=False, help_text='The reference that the client was given.', primary_key=True, serialize=False)),
                 ('agent', models.CharField(blank=True, help_text='Its slug. Empty: not known.', max_length=100)),
                 ('operation', models.CharField(blank=True, help_text='What the client asked for. Empty: not known yet.', max_length=100)),
-                ('error', models.TextField(help_text='The traceback; of a long one, its end.')),
+                ('error', models.TextField(help_text='The traceback; of a long one, its beginning and its end.')),
                 ('created_at', models.DateTimeField(help_text='When it failed.')),
             ],
             options={

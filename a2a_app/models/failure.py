@@ -22,7 +22,7 @@ class Failure(models.Model):
     operation = models.CharField(
         max_length=100, blank=True, help_text=_("What the client asked for. Empty: not known yet.")
     )
-    error = models.TextField(help_text="The traceback; of a long one, its end.")
+    error = models.TextField(help_text="The traceback; of a long one, its beginning and its end.")
     created_at = models.DateTimeField(help_text=_("When it failed."))
 
     class Meta:

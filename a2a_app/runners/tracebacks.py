@@ -8,21 +8,25 @@ from a2a_app.database.values import escape_unstorable
 from a2a_app.store import failures
 
 # How many characters of a traceback are kept: some exceptions repeat all their input.
-TRACEBACK_HEAD = 20_000
-TRACEBACK_TAIL = 80_000
+CHARACTERS = 100_000
 
 
-def traceback_of(failure: BaseException) -> str:
+def traceback_of(failure: BaseException, characters: int = CHARACTERS) -> str:
     """Return the traceback of a failure, and of a very long one its beginning and its end.
 
     Characters that some databases cannot store, some log files cannot either, are escaped.
+
+    Args:
+        failure: The failure.
+        characters: How many characters are kept, a fifth of them from the beginning.
     """
     trace = escape_unstorable("".join(traceback.format_exception(failure)))
-    left_out = len(trace) - TRACEBACK_HEAD - TRACEBACK_TAIL
+    left_out = len(trace) - characters
     if left_out <= 0:
         return trace
+    head = characters // 5
     note = f"\n… {left_out} characters are left out here …\n"
-    return trace[:TRACEBACK_HEAD] + note + trace[-TRACEBACK_TAIL:]
+    return trace[:head] + note + trace[head + left_out :]
 
 
 def note_failure(failure: BaseException) -> UUID:
@@ -30,7 +34,7 @@ def note_failure(failure: BaseException) -> UUID:
 
     With it staff finds the traceback in the admin.
     """
-    return failures.note(traceback_of(failure))
+    return failures.note(traceback_of(failure, failures.CHARACTERS))
 
 
 def shorten(record: logging.LogRecord) -> bool:

@@ -20,20 +20,24 @@ NOTED = 100
 # How many are stored, and for how long.
 STORED = 1000
 KEPT = timedelta(days=7)
-# How much of the end of a traceback is stored.
+# How many characters of a traceback are stored: there may be many failures at once.
 CHARACTERS = 20_000
 
 _noted: deque[models.Failure] = deque(maxlen=NOTED)
 
 
 def note(traceback: str) -> UUID:
-    """Note that the request at work has failed; return the reference for its client."""
+    """Note that the request at work has failed; return the reference for its client.
+
+    Args:
+        traceback: What is stored of the failure, of CHARACTERS or little more.
+    """
     subject = logs.subject.get()
     failure = models.Failure(
         id=new_key(),
         agent=subject.agent,
         operation=subject.operation,
-        error=traceback[-CHARACTERS:],
+        error=traceback,
         created_at=timezone.now(),
     )
     _noted.append(failure)

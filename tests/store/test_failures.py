@@ -1,5 +1,6 @@
 """Failures without a task: however many there are, few are stored, and none is stored at once."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.database.values import first_key_at
+from a2a_app.runners.tracebacks import note_failure
 from a2a_app.store import failures
 
 pytestmark = pytest.mark.django_db
@@ -30,12 +32,21 @@ def add(*, age: timedelta) -> UUID:
     return models.Failure.objects.create(id=first_key_at(then), error="x", created_at=then).pk
 
 
-def test_of_many_failures_the_newest_are_stored_and_of_each_the_end() -> None:
-    noted = [failures.note(f"{number}{'x' * failures.CHARACTERS}") for number in range(150)]
+def test_of_many_failures_the_newest_are_stored() -> None:
+    noted = [failures.note(str(number)) for number in range(150)]
     assert stored() == []
     failures.store()
     assert stored() == noted[-failures.NOTED :]
-    assert {len(each.error) for each in models.Failure.objects.all()} == {failures.CHARACTERS}
+
+
+def test_of_a_long_traceback_the_beginning_and_the_end_are_stored_and_how_much_is_not() -> None:
+    note_failure(RuntimeError("begun " + "x" * 1_000_000 + " ended"))
+    failures.store()
+    error = models.Failure.objects.get().error
+    assert error.startswith("RuntimeError: begun xxx") and error.endswith("xxx ended\n")
+    assert failures.CHARACTERS < len(error) < failures.CHARACTERS + 100
+    left_out = re.findall(r"\n… (\d+) characters are left out here …\n", error)
+    assert [int(each) for each in left_out] == [1_000_027 - failures.CHARACTERS]
 
 
 def test_only_the_newest_stay_and_none_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
