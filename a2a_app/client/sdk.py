@@ -30,6 +30,7 @@ BINDINGS = ("JSONRPC", "HTTP+JSON")
 CARD_PATH = ".well-known/agent-card.json"
 OLD_CARD_PATH = ".well-known/agent.json"
 CONNECT_SECONDS = 10.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # Of a card's interfaces, in an error.
 MOST_NAMED, MOST_CHARACTERS = 10, 150
 
@@ -63,7 +64,8 @@ class Place:
     credentials: str | Mapping[str, str] = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     hosts: tuple[str, ...] = ()
-    """Hosts besides that of the URL to which the credentials may go."""
+    """Hosts besides that of the URL to which the credentials may go, each with its port if that is
+    not the usual one."""
     signature: str = "check"
     key: str = ""
     binding: str = ""
@@ -78,9 +80,12 @@ class SdkConnection(Connection):
     def __init__(self, place: Place) -> None:
         """Connect to a place."""
         self._place = place
-        host = httpx.URL(place.url).host
-        trusted = {host, *place.hosts} if place.is_trusted else set()
-        self._known_hosts = {host, *place.hosts}
+        url = httpx.URL(place.url)
+        self._known = {_origin(url)}
+        """The scheme, host and port of each URL to which the credentials may go."""
+        for host in place.hosts:
+            self._known |= {_origin(httpx.URL(f"{scheme}://{host}")) for scheme in DEFAULT_PORTS}
+        trusted = {host for _, host, _ in self._known} if place.is_trusted else set()
         self._transport = http.SecretQuery(place.transport or http.GuardedTransport(trusted))
         self._http = httpx.AsyncClient(
             transport=self._transport,
@@ -261,13 +266,14 @@ class SdkConnection(Connection):
         self._transport.query = found.query
 
     def _check_place(self, url: httpx.URL) -> None:
-        if url.host not in self._known_hosts:
-            raise RemoteAgentError(
-                f"The card leads to {url.host!r}, and the credentials are not for that host: "
-                "name it in HOSTS if they are."
-            )
         if url.scheme != "https" and httpx.URL(self._place.url).scheme == "https":
             raise RemoteAgentError("The card leads from https to http, where all can be read.")
+        if _origin(url) not in self._known:
+            place = f"{url.scheme}://{url.netloc.decode()}"
+            raise RemoteAgentError(
+                f"The card leads to {place!r}, and the credentials are not for that host and port: "
+                "name them in HOSTS if they are."
+            )
 
 
 def _named(interfaces: Sequence[pb.AgentInterface]) -> str:
@@ -278,6 +284,10 @@ def _named(interfaces: Sequence[pb.AgentInterface]) -> str:
     ]
     more = len(interfaces) - len(named)
     return ", ".join([*named, f"and {more} more"] if more else named) or "none"
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme)
 
 
 def _is_of_http(text: str) -> bool:

@@ -10,6 +10,9 @@ PRUNABLE_STATES = (
 )  # fmt: skip  # as one list
 """The states in which a task may be deleted: it has ended, or waits for its client."""
 
+HOST = r"^(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?$"
+"""The form of a host, with or without its port: `agents.example.com:8443`, `[::1]`."""
+
 
 class Retention(BaseModel):
     """One rule of the setting RETENTION: of which tasks, and how long they are kept."""
@@ -103,8 +106,9 @@ class RemoteAgentSettings(BaseModel):
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """More headers of each request."""
 
-    hosts: tuple[str, ...] = ()
-    """Hosts besides that of the URL to which its card may lead. The credentials go there too."""
+    hosts: tuple[Annotated[str, StringConstraints(pattern=HOST)], ...] = ()
+    """Hosts besides that of the URL to which its card may lead. The credentials go there too. One
+    without a port is meant with the usual ones, 80 for http and 443 for https."""
 
     signature: Literal["ignore", "check", "require"] = "check"
     """`check`: a card with signatures needs a valid one. `require`: each card does. `ignore`: none

@@ -1,4 +1,4 @@
-"""What may happen on the way to an agent: no answer, no credentials, a card that is false."""
+"""What may happen on the way to an agent: no answer, a refusal, a card that is false."""
 
 import json
 import re
@@ -14,7 +14,6 @@ from joserfc.jwk import ECKey
 from a2a_app.agents import AgentCard, TaskState, signing
 from a2a_app.agents.extensions import IDEMPOTENT_SENDING
 from a2a_app.client import RemoteAgent, RemoteAgentError, UnreachableError
-from a2a_app.client.credentials import credentials_for
 from a2a_app.protocol import (
     InternalError,
     NoRoomError,
@@ -227,86 +226,6 @@ async def test_of_many_interfaces_that_are_not_spoken_the_first_are_named() -> N
     with pytest.raises(RemoteAgentError, match="and 90 more") as caught:
         await RemoteAgent(BASE, transport=Peer(supportedInterfaces=[one] * 100)).__aenter__()
     assert len(str(caught.value)) < 2000
-
-
-SCHEMES = {
-    "bearer": {"httpAuthSecurityScheme": {"scheme": "Bearer"}},
-    "basic": {"httpAuthSecurityScheme": {"scheme": "basic"}},
-    "oauth": {"openIdConnectSecurityScheme": {"openIdConnectUrl": "https://id.test"}},
-    "key": {"apiKeySecurityScheme": {"location": "header", "name": "X-Key"}},
-    "query": {"apiKeySecurityScheme": {"location": "query", "name": "key"}},
-    "cookie": {"apiKeySecurityScheme": {"location": "cookie", "name": "key"}},
-    "mtls": {"mtlsSecurityScheme": {}},
-}
-
-
-def needs(*alternatives: tuple[str, ...]) -> dict[str, Any]:
-    required: Any = [{"schemes": {name: {} for name in names}} for names in alternatives]
-    return {"securitySchemes": SCHEMES, "securityRequirements": required}
-
-
-@pytest.mark.parametrize(
-    ("required", "given", "headers", "others"),
-    [
-        ([("bearer",)], "x", {"Authorization": "Bearer x"}, {}),
-        ([("basic",)], {"basic": "u:p"}, {"Authorization": "Basic dTpw"}, {}),
-        ([("oauth",)], "x", {"Authorization": "Bearer x"}, {}),
-        ([("key", "query")], {"key": "a", "query": "b"}, {"X-Key": "a"}, {"key": "b"}),
-        ([("cookie",)], "x", {}, {"key": "x"}),
-        ([("mtls",), ("key", "query"), ("key",)], {"key": "a", "mtls": ""}, {"X-Key": "a"}, {}),
-        ([], "x", {"Authorization": "Bearer x"}, {}),
-        ([("bearer",)], "", {}, {}),
-    ],
-)
-def test_credentials_go_where_the_card_wants_them(
-    required: Any, given: Any, headers: dict[str, str], others: dict[str, str]
-) -> None:
-    found = credentials_for(AgentCard.from_dict({**CARD, **needs(*required)}), given)
-    assert (found.headers, found.query | found.cookies) == (headers, others)
-
-
-async def test_each_request_carries_the_credentials_of_the_settings(a2a: ChangeSettings) -> None:
-    peer = Peer(**needs(("key",)))
-    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "CREDENTIALS": {"key": "secret"}}})
-    async with RemoteAgent("peer", transport=peer) as agent:
-        await agent.get("t")
-    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "CREDENTIALS_FROM": f"{__name__}.fresh"}})
-    async with RemoteAgent("peer", transport=peer) as agent:
-        await agent.get("t")
-    assert [request.headers["X-Key"] for request in peer.requests] == ["secret", "fresh for peer"]
-
-
-async def fresh(name: str) -> str:
-    """Return a credential, as a project's hook does."""
-    return f"fresh for {name}"
-
-
-async def test_credentials_that_fit_no_requirement_are_not_sent() -> None:
-    with pytest.raises(RemoteAgentError, match="what the card asks for: bearer or key and query"):
-        peer = Peer(**needs(("bearer",), ("key", "query")))
-        await RemoteAgent(BASE, credentials={"cookie": "x"}, transport=peer).__aenter__()
-
-
-async def test_credentials_do_not_go_where_a_card_leads_to_another_host() -> None:
-    elsewhere = [{**CARD["supportedInterfaces"][0], "url": "https://thief.test/rpc"}]
-    peer = Peer(supportedInterfaces=elsewhere)
-    with pytest.raises(RemoteAgentError, match=r"leads to 'thief\.test'"):
-        await RemoteAgent(BASE, credentials="x", transport=peer).__aenter__()
-    async with RemoteAgent(BASE, transport=peer) as agent:
-        await agent.get("t")
-    in_clear = [{**CARD["supportedInterfaces"][0], "url": "http://peer.test/rpc"}]
-    peer = Peer(supportedInterfaces=in_clear)
-    with pytest.raises(RemoteAgentError, match="from https to http"):
-        await RemoteAgent(BASE, headers={"X-Key": "x"}, transport=peer).__aenter__()
-
-
-async def test_credentials_in_a_query_are_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
-    peer = Peer(**needs(("query",)))
-    with caplog.at_level("DEBUG"):
-        async with RemoteAgent(BASE, credentials="secret", transport=peer) as agent:
-            await agent.get("t")
-    assert peer.requests[0].url.params["key"] == "secret"
-    assert "peer.test" in caplog.text and "secret" not in caplog.text
 
 
 def signed(**card: Any) -> dict[str, Any]:

@@ -48,6 +48,13 @@ def test_a_bad_entry_is_named(settings: Settings, given: Any, complaint: str) ->
     assert complaint in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["https://named.test", "named.test:port", "::1", "a/b", ""])
+def test_a_host_that_is_none_is_named(settings: Settings, host: str) -> None:
+    settings.A2A = {"REMOTE_AGENTS": {"peer": {"URL": "https://peer.test", "HOSTS": [host]}}}
+    with pytest.raises(ImproperlyConfigured, match=r"REMOTE_AGENTS\.peer\.HOSTS\.0"):
+        conf.current()
+
+
 def test_the_limit_is_what_fits_into_a_message_of_the_channel_layer() -> None:
     assert conf.Settings().raw_limit * 4 / 3 < 128 * 1024
 
