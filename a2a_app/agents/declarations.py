@@ -1,7 +1,9 @@
 """Declarations: what an agent may say of itself, and what is refused."""
 
+import inspect
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from a2a_app.agents.extensions import OF_BUSY_TASKS
 
@@ -40,6 +42,26 @@ def check(agent: "Agent") -> None:
     _check_modes(agent)
     _check_numbers(agent)
     _check_revisions(agent)
+
+
+def check_takes_turn(function: Callable[..., Any]) -> None:
+    """Check that what runs an agent's turns can be called with a turn, and nothing else.
+
+    Raises:
+        TypeError: It cannot. The text names it.
+    """
+    try:
+        parameters = inspect.signature(function).replace(return_annotation=inspect.Signature.empty)
+    except ValueError:  # some that are written in C do not tell
+        return
+    try:
+        parameters.bind(None)
+    except TypeError:
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(
+            f"{function.__module__}.{name}{parameters} cannot run an agent's turns: it is called "
+            "with the turn, and nothing else."
+        ) from None
 
 
 def _check_numbers(agent: "Agent") -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 from a2a_app import conf
 from a2a_app.agents.base import Agent, is_synchronous
+from a2a_app.agents.declarations import check_takes_turn
 from a2a_app.agents.turn import Turn
 
 T = TypeVar("T", bound=Callable[..., Any] | Agent)
@@ -124,7 +125,8 @@ def agent(subject: Any = None, /, **declared: Any) -> Any:
         The subject; where it was not given, a decorator that returns it.
 
     Raises:
-        TypeError: Agent has no such attribute, or the subject is nothing of these.
+        TypeError: Agent has no such attribute, the subject is nothing of these, or it cannot be
+            called with a turn.
         ValueError: An attribute has a wrong value, or the slug is taken.
     """
     frame = sys._getframe(1)
@@ -161,6 +163,7 @@ def make_agent(subject: Callable[..., Any] | Agent, **declared: Any) -> Agent:
         if key not in Agent.__annotations__:
             raise TypeError(f"An agent has no {key!r}; it has {', '.join(Agent.__annotations__)}.")
         setattr(made, key, value)
+    check_takes_turn(made.function if isinstance(made, FunctionAgent) else made.run)
     made.complete_declaration(default_name, docstring)
     return made
 

@@ -70,3 +70,34 @@ def test_an_agent_cannot_declare_what_is_no_media_type(mode: str, attribute: str
 def test_an_agent_takes_and_gives_something(attribute: str) -> None:
     with pytest.raises(ValueError, match=f"{attribute} of agent 'run' is empty"):
         make_agent(run, slug="odd", **{attribute: ()})
+
+
+async def nothing() -> None: ...
+
+
+def two(turn: Turn, task: object) -> None: ...
+
+
+async def by_name(*, turn: Turn) -> None: ...
+
+
+class Forgetful(Agent):
+    async def run(self) -> None: ...  # type: ignore[override]  # what is refused
+
+
+@pytest.mark.parametrize("subject", [nothing, two, by_name, Forgetful, Forgetful()])
+def test_what_cannot_be_called_with_a_turn_is_refused_by_its_name(subject: Any) -> None:
+    name = "Forgetful.run" if "orgetful" in repr(subject) else subject.__name__
+    with pytest.raises(TypeError, match=rf"test_declarations\.{name}\(.*\) cannot run"):
+        make_agent(subject)
+
+
+def any_name(it: Turn, retries: int = 3) -> None: ...
+
+
+def whatever(*given: Any, **named: Any) -> None: ...
+
+
+@pytest.mark.parametrize("subject", [any_name, whatever])
+def test_the_parameter_for_the_turn_has_any_name(subject: Any) -> None:
+    assert make_agent(subject).slug
