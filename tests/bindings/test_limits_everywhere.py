@@ -59,6 +59,10 @@ class Binding:
 
     async def refusal(self, method: str, params: dict[str, Any]) -> str:
         """Ask for what is refused, and return the text of the error."""
+        if self.name == "GRPC":  # its library refuses what is too large, and has no details
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await (await self._over_grpc(method, params))
+            return str(refusal.value.details())
         return str((await self._error(method, params))["message"])
 
     async def _error(self, method: str, params: dict[str, Any]) -> Any:
@@ -141,3 +145,17 @@ async def test_a_message_of_too_many_values_is_refused_and_nothing_is_left(
     said = {**load_message(), "parts": [{"data": {"of": [1] * 200}}]}
     assert "than 100 values" in await binding.refusal(SEND, {"message": said})
     assert await database.read(rows) == before
+
+
+async def test_a_message_of_too_many_bytes_is_refused_and_nothing_is_left(
+    a2a: ChangeSettings, rpc: JsonRpcClient, binding: Binding
+) -> None:
+    a2a(MAX_BODY_BYTES=5000)
+    before = await database.read(rows)
+    said = {**load_message(), "parts": [{"text": "x" * 5000}]}
+    refusal = await binding.refusal(SEND, {"message": said})
+    assert "larger than" in refusal
+    assert "5000" in refusal
+    assert await database.read(rows) == before
+    said["parts"] = [{"text": "x" * 4000}]
+    await rpc.result(SEND, message=said)
