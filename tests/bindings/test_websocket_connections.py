@@ -12,9 +12,11 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 
 from a2a_app import database, protocol
+from a2a_app.agents import AgentSkill, Turn
 from a2a_app.bindings import threads
 from a2a_app.bindings.websocket import connection
 from a2a_app.operations import Call
+from a2a_app.testing import agent_for_test
 from tests.bindings import test_websocket
 from tests.bindings.test_websocket import code_of
 from tests.clients.json_rpc import JsonRpcClient
@@ -120,6 +122,26 @@ async def test_a_client_that_asks_and_does_not_read_gets_no_more_and_more_answer
         with suppress(asyncio.CancelledError, ConnectionAbortedError):
             await connection.serve(scope, receive, send)
     assert asked <= 8
+
+
+async def test_a_call_that_is_given_up_in_the_same_moment_ends_and_its_id_is_free() -> None:
+    async with WebSocketClient() as client:
+        # Both frames are there before either is taken.
+        await client.ask("one", "SendStreamingMessage", message=load_message(end="hang"))
+        await client.send({"jsonrpc": "2.0", "method": "cancelStream", "params": {"id": "one"}})
+        assert await client.receive() == {"jsonrpc": "2.0", "id": "one", "streamEnd": True}
+        assert await client.result("ListTasks") is not None
+
+
+async def nothing(turn: Turn) -> None: ...
+
+
+async def test_a_caller_whom_nobody_knows_keeps_its_connection_where_it_asks_too_much() -> None:
+    more = AgentSkill(id="more", name="More", description="Not for all.", tags=["more"])
+    with agent_for_test(nothing, slug="more", extended_skills=[more]):
+        async with WebSocketClient("more") as client:
+            assert code_of(await client.call("GetExtendedAgentCard")) == -32050
+            assert await client.result("ListTasks") is not None
 
 
 async def test_nothing_follows_the_end_of_a_connection() -> None:

@@ -155,6 +155,8 @@ class Connection:
         self._open[key] = task = asyncio.create_task(self._perform(exchange, key))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        # Until it has begun, a cancellation would leave it without an answer, and its id open.
+        await asyncio.sleep(0)
 
     async def end(self) -> None:
         """End all calls, since the client is gone. What they have begun goes on."""
@@ -173,7 +175,7 @@ class Connection:
             self._open.pop(key, None)
             await self._send_text(end_of(key))
             return
-        if isinstance(refusal, protocol.UnauthenticatedError):
+        if isinstance(refusal, protocol.UnauthenticatedError) and not exchange.is_anonymous:
             # Whoever that was, it is nobody any more, and has nothing to ask here.
             await self._close(REFUSED)
 

@@ -57,6 +57,8 @@ class Exchange:
         self._responder = JsonRpcResponder()
         self._is_open = False
         self._activated = ""
+        self.is_anonymous = False
+        """Whether the call was let in without a known caller: it may be refused what others get."""
 
     async def perform(self, request_id: str) -> protocol.A2AError | None:
         """Perform the call in the frame, and answer it.
@@ -108,6 +110,7 @@ class Exchange:
         method, params = open_envelope(self._request, frame, self._responder)
         # Who it is, is asked for each call, as it is for each request of HTTP.
         caller = await admit(self._request)
+        self.is_anonymous = caller.is_anonymous
         given = method.dialect.params(params)
         call = await call_of(self._request, self._agent, caller, method.dialect, given)
         return method.operation, call, await method.operation.checked_params(call, given)
