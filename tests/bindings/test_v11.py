@@ -1,4 +1,4 @@
-"""The draft of version 1.1: generations as fields, in both bindings, and all else as in 1.0."""
+"""The draft of version 1.1: generations as fields, in three bindings, and all else as in 1.0."""
 
 import asyncio
 from typing import Any
@@ -11,6 +11,7 @@ from a2a_app.testing import agent_for_test
 from tests.clients.http_json import HttpJsonClient, bad_fields_of, json_of, refusal_of
 from tests.clients.json_rpc import JsonRpcClient, bad_fields, error_of
 from tests.clients.ways import answers_of
+from tests.clients.web_socket import WebSocketClient
 from tests.conftest import ChangeSettings
 from tests.wire import UNKNOWN_TASK, envelope, message
 
@@ -68,6 +69,23 @@ async def test_each_event_of_a_stream_has_its_generation(rpc: JsonRpcClient) -> 
     assert [each["generation"] for each in contents] == ["1", "2", "3"]
     assert [each.get("metadata") for each in contents] == [None, None, {"by": "me"}]
     assert result["task"]["generation"] == "3"
+
+
+async def test_a_frame_of_a_websocket_names_it_by_its_headers(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(WEBSOCKET=True)
+    named = {"headers": {"A2A-Version": "1.1"}}
+    with agent_for_test(asks, slug="asks"):
+        async with WebSocketClient("asks") as client:
+            sent = client.stream("SendStreamingMessage", message=message(), **named)
+            frames = [frame async for frame in sent]
+            contents = [content for each in frames for content in each["result"].values()]
+            task = contents[0]
+            params = {"id": task["id"], "currentGeneration": "2"}
+            got = await client.result("GetTask", **params, **named)
+    assert [each["generation"] for each in contents] == ["1", "2", "3"]
+    assert got["generation"] == "3"
 
 
 async def test_a_task_is_waited_for_as_parameters_say(rpc: JsonRpcClient) -> None:
