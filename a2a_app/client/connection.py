@@ -54,6 +54,8 @@ class Connection(ABC):
 
     card: AgentCard
     """The agent's card."""
+    is_card_kept = False
+    """Whether the card is from an earlier connection, and nobody was asked for a newer one."""
 
     async def __aenter__(self) -> "Connection":
         """Connect, as far as that is done before the first request."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from a2a_app.agents.answers import Answer
 from a2a_app.agents.durable.peers import Asking, PeerAwayError
 from a2a_app.bindings.remote_tasks import webhook_for
-from a2a_app.client.refusals import UnreachableError
+from a2a_app.client.refusals import OF_THE_CARD, UnreachableError
 from a2a_app.client.remote import RemoteAgent, agent_here
 from a2a_app.protocol import Message
 
@@ -30,7 +30,13 @@ class ClientPeers:
         """Connect to an agent; raise PeerAwayError also for what is done with it later."""
         try:
             async with RemoteAgent(agent, user=asking) as remote:
-                yield ClientPeer(remote)
+                try:
+                    yield ClientPeer(remote)
+                except OF_THE_CARD as error:
+                    if not remote.is_card_kept:
+                        raise
+                    # The next connection asks for the card, and what is final is so then.
+                    raise PeerAwayError(str(error)) from error
         except UnreachableError as error:
             raise PeerAwayError(str(error)) from error
 

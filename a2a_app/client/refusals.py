@@ -33,6 +33,15 @@ class UnreachableError(RemoteAgentError):
         self.is_sent = is_sent
 
 
+# What an agent may say, or what may happen on the way to it, where its card is out of date.
+OF_THE_CARD = (
+    RemoteAgentError, protocol.UnauthenticatedError, protocol.PermissionDeniedError,
+    protocol.VersionNotSupportedError, protocol.MethodNotFoundError,
+    protocol.UnsupportedOperationError, protocol.ExtensionSupportRequiredError,
+    protocol.ContentTypeNotSupportedError, protocol.PushNotificationNotSupportedError,
+)  # fmt: skip  # as one list
+
+
 def refusal_of(error: Mapping[str, Any]) -> A2AError:
     """Return the exception for an error of JSON-RPC, or for a google.rpc.Status of HTTP+JSON.
 

@@ -114,6 +114,11 @@ class RemoteAgent:
         """The agent's card."""
         return self._connection.card
 
+    @property
+    def is_card_kept(self) -> bool:
+        """Whether the card is from an earlier connection, and nobody was asked for a newer one."""
+        return self._connection.is_card_kept
+
     async def send(self, said: Said, **how: Unpack[Sending]) -> Answer:
         """Send something, and return the answer: a task that has ended or asks, or a message.
 
@@ -304,6 +309,7 @@ class RemoteAgent:
         return SdkConnection(
             Place(
                 url=known.url if known else name,
+                name=name,
                 is_trusted=given is not None,
                 credentials=credentials,
                 headers={**(given.headers if given else {}), **self._headers},

@@ -10,7 +10,6 @@ from urllib.parse import urljoin
 
 import httpx
 from a2a.client import Client, ClientCallContext, ClientConfig, ClientFactory
-from a2a.client.card_resolver import parse_agent_card
 from a2a.client.errors import A2AClientTimeoutError
 from a2a.types import a2a_pb2 as pb
 from a2a.utils.errors import A2AError as SdkError
@@ -20,15 +19,13 @@ from a2a_app import protocol
 from a2a_app.agents.answers import Event
 from a2a_app.agents.signing import SignatureError
 from a2a_app.client import http
+from a2a_app.client.cards import CardSource
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.credentials import credentials_for
-from a2a_app.client.refusals import RemoteAgentError, UnreachableError
-from a2a_app.client.signatures import verify_signature
-from a2a_app.protocol import A2AError, AgentCard, StreamResponse
+from a2a_app.client.refusals import OF_THE_CARD, RemoteAgentError, UnreachableError
+from a2a_app.protocol import A2AError, StreamResponse
 
 BINDINGS = ("JSONRPC", "HTTP+JSON")
-CARD_PATH = ".well-known/agent-card.json"
-OLD_CARD_PATH = ".well-known/agent.json"
 CONNECT_SECONDS = 10.0
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Of a card's interfaces, in an error.
@@ -59,6 +56,8 @@ class Place:
 
     url: str
     """The URL of the agent, or of its card."""
+    name: str = ""
+    """The name under which its card is kept for further connections; empty: it is not."""
     is_trusted: bool = False
     """Whether the URL is the project's own choice, so that its host may have any address."""
     credentials: str | Mapping[str, str] = field(default="", repr=False)
@@ -96,22 +95,36 @@ class SdkConnection(Connection):
         )
         self.card_url = ""
         """Where the card was found."""
+        self._source = CardSource(
+            name=place.name,
+            url=place.url,
+            is_trusted=place.is_trusted,
+            headers=tuple(sorted(place.headers.items())),
+            signature=place.signature,
+            public_key=place.key,
+            # A transport of the caller's own may be one that is somebody else for the agent.
+            keeps=bool(place.name) and place.transport is None,
+        )
         self._sdk: Client
         self._interface: pb.AgentInterface
 
     async def __aenter__(self) -> "SdkConnection":
-        """Fetch the card, and check its signature."""
+        """Fetch the card unless it is kept, and check its signature."""
         try:
-            card = await self._fetch_card()
-            self._choose_interfaces(card)
-            self._authenticate(card)
+            try:
+                card = await self._choose_card()
+            except RemoteAgentError:
+                if not self.is_card_kept:
+                    raise
+                self._source.forget()
+                card = await self._choose_card()
             config = ClientConfig(
                 httpx_client=self._http, supported_protocol_bindings=list(BINDINGS)
             )
             self._sdk = ClientFactory(config).create(card)
         except BaseException as error:
             await self._http.aclose()
-            raise _translated(error) from error
+            raise self._failure(error) from error
         return self
 
     async def __aexit__(self, *_: Any) -> None:
@@ -140,7 +153,7 @@ class SdkConnection(Connection):
                 sent = json_format.ParseDict(request.params.to_dict(), kind())
                 return _json_of(await getattr(self._sdk, method)(sent, context=context))
         except Exception as error:
-            raise _translated(error) from error
+            raise self._failure(error) from error
 
     async def open(self, request: Request) -> AsyncGenerator[Event, None]:
         """Ask for the events of an operation that streams."""
@@ -152,7 +165,7 @@ class SdkConnection(Connection):
                 try:
                     item = await anext(items, None)
                 except Exception as error:
-                    raise _translated(error) from error
+                    raise self._failure(error) from error
                 finally:
                     http.numbers.reset(token)
                 if item is None:
@@ -181,43 +194,32 @@ class SdkConnection(Connection):
     def _context(request: Request) -> ClientCallContext:
         return ClientCallContext(service_parameters=request.headers)
 
-    async def _fetch_card(self) -> pb.AgentCard:
-        url = self._place.url
-        base = url.rstrip("/") + "/"
-        places = [url] if url.endswith(".json") else [base + CARD_PATH, base + OLD_CARD_PATH]
-        for place in places:
-            response = await self._get(place)
-            if response.status_code != 404:
-                break
-        if not response.is_success:
-            raise RemoteAgentError(f"There is no card at {places[0]}: {response.status_code}.")
-        self.card_url = str(response.url)
-        await self._check_signature(response.json(), self.card_url)
-        card = parse_agent_card(response.json())
-        shown = json_format.MessageToDict(card, always_print_fields_with_no_presence=True)
-        self.card = AgentCard.from_dict(shown)
+    def _failure(self, error: BaseException) -> BaseException:
+        """Return an error as ours, and forget the card if it may be the reason."""
+        translated = _translated(error)
+        if isinstance(translated, OF_THE_CARD):
+            self._source.forget()
+        return translated
+
+    async def _choose_card(self) -> pb.AgentCard:
+        found, self.is_card_kept = await self._source.find(self._get)
+        self.card_url = found.url
+        # Copies, since this connection and whoever uses it may change theirs.
+        self.card = found.card.model_copy(deep=True)
+        card = pb.AgentCard()
+        card.CopyFrom(found.sdk_card)
+        self._choose_interfaces(card)
+        self._authenticate(card)
         return card
 
-    async def _check_signature(self, found: Any, source: str) -> None:
-        is_signed = isinstance(found, dict) and bool(found.get("signatures"))
-        policy = self._place.signature
-        if policy == "ignore" or (policy == "check" and not is_signed):
-            return
-
-        card = AgentCard.from_dict(found)
-        await verify_signature(card, self._place.url, self._get_json, key=self._place.key)
-
-    async def _get(self, url: str) -> httpx.Response:
+    async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         async with asyncio.timeout(self._place.seconds):  # httpx counts from one byte to the next
-            return await self._http.get(url, extensions={http.PAGE: True})
-
-    async def _get_json(self, url: str) -> Any:
-        return (await self._get(url)).raise_for_status().json()
+            return await self._http.get(url, headers=headers, extensions={http.PAGE: True})
 
     async def fetch_json(self, url: str) -> Any:
         """Return the JSON at a URL beside the agent; the errors are those of `ask`."""
         try:
-            return await self._get_json(url)
+            return (await self._get(url)).raise_for_status().json()
         except Exception as error:
             raise _translated(error) from error
 

@@ -1,8 +1,11 @@
 """Servers for the client: those of others in this process, and connections that are cut."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
+from typing import Any
 
 import httpx
 from a2a.server.request_handlers import DefaultRequestHandler
@@ -56,6 +59,59 @@ async def fasta2a_peer() -> AsyncIterator[httpx.ASGITransport]:
         yield httpx.ASGITransport(app=application)
 
 
+class CardServer:
+    """Serves a card over HTTP, and answers each question about a task; a context manager."""
+
+    def __init__(self, card: dict[str, Any], **headers: str) -> None:
+        self.card = card
+        """The card, without its interface."""
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        """What comes with it; `ETag` is made of it where that is to be "yes"."""
+        self.path = "/rpc"
+        """Where its interface is."""
+        self.asked: list[str] = []
+        """The `If-None-Match` of each request for the card."""
+
+    async def __aenter__(self) -> "CardServer":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        head = (await near.readuntil(b"\r\n\r\n")).decode()
+        path = head.split()[1]
+        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:-2])
+        body = await near.readexactly(int(fields.get("Content-Length", 0)))
+        if path.endswith("agent-card.json"):
+            status, headers, said = self._card_for(fields.get("If-None-Match", ""))
+        elif path == self.path:
+            task = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}}
+            asked = json.loads(body)
+            result = task if asked["method"] == "GetTask" else {"task": task}
+            status, headers = 200, {}
+            said = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result})
+        else:
+            status, headers, said = 404, {}, ""
+        headers |= {"Content-Length": str(len(said)), "Content-Type": "application/json"}
+        lines = [f"HTTP/1.1 {status} OK", *map(": ".join, headers.items()), "Connection: close"]
+        answer.write("\r\n".join([*lines, "", said]).encode())
+        await answer.drain()
+        answer.close()
+
+    def _card_for(self, known: str) -> tuple[int, dict[str, str], str]:
+        self.asked.append(known)
+        url = self.url + self.path
+        place = {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+        said = json.dumps({"supportedInterfaces": [place], **self.card})
+        headers = dict(self.headers)
+        if "ETag" in headers:
+            headers["ETag"] = f'"{sha256(said.encode()).hexdigest()}"'
+        return (304, headers, "") if known == headers.get("ETag", "?") else (200, headers, said)
+
+
 class Cutter:
     """Stands before a server, and cuts connections off after so many events; a context manager.
 
@@ -66,6 +122,8 @@ class Cutter:
         self._port, self._events = port, events
         self.left = times
         """How many connections it still cuts."""
+        self.cards_asked_for = 0
+        """How often the server was asked for a card."""
         self._links: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
@@ -111,9 +169,9 @@ class Cutter:
                         return
                 await answer.drain()
 
-    @staticmethod
-    async def _pass_questions(near: asyncio.StreamReader, ask: asyncio.StreamWriter) -> None:
+    async def _pass_questions(self, near: asyncio.StreamReader, ask: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await near.read(65536):
+                self.cards_asked_for += data.count(b"/agent-card.json HTTP/1.1")
                 ask.write(data)
                 await ask.drain()
