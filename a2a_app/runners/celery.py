@@ -110,22 +110,22 @@ def _listen_to_parent(**_: Any) -> None:
         threading.Thread(target=_wait_for_parent, args=(_pipe[0],), daemon=True).start()
 
 
-async def _sign_on() -> None:
+async def _sign_on(slots: int) -> None:
     runner = runners.current()
     await runner.begin()
-    runner.worker.sign_on()
+    runner.worker.sign_on(slots)
 
 
 def _begin_child(**_: Any) -> None:
     # The pool `solo` sends the signal from the worker itself, which is not yet ready.
     if os.getpid() != _main and _takes_turns():
-        begin_in_background(_sign_on())
+        begin_in_background(_sign_on(slots=1))
 
 
 def _begin_worker(sender: Any, **_: Any) -> None:
     # The children of the pool `prefork` work on turns, and the worker itself does not.
     if not isinstance(sender.pool, Prefork) and _takes_turns():
-        begin_in_background(_sign_on())
+        begin_in_background(_sign_on(slots=sender.pool.limit))
 
 
 def _takes_turns() -> bool:

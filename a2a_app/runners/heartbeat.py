@@ -48,12 +48,18 @@ class Heartbeat(threading.Thread):
         super().__init__(name="a2a-heartbeat", daemon=True)
         self._worker, self._run_ids = worker, run_ids
         self._takes_turns = self._is_known = False
+        self._slots: int | None = None
         self._loop, self._on_loss = asyncio.get_running_loop(), on_loss
         self._ended = asyncio.Event()
         self._stopped = threading.Event()
 
-    def sign_on(self) -> None:
-        """Have others know of the worker from now on, also while it has no turn."""
+    def sign_on(self, slots: int | None) -> None:
+        """Have others know of the worker from now on, also while it has no turn.
+
+        Args:
+            slots: How many turns it can have at once, if that is fewer than MAX_RUNS.
+        """
+        self._slots = slots or self._slots
         self._takes_turns = True
 
     async def close(self) -> None:
@@ -96,7 +102,7 @@ class Heartbeat(threading.Thread):
                 self._renew(run_ids)
             if self._takes_turns:
                 self._is_known = True
-                self._ask(partial(workers.sign, _sign_of(self._worker)))
+                self._ask(partial(workers.sign, _sign_of(self._worker, self._slots)))
         except database.AwayError:  # which is logged
             return False
         except Exception:  # the thread must go on
@@ -119,12 +125,12 @@ class Heartbeat(threading.Thread):
         return database.run_here(work, seconds=conf.current().lease_time.total_seconds() / 3)
 
 
-def _sign_of(worker: str) -> workers.Sign:
+def _sign_of(worker: str, slots: int | None) -> workers.Sign:
     declared = {slug: registry.get(slug).revision for slug in registry.slugs()}
     current = conf.current()
     return workers.Sign(
         name=worker,
         runner=current.runner,
-        slots=current.max_runs,
+        slots=min(slots or current.max_runs, current.max_runs),
         revisions={slug: revision for slug, revision in declared.items() if revision},
     )

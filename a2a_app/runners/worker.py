@@ -81,10 +81,10 @@ class Worker:
         self.is_closing = False
         """Whether the worker takes no more turns."""
 
-    def sign_on(self) -> None:
-        """Have others know of the worker from now on, also while it has no turn."""
+    def sign_on(self, slots: int | None = None) -> None:
+        """Have others know of the worker from now on, which may have so few turns at once."""
         if not self.is_closing:
-            self._start_heartbeat().sign_on()
+            self._start_heartbeat().sign_on(slots)
 
     @property
     def free_slots(self) -> int:

@@ -116,27 +116,27 @@ async def test_a_worker_that_is_asked_to_end_gives_up_its_turns_and_ends(
 
 
 @pytest.mark.parametrize(
-    ("pool", "processes"),
-    [(THREADS, 1), (SOLO, 1), (PREFORK, 2)],
+    ("pool", "slots"),
+    [(THREADS, [4]), (SOLO, [1]), (PREFORK, [1, 1])],
     ids=["threads", "solo", "prefork"],
 )
 async def test_the_processes_of_a_worker_are_known_from_its_start_until_its_end(
-    start_worker: Callable[..., Process], database_url: str, pool: tuple[str, ...], processes: int
+    start_worker: Callable[..., Process], database_url: str, pool: tuple[str, ...], slots: list[int]
 ) -> None:
-    async def known() -> set[str]:
+    async def known() -> dict[str, int]:
         async with await psycopg.AsyncConnection.connect(database_url) as connection:
-            found = await connection.execute("SELECT name FROM a2a_app_worker")
-            return {name for (name,) in await found.fetchall()}
+            found = await connection.execute("SELECT name, slots FROM a2a_app_worker")
+            return dict(await found.fetchall())
 
     async with asyncio.timeout(SECONDS):
         # Turns do not come to it, so nobody counts on it.
         start_worker(*pool, "--queues", "other")
         before = await known()
         worker = start_worker(*pool)
-        while len(names := await known() - before) < processes:
+        while len(names := (found := await known()).keys() - before) < len(slots):
             pass
-        assert len(names) == processes
+        assert [found[name] for name in names] == slots
         assert {f"-{worker.pid}-" in name for name in names} == {pool is not PREFORK}
         os.kill(worker.pid, signal.SIGTERM)
         assert await worker.ends() == 0
-        assert not names & await known()
+        assert not names & (await known()).keys()
