@@ -2,6 +2,7 @@
 
 from a2a_app.admin import (
     api_keys,
+    approvals,
     contexts,
     directory,
     failures,
@@ -16,6 +17,7 @@ from a2a_app.admin import (
 
 __all__ = [
     "api_keys",
+    "approvals",
     "contexts",
     "directory",
     "failures",

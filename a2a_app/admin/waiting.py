@@ -1,10 +1,11 @@
 """What waits for somebody, in the admin: each task with its question, and a form to answer it."""
 
 import json
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,8 +15,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import lazystr
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
@@ -200,13 +199,13 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the question of a task, and answer it."""
-        if not self.has_view_permission(request):
+        if not self.has_view_permission(request) and not _was_asked(request, object_id):
             raise PermissionDenied
         task = self.get_object(request, object_id)
         if task is None:
             text = _("The task does not wait any more.")
             self.message_user(request, text, messages.WARNING)
-            return HttpResponseRedirect(_list())
+            return self._leave(request)
         waiting = Waiting.of(task)
         choices = waiting.approval.choices if waiting.approval is not None else []
         form = AnswerForm(choices, request.POST or None)
@@ -214,10 +213,13 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
             if not waiting.may_answer(request.user):
                 raise PermissionDenied
             if form.is_valid() and self._answer(request, waiting, form.cleaned_data):
-                # Whoever has decided the last that it might see has no list any more.
-                may_see_list = self.has_view_permission(request)
-                return HttpResponseRedirect(_list() if may_see_list else reverse("admin:index"))
+                return self._leave(request)
         return self._page(request, waiting, form)
+
+    def _leave(self, request: HttpRequest) -> HttpResponse:
+        # Nobody has the list any more for whom the last that it showed was decided.
+        page = "a2a_app_waitingtask_changelist" if self.has_view_permission(request) else "index"
+        return HttpResponseRedirect(reverse(f"admin:{page}"))
 
     def _page(self, request: HttpRequest, waiting: Waiting, form: AnswerForm) -> HttpResponse:
         may_answer = waiting.may_answer(request.user)
@@ -260,24 +262,6 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         return True
 
 
-@admin.register(models.Approval)
-class ApprovalAdmin(ReadOnlyAdmin):
-    """What agents have asked people, newest first, and what was decided."""
-
-    list_display = (
-        "__str__", "task_link", "permission", "created_at", "ending", "choice", "decided_as",
-        "decided_by", "ended_at",
-    )  # fmt: skip  # read as two lines it is one list
-    list_select_related = ("decided_by",)
-    exclude = ("digest", "number")
-
-    @admin.display(description=gettext_lazy("task"))
-    def task_link(self, approval: models.Approval) -> SafeString:
-        """Return the end of the task's id, which leads to its page."""
-        url = reverse("admin:a2a_app_task_change", args=[approval.task_id])
-        return format_html('<a href="{}">…{}</a>', url, approval.task_id.hex[-12:])
-
-
 def _message(waiting: Waiting, given: dict[str, Any]) -> Message:
     parts = [Part(text=given["text"])] if given["text"] else []
     if waiting.approval is not None:
@@ -293,8 +277,13 @@ def answer_url(task: models.Task) -> str:
     return reverse("admin:a2a_app_waitingtask_change", args=[task.pk]) if waits else ""
 
 
-def _list() -> str:
-    return reverse("admin:a2a_app_waitingtask_changelist")
+def _was_asked(request: HttpRequest, task_id: str) -> bool:
+    """Tell whether a task has asked somebody for a decision, which may have been made since."""
+    asked = models.Approval.objects.exclude(permission="").order_by()
+    with suppress(ValueError):
+        names = asked.filter(task=UUID(task_id)).values_list("permission", flat=True).distinct()
+        return any(request.user.has_perm(name) for name in names)
+    return False
 
 
 def _sees_messages(request: HttpRequest) -> bool:

@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from a2a_app import models
 from a2a_app.agents import Turn
+from a2a_app.operations.approvals import decide
 from a2a_app.operations.call import OPERATOR
 from a2a_app.protocol import InvalidParamsError, Part, Role, Task, TaskState
 from tests.approvals import PERMISSION, answer, said
@@ -144,6 +145,28 @@ async def test_each_sees_and_answers_what_it_may() -> None:
         assert (await get(browser, LIST)).status_code == 403
         assert LIST not in (await get(browser, reverse("admin:index"))).text
         assert (await client.get(task.id)).status.state is TaskState.INPUT_REQUIRED
+
+
+async def test_whoever_may_decide_follows_a_link_before_and_after_somebody_has_decided() -> None:
+    with client_of(asks_staff) as client:
+        task = await client.send()
+        approval = await models.Approval.objects.aget()
+        link = reverse("admin:a2a_app_approval_change", args=[approval.pk])
+        browser, user = await staff(CODENAME)
+        led: Any = await browser.get(link)
+        assert led.url == page_of(task)
+        shown = (await get(browser, page_of(task))).text
+        assert "Refund?" in shown and 'value="yes"' in shown
+        assert reverse("admin:a2a_app_task_change", args=[task.id]) not in shown
+        await decide(approval.pk, "no", user=user)
+        late: Any = await browser.post(page_of(task), {"choice": "yes"}, follow=True)
+        assert "The task does not wait any more." in late.content.decode()
+        await end_of(client, task)
+        await user.user_permissions.aclear()
+        for path in (link, page_of(task)):
+            assert (await get(browser, path)).status_code == 403
+        nowhere = reverse("admin:a2a_app_waitingtask_change", args=["nowhere"])
+        assert (await get(browser, nowhere)).status_code == 403
 
 
 async def test_the_menu_says_how_many_tasks_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,3 +87,21 @@ async def test_tasks_are_canceled_after_a_page_that_asks(visitor: Visitor) -> No
         await expect(page.get_by_text("Canceled: 1.")).to_be_visible(timeout=LIMIT)
         ended = await client.result("GetTask", id=task["id"])
     assert ended["status"]["state"] == "TASK_STATE_CANCELED"
+
+
+async def test_the_list_of_approvals_fits_onto_a_desktop(visitor: Visitor) -> None:
+    question = {"approve": "Refund 120 EUR to the customer of order 4711, who waits? " * 3}
+    async with SocketClient(visitor.url, "speaker") as client:
+        asked = [{**question, "permission": "auth.delete_group"}]
+        task = await client.send(json.dumps(asked))
+        page = await visitor.page()
+        await page.goto(page_of(task))
+        await page.get_by_label("no", exact=True).check()
+        await page.get_by_role("button", name="Answer").click()
+        await expect(page.get_by_text("The task goes on.")).to_be_visible(timeout=LIMIT)
+    await page.set_viewport_size({"width": 1360, "height": 900})
+    await page.goto(reverse("admin:a2a_app_approval_changelist"))
+    await expect(page.get_by_text("no (boss)")).to_be_visible(timeout=LIMIT)
+    results = page.locator(".results")
+    width, room = await results.evaluate("(each) => [each.scrollWidth, each.clientWidth]")
+    assert width <= room

@@ -1,0 +1,61 @@
+"""Approvals in the admin: what agents have asked people, and what was decided."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from a2a_app import models
+from a2a_app.admin.lists import ReadOnlyAdmin
+from a2a_app.models.approval import Ending
+
+
+@admin.register(models.Approval)
+class ApprovalAdmin(ReadOnlyAdmin):
+    """What agents have asked people, newest first, and what was decided."""
+
+    list_display = ("__str__", "task_link", "permission", "created_at", "decision", "ended_at")
+    list_select_related = ("decided_by",)
+    exclude = ("digest", "number")
+
+    @admin.display(description=gettext_lazy("task"))
+    def task_link(self, approval: models.Approval) -> SafeString:
+        """Return the end of the task's id, which leads to its page."""
+        url = reverse("admin:a2a_app_task_change", args=[approval.task_id])
+        return format_html('<a href="{}">…{}</a>', url, approval.task_id.hex[-12:])
+
+    @admin.display(description=gettext_lazy("decision"), empty_value="-")
+    def decision(self, approval: models.Approval) -> str:
+        """Return what was decided and by whom, or how it ended otherwise; empty: it is open."""
+        if approval.ending != Ending.DECIDED:
+            return str(Ending(approval.ending).label) if approval.ending else ""
+        who = str(approval.decided_by or approval.get_decided_as_display())
+        return _("%(choice)s (%(who)s)") % {"choice": approval.choice, "who": who}
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a question to those who may view approvals.
+
+        Those who may do no more than decide it are led to the form for that.
+        """
+        if not self.has_view_permission(request):
+            asked = self.get_object(request, object_id)
+            if asked is None or not self._may_decide(request, asked):
+                raise PermissionDenied
+            page = reverse("admin:a2a_app_waitingtask_change", args=[asked.task_id])
+            return HttpResponseRedirect(page)
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def _may_decide(self, request: HttpRequest, asked: models.Approval) -> bool:
+        return bool(asked.permission) and request.user.has_perm(asked.permission)
