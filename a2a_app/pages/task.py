@@ -5,6 +5,7 @@ Each part is shown to those who may view the model that it is made of.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from django.utils import timezone
 
 from a2a_app import models
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.models.owners import MAX_OWNER, row_of
+from a2a_app.operations.call import OPERATOR
 from a2a_app.pages.contents import Budget
 from a2a_app.pages.conversation import Conversation, Shown, read_conversation
 from a2a_app.pages.relatives import Relative, read_relatives
@@ -48,6 +51,8 @@ class TaskPage:
     polls: bool
     """Whether the page has to ask what is new, since the server cannot send it."""
     lasted: str
+    canceled_by: str
+    """The member of staff who has canceled it; empty: it was nobody of staff."""
     metadata: str
     conversation: Conversation | None
     timeline: Timeline | None
@@ -84,6 +89,7 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
         is_over=TaskState(task.state).is_terminal,
         polls=isinstance(request, WSGIRequest),
         lasted=duration_of(task),
+        canceled_by=_canceled_by(task),
         metadata=budget.cut(_dumped(task.metadata)) if task.metadata else "",
         conversation=conversation,
         timeline=timeline,
@@ -98,6 +104,15 @@ def read_task_page(request: HttpRequest, task: models.Task) -> TaskPage:
 
 def _archived(task: models.Task) -> models.ArchivedLog | None:
     return models.ArchivedLog.objects.select_related("archive").filter(pk=task.pk).first()
+
+
+def _canceled_by(task: models.Task) -> str:
+    mark = task.metadata.get(OPERATOR) if task.state == TaskState.CANCELED else None
+    name = str(mark.get("user", ""))[:MAX_OWNER] if isinstance(mark, dict) else ""
+    with suppress(LookupError):
+        # Somebody who is deleted by now has left a key.
+        return str(row_of(name) or name)
+    return name
 
 
 def _webhooks(task: models.Task) -> list[tuple[models.PushNotificationConfig, WebhookState]]:

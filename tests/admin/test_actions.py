@@ -83,6 +83,18 @@ async def test_an_action_for_all_is_done_in_batches_and_tells_the_end_once(
         assert (await client.get(late.id)).status.state is TaskState.INPUT_REQUIRED
     assert canceled.metadata == {OPERATOR: {"user": f"user:{user.pk}"}}
     assert await LogEntry.objects.acount() == 4
+    # By name to staff, and by a key to the client.
+    names = [await _canceled_by(browser, task.id) for task in tasks]
+    assert names == [[], *[["ann"]] * 4]
+    key = f"user:{user.pk}"
+    await user.adelete()
+    boss, _ = await staff("view_task", name="boss")
+    assert await _canceled_by(boss, tasks[1].id) == [key]
+
+
+async def _canceled_by(browser: AsyncClient, task_id: str) -> list[str]:
+    page: Any = await browser.get(reverse("admin:a2a_app_task_change", args=[task_id]))
+    return re.findall("<dt>Canceled by</dt><dd>([^<]*)</dd>", page.text)
 
 
 async def test_tasks_run_again_as_new_ones_that_refer_to_the_old_ones() -> None:

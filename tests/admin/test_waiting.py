@@ -47,11 +47,11 @@ async def asks_staff(turn: Turn) -> None:
     await turn.complete(f"{decision.choice} {decision.comment} {decision.decided_as}")
 
 
-async def staff(*permissions: str) -> tuple[AsyncClient, User]:
+async def staff(*permissions: str, name: str = "ann") -> tuple[AsyncClient, User]:
     """Log in staff with these permissions, besides an event loop as a server has it."""
 
     def make() -> tuple[AsyncClient, User]:
-        user = User.objects.create(username="ann", is_staff=True)
+        user = User.objects.create(username=name, is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
         browser = AsyncClient()
         browser.force_login(user)
