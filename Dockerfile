@@ -15,7 +15,6 @@ COPY --from=installed /venv /venv
 WORKDIR /srv
 COPY manage.py ./
 COPY project project
-COPY templates templates
 RUN python manage.py collectstatic --no-input --verbosity 0
 # A new volume takes its owner from the folder in its place.
 RUN install -d -o 10001 -g 10001 -m 700 /srv/a2a_files

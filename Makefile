@@ -95,8 +95,8 @@ docs: $(VENV)/docs.stamp ## Build the documentation site in build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 messages: $(VENV)/dev.stamp ## Collect the texts of the pages, and compile them (needs gettext)
-	cd a2a_app && ../$(BIN)/django-admin makemessages --all --no-location --no-wrap
-	cd a2a_app && ../$(BIN)/django-admin compilemessages
+	for app in a2a_app project; do (cd $$app && ../$(BIN)/django-admin makemessages --all --no-location --no-wrap && \
+	  ../$(BIN)/django-admin compilemessages) || exit 1; done
 
 screenshots: $(VENV)/dev.stamp $(VENV)/chromium.stamp ## Take the pictures of the documentation anew
 	DJANGO_SETTINGS_MODULE=tests.browser.settings $(BIN)/python -m tests.browser.screenshots

@@ -41,7 +41,6 @@ TOP = {
     "project",
     "pyproject.toml",
     "setup.py",
-    "templates",
     "tests",
 }
 # What users get is the app, with all its files that are not code.

@@ -28,6 +28,13 @@ def test_the_first_page_shows_each_agent_and_loads_nothing_from_elsewhere() -> N
     assert loaded and all(each.startswith("/static/") for each in loaded)
 
 
+def test_the_first_page_is_in_the_language_of_whoever_reads_it() -> None:
+    page = Client().get("/", headers={"Accept-Language": "de-AT,de;q=0.9"}).content.decode()
+    assert '<html lang="de">' in page
+    assert "<h1>Agenten dieser Website</h1>" in page and "Von einem Terminal aus" in page
+    assert "<h1>Agents of this site</h1>" in Client().get("/").content.decode()
+
+
 def test_the_first_page_leads_to_the_console_where_that_is_on(a2a: ChangeSettings) -> None:
     assert "console.html" not in Client().get("/").content.decode() + welcome()
     a2a(CONSOLE=True)

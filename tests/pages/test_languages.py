@@ -23,10 +23,29 @@ from a2a_app.store.writes.append import append
 from tests.servers import ROOT
 from tests.tasks import begin, begin_and_claim, chunk, status
 
-LOCALES = sorted((ROOT / "a2a_app" / "locale").glob("*/LC_MESSAGES/django.po"))
+LOCALES = sorted(ROOT.glob("*/locale/*/LC_MESSAGES/django.po"))
+TEMPLATES = sorted(ROOT.glob("*/templates/**/*.html"))
+# What of a template is no text of its own: what gettext has, code, and commands to be typed.
+NO_TEXT = re.compile(
+    r"{% blocktranslate.*?{% endblocktranslate %}|{% comment.*?{% endcomment %}"
+    r"|{%.*?%}|{{.*?}}|{#.*?#}|<pre.*?</pre>|<code.*?</code>|&\w+;",
+    re.DOTALL,
+)
+# Names of the protocol's and of formats, which are the same in every language.
+NAMES = {"JSON", "contextId"}
+# What a browser shows, or says, of an attribute.
+SAID = re.compile(r'(?:alt|aria-label|placeholder|title)="([^"]*)"')
 
 
-@pytest.mark.parametrize("texts", LOCALES, ids=lambda path: path.parent.parent.name)
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: "/".join(path.parts[-3:]))
+def test_no_template_has_a_text_that_gettext_does_not_have(path: Path) -> None:
+    left = NO_TEXT.sub("", path.read_text())
+    texts = [*SAID.findall(left), *re.split(r"<[^>]*>", left)]
+    words = {word for text in texts for word in re.findall(r"[^\W\d_]{2,}", text)}
+    assert words <= NAMES
+
+
+@pytest.mark.parametrize("texts", LOCALES, ids=lambda path: "/".join(path.parts[-5:-2]))
 def test_every_text_of_a_language_is_translated_and_compiled(texts: Path) -> None:
     with texts.open("rb") as source, texts.with_suffix(".mo").open("rb") as compiled:
         written, used = pofile.read_po(source), mofile.read_mo(compiled)
