@@ -12,14 +12,13 @@ BIN := $(VENV)/bin
 # Empty, or each server that a test starts would compile the app anew.
 export PYTHONDONTWRITEBYTECODE =
 # More than there may be cores, since tests wait for processes. A file's share theirs, so they stay
-# together.
+# together, in the order of tests/conftest.py.
 PYTEST = $(BIN)/python -m pytest $(PARALLEL)
-PARALLEL := --numprocesses 4 --dist loadfile
+PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # Tests that start no server, and that do not try many inputs or fill tables. What needs servers,
 # frameworks, the site of the documentation, a wheel or whole projects is not even loaded.
 FAST := --numprocesses 2 --dist loadfile \
-  $(addprefix --ignore tests/,acceptance browser contrib operations/test_plans.py test_packaging.py \
-  test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis and not slow'
+  $(addprefix --ignore tests/,acceptance browser contrib test_packaging.py test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis and not slow'
 # What meets the database inside the test's own process; the servers of the rest choose theirs. Of the
 # bindings that is what stores what nobody has chosen: the database does not show in the others.
 ON_POSTGRESQL := $(addprefix tests/,admin agents database feed files operations pages push runners store \

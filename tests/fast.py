@@ -32,6 +32,12 @@ def mark(items: list[pytest.Item]) -> None:
             item.add_marker(MARK)
 
 
+def rank(item: pytest.Item) -> int:
+    """Return 0 for a test that starts servers, 1 for another slow one, and 2 for a fast one."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return 0 if MARK in marks else 1 if marks & {"slow", "hypothesis"} else 2
+
+
 def starts(function: Callable[..., Any], known: dict[int, bool]) -> bool:
     """Tell whether a function names a starter, or another function of ours that does."""
     code = unwrap(function)

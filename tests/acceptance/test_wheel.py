@@ -81,4 +81,4 @@ def test_an_adapter_loads_where_nothing_but_its_extra_is_installed(wheel: Path, 
         'apps = ["django.contrib.contenttypes", "django.contrib.auth", "a2a_app"];'
         f"settings.configure(INSTALLED_APPS=apps); django.setup(); import {module}"
     )
-    subprocess.run([python, "-c", code], cwd=wheel.parent, check=True, timeout=60)
+    subprocess.run([python, "-c", code], cwd=wheel.parent, check=True, timeout=180)

@@ -155,6 +155,7 @@ def _share() -> None:
 
 
 # It fills tables and plans hundreds of statements, which a busy machine takes minutes for.
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_no_statement_reads_a_table_that_grows(
     new_connections: None, client: OperationsClient
