@@ -12,6 +12,7 @@ from a2a_app import models
 from a2a_app.models.owners import caller_of
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
+from a2a_app.store.durable.remote_tasks import give_up
 from a2a_app.store.removal import remove_contexts, remove_tasks
 
 
@@ -65,7 +66,10 @@ class Age:
     """What is left alone whatever its age, since another rule decides on it."""
 
     def tasks(self) -> "QuerySet[models.Task]":
-        """Return the tasks that are old, without those that a webhook has still to hear of."""
+        """Return the tasks that are old, without those of which others have still to hear.
+
+        These are its webhooks, and the agents that it has asked for what nobody wants any more.
+        """
         old = Q(state__in=TERMINAL_STATES, status_at__lt=self.ended)
         if self.waiting is not None:
             # No turn is under way, and none waits for its place. One may wait for a decision.
@@ -74,7 +78,12 @@ class Age:
         unheard = models.PushNotificationConfig.objects.filter(
             task=OuterRef("pk"), due_at__isnull=False
         )
-        found = models.Task.objects.filter(old, ~Exists(unheard), **self.whose.tasks())
+        going_on = models.RemoteTask.objects.filter(
+            task=OuterRef("pk"), cancel_at__isnull=False, ended_at=None
+        )
+        found = models.Task.objects.filter(
+            old, ~Exists(unheard), Q(linked=False) | ~Exists(going_on), **self.whose.tasks()
+        )
         others = [Q(**each.tasks()) for each in self.besides]
         return found.exclude(_any(others)) if others else found
 
@@ -121,10 +130,15 @@ def forget(age: Age, keys: Sequence[UUID]) -> Forgotten:
 def forget_tasks(age: Age, keys: Sequence[UUID]) -> list[UUID]:
     """Delete those of the tasks that are old, and all that belongs to them.
 
+    What one that waits has asked other agents is canceled first, for as long as the row that names
+    it is there. So it goes with a later call.
+
     Returns:
         For each deleted task the key of its conversation.
     """
-    return remove_tasks(age.tasks().filter(pk__in=keys))
+    old = age.tasks().filter(pk__in=keys)
+    give_up(old)
+    return remove_tasks(old)
 
 
 def forget_contexts(age: Age, keys: Collection[UUID]) -> int:

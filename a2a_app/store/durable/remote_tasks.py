@@ -174,6 +174,14 @@ def read_unwanted(limit: int) -> list[Unwanted]:
     return _unwanted(due[:limit])
 
 
+def give_up(tasks: "QuerySet[models.Task]") -> None:
+    """Have what some tasks have asked, and wait for, be canceled."""
+    asked = Row.objects.filter(ended_at=None, cancel_at=None)
+    linked = list(tasks.filter(linked=True).values_list("pk", flat=True))
+    if linked:
+        asked.filter(task__in=linked).update(cancel_at=Now(), unwanted_at=Now())
+
+
 def give_up_unknown(patience: timedelta) -> None:
     """Forget what nobody has waited for during some time, and of which no task is known."""
     before = from_now(-patience)

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from a2a_app import database, models, runners
 from a2a_app.agents import Answer, AskError, TaskState, Turn
@@ -13,6 +14,7 @@ from a2a_app.models.run import Outcome
 from a2a_app.protocol import Part, Task
 from a2a_app.protocol.states import TERMINAL_STATES
 from a2a_app.store.durable.approvals import PASSED_ON
+from a2a_app.store.prune import Age, Whose, forget_tasks
 from a2a_app.store.removal import remove_tasks
 from a2a_app.testing import agent_for_test
 from tests.approvals import answer, said
@@ -256,3 +258,29 @@ async def test_a_turn_that_waits_for_a_task_that_is_deleted_goes_on(a2a: ChangeS
         await database.run(remove_tasks, models.Task.objects.filter(agent="billing"))
         task = await asyncio.wait_for(sending, SECONDS)
     assert task.artifacts[0].parts[0].text == "a2a_app.protocol.errors.TaskNotFoundError"
+
+
+async def test_what_a_task_has_asked_is_canceled_before_the_task_is_pruned(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(SWEEP_SECONDS=0.1)
+
+    async def billing(turn: Turn) -> None:
+        await turn.input_required("Which order?")
+
+    async def support(turn: Turn) -> None:
+        await turn.ask("billing", "Refund.")
+
+    def prune() -> set[str]:
+        """Prune what waits at the agent that was spoken to; return what agents still have."""
+        now = timezone.now()
+        age = Age(now, now, Whose(["support"]))
+        forget_tasks(age, list(age.tasks().values_list("pk", flat=True)))
+        return set(states())
+
+    with agents(billing=billing), client_of(support, slug="support", **DURABLE) as client:
+        asked = await client.send()
+        assert asked.status.state is TaskState.INPUT_REQUIRED
+        assert await database.run(prune) == {"billing", "support"}
+        await until(lambda: states()["billing"] == "TASK_STATE_CANCELED")
+        await until(lambda: prune() == {"billing"})
