@@ -28,8 +28,12 @@ CARD_SCOPE = "read"
 """The scope of that operation."""
 
 
-async def caller_of(request: HttpRequest) -> Caller:
+async def caller_of(request: HttpRequest, *, counts: bool = True) -> Caller:
     """Return the caller of a request.
+
+    Args:
+        request: The request.
+        counts: Whether it is one of the requests that the caller makes in this minute.
 
     Raises:
         UnauthenticatedError: The caller is unknown, and the settings refuse unknown callers.
@@ -39,7 +43,7 @@ async def caller_of(request: HttpRequest) -> Caller:
     since = time.monotonic()
     grant, found = await _identify(request)
     caller = ANONYMOUS if grant is None else await caller_with(grant)
-    if conf.current().requests_per_minute:
+    if counts and conf.current().requests_per_minute:
         await throttle(request, caller.owner)
     if grant is not None:
         caller = replace(caller, authenticator=found, since=since)

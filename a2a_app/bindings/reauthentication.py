@@ -24,7 +24,7 @@ from django.utils.functional import SimpleLazyObject
 from a2a_app import database, protocol
 from a2a_app.access import Guard, Watch
 from a2a_app.agents import Agent
-from a2a_app.bindings.callers import authenticators, caller_of, caller_with
+from a2a_app.bindings.callers import authenticators, caller_of, caller_with, sees
 from a2a_app.bindings.refusals import described
 from a2a_app.bindings.tenants import resolve
 from a2a_app.bindings.threads import own_thread
@@ -65,7 +65,8 @@ class Claim:
     caller: Caller
     tenant: str
     tenant_key: str
-    operation: Operation
+    operation: Operation | None
+    """None: it has opened a connection. Each call over that has a claim of its own."""
 
     @cached_property
     def key(self) -> Key:
@@ -83,7 +84,8 @@ class Claim:
     @property
     def question(self) -> Key:
         """What all claims have in common that have the same answer."""
-        return self.key, self.asked.slug, self.tenant, self.operation.name
+        operation = "" if self.operation is None else self.operation.name
+        return self.key, self.asked.slug, self.tenant, operation
 
 
 def guard_of(
@@ -99,6 +101,11 @@ def guard_of(
     """Return the guard of a request that was let in, which lasts; see `Claim` and `Guard`."""
     claim = Claim(request, asked, agent, caller, tenant, tenant_key, operation)
     return Guard(_watches.get(), claim, caller.since, limit)
+
+
+def guard_of_connection(request: HttpRequest, agent: Agent, caller: Caller) -> Guard:
+    """Return the guard of a connection: ended once its caller is nobody, or sees no such agent."""
+    return Guard(_watches.get(), Claim(request, agent, agent, caller, "", "", None), caller.since)
 
 
 async def examine(claims: Sequence[Claim]) -> list[protocol.A2AError | None]:
@@ -149,7 +156,9 @@ async def _caller_in(grants: Any, credential: str) -> Known:
 
 async def _identify(claim: Claim, limit: asyncio.Semaphore) -> Known:
     async with limit:
-        known: Known = await _asked(partial(caller_of, as_if_it_came_now(claim.request)))
+        fresh = as_if_it_came_now(claim.request)
+        # It is we who ask: a look must not cost callers the requests that they may make.
+        known: Known = await _asked(partial(caller_of, fresh, counts=False))
         return known
 
 
@@ -159,6 +168,10 @@ async def _refusal(claim: Claim, known: Known) -> protocol.A2AError | None:
         return known
     if known.owner != claim.caller.owner:
         return _lost()
+    operation = claim.operation
+    if operation is None:
+        sees_it = await _asked(partial(sees, known.grant, claim.asked))
+        return _lost() if sees_it is False else None
     if claim.tenant_key or claim.tenant or known.names_tenants:
         found = await _asked(
             partial(resolve, claim.request, claim.asked, claim.tenant, known.grant)
@@ -167,7 +180,6 @@ async def _refusal(claim: Claim, known: Known) -> protocol.A2AError | None:
             return found
         if found is not None and found != (claim.agent, claim.tenant_key):
             return _lost()
-    operation = claim.operation
     refused: protocol.A2AError | None = await _asked(
         partial(known.check, claim.agent, operation.scope, operation.name)
     )

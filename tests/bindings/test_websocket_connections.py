@@ -10,9 +10,13 @@ import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
 
-from a2a_app import database, protocol
-from a2a_app.agents import AgentSkill, Turn
+from a2a_app import access, database, protocol
+from a2a_app.access import announce_change
+from a2a_app.agents import AgentSkill, Turn, registry
+from a2a_app.agents.registry import make_agent
+from a2a_app.authentication import CallerName
 from a2a_app.bindings import threads
 from a2a_app.bindings.websocket import connection
 from a2a_app.operations import Call
@@ -30,6 +34,7 @@ SECONDS = 20
 @pytest.fixture(autouse=True)
 def switched_on(a2a: ChangeSettings, rpc: JsonRpcClient) -> None:
     a2a(WEBSOCKET=True)
+    test_websocket.KNOWN.add("ann")
 
 
 async def test_a_user_who_logs_out_is_known_no_longer(a2a: ChangeSettings) -> None:
@@ -64,6 +69,70 @@ async def test_frames_that_are_no_calls_are_counted_and_end_with_the_access_of_t
         assert code_of(await client.receive()) == -32050
         assert await client.next_message() == {"type": "websocket.close", "code": 1008}
     test_websocket.KNOWN.add("ann")
+
+
+async def test_an_idle_connection_ends_once_its_caller_is_nobody_any_more(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(AUTHENTICATION=[f"{test_websocket.__name__}.by_name"], ANONYMOUS="refuse")
+    async with WebSocketClient(x_name="ann") as client:
+        await database.run(announce_change)
+        assert await client.result("ListTasks") is not None
+        test_websocket.KNOWN.discard("ann")
+        await database.run(announce_change)
+        assert await client.next_message() == {"type": "websocket.close", "code": 1008}
+
+
+async def test_an_idle_connection_ends_once_its_agent_is_hidden_from_its_caller(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(
+        AUTHENTICATION=[f"{test_websocket.__name__}.by_name"],
+        ANONYMOUS="refuse",
+        ACCESS_SECONDS=0.1,
+    )
+    invited = {"ann"}
+
+    async def secret(turn: Turn) -> None: ...
+
+    agent = make_agent(
+        secret, hidden=True, permission=lambda caller, operation: str(caller) in invited
+    )
+    with registry.registered(agent):
+        async with WebSocketClient("secret", x_name="ann") as client:
+            assert await client.result("ListTasks") is not None
+            invited.clear()
+            # Nobody tells of it.
+            assert await client.next_message() == {"type": "websocket.close", "code": 1008}
+        async with WebSocketClient("secret", x_name="ann") as client:
+            assert not client.is_accepted
+
+
+async def test_to_ask_again_who_has_a_connection_costs_its_caller_no_requests(
+    a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "PAUSE_SECONDS", 0.01)
+    ASKED.clear()
+    a2a(
+        AUTHENTICATION=[f"{__name__}.by_name_and_noted"],
+        ANONYMOUS="refuse",
+        REQUESTS_PER_MINUTE=5,
+        ACCESS_SECONDS=0.01,
+    )
+    async with WebSocketClient(x_name="ann") as client:
+        async with asyncio.timeout(SECONDS):
+            while len(ASKED) < 20:  # noqa: ASYNC110  # what is looked at tells nobody
+                await asyncio.sleep(0.01)
+        assert await client.result("ListTasks") is not None
+
+
+ASKED: list[str] = []
+
+
+def by_name_and_noted(request: HttpRequest) -> CallerName | None:
+    """Know a caller by its name, and note that somebody asks."""
+    ASKED.append("")
+    return test_websocket.by_name(request)
 
 
 def session_of(user: User) -> SessionStore:

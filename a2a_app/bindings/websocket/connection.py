@@ -10,12 +10,14 @@ from typing import Any
 from django.http import Http404, HttpRequest
 
 from a2a_app import conf, logs, protocol, runners
+from a2a_app.access import Guard
 from a2a_app.agents import Agent
 from a2a_app.bindings.callers import visible_agent
 from a2a_app.bindings.calls import admit, parse_json
 from a2a_app.bindings.expansion import BodyTooLargeError
 from a2a_app.bindings.jsonrpc import JsonRpcResponder, id_of
 from a2a_app.bindings.readers import SocketReader
+from a2a_app.bindings.reauthentication import guard_of_connection
 from a2a_app.bindings.responders import recorded_refusal
 from a2a_app.bindings.threads import own_thread
 from a2a_app.bindings.websocket.exchange import Exchange, end_of
@@ -31,6 +33,8 @@ SUBPROTOCOL = "a2a.v1"
 CANCEL = "cancelStream"
 # How many calls may be open over one connection.
 MOST_OPEN = 100
+# For how long the calls of a caller who has lost its access may say so.
+LAST_FRAMES_SECONDS = 1.0
 # The codes of RFC 6455 with which a connection is closed.
 UNSUPPORTED, REFUSED = 1003, 1008
 
@@ -43,26 +47,26 @@ async def serve(scope: Any, receive: Any, send: Any) -> None:
             try:
                 request = request_of(scope)
                 async with own_thread():
-                    agent = await _let_in(request, scope, entered)
+                    agent, guard = await _let_in(request, scope, entered)
             except Http404:
                 pass
             except Exception as error:  # whatever it is, the client gets 403 and no more
                 recorded_refusal(error, request)
             else:
-                await _serve(Connection(request, agent, send, scope), scope, receive)
+                await _serve(Connection(request, agent, send, scope), guard, scope, receive)
                 return
     await send({"type": "websocket.close"})
 
 
-async def _let_in(request: HttpRequest, scope: Any, entered: ExitStack) -> Agent:
-    """Return the agent of a handshake, once the connection is counted as one of its caller's."""
+async def _let_in(request: HttpRequest, scope: Any, entered: ExitStack) -> tuple[Agent, Guard]:
+    """Return the agent and the guard of a connection, once it is counted as one of its caller's."""
     request.get_host()  # raises where the host is not allowed
     await note_session(request, scope)
     agent = await visible_agent(request, slug_in(request.path_info))
     caller = await admit(request)
     entered.enter_context(_counted(caller.owner))
     await runners.current().begin()
-    return agent
+    return agent, guard_of_connection(request, agent, caller)
 
 
 @contextmanager
@@ -82,10 +86,10 @@ def _counted(owner: str) -> Iterator[None]:
             del counted[owner]
 
 
-async def _serve(connection: "Connection", scope: Any, receive: Any) -> None:
+async def _serve(connection: "Connection", guard: Guard, scope: Any, receive: Any) -> None:
     try:
         await connection.accept(SUBPROTOCOL in scope.get("subprotocols", ()))
-        await connection.read(receive)
+        await connection.read(receive, guard)
     finally:
         await connection.end()
 
@@ -118,8 +122,8 @@ class Connection:
             accepted["subprotocol"] = SUBPROTOCOL
         await self._send(accepted)
 
-    async def read(self, receive: Any) -> None:
-        """Take the client's frames, until it is gone or cut off."""
+    async def read(self, receive: Any, guard: Guard) -> None:
+        """Take the client's frames, until it is gone or cut off, or has lost its access."""
 
         async def take_all() -> None:
             while (message := await receive())["type"] == "websocket.receive":
@@ -127,7 +131,14 @@ class Connection:
                 del message  # A connection that waits holds nothing of what its client has said.
 
         self._reading = asyncio.create_task(take_all())
-        await self._reading
+        try:
+            with guard:
+                await guard.wait(self._reading)
+        except protocol.A2AError:  # of the guard
+            # What is open has been ended with it, and says why.
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=LAST_FRAMES_SECONDS)
+            await self._close(REFUSED)
 
     async def take(self, message: dict[str, Any]) -> None:
         """Take one frame of the client's, and begin to answer it."""
