@@ -283,7 +283,8 @@ class Errand:
 def depth_of(metadata: Mapping[str, Any]) -> int:
     """Return how many turns have led to a request, by its metadata."""
     said = metadata.get(DEPTH)
-    return said if isinstance(said, int) and said > 0 else 0
+    # In a message that has passed through protobuf, as the official SDK sends it, 1 is 1.0.
+    return int(said) if isinstance(said, int | float) and 0 < said < inf else 0
 
 
 def _is_final(error: PeerAwayError | UnavailableError) -> bool:
