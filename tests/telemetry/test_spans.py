@@ -192,10 +192,13 @@ async def test_a_call_over_http_names_the_trace_of_the_code_that_calls(exported:
     assert request.headers["traceparent"].split("-")[2] == f"{number:016x}"
 
 
+@pytest.mark.parametrize("by_step", [False, True])
 async def test_an_agent_that_calls_another_one_of_the_project_is_followed(
-    exported: Exported,
+    exported: Exported, by_step: bool
 ) -> None:
     async def planner(turn: Turn) -> str:
+        if by_step:
+            return (await turn.ask("threaded", turn.text)).text
         async with RemoteAgent("threaded") as other:
             return (await other.send(turn.text)).text
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from a2a_app import database, models
 from a2a_app.agents import StepError, Turn
+from a2a_app.agents.durable.steps import Tries
 from a2a_app.protocol import Part, TaskState
 from a2a_app.store.refusals import RunLostError
 from tests.approvals import answer, said
@@ -207,6 +208,13 @@ async def test_only_what_is_worth_it_is_tried_again_and_a_slow_try_is_an_error()
         task = await client.send()
     assert task.artifacts[0].parts[0].text == "builtins.ValueError builtins.TimeoutError"
     assert tried == ["refuses", "hangs", "hangs"]
+
+
+def test_each_pause_between_tries_is_twice_the_one_before_and_five_minutes_at_most() -> None:
+    tries, error = Tries(100, 2.0, OSError, None), OSError()
+    pauses = [tries.pause_after(tried, error) for tried in (1, 2, 3, 8, 9, 100, 101)]
+    assert pauses == [2.0, 4.0, 8.0, 256.0, 300.0, 300.0, None]
+    assert tries.pause_after(1, ValueError()) is None
 
 
 async def test_the_key_of_a_step_is_the_same_in_each_attempt_and_another_for_each_step() -> None:
