@@ -55,6 +55,8 @@ def test_a_login_is_made_once_in_development_and_never_elsewhere(settings: Setti
     assert "password" not in welcome()
     assert not User.objects.exists()
     settings.DEBUG = True
-    found = re.search(r"user 'admin', password '([^']+)'", welcome())
+    printed = welcome()
+    assert "http://127.0.0.1:8000/\n" in printed
+    found = re.search(r"user 'admin', password '([^']+)'", printed)
     assert found and User.objects.get().check_password(found[1])
     assert "password" not in welcome()

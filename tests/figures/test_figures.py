@@ -100,6 +100,14 @@ def test_durations_are_those_that_half_and_95_percent_of_an_agents_tasks_took() 
     assert (agent.tasks, agent.median, agent.percentile95) == (20, 10, 19)
 
 
+def test_events_are_counted_by_the_second_over_the_tasks_of_the_past_hour() -> None:
+    for seq, hours in ((9000, 2), (1800, 0.5), (3600, 0)):
+        key = begin().head.task_id
+        begun = timezone.now() - timedelta(hours=hours)
+        models.Task.objects.filter(pk=key).update(seq=seq, created_at=begun)
+    assert figures.read().history.events_per_second == 1.5
+
+
 def test_the_hours_of_a_day_are_there_also_where_nothing_happened() -> None:
     found = figures.read().history
     assert len(found.hours) == history.HOURS

@@ -14,6 +14,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.template import engines
 from django.test import AsyncClient, RequestFactory
 
+from a2a_app.agents import registry
+from a2a_app.protocol import AgentSkill, SecurityRequirement, StringList
 from tests.clients.json_rpc import body_of, events_of
 from tests.conftest import ChangeSettings
 from tests.wire import envelope, load_message, message
@@ -228,6 +230,20 @@ async def test_an_agent_is_chosen_and_read_before_it_is_talked_to(someone: Async
     page = (await someone.get("/a2a/travel-desk/console.html?text=Plan+a+trip")).content.decode()
     assert "Plan a trip</textarea>" in page
     assert (await someone.get("/a2a/nobody/console.html")).status_code == 404
+
+
+async def test_what_is_wrong_with_a_card_is_said_above_the_chat(
+    someone: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Its card has faults" not in (await someone.get(CONSOLE)).content.decode()
+    needed = SecurityRequirement(schemes={"<b>": StringList()})
+    skill = AgentSkill(
+        id="one", name="One", description="One", tags=[], security_requirements=[needed]
+    )
+    monkeypatch.setattr(registry.get("echo"), "skills", [skill])
+    page = (await someone.get(CONSOLE)).content.decode()
+    assert "Its card has faults" in page
+    assert "requires the security scheme &#x27;&lt;b&gt;&#x27;" in page
 
 
 def test_a_project_has_the_chat_on_a_page_of_its_own(
