@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from a2a_app import conf
+from a2a_app.agents import registry
 from a2a_app.database import connection
 from a2a_app.management.batches import Batches, WeighedKey
 from a2a_app.store.archives import ArchiveError
@@ -46,6 +48,14 @@ class BatchCommand(BaseCommand):
             action="store_true",
             help=f"Print how many it would {does}, and {does} nothing.",
         )
+
+    def warn_of_unknown(self, agents: Sequence[str]) -> None:
+        """Say of agents that the project does not have which may be meant: it may have had them."""
+        known = registry.slugs()
+        for name in agents:
+            if name not in known:
+                hint = conf.suggestion(name, known)
+                self.stderr.write(f"The project has no agent {name!r}. {hint}".strip())
 
     @contextmanager
     def counting(self, did: str, done: Mapping[str, int]) -> Iterator[None]:

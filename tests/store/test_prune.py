@@ -183,6 +183,14 @@ def test_one_that_was_stopped_by_ctrl_c_goes_on_when_it_is_run_again(
     assert prune("--days", "8") == "Deleted: 3 tasks, 3 conversations.\n"
 
 
+@pytest.mark.parametrize("command", ["a2a_prune", "a2a_archive"])
+def test_an_agent_that_the_project_does_not_have_may_be_misspelt(command: str) -> None:
+    out, errors = StringIO(), StringIO()
+    options = ["--days", "8", "--dry-run", "--agent", "ecko", "--agent", "echo"]
+    call_command(command, *options, stdout=out, stderr=errors)
+    assert errors.getvalue() == "The project has no agent 'ecko'. Did you mean 'echo'?\n"
+
+
 def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(StringIO):
         def isatty(self) -> bool:

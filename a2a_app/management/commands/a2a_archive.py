@@ -50,6 +50,7 @@ class Command(BatchCommand):
         if options["read"] is not None:
             self._print_log(options["read"])
             return
+        self.warn_of_unknown(options["agent"])
         age = Age(
             timezone.now() - timedelta(days=options["days"]), whose=Whose(agents=options["agent"])
         )

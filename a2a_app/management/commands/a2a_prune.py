@@ -60,6 +60,7 @@ class Command(BatchCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete them, and print how many tasks and conversations there were."""
+        self.warn_of_unknown(options["agent"])
         found = _policy(options) if options["policy"] else [_age(options)]
         done = Counter(tasks=0, conversations=0)
         if options["dry_run"]:
