@@ -119,6 +119,8 @@ class Exchange:
                 await refuse(self._context, self._form.method.dialect, error)
         finally:
             self._stalled.subtract(stalled)
+            if not self._stalled[self._owner]:
+                del self._stalled[self._owner]
 
     async def _begun(self) -> Stream | None:
         """Read the call and perform its operation; return the stream if there is one, to be sent.

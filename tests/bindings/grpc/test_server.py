@@ -224,6 +224,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_nobody_else_waits_for_
             )
             assert (await refused(items_of(stream)))[0] == "UNAVAILABLE"
             await other.send(load_message(chunks=1))
+            await eventually(lambda: not server.calls.stalled)
 
 
 async def test_a_stream_ends_once_its_caller_has_lost_its_access(
