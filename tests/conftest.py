@@ -124,8 +124,8 @@ def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
 @pytest.fixture
 async def runtime(transactional_db: None, settings: Any) -> AsyncIterator[None]:
     """Let a test use the app on its own event loop, with a database that every thread sees."""
-    # The settings come first, so that they are still the test's here: other ones mean another
-    # runner, and that of the test would go on, its heartbeat with a connection.
+    # The settings come first, so that they are still the test's here: they may name another runner,
+    # and that of the test would go on, its heartbeat with a connection.
     yield
     await runners.current().close()
     # The threads and their connections serve the next test too, unless this one has left them work.

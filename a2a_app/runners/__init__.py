@@ -14,10 +14,25 @@ RUNNERS = {
 }
 
 
+# By name. Only that of the project is ever made, except in tests.
+_made: dict[str, Runner] = {}
+
+
 @conf.cached()
 def current() -> Runner:
-    """Return the project's runner; raises ImproperlyConfigured if the setting names none."""
+    """Return the project's runner; raises ImproperlyConfigured if the setting names none.
+
+    One that is at work stays when other settings change, as happens in tests. It would go on to
+    claim turns beside a second one, each of them as many as MAX_RUNS.
+    """
     name = conf.current().runner
+    made = _made.get(name)
+    if made is None or not made.is_at_work:
+        made = _made[name] = _make(name)
+    return made
+
+
+def _make(name: str) -> Runner:
     try:
         runner = import_string(RUNNERS.get(name, name))()
     except ImportError as error:

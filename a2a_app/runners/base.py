@@ -184,6 +184,11 @@ class Runner(ABC):
             await background.deliverer.close()
         # The closed worker is not removed, so that it refuses turns that come after this.
         await self.worker.close()
+        self._neglected_since = None
+
+    def forget_worker(self) -> None:
+        """Let this event loop have a new worker after `close`, as it does with the next test."""
+        self._workers.pop()
 
     async def end(self) -> None:
         """End as by `close`, and soon after SHUTDOWN_SECONDS, whatever hangs. Raise nothing."""
@@ -238,6 +243,11 @@ class Runner(ABC):
     def check(self) -> list[str]:
         """List what this runner needs and the project lacks, for `manage.py check`."""
         return []
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its background work goes on, on any event loop."""
+        return bool(self._background.all())
 
     @property
     def worker(self) -> Worker:

@@ -61,8 +61,9 @@ class Runtime:
         clock = self._clocks.pop(asyncio.get_running_loop(), None)
         if clock is not None:
             clock.restore()
-        await runners.current().close()
-        runners.current.cache_clear()  # type: ignore[attr-defined]  # conf.cached adds it
+        runner = runners.current()
+        await runner.close()
+        runner.forget_worker()
         if not self._shares:
             # Django's own thread keeps its connection, and a database in use is not dropped.
             await sync_to_async(connections.close_all)()

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from a2a_app import conf
+from a2a_app import conf, runners
 from a2a_app.agents import Agent, AgentNotFoundError, Message, Part, TaskState, Turn, registry
 from a2a_app.protocol import TaskNotCancelableError, TaskNotFoundError, UnauthenticatedError
 from a2a_app.pytest_plugin import MakeClient, a2a_client
 from a2a_app.testing import AsyncClient, Client, agent_for_test, text_of
+from a2a_app.testing.event_loop import LoopThread
 from tests.bindings.authenticators import TOKEN
 
 __all__ = ["a2a_client"]  # the fixture, wherever the plugin is not installed
@@ -187,3 +188,15 @@ async def test_a_client_for_asynchronous_code_works_on_the_test_s_event_loop() -
         assert text_of(events) == "Hello Bob"
         with pytest.raises(TypeError, match="use AsyncClient"), Client(asker):
             pass
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_event_loop_has_clients_again_while_the_app_is_at_work_on_another() -> None:
+    lasting = LoopThread()
+    for _ in range(2):
+        async with AsyncClient(counter) as client:
+            assert not runners.current().worker.is_closing
+            assert (await client.send("hello")).text == "0 1 2 "
+            await asyncio.to_thread(lasting.run, runners.current().begin())
+    await asyncio.to_thread(lasting.run, runners.current().close())
+    lasting.end()
