@@ -1,5 +1,6 @@
 """The limits of one caller, in every binding: each refuses by its name, and leaves nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -12,6 +13,7 @@ from google.protobuf.json_format import ParseDict
 
 from a2a_app import database, models
 from a2a_app.bindings.grpc.server import GrpcServer
+from a2a_app.feed.topics import current_feed
 from a2a_app.store.budgets import add_spending
 from a2a_app.store.token_usage import Used
 from tests.clients.grpc import GrpcClient, refused
@@ -22,11 +24,13 @@ from tests.conftest import ChangeSettings
 from tests.wire import load_message
 
 URL = "https://192.0.43.10/hook"
+SECONDS = 20
 SEND, CREATE = "SendMessage", "CreateTaskPushNotificationConfig"
 AT_ONCE: dict[str, Any] = {"configuration": {"returnImmediately": True}}
 BUDGET = {"per": "agent", "agent": "load", "period": "month", "cost": "0.50"}
 # The settings with which one more message is too many, or one more webhook.
 MESSAGES: dict[str, dict[str, Any]] = {
+    "WAITING_TURNS_PER_OWNER": {"WAITING_TURNS_PER_OWNER": 1, "MAX_RUNS": 1},
     "STORED_BYTES_PER_OWNER": {"STORED_BYTES_PER_OWNER": 1500},
     "REQUESTS_PER_MINUTE": {"REQUESTS_PER_MINUTE": 2},
     "BUDGETS.agent.load.cost.month": {"BUDGETS": [BUDGET]},
@@ -121,6 +125,23 @@ async def test_a_message_too_many_is_refused_by_its_limit(
     before = await database.read(rows)
     assert await binding.limit(SEND, {"message": load_message(end="hang"), **AT_ONCE}) == limit
     assert await database.read(rows) == before
+
+
+async def test_a_call_too_many_that_waits_is_refused_by_its_limit(
+    a2a: ChangeSettings, rpc: JsonRpcClient, binding: Binding
+) -> None:
+    a2a(STREAMS_PER_OWNER=1)
+    waits = asyncio.create_task(rpc.result(SEND, message=load_message(end="hang")))
+    async with asyncio.timeout(SECONDS):
+        while not current_feed()._streams[""]:  # noqa: ASYNC110  # no event is set there
+            await asyncio.sleep(0)
+        while not await database.read(models.Task.objects.exists):  # noqa: ASYNC110  # nor here
+            await asyncio.sleep(0)
+    before = await database.read(rows)
+    said = {"message": load_message(end="hang")}
+    assert await binding.limit(SEND, said) == "STREAMS_PER_OWNER"
+    assert await database.read(rows) == before
+    waits.cancel()
 
 
 @pytest.mark.parametrize("limit", WEBHOOKS)
