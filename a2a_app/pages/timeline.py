@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Min, Sum
 from django.db.models.functions import Left, Length, Right
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic_core import from_json
@@ -138,7 +139,7 @@ def _group(row: dict[str, Any], names: dict[str, str], budget: Budget) -> Line:
     chunks = ngettext("%(count)s chunk", "%(count)s chunks", row["chunks"])
     words = _("%(name)s: %(chunks)s, %(size)s, %(time)s") % {
         "name": budget.cut(names.get(row["artifact_id"]) or row["artifact_id"], WORDS_CHARACTERS),
-        "chunks": chunks % {"count": f"{row['chunks']:,}"},
+        "chunks": chunks % {"count": number_format(row["chunks"], force_grouping=True)},
         "size": filesizeformat(row["size"]),
         "time": lasting(row["ended"] - row["begun"]),
     }

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 MINUTE, HOUR, DAY = 60, 60 * 60, 24 * 60 * 60
@@ -18,7 +19,7 @@ def lasting(duration: timedelta) -> str:
     if seconds < 1:
         return _("%(count)d ms") % {"count": round(seconds * 1000)}
     if seconds < 10:
-        return _("%(count).1f s") % {"count": seconds}
+        return _("%(count)s s") % {"count": number_format(round(seconds, 1), 1)}
     whole = round(seconds)
     if whole < MINUTE:
         return _("%(count)d s") % {"count": whole}

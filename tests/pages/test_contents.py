@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.utils.translation import override
 
 from a2a_app.pages.contents import Budget
 from a2a_app.pages.markdown import markdown
@@ -49,3 +50,8 @@ def test_a_budget_counts_characters_as_they_are_in_html() -> None:
 )  # fmt: skip  # as one list
 def test_a_duration_is_said_in_its_largest_units(seconds: float, words: str) -> None:
     assert lasting(timedelta(seconds=seconds)) == words
+
+
+def test_a_duration_is_written_as_numbers_are_in_the_language_of_whoever_reads_it() -> None:
+    with override("de"):
+        assert lasting(timedelta(seconds=1.26)) == "1,3 s"

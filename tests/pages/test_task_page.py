@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client as Browser
@@ -138,7 +139,9 @@ def fill(claim: Claim, chunks: int) -> None:
     models.Task.objects.filter(pk=head.task_id).update(seq=many[-1])
 
 
-def test_a_task_of_very_many_chunks_has_a_page_like_any_other(boss: Browser) -> None:
+def test_a_task_of_very_many_chunks_has_a_page_like_any_other(
+    boss: Browser, settings: LazySettings
+) -> None:
     claim = begin_and_claim()
     fill(claim, 5000)
     with CaptureQueriesContext(connection) as queries:
@@ -150,6 +153,8 @@ def test_a_task_of_very_many_chunks_has_a_page_like_any_other(boss: Browser) -> 
     # Its newest text is there to go on.
     [shown] = re.findall(r'data-artifact="a" data-seq="(\d+)">([^<]*)<', page)
     assert shown == ("5001", "word " * conversation.OPEN_CHUNKS)
+    settings.LANGUAGE_CODE = "de"
+    assert "a: 5.000 Stücke" in page_of(boss, claim.head.task_id)
 
 
 def test_steps_and_what_a_turn_waits_for_are_shown_with_what_failed(boss: Browser) -> None:
