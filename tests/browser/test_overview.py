@@ -57,3 +57,11 @@ async def test_a_new_key_can_be_read_whole_on_a_phone(visitor: Visitor) -> None:
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator("#api-key")).to_contain_text("a2a_")
     await visitor.looks(page)
+
+
+async def test_the_page_about_the_api_shows_its_operations_without_the_internet(
+    visitor: Visitor,
+) -> None:
+    page = await visitor.page()
+    await page.goto("/a2a/openapi.html")
+    await expect(page.locator(".opblock").first).to_be_visible()
