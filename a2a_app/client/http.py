@@ -13,12 +13,14 @@ import httpx
 
 from a2a_app import conf, protocol, telemetry
 from a2a_app.bindings.expansion import BodyTooLargeError, check_values
-from a2a_app.client.refusals import RemoteAgentError, refusal_of, seconds_in
+from a2a_app.client.refusals import MovedError, RemoteAgentError, refusal_of, seconds_in
 from a2a_app.push.addresses import is_address
 from a2a_app.push.targets import TargetError, check_url, resolve
 
 # Statuses with which proxies and servers say that something is missing for now.
 UNAVAILABLE = (429, 502, 503, 504)
+# Those with which they say that there is nobody, or nobody who answers requests.
+MOVED = (404, 405, 410)
 
 # How large an answer may be, an event of a stream, and what is fetched besides, such as a card. To
 # read a card as objects takes a second for each 30,000 values, and nothing else is done meanwhile.
@@ -136,6 +138,9 @@ async def examine(response: httpx.Response) -> None:
         _check_values(await response.aread(), PAGE_VALUES if is_page else None)
     if kind.endswith("json") and not is_page:
         _raise_error_in(response.content, response)
+    if response.status_code in MOVED and not is_page:
+        place = str(response.url.copy_with(query=None))[:200]
+        raise MovedError(f"There is nobody at {place}: {response.status_code}.")
     if response.status_code in UNAVAILABLE:
         raise _unavailable(response)
     if response.status_code == 401:

@@ -9,7 +9,7 @@ from uuid import UUID
 from a2a_app.agents.answers import Answer
 from a2a_app.agents.durable.peers import Asking, PeerAwayError
 from a2a_app.bindings.remote_tasks import webhook_for
-from a2a_app.client.refusals import OF_THE_CARD, UnreachableError
+from a2a_app.client.refusals import NOT_TAKEN, UnreachableError
 from a2a_app.client.remote import RemoteAgent, agent_here
 from a2a_app.protocol import Message
 
@@ -32,7 +32,7 @@ class ClientPeers:
             async with RemoteAgent(agent, user=asking) as remote:
                 try:
                     yield ClientPeer(remote)
-                except OF_THE_CARD as error:
+                except NOT_TAKEN as error:
                     if not remote.is_card_kept:
                         raise
                     # The next connection asks for the card, and what is final is so then.

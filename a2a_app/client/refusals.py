@@ -33,13 +33,21 @@ class UnreachableError(RemoteAgentError):
         self.is_sent = is_sent
 
 
-# What an agent may say, or what may happen on the way to it, where its card is out of date.
-OF_THE_CARD = (
-    RemoteAgentError, protocol.UnauthenticatedError, protocol.PermissionDeniedError,
+class MovedError(RemoteAgentError):
+    """There is nobody where the card leads to."""
+
+
+_REFUSALS = (
+    protocol.UnauthenticatedError, protocol.PermissionDeniedError,
     protocol.VersionNotSupportedError, protocol.MethodNotFoundError,
     protocol.UnsupportedOperationError, protocol.ExtensionSupportRequiredError,
     protocol.ContentTypeNotSupportedError, protocol.PushNotificationNotSupportedError,
 )  # fmt: skip  # as one list
+
+OF_THE_CARD = (RemoteAgentError, *_REFUSALS)
+"""The errors that there may be where a card is out of date."""
+NOT_TAKEN = (MovedError, *_REFUSALS)
+"""Those of them with which nothing was done of what was asked."""
 
 
 def refusal_of(error: Mapping[str, Any]) -> A2AError:

@@ -69,6 +69,10 @@ class CardServer:
         """What comes with it; `ETag` is made of it where that is to be "yes"."""
         self.path = "/rpc"
         """Where its interface is."""
+        self.garbles = False
+        """Whether it answers what is no answer."""
+        self.messages = 0
+        """How many messages have come."""
         self.asked: list[str] = []
         """The `If-None-Match` of each request for the card."""
 
@@ -90,9 +94,12 @@ class CardServer:
         elif path == self.path:
             task = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}}
             asked = json.loads(body)
-            result = task if asked["method"] == "GetTask" else {"task": task}
+            is_message = asked["method"] == "SendMessage"
+            self.messages += is_message
+            result = {"task": task} if is_message else task
             status, headers = 200, {}
             said = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result})
+            said = "[]" if self.garbles else said
         else:
             status, headers, said = 404, {}, ""
         headers |= {"Content-Length": str(len(said)), "Content-Type": "application/json"}

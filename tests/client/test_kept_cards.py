@@ -139,7 +139,25 @@ async def test_a_turn_asks_though_the_card_that_is_kept_is_out_of_date(
         with client_of(agent, durable=True) as client:
             task = await client.send()
         assert task.status.state is TaskState.COMPLETED
-        assert len(server.asked) == 2
+        assert (len(server.asked), server.messages) == (2, 1)
+
+
+@pytest.mark.usefixtures("runtime")
+async def test_a_turn_does_not_ask_again_where_the_other_agent_may_have_taken_it(
+    a2a: ChangeSettings,
+) -> None:
+    async def agent(turn: Turn) -> None:
+        await turn.ask("peer", "Hello")
+
+    async with CardServer(BARE, **AN_HOUR) as server:
+        a2a(REMOTE_AGENTS={"peer": {"URL": server.url}})
+        await name_of("peer")
+        server.garbles = True
+        await runners.current().begin()
+        with client_of(agent, durable=True) as client:
+            task = await client.send()
+        assert task.status.state is TaskState.FAILED
+        assert server.messages == 1
 
 
 async def test_a_card_that_lacks_what_is_wanted_is_asked_for_again_at_once(
