@@ -15,7 +15,8 @@ from tests.servers import ROOT, Process, free_port
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# ([\w/]+\.py)\n")
-SECONDS = 60
+# Only a bound: each starts a process or several, and the machine may have other work.
+SECONDS = 180
 TYPED = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMISED = re.compile(r"It prints `(.*?)`")
 INSTALL = "pip install "
