@@ -8,6 +8,7 @@ from django.db import OperationalError
 from django.http import StreamingHttpResponse
 from django.test import RequestFactory
 
+from a2a_app.agents import Turn
 from a2a_app.agents.registry import make_agent
 from a2a_app.bindings.dialects import CURRENT
 from a2a_app.bindings.jsonrpc import JsonRpcResponder
@@ -31,13 +32,16 @@ async def _broken_stream(error: Exception) -> Stream:
     raise error
 
 
+async def says_nothing(turn: Turn) -> None: ...
+
+
 async def last_frame(
     responder: Responder, caplog: pytest.LogCaptureFixture, error: Exception = FAULT
 ) -> list[str]:
     async def breaks_off(call: Call, params: Params) -> Stream:
         return _broken_stream(error)
 
-    call = Call(make_agent(breaks_off, slug="breaks-off"), Caller(""))
+    call = Call(make_agent(says_nothing), Caller(""))
     operation = Operation("Broken", Params, "read", streaming=breaks_off)
     response = await responder.perform(operation, call, Params())
     assert isinstance(response, StreamingHttpResponse)

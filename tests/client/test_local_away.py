@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from a2a_app import database
+from a2a_app.agents import Turn
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.durable.peers import Asking
 from a2a_app.client.local import LocalConnection
@@ -22,7 +23,7 @@ def is_away(work: Callable[[], Any]) -> Any:
 
 
 async def test_a_turn_whose_caller_cannot_be_read_asks_again_later() -> None:
-    async def billing() -> None:
+    async def billing(turn: Turn) -> None:
         """Refund nothing."""
 
     asking = Asking(None, TurnCaller.of_owner("auth.group:1", None, "", None, None))

@@ -115,8 +115,14 @@ async def rows() -> int:
     return await models.File.objects.acount()
 
 
-@pytest.fixture(autouse=True)
-def _empty_storage() -> Iterator[None]:
-    yield
+def empty() -> None:
+    """Delete all files, such as those that tests of other folders have left."""
     for name in stored_names():
         storages["memory"].delete(name)
+
+
+@pytest.fixture(autouse=True)
+def _empty_storage() -> Iterator[None]:
+    empty()
+    yield
+    empty()
