@@ -78,7 +78,6 @@ SHORT_FILES = {
     "bindings/grpc/services.py": "what is served, apart from how",
     "bindings/health.py": "what probes ask, and nobody else",
     "bindings/v03/push.py": "registers what webhooks get, and nothing else does so",
-    "bindings/wsgi.py": "what only servers that speak WSGI pass through",
     "concurrency/hooks.py": "one function, of a kind that nothing else here is",
     "concurrency/outages.py": "one class, which every package that uses a service refers to",
     "cors.py": "names that a project's settings import",

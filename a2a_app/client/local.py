@@ -20,7 +20,9 @@ from a2a_app.agents.durable.peers import Asking
 from a2a_app.agents.extensions import TASK_GENERATIONS
 from a2a_app.bindings.callers import ANONYMOUS, caller_with
 from a2a_app.bindings.interfaces import served_at
+from a2a_app.bindings.wsgi import do_on_lasting_loop, stream_on_lasting_loop
 from a2a_app.client.connection import Connection, Request
+from a2a_app.concurrency.event_loop import is_brief
 from a2a_app.operations import OPERATIONS, Call, Operation
 from a2a_app.operations.call import Caller, CallerName, Grant
 from a2a_app.operations.generations import Generations
@@ -73,13 +75,24 @@ class LocalConnection(Connection):
 
     async def ask(self, request: Request) -> dict[str, Any]:
         """Perform an operation."""
+        work = self._ask(request)
+        # A turn outlives this call, and is heard at once on the loop on which it runs.
+        return await (do_on_lasting_loop(work) if is_brief() else work)
+
+    async def open(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Perform an operation that streams."""
+        stream = self._open(request)
+        async with aclosing(stream_on_lasting_loop(stream) if is_brief() else stream) as events:
+            async for event in events:
+                yield event
+
+    async def _ask(self, request: Request) -> dict[str, Any]:
         operation, call, params = await self._checked(request)
         assert operation.unary is not None  # it is asked for its result
         with _unavailable_while_away():
             return (await operation.unary(call, params)).to_dict()
 
-    async def open(self, request: Request) -> AsyncGenerator[Event, None]:
-        """Perform an operation that streams."""
+    async def _open(self, request: Request) -> AsyncGenerator[Event, None]:
         operation, call, params = await self._checked(request)
         assert operation.streaming is not None  # it is asked for its stream
         with _unavailable_while_away():

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from asgiref.sync import AsyncToSync
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -22,6 +24,11 @@ LONGEST_WAIT = 12
 
 # An event loop refers to its tasks weakly. Without this set they could be garbage-collected.
 _unfinished: set["asyncio.Task[Any]"] = set()
+
+
+def is_brief() -> bool:
+    """Tell whether the running event loop is one that `async_to_sync` has made for one call."""
+    return asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
 
 
 async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:

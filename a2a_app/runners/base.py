@@ -13,12 +13,13 @@ from uuid import UUID
 
 from a2a_app import conf, database, telemetry
 from a2a_app.agents import registry
-from a2a_app.concurrency.event_loop import PerLoop
+from a2a_app.concurrency.event_loop import PerLoop, is_brief
 from a2a_app.database.statements import Write
 from a2a_app.push.deliverer import LONGEST_PAUSE, Deliverer, delivery_lease
 from a2a_app.runners import upkeep
 from a2a_app.runners.canceler import Canceler
 from a2a_app.runners.clock import DatabaseClock
+from a2a_app.runners.loops import await_in_background
 from a2a_app.runners.reap import LIMIT, expire, reap
 from a2a_app.runners.waker import Waker
 from a2a_app.runners.worker import Worker
@@ -146,8 +147,13 @@ class Runner(ABC):
         await self.start(task_id)
 
     async def begin(self) -> None:
-        """Begin the sweep and the delivery to webhooks on this event loop, but only once."""
-        if not self.worker.is_closing:
+        """Begin the sweep and the delivery to webhooks on this event loop, but only once.
+
+        For one that ends with a call they begin on one that lasts.
+        """
+        if is_brief():
+            await await_in_background(self.begin(), self.end)
+        elif not self.worker.is_closing:
             self._background.get()
 
     def _begin_background(self) -> Background:

@@ -60,6 +60,12 @@ async def await_in_background(work: Coroutine[Any, Any, T], close: Close) -> T:
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
+def wait_for_background(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do work on the background loop, if it has begun, and return when it is done."""
+    if _loop is not None:
+        asyncio.run_coroutine_threadsafe(work(), _loop).result()
+
+
 def begin_to_end(close: Close) -> None:
     """Begin to end all work on the loop. Any thread may call it, and a handler of signals too.
 

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 
 from a2a_app import conf, database, runners
+from a2a_app.runners.loops import wait_for_background
 from a2a_app.testing.callers import AUTHENTICATOR
 from a2a_app.testing.clock import Clock
 from a2a_app.testing.connections import SharedConnections, Turnstile, connections_of_test
@@ -52,6 +53,8 @@ class Runtime:
 
     def undo(self) -> None:
         """Set everything back."""
+        # Code without `async` that asks an agent has it work there.
+        wait_for_background(self.end_loop)
         # Its threads have connections of their own where none are shared.
         database.close()
         self._stack.close()
