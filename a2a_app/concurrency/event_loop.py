@@ -22,13 +22,18 @@ CHECKS = 5
 # The longest time that one caller waits while others are answered, in timeouts.
 LONGEST_WAIT = 12
 
+# Django has `async_to_sync` make the event loop of a test with `async` too. On those that are here
+# the app works as on one that lasts, and `a2a_app.testing` ends it.
+loops_of_tests: set[asyncio.AbstractEventLoop] = set()
+
 # An event loop refers to its tasks weakly. Without this set they could be garbage-collected.
 _unfinished: set["asyncio.Task[Any]"] = set()
 
 
 def is_brief() -> bool:
     """Tell whether the running event loop is one that `async_to_sync` has made for one call."""
-    return asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+    loop = asyncio.get_running_loop()
+    return loop in AsyncToSync.loop_thread_executors and loop not in loops_of_tests
 
 
 async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:

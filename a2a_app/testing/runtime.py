@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 
 from a2a_app import conf, database, runners
+from a2a_app.concurrency.event_loop import loops_of_tests
 from a2a_app.runners.loops import wait_for_background
 from a2a_app.testing.callers import AUTHENTICATOR
 from a2a_app.testing.clock import Clock
@@ -45,6 +46,8 @@ class Runtime:
     def enter(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Note one more user, of an event loop or of none."""
         self._users[loop] += 1
+        if loop is not None:
+            loops_of_tests.add(loop)
 
     def leave(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Note one user less; tell whether it was the last one of its event loop, or of all."""
@@ -67,6 +70,7 @@ class Runtime:
         runner = runners.current()
         await runner.close()
         runner.forget_worker()
+        loops_of_tests.discard(asyncio.get_running_loop())
         if not self._shares:
             # Django's own thread keeps its connection, and a database in use is not dropped.
             await sync_to_async(connections.close_all)()

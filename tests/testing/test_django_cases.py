@@ -1,6 +1,8 @@
 """The clients of `a2a_app.testing` in each of Django's test cases, on whichever database."""
 
+import asyncio
 import threading
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -59,6 +61,16 @@ class Cases:
             assert (await one.send("hello")).text == "alice of 1"
             assert text_of([event async for event in other.stream("hello")]) == "None of 2"
         assert await User.objects.acount() == 3
+
+    async def test_a_test_with_async_has_turns_on_its_own_event_loop(self) -> None:
+        loops: list[Any] = []
+
+        async def notes(turn: Turn) -> None:
+            loops.append(asyncio.get_running_loop())
+
+        async with AsyncClient(notes) as client:
+            await client.send("hello")
+        assert loops == [asyncio.get_running_loop()]
 
     def test_code_without_async_may_ask_an_agent_of_the_project(self) -> None:
         alice = User.objects.create_user("alice")
