@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest $(PARALLEL)
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # Tests that start no server, and that do not try many inputs or fill tables. What needs servers,
 # frameworks, the site of the documentation, a wheel or whole projects is not even loaded.
-FAST := --numprocesses 2 --dist loadfile \
+FAST := --numprocesses 3 --dist loadfile \
   $(addprefix --ignore tests/,acceptance browser contrib test_packaging.py test_projects.py test_site.py) --ignore-glob '*/test_mangled*.py' -m 'not servers and not hypothesis and not slow'
 # What meets the database inside the test's own process; the servers of the rest choose theirs. Of the
 # bindings that is what stores what nobody has chosen: the database does not show in the others.

@@ -119,6 +119,7 @@ async def agent(turn: Turn) -> str:
     return f"{turn.text} at turn {turn.number}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.0", "0.3"])
 async def test_tasks_of_the_sdk_are_read_listed_and_gone_on_with_as_if_they_were_ours(
     url: str, version: str

@@ -42,6 +42,7 @@ def files_with(test: str) -> list[str]:
     return [path.relative_to(ROOT).as_posix() for path in paths if test in names_in(path)]
 
 
+@pytest.mark.slow
 def test_every_rule_that_is_cited_is_on_the_page() -> None:
     cited = set(citations())
     assert len(cited) > len(RULES)

@@ -106,6 +106,7 @@ async def delete_user() -> None:
     await User.objects.filter(username="ann").adelete()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", STREAMS, ids=str)
 async def test_a_stream_ends_with_the_error_once_its_key_is_revoked(
     agent: None, rpc: JsonRpcClient, way: Way
@@ -122,6 +123,7 @@ async def test_a_stream_ends_with_the_error_once_its_key_is_revoked(
     assert "no longer valid" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [delete_key, make_inactive, delete_user])
 async def test_whatever_takes_the_access_away_ends_the_stream_of_that_caller_only(
     agent: None, rpc: JsonRpcClient, change: Callable[[], Awaitable[None]]
@@ -139,6 +141,7 @@ async def revoke_all() -> None:
     announce_change()
 
 
+@pytest.mark.slow
 async def test_a_message_that_waits_for_its_answer_is_refused(
     agent: None, rpc: JsonRpcClient
 ) -> None:
@@ -153,6 +156,7 @@ async def test_a_message_that_waits_for_its_answer_is_refused(
         assert error_of(await waiting) == UNKNOWN
 
 
+@pytest.mark.slow
 async def test_without_an_announcement_a_stream_ends_by_the_next_look(
     agent: None, rpc: JsonRpcClient, a2a: ChangeSettings
 ) -> None:
@@ -162,6 +166,7 @@ async def test_without_an_announcement_a_stream_ends_by_the_next_look(
     assert error_of(await stream.last_event()) == UNKNOWN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["signs out", "is inactive", "changes the password"])
 async def test_a_visitor_of_the_site_loses_the_stream_with_the_session(
     settings: Any,
@@ -188,6 +193,7 @@ async def test_a_visitor_of_the_site_loses_the_stream_with_the_session(
     assert error_of(await stream.last_event()) == UNKNOWN
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_with_the_password_with_which_it_was_opened(
     agent: None, rpc: JsonRpcClient, a2a: ChangeSettings
 ) -> None:
@@ -226,6 +232,7 @@ def directory(a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch) -> type[Dire
     return Directory
 
 
+@pytest.mark.slow
 async def test_all_streams_with_the_same_credentials_are_one_question(
     agent: None, rpc: JsonRpcClient, directory: type[Directory]
 ) -> None:
@@ -239,6 +246,7 @@ async def test_all_streams_with_the_same_credentials_are_one_question(
     assert directory.asked - before <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -262,6 +270,7 @@ async def test_a_stream_stays_while_the_authenticator_fails(
     assert (error["code"], error["message"]) == (-32051, "Not any more.")
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_where_its_credentials_are_somebody_elses_now(
     agent: None, rpc: JsonRpcClient, directory: type[Directory]
 ) -> None:
@@ -278,6 +287,7 @@ async def of_group(request: Any, tenant: str, caller: Any) -> Tenant | None:
     return Tenant(tenant) if await caller.groups.filter(name=tenant).aexists() else None
 
 
+@pytest.mark.slow
 async def test_who_leaves_a_tenant_loses_the_streams_there(
     agent: None, rpc: JsonRpcClient, a2a: ChangeSettings
 ) -> None:
@@ -297,6 +307,7 @@ async def test_who_leaves_a_tenant_loses_the_streams_there(
     assert error_of(await elsewhere.last_event()) == UNKNOWN
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_where_the_credentials_are_for_its_tenant_no_more(
     agent: None, rpc: JsonRpcClient, directory: type[Directory]
 ) -> None:
@@ -307,6 +318,7 @@ async def test_a_stream_ends_where_the_credentials_are_for_its_tenant_no_more(
     assert error_of(await stream.last_event()) == UNKNOWN
 
 
+@pytest.mark.slow
 async def test_who_loses_the_permission_for_an_agent_loses_its_streams(
     agent: None, rpc: JsonRpcClient
 ) -> None:
@@ -320,6 +332,7 @@ async def test_who_loses_the_permission_for_an_agent_loses_its_streams(
         assert error_of(await stream.last_event()) == (-32051, "PERMISSION_DENIED")
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_where_its_key_loses_the_scope(agent: None, rpc: JsonRpcClient) -> None:
     stream = await opened(rpc, await issue())
     row = await ApiKey.objects.aget()

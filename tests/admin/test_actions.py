@@ -97,6 +97,7 @@ async def _canceled_by(browser: AsyncClient, task_id: str) -> list[str]:
     return re.findall("<dt>Canceled by</dt><dd>([^<]*)</dd>", page.text)
 
 
+@pytest.mark.slow
 async def test_tasks_run_again_as_new_ones_that_refer_to_the_old_ones() -> None:
     with client_of(echo, input_modes=["*/*"]) as client:
         old = await client.send("one")

@@ -27,6 +27,7 @@ def found(someone: Any, term: object) -> list[str]:
     return re.findall(page_of("KEY").replace("KEY", "([0-9a-f-]{36})"), page)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_task_is_found_by_the_end_of_its_id_as_the_list_shows_it() -> None:
     task, _ = begin().head.task_id, begin()
@@ -190,6 +191,7 @@ def test_the_list_is_filtered_by_when_a_task_was_begun() -> None:
         assert keys_of(someone, time=time) == [now] * is_in, time
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_list_is_filtered_by_why_tasks_are_stuck() -> None:
     begin()

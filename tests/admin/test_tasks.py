@@ -186,6 +186,7 @@ def test_a_list_stays_in_the_order_of_the_key_whatever_its_url_says() -> None:
         assert page.index(page_of(second)) < page.index(page_of(first))
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_tasks_are_found_by_state_by_agent_and_by_whole_ids() -> None:
     one, other = begin(context_id="one of the two").head, begin().head

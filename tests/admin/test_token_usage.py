@@ -123,6 +123,7 @@ def _copy(row: models.TokenUsage) -> models.TokenUsage:
 PERIODS = {"today": "0", "yesterday": "1", "week": "0 1 6", "month": "0 1 6", "last": "20"}
 
 
+@pytest.mark.slow
 def test_periods_are_days_of_the_projects_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime(2026, 3, 15, 0, 30, tzinfo=timezone.get_current_timezone())
     convert = timezone.localtime

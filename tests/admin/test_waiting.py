@@ -147,6 +147,7 @@ async def test_each_sees_and_answers_what_it_may() -> None:
         assert (await client.get(task.id)).status.state is TaskState.INPUT_REQUIRED
 
 
+@pytest.mark.slow
 async def test_whoever_may_decide_follows_a_link_before_and_after_somebody_has_decided() -> None:
     with client_of(asks_staff) as client:
         task = await client.send()

@@ -23,6 +23,7 @@ def store_messages(*said: str) -> None:
         append(read_task_head(task.pk), [MessageReceived(message)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durable", [True, False])
 @pytest.mark.parametrize("at", range(5))
 async def test_an_attempt_after_a_crash_reads_what_the_one_before_has_read(

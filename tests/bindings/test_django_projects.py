@@ -59,6 +59,7 @@ async def _status(rpc: JsonRpcClient, path: str) -> int:
     return (await rpc.post(envelope("ListTasks", {}), path=path)).status_code
 
 
+@pytest.mark.slow
 async def test_with_a_transaction_for_each_request(
     rpc: JsonRpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

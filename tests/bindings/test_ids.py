@@ -68,6 +68,7 @@ def spellings(task_id: str) -> list[str]:
     ]  # fmt: skip  # a few on a line
 
 
+@pytest.mark.slow
 async def test_only_the_id_as_it_was_given_names_a_task(
     rpc: JsonRpcClient, rest: HttpJsonClient
 ) -> None:

@@ -102,6 +102,7 @@ async def test_another_owner_has_as_many_and_without_a_limit_there_is_none(
         await open_all(rpc, stack)
 
 
+@pytest.mark.slow
 async def test_sixteen_at_once_never_pass_the_limit(
     rpc: JsonRpcClient, a2a: ChangeSettings
 ) -> None:

@@ -120,6 +120,7 @@ async def test_the_key_may_come_from_the_projects_own_callable(
     assert header_of(body_of(await rpc.http.get(CARD)))["kid"] == EC_KEY.thumbprint()
 
 
+@pytest.mark.slow
 async def test_a_card_that_the_client_has_is_not_sent_again_though_another_process_signed_it(
     sign_with: Any, rpc: JsonRpcClient
 ) -> None:

@@ -43,6 +43,7 @@ async def test_a_message_is_sent_and_its_task_read_in_the_words_of_0_3(rpc: Json
     assert "history" not in await result(rpc, "tasks/get", id=task["id"], historyLength=0)
 
 
+@pytest.mark.slow
 async def test_a_stream_has_kinds_and_is_final_at_its_end(rpc: JsonRpcClient) -> None:
     said = message('{"chunks": 2, "delay": 0.2}')
     events = await streamed(rpc, "message/stream", message=said)
@@ -55,6 +56,7 @@ async def test_a_stream_has_kinds_and_is_final_at_its_end(rpc: JsonRpcClient) ->
     assert last["status"]["state"] == "completed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["input-required", "auth-required"])
 async def test_a_stream_is_final_where_the_task_waits_for_its_client(
     rpc: JsonRpcClient, end: str
@@ -95,6 +97,7 @@ async def test_a_canceled_task_cannot_be_canceled_again_in_0_3(rpc: JsonRpcClien
     assert again["status"]["state"] == "TASK_STATE_CANCELED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("configuration", "state"),
     [(None, "completed"), ({}, "completed"), ({"blocking": True}, "completed")],

@@ -55,6 +55,7 @@ def json_list(response: HttpResponseBase) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 async def test_a_plain_stream_names_each_event_by_its_member(rpc: JsonRpcClient, verb: str) -> None:
     said = {"message": plain_message('{"end": "input-required", "delay": 0.2}')}
@@ -70,6 +71,7 @@ async def test_a_plain_stream_names_each_event_by_its_member(rpc: JsonRpcClient,
     assert last["statusUpdate"]["status"]["state"] == "TASK_STATE_CANCELLED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "at_once"),
     [

@@ -197,6 +197,7 @@ async def test_a_binary_frame_ends_the_connection() -> None:
         assert await client.next_message() == {"type": "websocket.close", "code": 1003}
 
 
+@pytest.mark.slow
 async def test_only_known_callers_get_a_connection_and_lose_it_with_their_access(
     a2a: ChangeSettings,
 ) -> None:
@@ -254,6 +255,7 @@ async def test_what_one_caller_may_have_open_is_limited(
         assert (refused["id"], code_of(refused)) == (3, -32053)
 
 
+@pytest.mark.slow
 async def test_a_client_that_leaves_stops_nothing() -> None:
     async with WebSocketClient() as client:
         await client.ask(1, "SendStreamingMessage", message=load_message(chunks=20, delay=0.01))

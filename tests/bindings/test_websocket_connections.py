@@ -71,6 +71,7 @@ async def test_frames_that_are_no_calls_are_counted_and_end_with_the_access_of_t
     test_websocket.KNOWN.add("ann")
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_ends_once_its_caller_is_nobody_any_more(
     a2a: ChangeSettings,
 ) -> None:
@@ -83,6 +84,7 @@ async def test_an_idle_connection_ends_once_its_caller_is_nobody_any_more(
         assert await client.next_message() == {"type": "websocket.close", "code": 1008}
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_ends_once_its_agent_is_hidden_from_its_caller(
     a2a: ChangeSettings,
 ) -> None:
@@ -108,6 +110,7 @@ async def test_an_idle_connection_ends_once_its_agent_is_hidden_from_its_caller(
             assert not client.is_accepted
 
 
+@pytest.mark.slow
 async def test_to_ask_again_who_has_a_connection_costs_its_caller_no_requests(
     a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +171,7 @@ async def test_an_open_stream_has_neither_a_thread_nor_its_frame() -> None:
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_a_client_that_asks_and_does_not_read_gets_no_more_and_more_answers(
     a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

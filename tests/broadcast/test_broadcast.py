@@ -134,6 +134,7 @@ async def test_a_group_that_all_have_left_while_it_was_joined_is_left(slow: Slow
     assert list(slow.groups["another"])
 
 
+@pytest.mark.slow
 async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     layer: Wavering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +184,7 @@ async def test_a_connection_that_was_closed_while_unused_loses_no_message(
     assert not caplog.records
 
 
+@pytest.mark.slow
 async def test_a_layer_that_is_busy_with_many_does_not_count_as_away(
     slow: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -99,6 +99,7 @@ async def lasting_loop(runtime: None) -> AsyncIterator[None]:
     await asyncio.to_thread(wait_for_background, close_runner)
 
 
+@pytest.mark.slow
 async def test_a_turn_that_goes_on_after_a_decision_outlives_its_call(lasting_loop: None) -> None:
     decided = asyncio.Event()
     here = asyncio.get_running_loop()

@@ -51,6 +51,7 @@ async def all_of(events: AsyncIterator[Event]) -> list[Event]:
     return [event async for event in events]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_is_sent_at_another_generation_is_refused_and_a_stream_goes_on_after_one(
     way: str, runtime: None, a2a: ChangeSettings

@@ -77,6 +77,7 @@ async def test_a_card_is_kept_as_its_server_says(
         assert await name_of("peer") == ("Peer" if fetched == 1 else "New")
 
 
+@pytest.mark.slow
 async def test_a_changed_card_is_seen_after_its_age(a2a: ChangeSettings) -> None:
     async with CardServer(BARE, Cache_Control="max-age=1", ETag="yes") as server:
         a2a(REMOTE_AGENTS={"peer": {"URL": server.url}})
@@ -124,6 +125,7 @@ async def test_a_card_that_has_led_to_a_failure_is_forgotten(a2a: ChangeSettings
         assert len(server.asked) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 async def test_a_turn_asks_though_the_card_that_is_kept_is_out_of_date(
     a2a: ChangeSettings,

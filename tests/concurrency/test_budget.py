@@ -64,6 +64,7 @@ class Response:
     """An answer that nobody closes."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_closed", [True, False])
 async def test_an_answer_gives_back_what_it_holds_when_it_is_closed_or_gone(
     budget: Budget, is_closed: bool

@@ -132,6 +132,7 @@ async def names_in_catalog(rpc: JsonRpcClient) -> dict[str, dict[str, Any]]:
     return {each["displayName"]: each for each in catalog["entries"]}
 
 
+@pytest.mark.slow
 async def test_staff_registers_an_agent_which_is_looked_at_listed_and_called_by_its_name(
     rpc: JsonRpcClient,
 ) -> None:

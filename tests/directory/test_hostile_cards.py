@@ -136,6 +136,7 @@ async def test_a_card_that_is_none_is_noted_at_its_entry_and_keeps_nobody_from_t
     assert (await entry("harbour")).card
 
 
+@pytest.mark.slow
 async def test_a_card_that_is_packed_is_not_unpacked() -> None:
     packed = gzip.compress(card() + b" " * 50_000_000)
     async with served(Hostile(packed, "Content-Encoding: gzip\r\n")) as url:
@@ -154,6 +155,7 @@ async def test_of_a_card_without_an_end_little_is_read() -> None:
     assert there.written < PAGE_BYTES + ON_THE_WAY
 
 
+@pytest.mark.slow
 async def test_a_card_that_comes_byte_by_byte_is_not_waited_for() -> None:
     there = Hostile(b"")
     there.answers = {"/card.json": (b"{", b" ", "Content-Type: text/event-stream\r\n")}

@@ -191,6 +191,7 @@ async def test_the_first_commit_of_a_task_is_published_to_nobody_and_all_others_
         assert [(await heard.get())["seq"] for _ in range(2)] == [2, 3]
 
 
+@pytest.mark.slow
 async def test_a_slow_stream_holds_up_nobody_and_misses_nothing(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "STREAM_BUFFER": 10}
     head = (await database.run(begin)).head
@@ -229,6 +230,7 @@ async def test_a_stream_whose_log_is_taken_away_ends(settings: Settings) -> None
     assert [event.seq async for event in stream] == []
 
 
+@pytest.mark.slow
 async def test_a_silent_stream_says_so_and_can_be_kept_open(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "KEEPALIVE_SECONDS": 0.05}
     head = (await database.run(begin)).head

@@ -71,6 +71,7 @@ async def test_large_and_small_events_come_once_and_in_order_live_and_from_the_l
         assert [3] in batches and [5] in batches and [6] in batches
 
 
+@pytest.mark.slow
 async def test_a_stream_without_room_says_that_it_is_open_and_goes_on_when_there_is_some() -> None:
     head = (await database.run(begin)).head
     await write(head, chunk(LARGE, append=False), status(TaskState.COMPLETED))
@@ -98,6 +99,7 @@ async def test_a_stream_that_is_left_gives_its_room_back() -> None:
             assert await next_events(left) and await next_events(too)
 
 
+@pytest.mark.slow
 async def test_a_stream_that_waits_for_the_next_event_holds_none_of_the_last() -> None:
     head = (await database.run(begin)).head
     head = await write(head, chunk(LARGE, append=False))

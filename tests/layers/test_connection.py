@@ -119,6 +119,7 @@ async def test_requests_during_a_round_trip_go_into_the_next_one(
             await asyncio.gather(first, second)
 
 
+@pytest.mark.slow
 async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("a2a_app.layers.connection.EXCHANGE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as mute:

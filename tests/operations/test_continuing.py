@@ -198,6 +198,7 @@ async def test_a_message_that_is_sent_again_does_not_go_to_the_next_question(
     assert (task.turn, task.state) == (2, TaskState.COMPLETED)
 
 
+@pytest.mark.slow
 async def test_a_message_that_comes_many_times_at_once_continues_its_task_once(
     rpc: JsonRpcClient,
 ) -> None:

@@ -206,6 +206,7 @@ async def test_of_two_answers_at_the_same_moment_one_is_kept_and_both_get_it(
     assert await models.Message.objects.acount() == 2
 
 
+@pytest.mark.slow
 async def test_many_at_the_same_moment_make_one_task(rpc: JsonRpcClient) -> None:
     counting = Counting()
     with registry.registered(counted(counting)):

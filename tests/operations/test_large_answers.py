@@ -116,6 +116,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_the_line() -> None:
             assert (await waiting)[1].id == task.id
 
 
+@pytest.mark.slow
 async def test_a_stream_of_a_large_task_begins_once_there_is_room_and_at_its_first_event() -> None:
     with client_of(asks) as client:
         params = SendMessageRequest(message=new_message(TEXT))

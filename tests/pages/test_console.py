@@ -97,6 +97,7 @@ async def test_a_conversation_of_several_turns_is_held_by_the_form_alone(
     assert [each["number"] for each in events] == list(range(1, len(events) + 1))
 
 
+@pytest.mark.slow
 async def test_the_log_of_a_task_is_gone_through_by_its_numbers(someone: AsyncClient) -> None:
     url = await send(someone, "echo", text="<b> again")
     page = await page_once(someone, url, "completed")
@@ -114,6 +115,7 @@ async def test_the_log_of_a_task_is_gone_through_by_its_numbers(someone: AsyncCl
     assert "in the admin" not in step
 
 
+@pytest.mark.slow
 async def test_files_are_sent_and_shown_to_their_owner_only(
     someone: AsyncClient, a2a: ChangeSettings
 ) -> None:
@@ -168,6 +170,7 @@ async def test_the_script_speaks_json_rpc_as_the_user_that_is_signed_in(
     assert body_of(public)["error"]["code"] == -32001
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_once_its_user_has_signed_out(
     runtime: None, a2a: ChangeSettings
 ) -> None:

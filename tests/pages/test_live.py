@@ -81,6 +81,7 @@ async def open_artifact() -> tuple[Claim, int]:
     return claim, claim.head.seq
 
 
+@pytest.mark.slow
 async def test_a_page_hears_text_as_it_is_written_and_that_something_else_has_changed() -> None:
     claim, seq = await open_artifact()
     client = await staff("view_task", "view_artifact")
@@ -116,6 +117,7 @@ async def test_who_may_not_view_artifacts_hears_no_text() -> None:
         assert await anext(stream) == (seq + 1, {"texts": [], "changed": False})
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_once_its_reader_may_not_view_tasks_any_more(
     a2a: ChangeSettings,
 ) -> None:

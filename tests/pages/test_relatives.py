@@ -37,6 +37,7 @@ def tree(browser: Browser, task_id: object) -> str:
     return found.group() if found else ""
 
 
+@pytest.mark.slow
 def test_the_page_of_each_task_shows_who_has_asked_for_it_and_what_it_has_asked() -> None:
     first = begin_and_claim()
     second = asked(first, 1, "Refund <order> 7.")

@@ -139,6 +139,7 @@ def fill(claim: Claim, chunks: int) -> None:
     models.Task.objects.filter(pk=head.task_id).update(seq=many[-1])
 
 
+@pytest.mark.slow
 def test_a_task_of_very_many_chunks_has_a_page_like_any_other(
     boss: Browser, settings: LazySettings
 ) -> None:

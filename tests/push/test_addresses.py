@@ -69,6 +69,7 @@ async def test_slow_names_hold_up_neither_files_nor_the_names_of_others(names: S
     await asyncio.gather(*slow, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_a_name_without_an_answer_is_given_up_and_its_thread_is_not_counted_free(
     names: SlowNames, settings: Settings
 ) -> None:

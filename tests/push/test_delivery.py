@@ -203,6 +203,7 @@ async def test_a_receiver_that_hangs_is_given_up_on_and_holds_up_no_other(
     assert row.error == "No answer came in time."
 
 
+@pytest.mark.slow
 async def test_a_webhook_that_fails_for_too_long_is_given_up_and_can_be_sent_again(
     client: OperationsClient, settings: Settings
 ) -> None:
@@ -301,6 +302,7 @@ async def test_a_receiver_that_never_ends_its_answer_gets_every_event_once(
     assert notified(receiver) == ["WORKING", "one", "COMPLETED"]
 
 
+@pytest.mark.slow
 async def test_a_delivery_that_fails_for_an_unknown_reason_counts_and_is_given_up(
     client: OperationsClient, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,7 @@ def content_of(body: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 async def test_each_notification_says_its_generation_and_what_the_client_said(
     a2a: ChangeSettings,
 ) -> None:

@@ -74,6 +74,7 @@ async def go_on(client: OperationsClient, task: Task) -> None:
     await client.send(answer)
 
 
+@pytest.mark.slow
 async def test_a_webhook_that_is_registered_late_gets_the_task_first_and_then_what_comes(
     client: OperationsClient, a2a: ChangeSettings
 ) -> None:
@@ -127,6 +128,7 @@ async def one_notification(client: OperationsClient, **more: Any) -> tuple[Recei
     return got, receiver.url
 
 
+@pytest.mark.slow
 async def test_the_code_of_the_documentation_believes_the_token_and_nothing_that_was_changed(
     client: OperationsClient, a2a: ChangeSettings
 ) -> None:
@@ -145,6 +147,7 @@ async def test_the_code_of_the_documentation_believes_the_token_and_nothing_that
     assert "x-a2a-notification-signature" not in got.headers
 
 
+@pytest.mark.slow
 async def test_the_code_of_the_documentation_believes_the_key_of_the_site(
     client: OperationsClient, a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +167,7 @@ async def test_the_code_of_the_documentation_believes_the_key_of_the_site(
             claims_of(got.headers, body, to)
 
 
+@pytest.mark.slow
 async def test_without_the_setting_nothing_is_signed(
     client: OperationsClient, a2a: ChangeSettings
 ) -> None:
@@ -208,6 +212,7 @@ async def test_a_webhook_where_nobody_answers_is_not_registered(
         await register(client, task, receiver)
 
 
+@pytest.mark.slow
 async def test_a_receiver_has_no_more_time_where_its_name_is_slow_to_look_up(
     a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

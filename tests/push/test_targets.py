@@ -154,6 +154,7 @@ async def test_named_hosts_are_the_only_ones_and_may_be_anywhere(settings: Setti
             check_url(other)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 async def test_a_host_that_leads_elsewhere_the_second_time_is_not_connected_to(
     settings: Settings, monkeypatch: pytest.MonkeyPatch

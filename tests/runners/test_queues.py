@@ -260,6 +260,7 @@ def app_of_celery(broker: str) -> Iterator[Celery]:
         _state._set_current_app(None)
 
 
+@pytest.mark.slow
 async def test_a_turn_is_stored_though_celerys_broker_takes_no_job(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -277,6 +278,7 @@ async def test_a_turn_is_stored_though_celerys_broker_takes_no_job(
     await asyncio.to_thread(run_in_background, runner.close(), runner.close)
 
 
+@pytest.mark.slow
 async def test_nobody_waits_for_a_broker_of_celery_that_is_silent(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 SECONDS = 20
 
 
+@pytest.mark.slow
 async def test_however_fast_the_agent_no_event_is_lost_between_storing_and_streaming() -> None:
     async def instant(turn: Turn) -> None:
         return
@@ -163,6 +164,7 @@ async def test_an_agent_in_a_thread_sees_that_it_was_canceled_and_its_next_write
     assert seen == ["RunLostError"]
 
 
+@pytest.mark.slow
 async def test_a_canceled_agents_thread_has_its_slot_until_it_returns(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "MAX_RUNS": 1}
     loop = asyncio.get_running_loop()
@@ -216,6 +218,7 @@ async def test_an_agent_may_tidy_up_after_it_has_ended_its_task(settings: Settin
         await asyncio.wait_for(tidied.wait(), SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [

@@ -29,6 +29,7 @@ def sign(name: str, *, ago: timedelta = timedelta(0)) -> None:
     models.Worker.objects.filter(name=name).update(seen_at=from_now(-ago))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 async def test_a_process_without_turns_is_known_as_long_as_it_lives(settings: Settings) -> None:
     settings.A2A = {**settings.A2A, "LEASE_SECONDS": 1, "MAX_RUNS": 7}

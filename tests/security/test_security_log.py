@@ -103,6 +103,7 @@ async def test_refusals_are_logged_with_who_was_refused(
     assert "larger than 10 bytes" in log.fields("limit_reached")["reason"]
 
 
+@pytest.mark.slow
 async def test_a_stream_that_ends_with_its_callers_access_is_logged(
     keys: dict[str, str], rpc: JsonRpcClient, log: Recorded
 ) -> None:

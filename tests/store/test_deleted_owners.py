@@ -50,6 +50,7 @@ def fill_tenants(row: Model) -> list[Scope]:
     return scopes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["user", "group"])
 @pytest.mark.parametrize("way", ["row", "queryset"])
 def test_the_next_row_with_a_deleted_rows_key_owns_nothing(
@@ -137,6 +138,7 @@ def test_forget_deletes_a_users_data_with_the_user_and_nobody_elses(a2a: ChangeS
     assert rows() == others != before
 
 
+@pytest.mark.slow
 def test_refuse_lets_no_user_be_deleted_that_owns_anything(a2a: ChangeSettings) -> None:
     a2a(OWNER_DELETED="refuse")
     user, group = made("user"), made("group")

@@ -175,6 +175,7 @@ def test_a_name_that_is_another_users_key_is_refused() -> None:
         run("a2a_forget", "--user", str(ann.pk))
 
 
+@pytest.mark.slow
 def test_an_export_has_every_row_of_one_person_and_none_of_another() -> None:
     ann, bob = two_people()
     archive = exported(ann)
@@ -227,6 +228,7 @@ def test_an_export_says_where_the_storage_has_lost_a_file(tmp_path: Path) -> Non
     assert ZipFile(path).testzip() is None
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
     two_people()
     models.File.objects.update(storage="nowhere")
@@ -236,6 +238,7 @@ def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_an_export_goes_to_the_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     two_people()
     run("a2a_export", "--user", "ann", "--output", "-")

@@ -204,6 +204,7 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     assert out.getvalue().endswith("\rDeleted: 1 tasks, 1 conversations.\n")
 
 
+@pytest.mark.slow
 def test_tasks_of_one_conversation_go_over_several_connections_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -53,6 +53,7 @@ def test_nothing_is_deleted_where_there_is_no_rule() -> None:
     assert look_again() == 0
 
 
+@pytest.mark.slow
 def test_the_first_rule_that_fits_a_task_decides(a2a: ChangeSettings) -> None:
     a2a(
         RETENTION=[
@@ -109,6 +110,7 @@ def test_answers_without_a_task_are_kept_by_the_rules_without_a_state(
     assert models.Context.objects.get().agent == "echo"
 
 
+@pytest.mark.slow
 def test_a_bit_of_the_work_is_bounded_and_a_pass_leaves_nothing_out(
     a2a: ChangeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def test_one_process_at_a_time_does_the_work(a2a: ChangeSettings) -> None:
     assert not retention.claim(retention.TASKS)
 
 
+@pytest.mark.slow
 async def test_a_server_deletes_what_is_too_old_beside_its_other_work(
     a2a: ChangeSettings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,7 @@ def test_a_claim_that_is_returned_again_has_its_lease_from_then_on() -> None:
     assert runs.lost(limit=10) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_of_many_processes_that_claim_at_once_one_gets_the_turn() -> None:
     for _ in range(10):

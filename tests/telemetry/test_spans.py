@@ -214,6 +214,7 @@ async def test_an_agent_that_calls_another_one_of_the_project_is_followed(
     assert (said["rpc.service"], said["a2a.agent"]) == ("threaded", "planner")
 
 
+@pytest.mark.slow
 async def test_a_request_to_an_agent_elsewhere_is_one_span_with_all_its_tries(
     exported: Exported,
 ) -> None:

@@ -158,6 +158,7 @@ def test_time_that_is_frozen_passes_when_the_test_says_so(a2a_client: MakeClient
     assert client.clock.time() == before + 0.05
 
 
+@pytest.mark.slow
 def test_an_agent_that_does_not_answer_is_an_error_in_time(a2a_client: MakeClient) -> None:
     client = a2a_client(sleeper, seconds=0.2)
     with pytest.raises(TimeoutError, match="'sleeper' has not answered within"):

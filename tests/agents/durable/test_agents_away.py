@@ -114,6 +114,7 @@ async def test_an_agent_that_has_worked_for_hours_may_be_away_for_a_moment(line:
     assert line.broken == []
 
 
+@pytest.mark.slow
 async def test_a_task_that_was_asked_for_hours_ago_is_canceled_though_its_agent_is_away_at_first(
     line: Line, a2a: ChangeSettings
 ) -> None:
@@ -141,6 +142,7 @@ async def test_a_task_that_was_asked_for_hours_ago_is_canceled_though_its_agent_
     assert line.broken == []
 
 
+@pytest.mark.slow
 async def test_an_agent_that_hangs_holds_no_other_cancel_up(line: Line) -> None:
     begun: list[str] = []
 

@@ -119,6 +119,7 @@ async def test_questions_of_a_grandchild_are_answered_by_the_client_of_the_first
     assert set((await database.run(states)).values()) == {"TASK_STATE_COMPLETED"}
 
 
+@pytest.mark.slow
 async def test_another_agent_that_is_authorized_meanwhile_needs_no_answer(
     a2a: ChangeSettings,
 ) -> None:
@@ -169,6 +170,7 @@ async def test_a_cancel_stops_all_that_was_asked() -> None:
         await until(lambda: not worker.run_ids)
 
 
+@pytest.mark.slow
 async def test_what_takes_too_long_is_canceled() -> None:
     async def billing(turn: Turn) -> None:
         await asyncio.Event().wait()
@@ -236,6 +238,7 @@ def steps() -> list[str]:
     return list(models.Step.objects.order_by("number").values_list("name", flat=True))
 
 
+@pytest.mark.slow
 async def test_a_turn_that_waits_for_a_task_that_is_deleted_goes_on(a2a: ChangeSettings) -> None:
     a2a(SWEEP_SECONDS=0.1)
     begun = asyncio.Event()
@@ -260,6 +263,7 @@ async def test_a_turn_that_waits_for_a_task_that_is_deleted_goes_on(a2a: ChangeS
     assert task.artifacts[0].parts[0].text == "a2a_app.protocol.errors.TaskNotFoundError"
 
 
+@pytest.mark.slow
 async def test_what_a_task_has_asked_is_canceled_before_the_task_is_pruned(
     a2a: ChangeSettings,
 ) -> None:

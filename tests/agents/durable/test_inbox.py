@@ -130,6 +130,7 @@ async def test_what_is_not_read_begins_the_next_turn() -> None:
     ]  # fmt: skip  # as one list
 
 
+@pytest.mark.slow
 async def test_each_message_is_read_or_begins_a_turn_whenever_it_comes() -> None:
     heard: list[str] = []
     has_heard_all = asyncio.Event()
@@ -239,6 +240,7 @@ async def test_a_message_of_another_process_is_found_without_a_word(a2a: ChangeS
     assert events[-1]["statusUpdate"]["status"]["state"] == TaskState.COMPLETED
 
 
+@pytest.mark.slow
 async def test_more_messages_than_are_read_at_once_come_in_order() -> None:
     gate = Gate()
 

@@ -77,6 +77,7 @@ async def test_a_turn_that_sleeps_holds_nothing_and_goes_on_where_it_was() -> No
     assert len(events) == 3
 
 
+@pytest.mark.slow
 async def test_the_next_wake_up_comes_by_itself_when_it_is_time(a2a: ChangeSettings) -> None:
     a2a(PUT_AWAY_SECONDS=0, SWEEP_SECONDS=60)
 

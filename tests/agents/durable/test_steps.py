@@ -183,6 +183,7 @@ async def test_a_failed_step_is_kept_and_raised_again() -> None:
     assert row.tries == 3
 
 
+@pytest.mark.slow
 async def test_only_what_is_worth_it_is_tried_again_and_a_slow_try_is_an_error() -> None:
     tried: list[str] = []
 

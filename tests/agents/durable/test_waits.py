@@ -32,6 +32,7 @@ async def text_of(client: OperationsClient, task: Task) -> str:
     return (await ended(client, task)).artifacts[0].parts[0].text or ""
 
 
+@pytest.mark.slow
 async def test_a_step_that_would_begin_as_the_turn_is_put_away_begins_in_the_next_attempt() -> None:
     loop, may_begin, may_leave = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     called: list[str] = []

@@ -220,6 +220,7 @@ async def test_a_large_part_is_a_link_to_the_public_url(
     assert link.startswith("https://agents.example.com/a2a/files/")
 
 
+@pytest.mark.slow
 async def test_many_calls_at_once_share_one_connection(client: GrpcClient) -> None:
     tasks = await asyncio.gather(*(client.send(load_message(chunks=2)) for _ in range(20)))
     assert len({task["id"] for task in tasks}) == 20

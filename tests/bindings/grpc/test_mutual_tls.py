@@ -61,6 +61,7 @@ async def client_of(
         yield GrpcClient(channel)
 
 
+@pytest.mark.slow
 async def test_a_call_is_that_of_the_user_whom_the_certificate_names(server: GrpcServer) -> None:
     ann = await User.objects.acreate(username="ann")
     await User.objects.acreate(username="bob")

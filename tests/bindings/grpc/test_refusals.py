@@ -137,6 +137,7 @@ async def test_a_message_may_have_so_many_values(client: GrpcClient, a2a: Change
     assert status["message"] == "The message has more than 2000 values."
 
 
+@pytest.mark.slow
 async def test_a_message_that_is_too_large_is_refused_and_the_connection_goes_on(
     a2a: ChangeSettings, client: GrpcClient
 ) -> None:

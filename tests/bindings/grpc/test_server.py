@@ -110,6 +110,7 @@ def by_name(request: HttpRequest) -> CallerName:
     return CallerName("ann")
 
 
+@pytest.mark.slow
 async def test_a_call_whose_message_does_not_come_has_no_thread_and_is_refused_in_the_end(
     client: GrpcClient, a2a: ChangeSettings
 ) -> None:
@@ -182,6 +183,7 @@ async def test_a_client_whose_connection_breaks_has_nothing_open_and_its_task_go
     assert found.status.state in (pb.TASK_STATE_SUBMITTED, pb.TASK_STATE_WORKING)
 
 
+@pytest.mark.slow
 async def test_a_deadline_ends_a_call_and_not_the_task(client: GrpcClient) -> None:
     stream = client.stream("SendStreamingMessage", asked(end="hang"))
     task = (await anext(aiter(stream))).task
@@ -227,6 +229,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_nobody_else_waits_for_
             await eventually(lambda: not server.calls.stalled)
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_once_its_caller_has_lost_its_access(
     client: GrpcClient, a2a: ChangeSettings
 ) -> None:

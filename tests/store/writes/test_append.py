@@ -259,6 +259,7 @@ def test_of_a_completion_and_a_cancel_at_the_same_instant_one_wins() -> None:
         assert events[1].state == models.Task.objects.get(pk=head.task_id).state
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_of_two_messages_for_one_number_at_the_same_instant_one_is_taken() -> None:
     head = begin().head
@@ -274,6 +275,7 @@ def test_of_two_messages_for_one_number_at_the_same_instant_one_is_taken() -> No
     assert models.Message.objects.count() == 31
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_writers_that_race_leave_no_gap_and_lose_no_event() -> None:
     head = begin().head
