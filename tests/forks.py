@@ -7,6 +7,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # What servers and workers load and what needs no settings, starts no thread and opens nothing.
@@ -85,7 +86,9 @@ class Fork:
     def send_signal(self, which: signal.Signals) -> None:
         """Send it a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, which)
+            # The process that has forked it may know of its end before this one does.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, which)
 
     def kill(self) -> None:
         """End it at once."""
