@@ -52,7 +52,10 @@ class Runtime:
     def leave(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Note one user less; tell whether it was the last one of its event loop, or of all."""
         self._users[loop] -= 1
-        return not self._users[loop]
+        is_last = not self._users[loop]
+        if is_last and loop is not None:
+            loops_of_tests.discard(loop)
+        return is_last
 
     def undo(self) -> None:
         """Set everything back."""
@@ -70,7 +73,6 @@ class Runtime:
         runner = runners.current()
         await runner.close()
         runner.forget_worker()
-        loops_of_tests.discard(asyncio.get_running_loop())
         if not self._shares:
             # Django's own thread keeps its connection, and a database in use is not dropped.
             await sync_to_async(connections.close_all)()
