@@ -35,7 +35,7 @@ from tests.servers import fresh_database  # noqa: E402  # as above
 from tests.tasks import begin_and_claim, chunk, status  # noqa: E402  # as above
 
 DJANGO_BATCH = 100
-SAMPLE_SECONDS = 0.002
+SAMPLE_SECONDS = 0.01
 LONG_AGO = "2020-01-01T00:00:00Z"
 # A copy's key begins with a time, as ours do: rows of one age lie together.
 COPIED = """

@@ -24,6 +24,7 @@ _EXECUTED = 6
 # For the values of how many times it is looked at.
 _TIMES = 8
 _OURS = re.compile(r"\ba2a_app_(?!apikey|directoryentry|failure|worker)\w+")
+_NAMED = re.compile(r"%\((\w+)\)s")
 _SQLITE_SCAN = re.compile(r"SCAN (\w+)(?! USING)\b")
 
 
@@ -37,9 +38,11 @@ class Statements:
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         if _OURS.search(sql) and sql.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
-            times = self.seen.setdefault(sql, [])
+            named = params if isinstance(params, dict) else {}
+            values = [named[name] for name in _NAMED.findall(sql)] or params
+            times = self.seen.setdefault(_NAMED.sub("%s", sql), [])
             if len(times) < _TIMES:
-                times.append(params)
+                times.append(values)
         return execute(sql, params, many, context)
 
 

@@ -1,5 +1,6 @@
 """Batches: of a size that locks nothing for long, over several threads, and with every error."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from threading import Event
@@ -73,3 +74,17 @@ def test_progress_is_reported_also_while_a_statement_finds_nothing(
     work = Batches(search(), lambda batch: {"rows": len(batch)}, lambda _: reported.set(), done)
     work.run(1)
     assert done["rows"] == 1
+
+
+def test_the_garbage_collector_does_not_look_at_the_project_while_rows_are_locked() -> None:
+    def work(batch: Sequence[UUID]) -> dict[str, int]:
+        frozen.append(gc.get_freeze_count())
+        raise LookupError("no such row")
+
+    frozen: list[int] = []
+    gc.unfreeze()
+    with pytest.raises(LookupError):
+        Batches(iter(keys(1)), work, lambda seconds: None, Counter()).run(1)
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0
+    gc.freeze()  # as conftest.py has left it for the other tests

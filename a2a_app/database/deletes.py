@@ -5,6 +5,7 @@ as the database. It need not where it is known what refers to a row.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,40 +14,55 @@ from django.db.models.signals import ModelSignal, post_delete, pre_delete
 
 from a2a_app.database.statements import Model
 from a2a_app.database.transactions import alias, connection
+from a2a_app.database.values import IsAmong, key_array
 
 _SIGNALS: tuple[ModelSignal, ...] = (pre_delete, post_delete)
 
 
-def delete_rows(model: Model, field: str, keys: Sequence[UUID]) -> None:
-    """Delete the rows whose field has one of the keys, and nothing else; send no signals.
+def delete_rows(chosen: Sequence[tuple[Model, str]], keys: Sequence[UUID]) -> None:
+    """Delete the rows that have one of the keys, and nothing else; send no signals.
 
     The caller deletes what refers to them, in the same transaction.
 
     Args:
-        model: Whose rows.
-        field: A field that has keys, or one of a related model, written as for `filter`.
+        chosen: Models, each with the field in which its rows have a key. It is a field of their
+            own, or one of a related model, written as for `filter`.
         keys: The keys.
     """
-    ours = connection()
-    field, _, far = field.partition("__")
-    if far:
-        # In one statement, PostgreSQL may read all rows of the model to join them.
-        related: Any = model._meta.get_field(field).related_model
-        near = related._base_manager.filter(**{f"{far}__in": keys})
-        keys = list(near.values_list("pk", flat=True))
-    if not keys:
+    near = [(model, field) for model, field in chosen if "__" not in field]
+    for model, field in chosen:
+        field, _, far = field.partition("__")
+        if far:
+            # In one statement, PostgreSQL may read all rows of the model to join them.
+            related: Any = model._meta.get_field(field).related_model
+            found = related._base_manager.filter(IsAmong(F(far), keys))
+            delete_rows([(model, field)], list(found.values_list("pk", flat=True)))
+    if not (near and keys):
         return
+    ours = connection()
     if ours.vendor == "postgresql":
-        # Django would make a parameter of each key, and take longer for it than PostgreSQL.
-        options: Any = model._meta
-        quote = ours.ops.quote_name
-        table, column = quote(options.db_table), quote(options.get_field(field).column)
-        statement = f"DELETE FROM {table} WHERE {column} = ANY(%s)"  # noqa: S608  # a model's names
         with ours.cursor() as cursor:
-            cursor.execute(statement, [list(keys)])
+            cursor.execute(_deletion(tuple(near)), {"keys": key_array(keys)})
     else:
-        rows: Any = model._base_manager.filter(**{f"{field}__in": keys})
-        rows._raw_delete(alias())
+        for model, field in near:
+            rows: Any = model._base_manager.filter(**{f"{field}__in": keys})
+            rows._raw_delete(alias())
+
+
+@lru_cache
+def _deletion(chosen: tuple[tuple[Model, str], ...]) -> str:
+    """Return PostgreSQL's statement: one for all models, as each takes a round trip."""
+    quote = connection().ops.quote_name
+    deletions = []
+    for model, field in chosen:
+        options: Any = model._meta
+        table, column = quote(options.db_table), quote(options.get_field(field).column)
+        names = f"{table} WHERE {column}"
+        deletions.append(f"DELETE FROM {names} = ANY(%(keys)s::uuid[])")  # noqa: S608  # models'
+    *others, last = deletions
+    if not others:
+        return last
+    return f"WITH {', '.join(f'part_{n} AS ({each})' for n, each in enumerate(others))} {last}"
 
 
 def lock_rows(

@@ -1,5 +1,6 @@
 """Batches: a command's work on many rows, in short transactions over several connections."""
 
+import gc
 import threading
 import time
 from collections import Counter
@@ -80,6 +81,19 @@ class Batches:
 
         Ctrl-C, which raises in this thread, ends the others after the batch they are at.
         """
+        # A full collection of garbage stops all threads for as long as it looks at what the project
+        # has loaded, which may be a tenth of a second, and they hold locks. It need not look there.
+        was_frozen = gc.get_freeze_count() > 0
+        gc.freeze()
+        try:
+            self._run_all(threads)
+        finally:
+            if not was_frozen:
+                gc.unfreeze()
+        if self._error is not None:
+            raise self._error
+
+    def _run_all(self, threads: int) -> None:
         others = [threading.Thread(target=self._run_other) for _ in range(threads - 1)]
         others.append(threading.Thread(target=self._report_for_ever))
         for thread in others:
@@ -89,8 +103,6 @@ class Batches:
         finally:
             self._stopped = True
             self._join(others)
-        if self._error is not None:
-            raise self._error
 
     def _join(self, threads: list[threading.Thread]) -> None:
         """Wait for the threads that work, the last of which reports until the others are done."""

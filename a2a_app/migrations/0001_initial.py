@@ -203,7 +203,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('started_at', models.DateTimeField(blank=True, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='a2a_app.message')),
+                ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='runs', to='a2a_app.message')),
             ],
         ),
         migrations.CreateModel(
@@ -226,8 +226,8 @@ class Migration(migrations.Migration):
                 ('size', models.PositiveBigIntegerField(default=0, help_text='How many bytes it has in JSON, at most.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('context', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='a2a_app.context')),
-                ('run', models.ForeignKey(blank=True, help_text='The one run that may write to it now.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='a2a_app.run')),
-                ('status_message', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='a2a_app.message')),
+                ('run', models.ForeignKey(blank=True, db_constraint=False, db_index=False, help_text='The one run that may write to it now.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='a2a_app.run')),
+                ('status_message', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='a2a_app.message')),
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=a2a_app.models.deletion.keep_or_protect, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -289,7 +289,7 @@ class Migration(migrations.Migration):
                 ('turn', models.PositiveIntegerField(default=0, help_text="The task's turn that the message began.")),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('expires_at', models.DateTimeField(db_index=True, help_text='From then on the key may be used for another message.')),
-                ('message', models.ForeignKey(blank=True, help_text="The agent's answer, where there is no task.", null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='a2a_app.message')),
+                ('message', models.ForeignKey(blank=True, db_constraint=False, help_text="The agent's answer, where there is no task.", null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='a2a_app.message')),
                 ('task', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='a2a_app.task')),
             ],
         ),

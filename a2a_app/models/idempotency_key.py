@@ -33,6 +33,8 @@ class IdempotencyKey(models.Model):
         null=True,
         blank=True,
         related_name="+",
+        # Each deletion of a message would be checked, and hardly any message has a key.
+        db_constraint=False,
         help_text="The agent's answer, where there is no task.",
     )
     created_at = models.DateTimeField(auto_now_add=True)

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from a2a_app.database.values import VerbatimJSONField, new_key
 from a2a_app.models.message import Message
-from a2a_app.models.task import Task
+from a2a_app.models.task import WITHIN_TASK, Task
 from a2a_app.protocol import TaskState
 
 
@@ -43,7 +43,7 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_key, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="runs", db_index=False)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="runs")
+    message = models.ForeignKey(Message, **WITHIN_TASK, related_name="runs")
     turn = models.PositiveIntegerField()
     attempt = models.PositiveIntegerField(default=1)
     revision = models.CharField(

@@ -1,5 +1,7 @@
 """Task: the unit of work."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -8,6 +10,15 @@ from a2a_app.models.context import Context
 from a2a_app.models.deletion import keep_or_protect
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES
+
+# How rows of one task refer to each other. The database does not check it: each of them has a
+# foreign key to the task, and they are written and deleted together. The checks, and the indexes
+# that they need, cost something with each message, and much with each deletion.
+WITHIN_TASK: dict[str, Any] = {
+    "on_delete": models.DO_NOTHING,
+    "db_constraint": False,
+    "db_index": False,
+}
 
 
 class Task(models.Model):
@@ -29,7 +40,7 @@ class Task(models.Model):
     state = models.CharField(max_length=32, choices=[(s.value, s.name) for s in TaskState])
     status_at = models.DateTimeField(help_text="When the status was recorded.")
     status_message = models.ForeignKey(
-        "a2a_app.Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        "a2a_app.Message", **WITHIN_TASK, null=True, blank=True, related_name="+"
     )
     metadata = VerbatimJSONField(default=dict, blank=True)
     seq = models.PositiveBigIntegerField(help_text="The number of its newest event.")
@@ -37,7 +48,7 @@ class Task(models.Model):
     answered = models.PositiveIntegerField(default=0, help_text="The newest turn that is over.")
     run = models.ForeignKey(
         "a2a_app.Run",
-        on_delete=models.SET_NULL,
+        **WITHIN_TASK,
         null=True,
         blank=True,
         related_name="+",

@@ -118,7 +118,7 @@ def _events(task_id: UUID) -> Iterator[LoggedEvent]:
 
 def _delete_events(tasks: Sequence[UUID]) -> None:
     if may_skip_django([models.Event]):
-        delete_rows(models.Event, "task", tasks)
+        delete_rows([(models.Event, "task")], tasks)
     else:
         models.Event.objects.filter(task__in=tasks).delete()
 

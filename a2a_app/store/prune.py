@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from a2a_app import models
+from a2a_app.database.values import IsAmong
 from a2a_app.models.owners import caller_of
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
@@ -136,11 +137,11 @@ def forget_tasks(age: Age, keys: Sequence[UUID]) -> list[UUID]:
     Returns:
         For each deleted task the key of its conversation.
     """
-    old = age.tasks().filter(pk__in=keys)
+    old = age.tasks().filter(IsAmong(F("pk"), keys))
     give_up(old)
     return remove_tasks(old)
 
 
 def forget_contexts(age: Age, keys: Collection[UUID]) -> int:
     """Delete those of the conversations that are old; return their number."""
-    return remove_contexts(age.contexts().filter(pk__in=keys))
+    return remove_contexts(age.contexts().filter(IsAmong(F("pk"), keys)))
