@@ -91,7 +91,7 @@ class Server:
         command, ready = WORKERS["procrastinate"]
         for each in web:
             each.env["A2A_RUNNER"] = "procrastinate"
-        worker = [sys.executable, "manage.py", *command]
+        worker = [sys.executable, *command]
         return [*web, *(Process(worker, web[0].env, ready=ready) for _ in range(workers))]
 
     def _other(self, url: str, *, push: bool) -> Process:

@@ -24,6 +24,7 @@ from benchmarks.servers import (
     FASTA2A,
     OURS,
     OURS_SQLITE,
+    OURS_WORKERS,
     SDK_MEMORY,
     Server,
 )
@@ -177,7 +178,10 @@ def test_a_figure_that_is_missing_in_a_round_is_not_in_its_ratio() -> None:
     assert ratio(ours, theirs[1:] * 2, "long", less=True) is None
 
 
-@pytest.mark.parametrize("server", [SDK_MEMORY, OURS_SQLITE, OURS], ids=lambda server: server.name)
+FILLED = [SDK_MEMORY, OURS_SQLITE, OURS, OURS_WORKERS]
+
+
+@pytest.mark.parametrize("server", FILLED, ids=lambda server: server.name)
 def test_a_server_is_filled_with_copies_that_are_whole_tasks(server: Server) -> None:
     with ExitStack() as stack:
         peer = server.start(stack)

@@ -1,23 +1,32 @@
-"""The connector of a worker to Procrastinate's queue, whose connections may fall silent.
+"""The connector of a worker to Procrastinate's queue: several jobs are one statement.
 
-A connection that stays open and passes nothing would keep a worker from taking turns, and from
-ending, for hours.
+Its connections may fall silent. One that stays open and passes nothing would keep a worker from
+taking turns, and from ending, for hours.
 """
 
 import asyncio
+import logging
 import selectors
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
 
 from procrastinate import PsycopgConnector
+from procrastinate.connector import Notify
 from procrastinate.contrib.django import connector_params
+from procrastinate.exceptions import ConnectorException
+from procrastinate.sql import queries
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from a2a_app import conf, database
 from a2a_app.database import sockets
+
+logger = logging.getLogger(__name__)
 
 # PostgreSQL plans the statement that takes a job while the queue is empty, and keeps the plan.
 # Sorting seems as good as the index then. Later it would sort thousands of jobs for each one that
@@ -30,12 +39,56 @@ _CONFIGURE = """
 """
 
 
-class WorkerConnector(PsycopgConnector):
-    """Connects a worker to the queue, and cuts its connections where one of them is silent."""
+# How many jobs a worker takes at once at most, so that others get some of them too.
+MOST_TAKEN = 4
+# For how long a queue that was empty counts as empty, unless a notification comes. It is less than
+# the pause after which a worker looks whatever it was notified of.
+EMPTY_SECONDS = 0.5
+# How long ended jobs are kept, so that one statement deletes them all. Nobody waits for it.
+END_SECONDS = 0.05
 
-    def __init__(self) -> None:
-        """Make a connector to our database with the project's options."""
+_TAKE, _END = queries["fetch_job"].rstrip(";\n "), queries["finish_job"].rstrip(";\n ")
+_NO_JOB: dict[str, Any] = {"id": None}
+# Only those that are there: of one that is not, Procrastinate makes an error of the whole.
+_END_ALL = f"""
+    {_END % {name: f"ended.{name}" for name in ("job_id", "status", "delete_job")}}
+    FROM unnest(
+        %(job_ids)s::bigint[], %(statuses)s::procrastinate_job_status[], %(deletes)s::boolean[]
+    ) AS ended (job_id, status, delete_job)
+    JOIN procrastinate_jobs AS job ON job.id = ended.job_id AND job.status IN ('todo', 'doing')
+"""  # of Procrastinate's own statement
+
+
+@lru_cache
+def _take(most: int) -> str:
+    """Return the statement that takes so many jobs: that for one, so many times."""
+    return " UNION ALL ".join([f"({_TAKE})"] * most)
+
+
+class WorkerConnector(PsycopgConnector):
+    """Connects a worker to the queue, and cuts its connections where one of them is silent.
+
+    It takes as many jobs by one statement as wait and the worker has room for, and so knows when
+    none is left. Ended jobs are deleted together.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        """Make a connector to our database with the project's options.
+
+        Args:
+            concurrency: How many jobs the worker does at once.
+        """
         self._connections: WeakSet[AsyncConnection[Any]] = WeakSet()
+        self._concurrency = concurrency
+        # Jobs that were taken and that the worker has not asked for yet, and those that it does.
+        self._taken: deque[dict[str, Any]] = deque()
+        self._at_work: set[int] = set()
+        self._ended: list[dict[str, Any]] = []
+        self._ending: asyncio.Task[None] | None = None
+        # How many notifications have come, and of those how many before the queue was found empty.
+        self._notified = 0
+        self._notified_before_empty = -1
+        self._empty_until = 0.0
         super().__init__(
             kwargs={**sockets.limits(), **connector_params(database.alias())},
             configure=self._configure,
@@ -50,15 +103,80 @@ class WorkerConnector(PsycopgConnector):
                 sockets.cut(connection)
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
-        """Run a statement."""
+        """Run a statement. One that ends a job is run a little later, with others."""
+        if query == queries["finish_job"]:
+            self._at_work.discard(arguments["job_id"])
+            self._ended.append(arguments)
+            self._ending = self._ending or asyncio.create_task(self._end_jobs_soon())
+            return
         with self._watched():
             await super().execute_query_async(query, **arguments)
 
     async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:
-        """Run a statement and return its one row."""
+        """Run a statement and return its one row. One that takes a job may take more."""
+        if query == queries["fetch_job"]:
+            return await self._next_job(arguments)
         with self._watched():
             row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
             return row
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Listen for notifications, and count them."""
+
+        async def count(*, channel: str, payload: str) -> None:
+            self._notified += 1
+            await on_notification(channel=channel, payload=payload)
+
+        await super().listen_notify(count, channels)
+
+    async def close_async(self) -> None:
+        """Delete the jobs that have ended, and close all connections."""
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.wait([self._ending])
+        await self._end_jobs()
+        await super().close_async()
+
+    async def _next_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not self._taken and not self._is_known_empty:
+            most = max(1, min(MOST_TAKEN, self._concurrency - len(self._at_work)))
+            notified, began = self._notified, time.monotonic()
+            found = await self.execute_query_all_async(_take(most), **arguments)
+            self._taken.extend(row for row in found if row["id"] is not None)
+            if len(self._taken) < most:
+                self._notified_before_empty = notified
+                self._empty_until = began + EMPTY_SECONDS
+        if not self._taken:
+            return _NO_JOB
+        job = self._taken.popleft()
+        self._at_work.add(job["id"])
+        return job
+
+    @property
+    def _is_known_empty(self) -> bool:
+        """Whether a look into the queue would find no job, since nothing has come meanwhile."""
+        is_recent = time.monotonic() < self._empty_until
+        return is_recent and self._notified == self._notified_before_empty
+
+    async def _end_jobs_soon(self) -> None:
+        await asyncio.sleep(END_SECONDS)
+        self._ending = None
+        await self._end_jobs()
+
+    async def _end_jobs(self) -> None:
+        ended, self._ended = self._ended, []
+        if not ended:
+            return
+        columns = {
+            "job_ids": [each["job_id"] for each in ended],
+            "statuses": [each["status"] for each in ended],
+            "deletes": [each["delete_job"] for each in ended],
+        }
+        try:
+            await self.execute_query_all_async(_END_ALL, **columns)
+        except ConnectorException:
+            # As with the jobs of a worker that has died, the next one that begins deletes them.
+            logger.warning("%d jobs that have ended are in the queue still.", len(ended))
 
     async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:
         """Run a statement and return its rows."""
