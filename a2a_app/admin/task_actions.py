@@ -23,6 +23,7 @@ from a2a_app.operations.tasks import cancel_task
 from a2a_app.protocol import Message, Role
 from a2a_app.protocol.states import TERMINAL_STATES
 from a2a_app.security import SecurityEvent
+from a2a_app.store.durable.remote_tasks import has_to_cancel
 from a2a_app.store.removal import remove_tasks
 
 ENDED = [state.value for state in TERMINAL_STATES]
@@ -128,8 +129,9 @@ class TaskActions(ReadOnlyAdmin):
 
     def _delete_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:
         chosen = models.Task.objects.filter(pk__in=[task.pk for task in tasks])
-        deleted = len(remove_tasks(chosen.filter(state__in=ENDED)))
+        remove_tasks(chosen.filter(~has_to_cancel(), state__in=ENDED))
         left = set(chosen.values_list("pk", flat=True))
+        unheard = set(chosen.filter(has_to_cancel()).values_list("pk", flat=True))
         kind = ContentType.objects.get_for_model(models.Task)
         for task in tasks:
             if task.pk not in left:
@@ -142,7 +144,12 @@ class TaskActions(ReadOnlyAdmin):
                     change_message="",
                 )
                 record_about(request, task, SecurityEvent.TASK_DELETED)
-        return [_("It has been deleted, or has not ended.")] * (len(tasks) - deleted)
+        waits = _("An agent that it has asked has still to hear that it is canceled.")
+        return [
+            waits if task.pk in unheard else _("It has not ended.")
+            for task in tasks
+            if task.pk in left
+        ]
 
 
 def _reason(error: Exception, task: models.Task) -> str:

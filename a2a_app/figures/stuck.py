@@ -59,8 +59,10 @@ def _idle() -> Iterator[UUID]:
     No operation leaves one so. Whatever else writes to the tables may.
     """
     turns = models.Run.objects.filter(task=OuterRef("pk"), ended_at=None)
+    # Of what is not there any more no constraint takes the key from the task.
+    held = models.Run.objects.filter(pk=OuterRef("run_id"))
     for state in (TaskState.WORKING, TaskState.SUBMITTED):
-        tasks = models.Task.objects.filter(state=Literal(state.value), run=None)
+        tasks = models.Task.objects.filter(~Exists(held), state=Literal(state.value))
         rows = tasks.annotate(goes_on=Exists(turns)).order_by("pk").values_list("pk", "goes_on")
         yield from (task for task, goes_on in rows[: current.COUNTED] if not goes_on)
 

@@ -143,9 +143,9 @@ class WorkerConnector(PsycopgConnector):
             notified, began = self._notified, time.monotonic()
             found = await self.execute_query_all_async(_take(most), **arguments)
             self._taken.extend(row for row in found if row["id"] is not None)
-            if len(self._taken) < most:
-                self._notified_before_empty = notified
-                self._empty_until = began + EMPTY_SECONDS
+            is_empty = len(self._taken) < most
+            self._empty_until = began + EMPTY_SECONDS if is_empty else 0.0
+            self._notified_before_empty = notified
         if not self._taken:
             return _NO_JOB
         job = self._taken.popleft()

@@ -13,7 +13,7 @@ from a2a_app.database.values import IsAmong
 from a2a_app.models.owners import caller_of
 from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
-from a2a_app.store.durable.remote_tasks import give_up
+from a2a_app.store.durable.remote_tasks import give_up, has_to_cancel
 from a2a_app.store.removal import remove_contexts, remove_tasks
 
 
@@ -79,11 +79,8 @@ class Age:
         unheard = models.PushNotificationConfig.objects.filter(
             task=OuterRef("pk"), due_at__isnull=False
         )
-        going_on = models.RemoteTask.objects.filter(
-            task=OuterRef("pk"), cancel_at__isnull=False, ended_at=None
-        )
         found = models.Task.objects.filter(
-            old, ~Exists(unheard), Q(linked=False) | ~Exists(going_on), **self.whose.tasks()
+            old, ~Exists(unheard), ~has_to_cancel(), **self.whose.tasks()
         )
         others = [Q(**each.tasks()) for each in self.besides]
         return found.exclude(_any(others)) if others else found

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from tests.tasks import new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 TASKS = reverse("admin:a2a_app_task_changelist")
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
@@ -135,6 +137,32 @@ async def test_only_tasks_that_have_ended_are_deleted() -> None:
     assert left == [open_task.id]
     [entry] = [entry async for entry in LogEntry.objects.all()]
     assert (entry.action_flag, entry.object_id) == (DELETION, ended.id)
+
+
+async def test_a_task_stays_while_an_agent_that_it_has_asked_is_to_hear_of_the_cancel() -> None:
+    with client_of(asks) as client:
+        ended = await client.send()
+        await client.cancel(ended.id)
+        task = await models.Task.objects.aget(pk=ended.id)
+        await models.Task.objects.filter(pk=task.pk).aupdate(linked=True)
+        asked = await models.RemoteTask.objects.acreate(
+            task=task,
+            turn=1,
+            number=1,
+            name="ask",
+            agent="http://127.0.0.1:9/",
+            is_local=False,
+            remote_id="7",
+            cancel_at=FAR,
+        )
+        browser, _ = await staff("view_task", "delete_task")
+        page = await chosen(browser, "delete_tasks", ended.id)
+        answer = await browser.post(TASKS, form_of(page.text), follow=True)
+        assert "has still to hear that it is canceled" in answer.content.decode()
+        await models.RemoteTask.objects.filter(pk=asked.pk).aupdate(cancel_at=None, ended_at=FAR)
+        page = await chosen(browser, "delete_tasks", ended.id)
+        await browser.post(TASKS, form_of(page.text))
+    assert not await models.Task.objects.aexists()
 
 
 @pytest.mark.parametrize("action", ["cancel_tasks", "rerun_tasks", "delete_tasks"])

@@ -11,6 +11,7 @@ from a2a_app.database.values import first_key_at
 from a2a_app.figures import current, stuck
 from a2a_app.figures.stuck import Stuck, stuck_tasks
 from a2a_app.protocol import TaskState
+from a2a_app.store.people import cancel
 from a2a_app.store.updates import Returned
 from a2a_app.store.writes.append import append
 from tests.tasks import begin, begin_and_claim, status
@@ -68,6 +69,9 @@ def test_each_stuck_task_is_found_and_none_that_goes_on() -> None:
     ended = begin_and_claim()
     append(ended.head, [status(TaskState.COMPLETED), Returned()], run=ended.run)
     assert {why: stuck_tasks(why) for why in Stuck} == expected
+    [idle] = expected[Stuck.IDLE]
+    cancel(idle)
+    assert stuck_tasks(Stuck.IDLE) == []
 
 
 def test_no_more_is_looked_at_than_counted_and_no_more_listed_than_said(

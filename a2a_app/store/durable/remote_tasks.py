@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from a2a_app import models
@@ -195,6 +195,15 @@ def unwanted_of(tasks: "QuerySet[models.Task]") -> list[Unwanted]:
     """Return what some tasks have asked, is known and nobody waits for any more, due or not."""
     left = Row.objects.filter(task__in=tasks, cancel_at__isnull=False).exclude(remote_id="")
     return _unwanted(left)
+
+
+def has_to_cancel() -> Q:
+    """Return the condition on tasks that have asked for something which is still to be canceled.
+
+    Once such a task is deleted, nobody knows what to cancel.
+    """
+    unheard = Row.objects.filter(task=OuterRef("pk"), cancel_at__isnull=False, ended_at=None)
+    return Q(Exists(unheard), linked=True)
 
 
 def claim_unwanted(asked: UUID, pause: timedelta) -> bool:
