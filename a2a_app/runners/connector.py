@@ -40,7 +40,7 @@ _CONFIGURE = """
 
 
 # How many jobs a worker takes at once at most, so that others get some of them too.
-MOST_TAKEN = 4
+MOST_TAKEN = 2
 # For how long a queue that was empty counts as empty, unless a notification comes. It is less than
 # the pause after which a worker looks whatever it was notified of.
 EMPTY_SECONDS = 0.5
@@ -68,8 +68,8 @@ def _take(most: int) -> str:
 class WorkerConnector(PsycopgConnector):
     """Connects a worker to the queue, and cuts its connections where one of them is silent.
 
-    It takes as many jobs by one statement as wait and the worker has room for, and so knows when
-    none is left. Ended jobs are deleted together.
+    It takes several jobs by one statement where they wait and the worker has room for them, and so
+    knows when none is left. Ended jobs are deleted together.
     """
 
     def __init__(self, concurrency: int) -> None:
