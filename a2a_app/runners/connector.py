@@ -10,7 +10,7 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
@@ -18,7 +18,7 @@ from weakref import WeakSet
 from procrastinate import PsycopgConnector
 from procrastinate.connector import Notify
 from procrastinate.contrib.django import connector_params
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ProcrastinateException
 from procrastinate.sql import queries
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -85,6 +85,7 @@ class WorkerConnector(PsycopgConnector):
         self._at_work: set[int] = set()
         self._ended: list[dict[str, Any]] = []
         self._ending: asyncio.Task[None] | None = None
+        self._closes = asyncio.Event()
         # How many notifications have come, and of those how many before the queue was found empty.
         self._notified = 0
         self._notified_before_empty = -1
@@ -107,7 +108,7 @@ class WorkerConnector(PsycopgConnector):
         if query == queries["finish_job"]:
             self._at_work.discard(arguments["job_id"])
             self._ended.append(arguments)
-            self._ending = self._ending or asyncio.create_task(self._end_jobs_soon())
+            self._ending = self._ending or asyncio.create_task(self._end_jobs())
             return
         with self._watched():
             await super().execute_query_async(query, **arguments)
@@ -131,10 +132,9 @@ class WorkerConnector(PsycopgConnector):
 
     async def close_async(self) -> None:
         """Delete the jobs that have ended, and close all connections."""
+        self._closes.set()
         if self._ending is not None:
-            self._ending.cancel()
             await asyncio.wait([self._ending])
-        await self._end_jobs()
         await super().close_async()
 
     async def _next_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -158,25 +158,24 @@ class WorkerConnector(PsycopgConnector):
         is_recent = time.monotonic() < self._empty_until
         return is_recent and self._notified == self._notified_before_empty
 
-    async def _end_jobs_soon(self) -> None:
-        await asyncio.sleep(END_SECONDS)
-        self._ending = None
-        await self._end_jobs()
-
     async def _end_jobs(self) -> None:
-        ended, self._ended = self._ended, []
-        if not ended:
-            return
-        columns = {
-            "job_ids": [each["job_id"] for each in ended],
-            "statuses": [each["status"] for each in ended],
-            "deletes": [each["delete_job"] for each in ended],
-        }
-        try:
-            await self.execute_query_all_async(_END_ALL, **columns)
-        except ConnectorException:
-            # As with the jobs of a worker that has died, the next one that begins deletes them.
-            logger.warning("%d jobs that have ended are in the queue still.", len(ended))
+        """Delete the jobs that have ended, until there are none."""
+        while self._ended:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self._closes.wait()
+            ended, self._ended = self._ended, []
+            columns = {
+                "job_ids": [each["job_id"] for each in ended],
+                "statuses": [each["status"] for each in ended],
+                "deletes": [each["delete_job"] for each in ended],
+            }
+            try:
+                await self.execute_query_all_async(_END_ALL, **columns)
+            except ProcrastinateException:
+                # As with those of a worker that has died, the next one that begins deletes them.
+                logger.warning("%d jobs that have ended are in the queue still.", len(ended))
+        self._ending = None
 
     async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:
         """Run a statement and return its rows."""
