@@ -9,7 +9,7 @@ import logging
 import selectors
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
@@ -72,14 +72,16 @@ class WorkerConnector(PsycopgConnector):
     knows when none is left. Ended jobs are deleted together.
     """
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, free_slots: Callable[[], int]) -> None:
         """Make a connector to our database with the project's options.
 
         Args:
             concurrency: How many jobs the worker does at once.
+            free_slots: Returns how many more turns the worker can take now. Turns that have come
+                over a connection which was lost go on, and have slots too.
         """
         self._connections: WeakSet[AsyncConnection[Any]] = WeakSet()
-        self._concurrency = concurrency
+        self._concurrency, self._free_slots = concurrency, free_slots
         # Jobs that were taken and that the worker has not asked for yet, and those that it does.
         self._taken: deque[dict[str, Any]] = deque()
         self._at_work: set[int] = set()
@@ -138,8 +140,9 @@ class WorkerConnector(PsycopgConnector):
         await super().close_async()
 
     async def _next_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        if not self._taken and not self._is_known_empty:
-            most = max(1, min(MOST_TAKEN, self._concurrency - len(self._at_work)))
+        free = self._free_slots()
+        if not self._taken and not self._is_known_empty and free > 0:
+            most = max(1, min(MOST_TAKEN, free, self._concurrency - len(self._at_work)))
             notified, began = self._notified, time.monotonic()
             found = await self.execute_query_all_async(_take(most), **arguments)
             self._taken.extend(row for row in found if row["id"] is not None)

@@ -94,7 +94,7 @@ class ProcrastinateRunner(QueuedRunner):
         self.worker.sign_on()
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            connector = WorkerConnector(conf.current().max_runs)
+            connector = WorkerConnector(conf.current().max_runs, lambda: self.worker.free_slots)
             working = asyncio.create_task(self._run_worker(connector))
             await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():

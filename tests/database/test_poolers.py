@@ -195,7 +195,7 @@ async def test_a_worker_configures_only_sessions_of_its_own(
     use: Use, postgresql: str, mode: Mode
 ) -> None:
     async def configured() -> list[Any]:
-        connector = WorkerConnector(concurrency=1)
+        connector = WorkerConnector(1, lambda: 1)
         await connector.open_async()
         async with connector.pool.connection() as connection:
             answers = [await connection.execute(each) for each in (SORTS, WAITS)]

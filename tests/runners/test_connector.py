@@ -79,15 +79,15 @@ class Queue:
             await asyncio.wait([listening])
 
 
-Open: TypeAlias = Callable[[int], Awaitable[Queue]]
+Open: TypeAlias = Callable[..., Awaitable[Queue]]
 
 
 @pytest.fixture
 async def open_queue() -> AsyncIterator[Open]:
     opened: list[WorkerConnector] = []
 
-    async def make(concurrency: int) -> Queue:
-        connector = WorkerConnector(concurrency)
+    async def make(concurrency: int, slots: Callable[[], int] = lambda: 20) -> Queue:
+        connector = WorkerConnector(concurrency, slots)
         opened.append(connector)
         await connector.open_async()
         return Queue(connector, await JobManager(connector).register_worker())
@@ -119,6 +119,16 @@ if connection.vendor == "postgresql":  # Procrastinate has no tables elsewhere
         await queue.end(*at_work[:2])
         await queue.take()
         assert (await queue.states())["todo"] == 4
+
+    async def test_no_job_is_taken_while_turns_of_a_lost_connection_have_all_slots(
+        open_queue: Open,
+    ) -> None:
+        free = [0, 0, 1]
+        queue = await open_queue(20, lambda: free.pop(0))
+        await queue.add(3)
+        assert [await queue.take() for _ in range(2)] == [None, None]
+        assert await queue.take() is not None
+        assert await queue.states() == {"doing": 1, "todo": 2}
 
     async def test_a_queue_that_was_empty_is_asked_again_once_a_job_was_notified_of(
         open_queue: Open, monkeypatch: pytest.MonkeyPatch

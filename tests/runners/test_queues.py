@@ -71,7 +71,7 @@ async def taken(worker: AsyncConnection) -> Any:
 @asynccontextmanager
 async def worker_connector() -> AsyncIterator[PsycopgConnector]:
     """Open the connections of a worker to its queue."""
-    connector = WorkerConnector(concurrency=1)
+    connector = WorkerConnector(1, lambda: 1)
     await connector.open_async()
     try:
         yield connector
