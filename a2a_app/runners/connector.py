@@ -56,7 +56,7 @@ _END_ALL = f"""
         %(job_ids)s::bigint[], %(statuses)s::procrastinate_job_status[], %(deletes)s::boolean[]
     ) AS ended (job_id, status, delete_job)
     JOIN procrastinate_jobs AS job ON job.id = ended.job_id AND job.status IN ('todo', 'doing')
-"""  # of Procrastinate's own statement
+"""
 
 
 @lru_cache
