@@ -58,7 +58,7 @@ def _deletion(chosen: tuple[tuple[Model, str], ...]) -> str:
         options: Any = model._meta
         table, column = quote(options.db_table), quote(options.get_field(field).column)
         names = f"{table} WHERE {column}"
-        deletions.append(f"DELETE FROM {names} = ANY(%(keys)s::uuid[])")  # noqa: S608  # models'
+        deletions.append(f"DELETE FROM {names} = ANY(%(keys)s::uuid[])")  # noqa: S608  # of models
     *others, last = deletions
     if not others:
         return last

@@ -142,6 +142,7 @@ class WorkerConnector(PsycopgConnector):
     async def _next_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
         free = self._free_slots()
         if not self._taken and not self._is_known_empty and free > 0:
+            # A job that was given out a moment ago has no slot yet, and must not be forgotten.
             most = max(1, min(MOST_TAKEN, free, self._concurrency - len(self._at_work)))
             notified, began = self._notified, time.monotonic()
             found = await self.execute_query_all_async(_take(most), **arguments)

@@ -21,7 +21,7 @@ from a2a_app import models
 from a2a_app.database import atomic
 from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
 from a2a_app.database.selects import select_values
-from a2a_app.database.values import new_key
+from a2a_app.database.values import IsAmong, new_key
 from a2a_app.files.rows import OpenedFile
 from a2a_app.files.storage import get_storage
 from a2a_app.store.log_files import LogFile, LoggedEvent, LogPlace
@@ -78,7 +78,7 @@ def archive_logs(age: Age, keys: Sequence[UUID], storage: str) -> Archived:
             return Archived(0, 0)
         archive = _save(made, storage)
     with atomic():
-        old = archivable(age).filter(pk__in=keys)
+        old = archivable(age).filter(IsAmong(F("pk"), keys))
         found = {key for (key,) in lock_rows(old, "pk", touch="seq")}
         # Asked once they are locked: another process may have been faster.
         found -= set(_logs_of(found).values_list("pk", flat=True))

@@ -65,11 +65,12 @@ class Queue:
         )
         try:
             # It listens once it is notified of a job, which is taken away again.
-            while not notified.is_set():
-                await self.add(1)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(0.1):
-                        await notified.wait()
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not notified.is_set():
+                    await self.add(1)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0.1):
+                            await notified.wait()
             while job := await self.take():
                 await self.end(job)
             notified.clear()
