@@ -93,6 +93,7 @@ class Pooler:
         self._parameters: list[Message] = []
         self._free: list[Peer] = []
         self._lock = threading.Lock()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._clients: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._sockets = [self._listener]
@@ -102,7 +103,7 @@ class Pooler:
 
     def __enter__(self) -> "Pooler":
         self._free += [self._connect() for _ in range(self._in_turn)]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor.start()
         return self
 
     def __exit__(
@@ -111,16 +112,18 @@ class Pooler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _shut_down(self._listener)
+        _join(self._acceptor)
         for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+            _shut_down(each)
+        # Threads that still pass something on would fail in select() at a socket that is closed.
+        _join(*self._clients)
+        for each in self._sockets:
             each.close()
 
     def changes(self) -> list[str]:
         """Wait until all clients are gone, and return what is set in each session."""
-        for client in self._clients:
-            client.join(SECONDS)
-            assert not client.is_alive(), "A client has kept its connection."
+        _join(*self._clients)
         with self._lock:
             free = list(self._free)
         found = []
@@ -213,6 +216,19 @@ def _pass_on(client: Peer, server: Peer, asked: list[Message], *, until_free: bo
                 return
         else:
             asked = _read_requests(client)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    """Let whoever waits for a socket find its end."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _join(*threads: threading.Thread) -> None:
+    """Wait until threads have ended."""
+    for thread in threads:
+        thread.join(SECONDS)
+        assert not thread.is_alive(), "A client has kept its connection."
 
 
 def _read_requests(client: Peer) -> list[Message]:
