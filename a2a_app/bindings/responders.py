@@ -204,10 +204,12 @@ async def result_of(operation: Operation, call: Call, params: protocol.Model) ->
 
 def _note_subject(operation: Operation, params: protocol.Model) -> None:
     """Have the log tell what the client asks for, with the task and the conversation it names."""
-    named = getattr(params, "message", params)
+    # Not by attributes: pydantic takes long to say that a model has none of that name.
+    named = vars(params)
+    if "message" in named:
+        named = vars(named["message"])
     # Where there are both, `id` is that of a webhook.
-    task = getattr(named, "task_id", None) or getattr(named, "id", None) or ""
-    context = getattr(named, "context_id", None) or ""
+    task, context = named.get("task_id") or named.get("id") or "", named.get("context_id") or ""
     subject = logs.subject.get()._replace(operation=operation.name, task=task, context=context)
     logs.subject.set(subject)
 
@@ -261,7 +263,8 @@ async def _wait(work: Awaitable[T], guard: Callable[[asyncio.Timeout], Guard]) -
         finally:
             timer.cancel()
             # The request may end now, and its thread go to another.
-            await asyncio.gather(*handing_back)
+            if handing_back:
+                await asyncio.gather(*handing_back)
 
 
 def with_refusals(

@@ -216,7 +216,7 @@ class _ContainingFactory:
 
     def __init__(self, former: Any) -> None:
         """Make tasks by the loop's former factory; None: as asyncio does."""
-        self._make = former or _make_task
+        self._former = former
 
     def __call__(
         self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any
@@ -224,12 +224,10 @@ class _ContainingFactory:
         name = _contained_code.get()
         if name is not None and not isinstance(work, _ContainedCoroutine):
             work = _ContainedCoroutine(work, name)
-        made: asyncio.Future[Any] = self._make(loop, work, **options)
+        if self._former is None:
+            return asyncio.Task(work, loop=loop, **options)
+        made: asyncio.Future[Any] = self._former(loop, work, **options)
         return made
-
-
-def _make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Future[Any]":
-    return asyncio.Task(work, loop=loop, **options)
 
 
 class _ContainedCoroutine(Coroutine[Any, Any, Any]):
