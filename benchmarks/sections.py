@@ -54,14 +54,18 @@ class Plan:
         if "conditions" in self.names:
             yield "conditions", self._conditions()
         if "ladder" in self.names:
-            yield "ladder", ladder.measure(self.rounds)
+            yield "ladder", self._dated(ladder.measure(self.rounds))
         with ExitStack() as stack:
             running = Running(stack, self.servers, self.tasks)
             for name, works in COMPARED.items():
                 if name in self.names:
-                    yield name, self._compared(works, running)
+                    yield name, self._dated(self._compared(works, running))
         if "profiles" in self.names:
-            yield "profiles", profiles.measure()
+            yield "profiles", f"Measured on {_today()}.\n\n{profiles.measure()}"
+
+    def _dated(self, text: str) -> str:
+        """Say when a section was measured: others may be older, or of other code."""
+        return f"Measured on {_today()}, in {self.rounds} rounds.\n\n{text}"
 
     def _compared(self, works: tuple[Workload, ...], running: Running) -> str:
         parts = []
@@ -74,10 +78,13 @@ class Plan:
 
     def _conditions(self) -> str:
         packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-        today = date.today()
         return (
-            f"Measured on {today.day} {today:%B %Y}, in {self.rounds} rounds, with {self.tasks:,} "
-            f"tasks in each server. {os.cpu_count()} cores; "
+            f"Measured with {self.tasks:,} tasks in each server, on {os.cpu_count()} cores. "
             f"Python {platform.python_version()}, {packages}, PostgreSQL {postgresql.version()}, "
             f"one connection to which commits {number(postgresql.commits())} rows per second."
         )
+
+
+def _today() -> str:
+    today = date.today()
+    return f"{today.day} {today:%B %Y}"
