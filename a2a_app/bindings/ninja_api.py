@@ -100,10 +100,10 @@ class Api(NinjaAPI):
             if isinstance(pattern, URLPattern) and pattern.name not in self.pages:
                 page = self.agent_page if pattern.name in self.agent_pages else None
                 pattern.callback = with_all_verbs(pattern.callback, page)
-                _exempt(pattern.callback)
+                exempt(pattern.callback)
         view: Any = with_all_verbs(nothing_here)  # Django's stubs know no asynchronous view
         last = path("a2a/<path:rest>", view, name="unserved")
-        _exempt(last.callback)
+        exempt(last.callback)
         return [*ours, last], app_name, namespace
 
     def get_root_path(self, path_params: dict[str, Any]) -> str:
@@ -132,12 +132,12 @@ def _if_switched_on(view: Callable[..., Any]) -> Callable[..., Any]:
     return switched
 
 
-def _exempt(view: Callable[..., Any]) -> None:
-    """Exempt a view for programs from two of a project's rules for its pages.
+def exempt(view: View) -> View:
+    """Exempt a view for programs from two of a project's rules for its pages, and return it.
 
     ATOMIC_REQUESTS cannot wrap an asynchronous view. A client would take a redirect to a login page
     for the answer. (django-ninja itself exempts all views from the CSRF check of forms.)
     """
     for alias in connections:
         transaction.non_atomic_requests(using=alias)(view)
-    login_not_required(view)
+    return login_not_required(view)

@@ -21,6 +21,7 @@ from pydantic_core import to_json
 from a2a_app import protocol
 from a2a_app.bindings.calls import admit, read_json
 from a2a_app.bindings.jsonrpc import JsonRpcResponder
+from a2a_app.bindings.ninja_api import exempt
 from a2a_app.mcp.tools import Tools
 
 # They are of the body as it came. What the SDK gets is unpacked, and may be shorter or longer.
@@ -37,6 +38,7 @@ class McpResponder(JsonRpcResponder):
         return error.http_status
 
 
+@exempt
 @csrf_exempt
 @require_POST
 async def serve_mcp(request: HttpRequest) -> HttpResponseBase:

@@ -6,10 +6,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
@@ -19,6 +17,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from a2a_app import conf
 from a2a_app.bindings.callers import accept_only
+from a2a_app.bindings.ninja_api import exempt
 
 PERMISSION = "a2a_app.use_console"
 NAME = "console"
@@ -61,11 +60,8 @@ def for_users(view: View) -> Any:  # Django's stubs know no asynchronous view
         accept_only(request, NAME, console_user)
         return await view(request, *args, **fields)
 
-    for alias in connections:
-        # ATOMIC_REQUESTS cannot wrap an asynchronous view.
-        transaction.non_atomic_requests(using=alias)(served)
     # It asks for the login by itself, and where a project's own LOGIN_URL leads nowhere too.
-    return login_not_required(served)
+    return exempt(served)
 
 
 def _is_known(request: HttpRequest) -> bool:
