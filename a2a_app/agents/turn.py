@@ -81,6 +81,9 @@ class Turn(Listener, Delegator):
     The verbs tell the client about the work. In asynchronous code each is awaited. In an agent
     without `async`, which has a thread of its own, each has done its work when it returns. A verb
     that ends the task or asks the client returns once that is committed.
+
+    A verb raises TypeError for what an agent cannot say, and `store.refusals.Refused` once the task
+    takes nothing more from this run: it has ended, or is another run's.
     """
 
     def __init__(
@@ -180,7 +183,16 @@ class Turn(Listener, Delegator):
         artifact_id: str = "",
         metadata: Metadata = None,
     ) -> Awaitable[None]:
-        """Add a whole artifact (section 4.1.7), with one part for each content."""
+        """Add a whole artifact (section 4.1.7), with one part for each content.
+
+        Args:
+            *contents: Its parts.
+            name: Its name, for people.
+            description: What it is, for people.
+            artifact_id: Its id. Empty: one that is made of its place in the turn, so that a second
+                attempt writes the same artifact again and does not add another.
+            metadata: The artifact's metadata.
+        """
         about = {"name": name, "description": description, "metadata": dict(metadata or {})}
         return self._new_artifact(artifact_id, about).write(*contents, last=True)
 
@@ -194,8 +206,7 @@ class Turn(Listener, Delegator):
     ) -> ArtifactWriter:
         """Begin an artifact in chunks, and return the writer for them.
 
-        Without an id the artifact gets one from its place in the turn. A second attempt then writes
-        the same artifact again and does not add another.
+        The arguments are those of `artifact`. Nothing is sent before the first chunk.
         """
         about = {"name": name, "description": description, "metadata": dict(metadata or {})}
         writer = self._new_artifact(artifact_id, about)

@@ -62,7 +62,7 @@ def _now(found: Figures) -> Iterator[Metric]:
     asked = {"input": found.waiting_for_input, "auth": found.waiting_for_auth}
     yield _by("for", "waiting_tasks", f"Tasks that wait for clients, to {COUNTED}.", asked)
     text = f"Tasks that were begun since midnight and have failed, counted to {COUNTED}."
-    yield _gauge("failed_tasks_today", text, found.failed_today)
+    yield _gauge("failed_tasks_today", text, min(found.failed_today, COUNTED))
     webhooks = {"failing": found.webhooks_failing, "given_up": found.webhooks_given_up}
     yield _by("state", "webhooks", f"Webhooks that lack events, counted to {COUNTED}.", webhooks)
 

@@ -169,3 +169,7 @@ def test_the_project_is_looked_at_from_inside(settings: Any) -> None:
     settings.CHANNEL_LAYERS = {}
     found = doctor()
     assert found["workers"][0] == found["channel layer"][0] == "fault"
+    settings.A2A = {**settings.A2A, "RUNNER": "celery"}
+    models.Run.objects.update(lease_until=None)
+    # Those of Celery are not started by a command of ours.
+    assert doctor()["workers"] == ("fault", "No worker of the runner 'celery' lives: start one.")

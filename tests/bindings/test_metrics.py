@@ -1,6 +1,7 @@
 """The figures at a URL: in the format of Prometheus, and for whoever has the token."""
 
 import sys
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -16,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from a2a_app import conf, database, figures
+from a2a_app.figures.current import COUNTED
+from a2a_app.figures.prometheus import write_figures
 from a2a_app.protocol import TaskState
 from a2a_app.store.writes.append import append
 from tests.clients.json_rpc import JsonRpcClient
@@ -72,6 +75,25 @@ async def test_the_figures_are_those_of_the_database(rpc: JsonRpcClient) -> None
     assert found["a2a_agent_task_seconds agent=load quantile=0.95"] >= 0
     assert found["a2a_level"] == 0
     assert (await rpc.http.head(URL, headers=KNOWN)).status_code == 200
+
+
+@pytest.mark.django_db
+def test_no_figure_that_counts_rows_is_above_what_is_counted() -> None:
+    more = COUNTED + 1
+    found = replace(
+        figures.read(),
+        running=more,
+        queued=more,
+        lost=more,
+        waiting_for_input=more,
+        waiting_for_auth=more,
+        failed_today=more,
+        webhooks_failing=more,
+        webhooks_given_up=more,
+    )
+    text, media_type = write_figures(found, "")
+    shown = samples_of(HttpResponse(text, content_type=media_type))
+    assert max(v for name, v in shown.items() if not name.endswith("timestamp_seconds")) == COUNTED
 
 
 async def test_a_scraper_that_knows_open_metrics_gets_them(rpc: JsonRpcClient) -> None:

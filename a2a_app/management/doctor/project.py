@@ -66,7 +66,8 @@ def _workers() -> Iterator[Finding]:
         yield Finding("workers", "note", f"No turn waits, and none is at work. {last}".strip())
     runner = runners.current()
     if runner.needs_workers and not any(worker.lives for worker in read_workers()):
-        yield Finding("workers", "fault", "No worker lives: start `manage.py a2a_worker`.")
+        text = f"No worker of the runner {current.runner!r} lives: start one."
+        yield Finding("workers", "fault", text)
     for problem in runner.check():
         yield Finding("runner", "fault", problem)
 
