@@ -1,4 +1,4 @@
-"""Steps: pieces of a turn's work that are done once, whatever becomes of the turn's processes."""
+"""Steps: pieces of a turn's work, each with one result for all attempts at the turn."""
 
 import asyncio
 import inspect
