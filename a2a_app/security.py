@@ -15,7 +15,7 @@ from enum import StrEnum
 logger = logging.getLogger(__name__)
 
 # Of one kind and one caller, so many events a minute are logged one by one. Of those that follow
-# each is logged whose number is a power of two, so that a flood of a million adds 17 lines.
+# each is logged whose number is a power of two, so that a flood of a million adds 16 lines.
 ONE_BY_ONE = 8
 MINUTE = 60.0
 # How many callers are counted one by one. The rest of a minute's are counted together.
@@ -78,7 +78,7 @@ def record(
     Args:
         event: What has happened.
         owner: The owner of the tasks that it is about, such as `user:7`; empty if unknown.
-        key: The part of an API key that may be shown.
+        key: The name of the credentials, which is no secret; empty if they have none.
         agent: The slug of the agent.
         address: The client's address, as the server has it in REMOTE_ADDR.
         reason: Why, in words that contain no secret.

@@ -95,8 +95,8 @@ class Settings(BaseModel):
     """The id by which clients know the signing key. Empty: its thumbprint (RFC 7638)."""
 
     runner: str = "embedded"
-    """Where turns run. `embedded`: in the serving process. `procrastinate` or `tasks`: on workers.
-    Or a dotted path to a subclass of `a2a_app.runners.Runner`."""
+    """Where turns run. `embedded`: in the serving process. `procrastinate`, `tasks` or `celery`: on
+    workers. Or a dotted path to a subclass of `a2a_app.runners.Runner`."""
 
     task_backend: str = "default"
     """For the runner `tasks`: the alias in TASKS of the backend that brings turns to workers."""
