@@ -65,7 +65,8 @@ class Delegator(Sleeper):
         `turn.wait(turn.ask("billing", "Refund order 7"))`.
 
         Args:
-            agent: The slug of an agent of this project, a name in REMOTE_AGENTS, or a URL.
+            agent: The slug of an agent of this project, a name in REMOTE_AGENTS or in the
+                directory, or a URL.
             *contents: What is asked, as verbs take it.
             **how: How it is asked: see `How`.
 
