@@ -156,11 +156,11 @@ def check_security(**_: Any) -> list[Finding]:
 
 @checks.register(TAG)
 def check_identities(**_: Any) -> list[Finding]:
-    """a2a.E009: an authenticator, by its annotations, returns what cannot own tasks."""
+    """Find an authenticator that, by its annotations, returns what cannot own tasks (a2a.E009)."""
     try:
         return [checks.Error(text, id="a2a.E009") for text in callers.unfit_identities()]
     except (ImproperlyConfigured, ImportError):
-        return []  # a2a.E001 says so
+        return []  # a2a.E001 reports it
 
 
 @checks.register(TAG)

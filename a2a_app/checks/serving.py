@@ -16,9 +16,9 @@ from a2a_app.agents import registry
 from a2a_app.checks.project import BYPASS, TAG, Finding
 
 CORS_MIDDLEWARE = "corsheaders.middleware.CorsMiddleware"
-# By the name of the class, since there are many packages of one kind.
-# Also by one of gRPC's own schemes, which are no URLs: dns:///agents.example.com:443.
+# Host and port, also with one of gRPC's own schemes, which are no URLs: dns:///example.com:443.
 _DIALED = re.compile(r"(dns:(///)?|ipv4:|ipv6:)?(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]+")
+# By the name of the class, since there are many packages of one kind.
 _COMPRESSES = re.compile("gzip|compress|brotli|zstd", re.IGNORECASE)
 
 
