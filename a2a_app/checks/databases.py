@@ -9,6 +9,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.conf import settings as django_settings
 from django.core import checks
 from django.db import connections
 
@@ -26,6 +27,15 @@ def check_vendor(**_: Any) -> list[Finding]:
         "the users."
     )
     return [checks.Error(fault, hint=hint, id="a2a.E026")]
+
+
+@checks.register(TAG)
+def check_time_zones(**_: Any) -> list[Finding]:
+    """Find times without zones (a2a.E027): those of leases, and of clients, are moments."""
+    if django_settings.USE_TZ:
+        return []
+    text = "USE_TZ is False, and the app can neither store nor compare times without zones."
+    return [checks.Error(text, hint="Set USE_TZ to True.", id="a2a.E027")]
 
 
 @checks.register(TAG, checks.Tags.database)
