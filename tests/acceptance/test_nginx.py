@@ -1,6 +1,7 @@
 """nginx as docs/deployment.md sets it up, before two servers."""
 
 import asyncio
+import json
 import re
 import ssl
 import sys
@@ -10,16 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import psutil
 import pytest
 from cryptography.x509 import IPAddress
+from websockets.asyncio.client import connect
 
 from tests import certificates
 from tests.bindings import authenticators
+from tests.clients.frames import frames_of
 from tests.clients.sockets import SocketClient
 from tests.cluster import Cluster
 from tests.conftest import Serve
 from tests.servers import ROOT, Process, free_port, fresh_database
-from tests.wire import load_message, state
+from tests.wire import envelope, load_message, state
 
 SECONDS = 60
 LOOPBACK = ip_address("127.0.0.1")
@@ -184,3 +188,33 @@ async def test_a_body_that_is_too_large_reaches_no_server(site: Site) -> None:
         answer = await client.post(f"{site.url}/a2a/load/", content=b" " * (10 * 1024 * 1024 + 1))
     assert answer.status_code == 413
     assert "nginx" in answer.headers["server"]
+
+
+def with_websockets(block: str) -> str:
+    """Add to the configuration what the page on WebSockets adds."""
+    page = (ROOT / "docs" / "websocket.md").read_text()
+    [lines] = re.findall(r"^```nginx\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return block.replace("location / {", f"location / {{\n{lines}")
+
+
+async def test_websockets_come_through_and_other_requests_use_connections_again(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(WEBSOCKET=True)
+    port = free_port()
+    nginx = process(tmp_path, with_websockets(configuration(port, [server, server])), port)
+    nginx.start()
+    try:
+        url = f"ws://127.0.0.1:{port}/a2a/load/"
+        async with asyncio.timeout(SECONDS), connect(url) as socket:
+            asked = envelope("SendStreamingMessage", {"message": load_message(chunks=3)})
+            await socket.send(json.dumps(asked))
+            [frames] = (await frames_of(socket, 1)).values()
+            assert state(frames[-2]["result"]) == "COMPLETED"
+        async with httpx.AsyncClient(timeout=SECONDS) as client:
+            card = f"{nginx.url}/a2a/load/.well-known/agent-card.json"
+            assert [(await client.get(card)).status_code for _ in range(20)] == [200] * 20
+        opened = [each for each in psutil.Process(server.pid).net_connections() if each.raddr]
+        assert len(opened) < 5
+    finally:
+        nginx.kill()
