@@ -310,6 +310,8 @@ def test_a_project_is_at_its_beginning(settings: Settings, monkeypatch: pytest.M
     hints = found()
     assert hints.keys() == {"a2a.W001", "a2a.W010"}
     assert "agents.py" in hints["a2a.W001"] and "AUTHENTICATION" in hints["a2a.W010"]
+    settings.A2A = {"DEFAULT_AGENT": "echo", "ANONYMOUS": "share"}
+    assert "an app in INSTALLED_APPS" in found()["a2a.E002"]
 
 
 def test_the_name_of_the_agent_is_misspelt(a2a: ChangeSettings) -> None:

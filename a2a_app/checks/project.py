@@ -26,6 +26,7 @@ Finding = checks.CheckMessage
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
 BYPASS = "a2a_app.middleware.bypass"
 USER_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+_WRITE_ONE = "Write one in the module agents.py of an app in INSTALLED_APPS."
 
 
 @checks.register(TAG)
@@ -109,12 +110,10 @@ def check_default_agent(**_: Any) -> list[Finding]:
         wanted = conf.current().default_agent
         if wanted:
             text = f"A2A['DEFAULT_AGENT'] is {wanted!r}; the agents are: {known}."
-            hint = conf.suggestion(wanted, registry.slugs()) or None
-            return [checks.Error(text, hint=hint, id="a2a.E002")]
+            hint = conf.suggestion(wanted, registry.slugs()) if registry.slugs() else _WRITE_ONE
+            return [checks.Error(text, hint=hint or None, id="a2a.E002")]
         if not registry.slugs():
-            text = "There is no agent."
-            hint = "Write one in the module agents.py of an app in INSTALLED_APPS."
-            return [checks.Warning(text, hint=hint, id="a2a.W001")]
+            return [checks.Warning("There is no agent.", hint=_WRITE_ONE, id="a2a.W001")]
         return [
             checks.Warning(
                 "The site has no agent card of its own.",
