@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db.models import F, Model, QuerySet
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
 
 from a2a_app import models
-from a2a_app.database import atomic
+from a2a_app.database import alias, atomic
 from a2a_app.database.deletes import delete_rows, lock_rows, may_skip_django
 from a2a_app.database.inserts import insert
 from a2a_app.database.values import IsAmong
@@ -53,8 +55,8 @@ def remove_tasks(tasks: "QuerySet[models.Task]") -> list[UUID]:
         _wake_askers([key for key, *_, linked in found if linked])
         # By Django, whose signals delete files with their rows.
         models.File.objects.filter(IsAmong(F("task_id"), keys)).delete()
-        _delete(models.Task, keys, [(model, "task") for model in _OF_A_TASK])
-        _release((owner, counted) for _, _, owner, counted, _ in found)
+        if _delete(models.Task, keys, [(model, "task") for model in _OF_A_TASK]):
+            _release((owner, counted) for _, _, owner, counted, _ in found)
         return [context for _, context, *_ in found]
 
 
@@ -75,8 +77,8 @@ def remove_contexts(contexts: "QuerySet[models.Context]") -> int:
         rows = list(contexts.filter(IsAmong(F("pk"), wanted)).values_list("pk", "owner", "stored"))
         found = [key for key, *_ in rows]
         models.File.objects.filter(IsAmong(F("context_id"), found)).delete()
-        _delete(models.Context, found, _OF_A_CONTEXT)
-        _release((owner, stored) for _, owner, stored in rows)
+        if _delete(models.Context, found, _OF_A_CONTEXT):
+            _release((owner, stored) for _, owner, stored in rows)
         return len(found)
 
 
@@ -108,16 +110,35 @@ def _release(sizes: Iterable[tuple[str, int]]) -> None:
         )
 
 
+@receiver(pre_delete, sender=models.Task)
+@receiver(pre_delete, sender=models.WaitingTask)
+@receiver(pre_delete, sender=models.Context)
+def _release_before(instance: models.Task | models.Context, using: str, **_: object) -> None:
+    """Count a row that Django deletes no longer as stored, whoever has it deleted."""
+    if using != alias():
+        return  # a copy
+    is_task = isinstance(instance, models.Task)
+    size, touch = ("counted", "seq") if is_task else ("stored", "version")
+    rows = type(instance)._base_manager.filter(pk=instance.pk)
+    # Locked, so that of two that delete it one finds nothing to release.
+    _release(lock_rows(rows, "owner", size, touch=touch))
+
+
 def _delete(
     model: type[models.Task] | type[models.Context],
     keys: Sequence[UUID],
     belonging: Sequence[tuple[type[Model], str]],
-) -> None:
-    """Delete rows and those that belong to them, by the fields that have their keys."""
+) -> bool:
+    """Delete rows and those that belong to them, by the fields that have their keys.
+
+    Returns:
+        Whether they are still to be released. Django releases what it deletes.
+    """
     if not keys:
-        return
+        return False
     ours = [model, *[each for each, _ in belonging]]
-    if may_skip_django(ours, known=_KNOWN):
+    if may_skip_django(ours, known=_KNOWN, receivers=[_release_before]):
         delete_rows([*belonging, (model, "id")], keys)
-    else:
-        model._default_manager.filter(pk__in=keys).delete()
+        return True
+    model._default_manager.filter(pk__in=keys).delete()
+    return False

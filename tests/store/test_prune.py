@@ -17,6 +17,7 @@ from a2a_app.management import batches
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.prune import Age, forget_contexts, forget_tasks
+from a2a_app.store.quota import stored_by
 from a2a_app.store.removal import BATCH
 from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageReceived, Returned, Update, Webhook
@@ -274,3 +275,24 @@ def test_an_age_that_is_none_is_refused_by_its_name(option: str, days: str) -> N
 def test_an_age_must_be_given_and_is_never_guessed() -> None:
     with pytest.raises(CommandError, match="--days"):
         prune()
+
+
+@pytest.mark.parametrize("model", [models.Task, models.WaitingTask, models.Context])
+def test_what_plain_django_deletes_is_no_longer_counted_as_stored(model: Any) -> None:
+    kept = task()
+    stored = stored_by([SCOPE.owner])[SCOPE.owner]
+    gone = task(TaskState.INPUT_REQUIRED)
+    record(SCOPE, "answers", new_message(), new_message("yes", Role.AGENT))
+    rows = models.Context.objects.exclude(tasks=kept)
+    if model is not models.Context:
+        rows = model.objects.filter(pk=gone).only("pk")
+        stored += models.Context.objects.get(context_id="answers").stored
+    rows.delete()
+    assert stored_by([SCOPE.owner]) == {SCOPE.owner: stored}
+
+
+def test_what_is_deleted_is_released_once_whoever_hears_of_it(hearer: Hearer) -> None:
+    task(days=9)
+    prune("--days", "8")
+    assert hearer.heard
+    assert stored_by([SCOPE.owner]) == {SCOPE.owner: 0}
