@@ -1,12 +1,12 @@
 """Pruning: tasks and conversations that are over, and old enough to be deleted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
 
 from a2a_app import models
 from a2a_app.database.values import IsAmong
@@ -15,6 +15,8 @@ from a2a_app.protocol import TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
 from a2a_app.store.durable.remote_tasks import give_up, has_to_cancel
 from a2a_app.store.removal import remove_contexts, remove_tasks
+
+T = TypeVar("T")
 
 
 class Forgotten(NamedTuple):
@@ -129,16 +131,39 @@ def forget_tasks(age: Age, keys: Sequence[UUID]) -> list[UUID]:
     """Delete those of the tasks that are old, and all that belongs to them.
 
     What one that waits has asked other agents is canceled first, for as long as the row that names
-    it is there. So it goes with a later call.
+    it is there. So it goes with a later call. One that the project protects stays.
 
     Returns:
         For each deleted task the key of its conversation.
     """
-    old = age.tasks().filter(IsAmong(F("pk"), keys))
-    give_up(old)
-    return remove_tasks(old)
+
+    def old(some: Sequence[UUID]) -> "QuerySet[models.Task]":
+        return age.tasks().filter(IsAmong(F("pk"), some))
+
+    give_up(old(keys))
+    removed = _remove_unprotected(lambda some: remove_tasks(old(some)), keys)
+    return [context for contexts in removed for context in contexts]
 
 
 def forget_contexts(age: Age, keys: Collection[UUID]) -> int:
     """Delete those of the conversations that are old; return their number."""
-    return remove_contexts(age.contexts().filter(IsAmong(F("pk"), keys)))
+
+    def remove(some: Sequence[UUID]) -> int:
+        return remove_contexts(age.contexts().filter(IsAmong(F("pk"), some)))
+
+    return sum(_remove_unprotected(remove, list(keys)))
+
+
+def _remove_unprotected(remove: Callable[[Sequence[UUID]], T], keys: Sequence[UUID]) -> Iterator[T]:
+    """Remove rows, without those that a foreign key or a receiver of the project protects.
+
+    Yields:
+        What each call of `remove` returns.
+    """
+    try:
+        yield remove(keys)
+    except (ProtectedError, RestrictedError):
+        half = len(keys) // 2
+        if half:
+            yield from _remove_unprotected(remove, keys[:half])
+            yield from _remove_unprotected(remove, keys[half:])

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db.models import Model
-from django.db.models.signals import post_delete
+from django.db.models import Model, ProtectedError
+from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
 
 from a2a_app import models
@@ -296,3 +296,32 @@ def test_what_is_deleted_is_released_once_whoever_hears_of_it(hearer: Hearer) ->
     prune("--days", "8")
     assert hearer.heard
     assert stored_by([SCOPE.owner]) == {SCOPE.owner: 0}
+
+
+@pytest.fixture
+def protected() -> Iterator[set[UUID]]:
+    """Yield a set of keys of tasks and conversations, which a project keeps from being deleted."""
+
+    def protect(instance: Model, **_: object) -> None:
+        if instance.pk in keys:
+            raise ProtectedError("It is part of an order.", {instance})
+
+    keys: set[UUID] = set()
+    for model in (models.Task, models.Context):
+        pre_delete.connect(protect, sender=model)
+    yield keys
+    for model in (models.Task, models.Context):
+        pre_delete.disconnect(protect, sender=model)
+
+
+def test_what_a_project_protects_stays_and_keeps_nothing_else(protected: set[UUID]) -> None:
+    kept = {task(days=9), task(days=9)}
+    gone, talk = task(days=9), task(days=9)
+    protected |= kept
+    protected.add(models.Task.objects.get(pk=talk).context_id)
+    assert prune("--days", "8") == "Deleted: 2 tasks, 1 conversations.\n"
+    assert left() == kept
+    assert not models.Event.objects.filter(task__in=[gone, talk]).exists()
+    assert models.Event.objects.filter(task__in=kept).exists()
+    protected.clear()
+    assert prune("--days", "8") == "Deleted: 2 tasks, 3 conversations.\n"
