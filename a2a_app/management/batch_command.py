@@ -66,7 +66,7 @@ class BatchCommand(BaseCommand):
             done: How many of each kind.
 
         Raises:
-            CommandError: Ctrl-C came before the end, or a storage does not take files.
+            CommandError: Ctrl-C came before the end, or a storage has failed.
         """
         try:
             yield

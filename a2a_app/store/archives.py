@@ -7,12 +7,14 @@ process that dies at any moment leaves nothing behind that `tidy` does not find.
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.core.files import File
+from django.core.files.storage import Storage
 from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -38,7 +40,7 @@ MEDIA_TYPE = "application/gzip"
 
 
 class ArchiveError(Exception):
-    """A storage did not take a file. Nothing of it was deleted from the table."""
+    """A storage has failed. No event was deleted that no archive has."""
 
 
 class Archived(NamedTuple):
@@ -69,7 +71,7 @@ def archive_logs(age: Age, keys: Sequence[UUID], storage: str) -> Archived:
         storage: Its alias in STORAGES; empty: the default folder.
 
     Raises:
-        ArchiveError: The storage did not take the file.
+        ArchiveError: The storage has failed.
     """
     with LogFile() as made:
         for key in keys:
@@ -133,14 +135,23 @@ def _save(made: LogFile, storage: str) -> models.Archive:
         size=made.content.tell(),
     )
     made.content.flush()
-    try:
-        name = get_storage(storage).save(row.name, File(made.content, row.name))
-    except Exception as error:  # a storage may raise anything
-        raise ArchiveError(f"The storage {storage!r} did not take a file: {error!r}.") from error
+    with _at_work(storage) as at_work:
+        name = at_work.save(row.name, File(made.content, row.name))
     if name != row.name:
         row.name = name
         row.save(update_fields=["name"])
     return row
+
+
+@contextmanager
+def _at_work(storage: str) -> Iterator[Storage]:
+    """Yield a storage, and make an ArchiveError of what it raises, unless it lacks a file."""
+    try:
+        yield get_storage(storage)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a storage may raise anything
+        raise ArchiveError(f"The storage {storage!r} has failed: {error!r}.") from error
 
 
 def _note_stored(archive: models.Archive, made: LogFile) -> None:
@@ -185,31 +196,43 @@ def tidy() -> None:
     """Delete from all archives the logs of tasks that are deleted, and files that are not in use.
 
     Raises:
-        ArchiveError: A storage did not take a file. The next call tries again.
+        ArchiveError: A storage has failed. The others were tidied, and the next call tries again.
     """
+    failure: ArchiveError | None = None
     logs = models.ArchivedLog.objects.filter(archive=OuterRef("pk")).order_by()
     left = logs.values("archive").annotate(count=Count("pk")).values("count")
     rows = models.Archive.objects.annotate(left=Coalesce(Subquery(left), 0)).order_by("pk")
     found = list(rows[:WINDOW])
     while found:
         for row in found:
-            if row.tasks is None:
-                if row.created_at < timezone.now() - ABANDONED_AFTER:
-                    _delete_unused(row)
-            elif not row.left:
-                _delete_unused(row)
-            elif row.left < row.tasks:
-                _rewrite(row)
+            try:
+                _tidy(row)
+            except ArchiveError as error:
+                failure = error
         found = list(rows.filter(pk__gt=found[-1].pk)[:WINDOW])
+    if failure is not None:
+        raise failure
+
+
+def _tidy(row: Any) -> None:
+    """Tidy an archive, whose row has as `left` how many logs it has of tasks that are there."""
+    if row.tasks is None:
+        if row.created_at < timezone.now() - ABANDONED_AFTER:
+            _delete_unused(row)
+    elif not row.left:
+        _delete_unused(row)
+    elif row.left < row.tasks:
+        _rewrite(row)
 
 
 def _rewrite(old: models.Archive) -> None:
     """Put the logs that are left of an archive into another one."""
+    places = [LogPlace(log.pk, log.start, log.size) for log in old.logs.order_by("start")]
     with LogFile() as made:
         try:
-            with get_storage(old.storage).open(old.name, "rb") as file:
-                for log in old.logs.order_by("start"):
-                    made.add_from(file, LogPlace(log.pk, log.start, log.size))
+            with _at_work(old.storage) as storage, storage.open(old.name, "rb") as file:
+                for place in places:
+                    made.add_from(file, place)
         except FileNotFoundError:
             _log_lost(old)
             # Nothing of the deleted tasks is left in it.
@@ -235,5 +258,6 @@ def _rewrite(old: models.Archive) -> None:
 def _delete_unused(row: models.Archive) -> None:
     """Delete the file of an archive that has no logs any more, and then its row."""
     if not row.logs.exists():
-        get_storage(row.storage).delete(row.name)
+        with _at_work(row.storage) as storage:
+            storage.delete(row.name)
         models.Archive.objects.filter(pk=row.pk).delete()

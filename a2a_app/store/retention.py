@@ -71,17 +71,21 @@ def retain(kind: str) -> int:
 
     Returns:
         How many tasks, or conversations, were deleted.
+
+    Raises:
+        ArchiveError: A storage has failed, after all else was done.
     """
     after = models.Upkeep.objects.values_list("after", flat=True).get(name=kind)
     deleted, reached = _retain_after(kind, after)
-    if reached is None and kind == TASKS:
-        # What an archive has of the tasks that were deleted in this pass.
-        tidy()
-        forget_old_spending()
     pause = PAUSE if reached is None else timedelta(0)
     models.Upkeep.objects.filter(name=kind).update(after=reached, due_at=from_now(pause))
     if deleted:
         logger.info("By RETENTION were deleted: %d %s.", deleted, NOUNS[kind])
+    if reached is None and kind == TASKS:
+        forget_old_spending()
+        # What an archive has of the tasks that were deleted in this pass. It comes last, so that a
+        # storage that fails keeps no later pass from its beginning.
+        tidy()
     return deleted
 
 

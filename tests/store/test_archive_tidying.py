@@ -165,3 +165,19 @@ def test_an_archive_that_the_storage_has_lost_hinders_nothing(
     assert caplog.text == ""
     assert prune("--days", "8") == "Deleted: 1 tasks, 2 conversations.\n"
     assert not models.Archive.objects.exists()
+
+
+def test_a_storage_that_fails_hinders_no_other(settings: Any) -> None:
+    for storage in ("hooked", "memory", "memory"):
+        task()
+        command("--days", "8", "--storage", storage)
+    settings.STORAGES = {key: it for key, it in settings.STORAGES.items() if key != "hooked"}
+    models.Task.objects.all().delete()
+    with pytest.raises(archives.ArchiveError, match="The storage 'hooked' has failed"):
+        archives.tidy()
+    assert [row.storage for row in models.Archive.objects.all()] == ["hooked"]
+    assert stored_names() == []
+    task(days=9)
+    with pytest.raises(CommandError, match=r"'hooked' has failed.*Run it again to go on"):
+        prune("--days", "8")
+    assert not models.Task.objects.exists()

@@ -211,7 +211,7 @@ def test_where_the_storage_takes_no_file_nothing_is_deleted(
     old = task()
     before = logged(old)
     monkeypatch.setattr(HookedStorage, "before_saving", staticmethod(refuse))
-    with pytest.raises(CommandError, match=r"did not take a file.*disk is full.*Run it again"):
+    with pytest.raises(CommandError, match=r"has failed.*disk is full.*Run it again"):
         command("--days", "8", "--storage", "hooked")
     assert logged(old) == before
     assert not models.ArchivedLog.objects.exists()

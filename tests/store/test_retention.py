@@ -18,6 +18,7 @@ from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role, TaskState
 from a2a_app.runners.upkeep import retain_some
 from a2a_app.store import retention
+from a2a_app.store.archives import ArchiveError
 from a2a_app.store.writes.contexts import record
 from tests.conftest import ChangeSettings
 from tests.store.test_prune import left, prune, task
@@ -215,3 +216,13 @@ def test_tasks_go_by_owner_and_by_state(a2a: ChangeSettings) -> None:
     assert prune(*waiting) == "Deleted: 1 tasks, 1 conversations.\n"
     gone = {tasks["user:2", TaskState.FAILED], tasks["user:2", TaskState.INPUT_REQUIRED]}
     assert left() == set(tasks.values()) - gone
+
+
+def test_a_storage_that_fails_keeps_no_pass_from_its_beginning(a2a: ChangeSettings) -> None:
+    a2a(RETENTION=[{"days": 30}])
+    models.Archive.objects.create(storage="nowhere", name="lost", size=1, tasks=1)
+    with pytest.raises(ArchiveError, match="nowhere"):
+        look_again()
+    upkeep = models.Upkeep.objects.get(name=retention.TASKS)
+    assert upkeep.after is None
+    assert upkeep.due_at > timezone.now() + retention.PAUSE / 2
