@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from math import ceil
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -59,8 +58,8 @@ async def answered(request: HttpRequest, answer: Answering) -> HttpResponseBase:
 def _refusal(error: protocol.A2AError) -> HttpResponse:
     code = _CODES.get(error.grpc_status, error.grpc_status)
     headers = {}
-    if isinstance(error, protocol.UnavailableError | protocol.ResourceExhaustedError):
-        headers["Retry-After"] = str(ceil(error.retry_seconds))
+    if isinstance(error, protocol.UnavailableError):
+        headers["Retry-After"] = str(error.whole_seconds)
     body = {"errorCode": code, "message": error.message}
     return JsonResponse(body, status=error.http_status, headers=headers)
 

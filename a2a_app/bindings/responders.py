@@ -130,7 +130,7 @@ class Responder(ABC):
         if response.status_code == 401:
             response["WWW-Authenticate"] = declared_security().challenge
         elif isinstance(error, protocol.UnavailableError) and error.retry_seconds:
-            response["Retry-After"] = f"{error.retry_seconds:g}"
+            response["Retry-After"] = str(error.whole_seconds)
         return response
 
     def _response(self, body: str, *, status: int = 200) -> "Answer":

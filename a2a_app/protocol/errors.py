@@ -6,6 +6,7 @@ The first line of a class's docstring is its message.
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, ClassVar, Self
 
 from pydantic import ValidationError
@@ -156,9 +157,14 @@ class UnavailableError(A2AError):
     retry_seconds: float = 1
     """After how long to try again."""
 
+    @property
+    def whole_seconds(self) -> int:
+        """The same in the form of `Retry-After`, which has no fractions."""
+        return ceil(self.retry_seconds)
+
     def details(self) -> list[dict[str, Any]]:
         """Return the reason, and as a google.rpc.RetryInfo when to try again."""
-        delay = {"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{self.retry_seconds:g}s"}
+        delay = {"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{self.whole_seconds}s"}
         return [*super().details(), delay]
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 from a2a.utils import errors as official_errors
+from google.protobuf.json_format import ParseDict
+from google.rpc import error_details_pb2
 
 from a2a_app import protocol
 from a2a_app.protocol import A2AError, FieldViolation, InvalidParamsError
@@ -72,6 +74,15 @@ def test_there_is_no_error_beyond_the_tables_but_those_of_http_and_grpc() -> Non
         error = CLASSES[name]
         assert (error.http_status, error.grpc_status) == statuses
         assert -32099 <= error.code <= -32001
+
+
+@pytest.mark.parametrize(
+    ("seconds", "delay"), [(0.2, "1s"), (86_399.1, "86400s"), (2_592_000, "2592000s")]
+)
+def test_when_to_try_again_is_a_duration_that_clients_can_read(seconds: float, delay: str) -> None:
+    *_, retry = protocol.ResourceExhaustedError(retry_seconds=seconds).details()
+    assert retry["retryDelay"] == delay
+    ParseDict({"retryDelay": delay}, error_details_pb2.RetryInfo())
 
 
 def test_no_two_errors_share_a_code_or_a_reason_but_kinds_of_one() -> None:
