@@ -58,6 +58,11 @@ async def test_another_verb_is_not_allowed_and_options_says_which_are(
     assert (options.status_code, options["Allow"]) == (204, allowed)
 
 
+async def test_what_a_client_accepts_need_not_be_readable(rpc: JsonRpcClient) -> None:
+    response = await ask(rpc, "GET", "/a2a/nothing/", Accept="a/b; charset*=BOGUS''x")
+    assert refusal_of(response) == (404, INVALID)
+
+
 async def test_head_answers_where_get_does_without_a_body(rest: HttpJsonClient) -> None:
     task = await rest.task(end="input-required")
     for path in ("/tasks", f"/tasks/{task['id']}", f"/tasks/{UNKNOWN_TASK}", "/v1/tasks"):
