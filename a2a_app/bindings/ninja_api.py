@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -26,6 +25,7 @@ from ninja.utils import contribute_operation_args
 from a2a_app import conf
 from a2a_app.bindings.openapi import schemas
 from a2a_app.bindings.unserved import (
+    REFUSALS,
     nothing_here,
     refuse,
     refuse_while_away,
@@ -52,7 +52,7 @@ class Api(NinjaAPI):
     def __init__(self, **options: Any) -> None:
         """Make an API without URLs; the options are those of NinjaAPI."""
         super().__init__(docs_decorator=_if_switched_on, **options)
-        for error in (Http404, DisallowedHost, A2AError):
+        for error in (Http404, *REFUSALS, A2AError):
             self.add_exception_handler(error, refuse)
         for away in (OperationalError, InterfaceError):
             self.add_exception_handler(away, refuse_while_away)

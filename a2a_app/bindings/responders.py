@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial, wraps
 from typing import Any, TypeAlias, TypeVar
 
-from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja.errors import HttpError
@@ -232,6 +232,8 @@ def refusal_of(error: Exception) -> protocol.A2AError:
             return protocol.UnavailableError(str(error) or None)
         case DisallowedHost():  # an answer has a URL in it, which repeats the host
             return protocol.InvalidRequestError("The Host of the request is not allowed here.")
+        case TooManyFieldsSent():  # Django's DATA_UPLOAD_MAX_NUMBER_FIELDS
+            return protocol.InvalidRequestError("The query has too many parameters.")
     if database.note_away(error):
         return protocol.UnavailableError()
     reference = note_failure(error)

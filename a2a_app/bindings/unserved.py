@@ -6,7 +6,7 @@ Programs ask, and so each answer is an error of HTTP+JSON (section 11.6), and ne
 import re
 from functools import partial
 
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, PermissionDenied, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
@@ -15,9 +15,12 @@ from a2a_app import database, protocol
 from a2a_app.bindings.callers import visible_agent
 from a2a_app.bindings.dialects import CURRENT
 from a2a_app.bindings.jsonrpc import JsonRpcResponder
-from a2a_app.bindings.responders import View, with_refusals
+from a2a_app.bindings.responders import View, refusal_of, with_refusals
 from a2a_app.bindings.rest import RestResponder
 from a2a_app.bindings.v03 import PLAIN_METHODS
+
+REFUSALS = (DisallowedHost, PermissionDenied, TooManyFieldsSent)
+"""Django's errors that refuse a request, for which it would answer with a page."""
 
 _PATH_OF_JSON_RPC = re.compile(r"/a2a/[^/]+/?$")
 # The routes of 0.3 have one segment more, and their errors another form.
@@ -45,11 +48,13 @@ async def nothing_here(request: HttpRequest, **fields: str) -> HttpResponseBase:
 
 def refuse(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
     """Return the response that reports an error, such as Django's Http404."""
-    if isinstance(error, DisallowedHost):
-        error = protocol.InvalidRequestError("The Host of the request is not allowed here.")
-        if request.method == "POST" and _PATH_OF_JSON_RPC.search(request.path_info):
+    if isinstance(error, REFUSALS):
+        refused = refusal_of(error)
+        is_json_rpc = _PATH_OF_JSON_RPC.search(request.path_info) is not None
+        if isinstance(error, DisallowedHost) and request.method == "POST" and is_json_rpc:
             # It is not known yet which request of the client's it is.
-            return JsonRpcResponder().refuse(error)
+            return JsonRpcResponder().refuse(refused)
+        error = refused
     elif not isinstance(error, protocol.A2AError):
         error = NoSuchUrlError(str(error) or None)
     is_of_03 = _PATH_OF_03.search(request.path_info) is not None

@@ -65,6 +65,25 @@ async def test_an_authenticator_that_knows_a_caller_may_refuse_it(
     assert not await sync_to_async(models.Context.objects.exists)()
 
 
+class ForEach(Agent):
+    """Has another card for each caller."""
+
+    def card(self, card: AgentCard, caller: Any) -> AgentCard:
+        """Return the card."""
+        return card
+
+
+async def test_an_authenticator_that_knows_a_caller_may_refuse_it_the_card(
+    a2a: ChangeSettings, rpc: JsonRpcClient
+) -> None:
+    a2a(AUTHENTICATION=[f"{__name__}.by_scope"])
+    with registry.registered(make_agent(ForEach, slug="each")):
+        path = "/a2a/each/.well-known/agent-card.json"
+        response = await rpc.http.get(path, headers={"X-User": "ann"})
+    assert refusal_of(response) == (403, "PERMISSION_DENIED")
+    assert json_of(response)["error"]["message"] == LACKS
+
+
 async def test_one_that_does_not_know_the_caller_refuses_as_before(
     a2a: ChangeSettings, rpc: JsonRpcClient
 ) -> None:

@@ -63,6 +63,36 @@ async def test_what_a_client_accepts_need_not_be_readable(rpc: JsonRpcClient) ->
     assert refusal_of(response) == (404, INVALID)
 
 
+TOO_MANY = "&".join(["x=1"] * 1001)
+
+
+@pytest.mark.parametrize("chain", [True, False])
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", "/a2a/load/tasks"),
+        ("GET", "/a2a/load/.well-known/agent-card.json"),
+        ("GET", "/a2a/ard.api/agents"),
+        ("GET", f"/a2a/files/{'0' * 32}:1:{'a' * 43}"),
+        ("POST", "/a2a/load/message:send"),
+    ],
+)
+async def test_a_query_of_too_many_parameters_is_refused(
+    rpc: JsonRpcClient, chain: bool, request: Any, verb: str, path: str
+) -> None:
+    if chain:
+        request.getfixturevalue("whole_chain")
+    # The version may be one of them, where no header names it.
+    response = await ask(rpc, verb, f"{path}?{TOO_MANY}", **{"A2A-Version": ""})
+    assert refusal_of(response) == (400, INVALID)
+    assert json_of(response)["error"]["message"] == "The query has too many parameters."
+
+
+async def test_a_query_of_too_many_parameters_is_refused_over_json_rpc(rpc: JsonRpcClient) -> None:
+    answer = body_of(await rpc.post(envelope("ListTasks", {}), path=f"/a2a/load/?{TOO_MANY}"))
+    assert error_of(answer) == (-32600, INVALID)
+
+
 async def test_head_answers_where_get_does_without_a_body(rest: HttpJsonClient) -> None:
     task = await rest.task(end="input-required")
     for path in ("/tasks", f"/tasks/{task['id']}", f"/tasks/{UNKNOWN_TASK}", "/v1/tasks"):
