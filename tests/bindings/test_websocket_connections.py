@@ -153,6 +153,16 @@ def held(kind: type) -> list[object]:
     return [each for each in gc.get_objects() if type(each) is kind]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"headers": [(b"content-type", b"a/b; charset*=BOGUS''x")]}, {"query_string": b"\xff"}],
+    ids=["charset", "query"],
+)
+async def test_a_handshake_of_which_django_makes_no_request_is_refused(asked: Any) -> None:
+    async with WebSocketClient(scope=asked) as client:
+        assert client.opened == {"type": "websocket.close"}
+
+
 async def test_handshakes_at_the_same_moment_count_each_other(a2a: ChangeSettings) -> None:
     a2a(STREAMS_PER_OWNER=2)
     async with AsyncExitStack() as opened:

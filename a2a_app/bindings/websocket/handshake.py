@@ -37,10 +37,13 @@ _VIEWS = ("a2a:jsonrpc", "a2a:jsonrpc_without_slash")
 
 
 def request_of(scope: Any) -> HttpRequest:
-    """Return the request that a handshake is."""
+    """Return the request that a handshake is; raise Http404 where Django can make none of it."""
     scheme = "https" if scope.get("scheme") == "wss" else "http"
     of_http = {**scope, "type": "http", "method": "GET", "scheme": scheme}
-    request: Any = ASGIRequest(of_http, BytesIO())
+    try:
+        request: Any = ASGIRequest(of_http, BytesIO())
+    except (LookupError, ValueError):  # of a charset, or a query that is no UTF-8
+        raise Http404 from None
     request.META["HTTP_UPGRADE"] = "websocket"
     user = scope.get("user") or AnonymousUser()
     request.user = user
