@@ -20,6 +20,7 @@ from a2a_app.agents import Turn, registry
 from a2a_app.agents.registry import make_agent
 from a2a_app.authentication import CallerName, announce_change
 from a2a_app.bindings import threads
+from a2a_app.bindings.grpc import server as server_module
 from a2a_app.bindings.grpc.server import Certificate, GrpcServer
 from a2a_app.operations import Call
 from tests.bindings import users
@@ -62,6 +63,22 @@ async def test_reflection_describes_the_service_to_tools(client: GrpcClient) -> 
     described = (await call.read()).file_descriptor_response.file_descriptor_proto
     assert any(b"SendStreamingMessage" in each for each in described)
     await call.done_writing()
+
+
+@pytest.mark.slow
+async def test_a_client_may_ask_for_signs_of_life_while_its_stream_is_quiet(
+    a2a: ChangeSettings, runtime: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MIN_PING_SECONDS", 0.1)
+    a2a(PUBLIC_URL="https://agents.example.com")
+    server = GrpcServer("127.0.0.1", 0)
+    await server.start()
+    options = [("grpc.keepalive_time_ms", 300), ("grpc.http2.max_pings_without_data", 0)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+        stream = GrpcClient(channel).stream("SendStreamingMessage", asked(chunks=1, delay=6.0))
+        *_, last = await items_of(stream)
+        assert state(last) == "COMPLETED"
+    await server.end()
 
 
 async def test_the_server_ends_streams_at_once_and_tells_their_clients_to_come_back(
