@@ -69,6 +69,7 @@ async def serve_jsonrpc(request: HttpRequest, slug: str) -> HttpResponseBase:
 @api.add_page(
     "/a2a/{slug}/.well-known/agent-card.json",
     "agent_card",
+    is_public=True,
     summary="The card of an agent",
     tags=["Cards"],
 )
@@ -92,6 +93,7 @@ async def serve_agent_card_of_tenant(
 @api.add_page(
     "/.well-known/agent-card.json",
     "site_card",
+    is_public=True,
     summary="The card of the site's agent",
     tags=["Cards"],
 )
@@ -106,7 +108,9 @@ async def serve_site_card(request: HttpRequest) -> HttpResponseBase:
         raise Http404(str(error)) from None
 
 
-@api.add_page("/a2a/", "catalogue", summary="All agents, and their cards", tags=["Cards"])
+@api.add_page(
+    "/a2a/", "catalogue", is_public=True, summary="All agents, and their cards", tags=["Cards"]
+)
 async def serve_catalogue_of_agents(request: HttpRequest) -> HttpResponseBase:
     """List all agents, each with the URL of its card; a browser gets a page."""
     if api.catalogue_page is not None and wants_page(request):
@@ -117,10 +121,11 @@ async def serve_catalogue_of_agents(request: HttpRequest) -> HttpResponseBase:
 @api.add_page(
     "/.well-known/ai-catalog.json",
     "ai_catalog",
+    is_public=True,
     summary="All agents, as an AI Catalog",
     tags=["Cards"],
 )
-@api.add_page("/.well-known/ard.json", "ard", include_in_schema=False)
+@api.add_page("/.well-known/ard.json", "ard", is_public=True, include_in_schema=False)
 async def serve_catalog_of_site(request: HttpRequest) -> HttpResponseBase:
     """Return the AI Catalog of the site's agents, which is one of ARD too."""
     return await serve_ai_catalog(request)
@@ -143,6 +148,7 @@ async def serve_health_ready(request: HttpRequest) -> HttpResponseBase:
 @api.add_page(
     "/.well-known/jwks.json",
     "jwks",
+    is_public=True,
     summary="The keys that sign the cards",
     tags=["Cards"],
 )
@@ -163,14 +169,24 @@ async def explore_agents(request: HttpRequest) -> HttpResponseBase:
     return await ard.answered(request, ard.explore)
 
 
-@api.add_page("/a2a/ard.api/agents", "ard_agents", summary="All agents, by pages", tags=["Search"])
+@api.add_page(
+    "/a2a/ard.api/agents",
+    "ard_agents",
+    is_public=True,
+    summary="All agents, by pages",
+    tags=["Search"],
+)
 async def list_agents(request: HttpRequest) -> HttpResponseBase:
     """Return all agents (ARD, section 5.3.5)."""
     return await ard.answered(request, ard.list_entries)
 
 
 @api.add_page(
-    "/a2a/ard.api/agents/{path:identifier}", "ard_agent", summary="One agent", tags=["Search"]
+    "/a2a/ard.api/agents/{path:identifier}",
+    "ard_agent",
+    is_public=True,
+    summary="One agent",
+    tags=["Search"],
 )
 async def find_listed_agent(request: HttpRequest, identifier: str) -> HttpResponseBase:
     """Return one agent by its identifier (ARD, section 5.3.4)."""
@@ -180,6 +196,7 @@ async def find_listed_agent(request: HttpRequest, identifier: str) -> HttpRespon
 @api.add_page(
     "/.well-known/did.json",
     "did",
+    is_public=True,
     summary="The key that signs the AI Catalog",
     tags=["Cards"],
 )
@@ -209,6 +226,7 @@ async def take_notification(request: HttpRequest, asked: UUID) -> HttpResponseBa
 @api.add_page(
     "/a2a/{slug}/.well-known/agent.json",
     "old_agent_card",
+    is_public=True,
     include_in_schema=False,
 )
 async def serve_old_agent_card(request: HttpRequest, slug: str) -> HttpResponseBase:
@@ -217,7 +235,7 @@ async def serve_old_agent_card(request: HttpRequest, slug: str) -> HttpResponseB
     return await serve_agent_card(request, slug)
 
 
-@api.add_page("/.well-known/agent.json", "old_site_card", include_in_schema=False)
+@api.add_page("/.well-known/agent.json", "old_site_card", is_public=True, include_in_schema=False)
 async def serve_old_site_card(request: HttpRequest) -> HttpResponseBase:
     """Return the card of the site's agent at the URL where clients of 0.3 may look for it."""
     _check_03_is_served()

@@ -52,6 +52,7 @@ class Api(NinjaAPI):
     def __init__(self, **options: Any) -> None:
         """Make an API without URLs; the options are those of NinjaAPI."""
         super().__init__(docs_decorator=_if_switched_on, **options)
+        self._public: set[str] = set()
         for error in (Http404, *REFUSALS, A2AError):
             self.add_exception_handler(error, refuse)
         for away in (OperationalError, InterfaceError):
@@ -74,11 +75,21 @@ class Api(NinjaAPI):
             contribute_operation_args(view, field, str, Path(...))
         self.api_operation([verb], path, **options)(view)
 
-    def add_page(self, path: str, name: str, **options: Any) -> Callable[[View], View]:
+    def add_page(
+        self, path: str, name: str, *, is_public: bool = False, **options: Any
+    ) -> Callable[[View], View]:
         """Return a decorator that serves a path by GET and by HEAD.
 
         They are two operations, since django-ninja would describe HEAD as well.
+
+        Args:
+            path: The template of the path.
+            name: The URL's name.
+            is_public: Whether scripts of any site may read what the view answers.
+            **options: Options of django-ninja's `get`.
         """
+        if is_public:
+            self._public.add(name)
 
         def add(view: View) -> View:
             self.api_operation(["HEAD"], path, url_name=name, include_in_schema=False)(view)
@@ -99,7 +110,8 @@ class Api(NinjaAPI):
         for pattern in ours:
             if isinstance(pattern, URLPattern) and pattern.name not in self.pages:
                 page = self.agent_page if pattern.name in self.agent_pages else None
-                pattern.callback = with_all_verbs(pattern.callback, page)
+                is_public = pattern.name in self._public
+                pattern.callback = with_all_verbs(pattern.callback, page, is_public=is_public)
                 exempt(pattern.callback)
         view: Any = with_all_verbs(nothing_here)  # Django's stubs know no asynchronous view
         last = path("a2a/<path:rest>", view, name="unserved")

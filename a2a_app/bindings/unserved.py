@@ -23,6 +23,12 @@ REFUSALS = (DisallowedHost, PermissionDenied, TooManyFieldsSent)
 """Django's errors that refuse a request, for which it would answer with a page."""
 
 _PATH_OF_JSON_RPC = re.compile(r"/a2a/[^/]+/?$")
+# What a browser has to hear before it lets a script of another site send these headers.
+_PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": f"{protocol.VERSION_HEADER}, If-None-Match",
+    "Access-Control-Max-Age": "86400",
+}
 # The routes of 0.3 have one segment more, and their errors another form.
 _PATH_OF_03 = re.compile(r"/a2a/[^/]+/v1/")
 _DIALECT_03 = PLAIN_METHODS["GetTask"].dialect
@@ -71,18 +77,20 @@ def refuse_while_away(request: HttpRequest, error: Exception | type[Exception]) 
     raise error
 
 
-def with_all_verbs(view: View, page: View | None = None) -> View:
+def with_all_verbs(view: View, page: View | None = None, *, is_public: bool = False) -> View:
     """Return a view that answers HEAD where it answers GET, OPTIONS, and all that it refuses.
 
     Args:
         view: The view.
         page: Answers a browser that asks for something to read, where the view answers no GET.
+        is_public: Whether scripts of any site may read what the view answers.
     """
-    return with_refusals(view, partial(_answer_refused, page), refuse)
+    return with_refusals(view, partial(_answer_refused, page, is_public), refuse)
 
 
 async def _answer_refused(
     page: View | None,
+    is_public: bool,
     view: View,
     refused: HttpResponseBase,
     request: HttpRequest,
@@ -103,7 +111,8 @@ async def _answer_refused(
         request.method = "GET"
         return _headers_of(await view(request, *args, **fields))
     if request.method == "OPTIONS":
-        return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
+        headers = {"Allow": ", ".join(allowed), **(_PREFLIGHT if is_public else {})}
+        return HttpResponse(status=204, headers=headers)
     refusal = refuse(request, VerbNotAllowedError())
     refusal["Allow"] = ", ".join(allowed)
     return refusal

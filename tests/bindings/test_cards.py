@@ -250,6 +250,30 @@ async def test_pages_of_any_site_may_read_a_public_card(rpc: JsonRpcClient, path
         assert response["Access-Control-Expose-Headers"] == "ETag"
 
 
+@pytest.mark.parametrize("path", [SITE, LOAD, "/a2a/", "/.well-known/ai-catalog.json"])
+async def test_a_browser_learns_that_it_may_send_the_version_with_which_it_asks_for_a_card(
+    rpc: JsonRpcClient, path: str
+) -> None:
+    asked = {
+        "Origin": "https://app.example.com",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "a2a-version",
+    }
+    response = await rpc.http.options(path, headers=asked)
+    assert response.status_code == 204
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert "A2A-Version" in response["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("path", ["/a2a/load/", "/a2a/load/tasks", "/a2a/metrics.txt"])
+async def test_a_browser_is_told_nothing_of_the_kind_for_what_is_not_public(
+    rpc: JsonRpcClient, path: str
+) -> None:
+    response = await rpc.http.options(path, headers={"Origin": "https://app.example.com"})
+    assert response.status_code == 204
+    assert "Access-Control-Allow-Origin" not in response
+
+
 async def test_a_real_server_gives_the_headers_of_a_card_without_the_card(serve: Serve) -> None:
     server = serve()
     async with SocketClient(server.url) as client:
