@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
@@ -135,6 +136,7 @@ class Hub:
         self._to_leave: set[str] = set()
         self._opening: asyncio.Task[str] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._rejoining: asyncio.Task[None] | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -164,7 +166,7 @@ class Hub:
         self.add(group, listener)
         self._wanted.add(group)
         self._to_leave.discard(group)
-        if time.monotonic() - self._joined.get(group, -REJOIN_SECONDS) >= REJOIN_SECONDS:
+        if group not in self._joined:
             await self._try(lambda layer: self._join(layer, group))
 
     async def leave(self, group: str, listener: Listener) -> None:
@@ -224,7 +226,17 @@ class Hub:
             raise
         if self._reader is None:
             self._reader = _start_in_background(self._read(layer, name))
+            self._rejoining = _start_in_background(self._rejoin_for_ever())
         return name
+
+    async def _rejoin_for_ever(self) -> None:
+        """Join each group again before the layer forgets that the channel is in it."""
+        while True:
+            await asyncio.sleep(REJOIN_SECONDS)
+            long_ago = time.monotonic() - REJOIN_SECONDS
+            for group, joined_at in list(self._joined.items()):
+                if joined_at <= long_ago and group in self._wanted:
+                    await self._try(partial(self._join, group=group))
 
     @staticmethod
     async def _open(layer: BaseChannelLayer) -> str:

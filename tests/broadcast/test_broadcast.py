@@ -82,6 +82,17 @@ async def test_groups_joined_before_and_during_an_outage_are_heard_after_it(
     assert await before.hears("after") and await during.hears("after")
 
 
+async def test_a_group_is_heard_also_after_the_day_for_which_a_layer_knows_its_members(
+    layer: Wavering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "REJOIN_SECONDS", 0.01)
+    listener = GroupListener("group")
+    await listener.listen()
+    assert await listener.hears("on the first day")
+    layer.groups.clear()
+    assert await listener.hears("on the second")
+
+
 @pytest.mark.parametrize("how", HOW)
 async def test_a_process_that_starts_during_an_outage_hears_after_it(
     layer: Wavering, how: Literal["fails", "hangs"]
