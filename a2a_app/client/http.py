@@ -127,14 +127,10 @@ async def examine(response: httpx.Response) -> None:
         raise RemoteAgentError(f"The answer is packed by {encoding!r}, as nobody has asked for.")
     kind = response.headers.get("Content-Type", "").partition(";")[0]
     is_page = PAGE in response.request.extensions
-    body = _Examined(
-        response.stream,
-        numbers.get(),
-        most=PAGE_BYTES if is_page else ANSWER_BYTES,
-        is_stream=kind == "text/event-stream" and not is_page,
-    )
-    response.stream = body
-    if is_page or kind.endswith("json"):
+    # Where no stream is wanted all is read, however many events it has.
+    noted = numbers.get() if kind == "text/event-stream" and response.is_success else None
+    response.stream = _Examined(response.stream, noted, PAGE_BYTES if is_page else ANSWER_BYTES)
+    if noted is None:  # The SDK parses it, whatever its type is.
         _check_values(await response.aread(), PAGE_VALUES if is_page else None)
     if kind.endswith("json") and not is_page:
         _raise_error_in(response.content, response)
@@ -189,23 +185,18 @@ def _retry_seconds(response: httpx.Response, default: float) -> float:
 class _Examined(httpx.AsyncByteStream):
     """A body, as it passes: the numbers of its events are noted, and their errors raised."""
 
-    def __init__(
-        self, stream: Any, noted: deque[int | None] | None, *, most: int, is_stream: bool
-    ) -> None:
+    def __init__(self, stream: Any, noted: deque[int | None] | None, most: int) -> None:
         """Stand before a body.
 
         Args:
             stream: The body.
-            noted: Where the numbers of its events go.
+            noted: Where the numbers of its events go; None: it is no stream of events.
             most: How many bytes it may have, or one event of it if it is a stream.
-            is_stream: Whether it has one event after the other.
         """
-        self._stream = stream
-        self._noted: deque[int | None] = deque() if noted is None else noted
-        self._most, self._is_stream = most, is_stream
+        self._stream, self._noted, self._most = stream, noted, most
         self._bytes = 0
         self._number: int | None = None
-        self._has_data = False
+        self._data: list[bytes] = []
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         # A list, since to add to bytes copies all that is there.
@@ -234,7 +225,7 @@ class _Examined(httpx.AsyncByteStream):
             raise RemoteAgentError(f"The answer has more than {self._most} bytes.")
 
     def _look_at(self, lines: bytes) -> None:
-        if not self._is_stream:
+        if self._noted is None:
             self._count(len(lines))
             return
         for line in lines.split(b"\n")[:-1]:
@@ -246,17 +237,22 @@ class _Examined(httpx.AsyncByteStream):
         if name == b"id":
             self._number = int(value) if value.strip().isdigit() else None
         elif name == b"data":
-            self._has_data = True
-            if b'"error"' in value:
-                _raise_error_in(value)
+            self._data.append(value.removeprefix(b" "))
         elif not line:
             self._end_event()
 
     def _end_event(self) -> None:
         self._bytes = 0
-        if self._has_data:
-            self._noted.append(self._number)
-            self._number, self._has_data = None, False
+        data = b"\n".join(self._data)
+        self._data.clear()
+        if not data:
+            return
+        _check_values(data, None)
+        if b'"error"' in data:
+            _raise_error_in(data)
+        assert self._noted is not None  # a stream has events
+        self._noted.append(self._number)
+        self._number = None
 
     async def aclose(self) -> None:
         await self._stream.aclose()

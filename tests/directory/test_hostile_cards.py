@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -33,6 +33,7 @@ CARD: dict[str, Any] = {
 # So much is on the way when a client stops to read.
 ON_THE_WAY = 16 * 1024 * 1024
 SECONDS = 30
+MANY = "more than 1000 values"
 
 
 def card(more: str = "", **changes: Any) -> bytes:
@@ -78,6 +79,8 @@ class Hostile:
         self.answers: dict[str, tuple[bytes, bytes, str]] = {}
         """By the path of a request: how its answer begins and goes on for ever, and its headers."""
         self.body, self.headers = body, headers
+        self.status = "200 X"
+        """The status of what is among `answers`."""
         self.written = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,8 +88,9 @@ class Hostile:
             head = await reader.readuntil(b"\r\n\r\n")
             path = head.split()[1].decode()
             begin, rest, headers = self.answers.get(path, (self.body, b"", self.headers))
+            status = self.status if path in self.answers else "200 X"
             kind = "" if "Content-Type" in headers else "Content-Type: application/json\r\n"
-            writer.write(f"HTTP/1.1 200 X\r\n{kind}{headers}Connection: close\r\n\r\n".encode())
+            writer.write(f"HTTP/1.1 {status}\r\n{kind}{headers}Connection: close\r\n\r\n".encode())
             writer.write(begin)
             while rest:
                 writer.write(rest)
@@ -184,6 +188,49 @@ async def test_of_an_answer_without_an_end_no_more_is_read_than_of_any_other(
         with pytest.raises(RemoteAgentError, match=f"more than {ANSWER_BYTES} bytes"):
             await agent.send("hello")
     assert there.written < ANSWER_BYTES + ON_THE_WAY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "status"), [("get", "200 X"), ("stream", "500 X")])
+async def test_a_stream_where_none_is_wanted_is_read_as_any_other_answer(
+    method: str, status: str
+) -> None:
+    there = Hostile(card())
+    there.status = status
+    kind = "Content-Type: text/event-stream\r\n"
+    there.answers = {"/a2a": (b"", b"data: 1\n\n" * 10_000, kind)}
+    async with asyncio.timeout(SECONDS), served(there) as url, RemoteAgent(url) as agent:
+        with pytest.raises(RemoteAgentError, match=f"more than {ANSWER_BYTES} bytes"):
+            await (agent.get("t") if method == "get" else anext(agent.stream("hello")))
+    assert there.written < ANSWER_BYTES + ON_THE_WAY
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "between", "after"),
+    [
+        ("application/json", "", ", ", ""),
+        ("text/html", "", ", ", ""),
+        ("text/html", "\n", ",\n", "\n"),
+        ("text/event-stream", "data: ", ", ", "\n\n"),
+        ("text/event-stream", "data: ", ",\ndata: ", "\n\n"),
+    ],
+)
+async def test_of_an_answer_or_an_event_with_too_many_values_none_is_made_an_object(
+    a2a: ChangeSettings, kind: str, before: str, between: str, after: str
+) -> None:
+    a2a(MAX_JSON_VALUES=1_000)
+    status = {"state": "TASK_STATE_COMPLETED"}
+    there = Hostile(card())
+    async with served(there) as url, RemoteAgent(url) as agent:
+        for count in (10, 2_000):
+            task = {"id": "t", "contextId": "c", "status": status, "metadata": {"a": [1] * count}}
+            said = {"jsonrpc": "2.0", "id": "1", "result": {"task": task}}
+            body = before + json.dumps(said).replace(", ", between) + after
+            there.answers = {"/a2a": (body.encode(), b"", f"Content-Type: {kind}\r\n")}
+            is_few = nullcontext() if count == 10 else pytest.raises(RemoteAgentError, match=MANY)
+            with is_few:
+                states = [event.state async for event in agent.stream("hello")]
+                assert states == [status["state"]]
 
 
 @pytest.mark.slow
