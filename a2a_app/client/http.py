@@ -13,6 +13,7 @@ import httpx
 
 from a2a_app import conf, protocol, telemetry
 from a2a_app.bindings.expansion import BodyTooLargeError, check_values
+from a2a_app.bindings.sse import LINE_ENDS
 from a2a_app.client.refusals import MovedError, RemoteAgentError, refusal_of, seconds_in
 from a2a_app.push.addresses import is_address
 from a2a_app.push.targets import TargetError, check_url, resolve
@@ -34,6 +35,9 @@ PAGE = "a2a_page"
 _WITHOUT_ZONE = re.compile(
     rb'("state": ?"[\w-]+", ?"timestamp": ?"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)"'
 )
+
+# Other servers write them as they are, and the SDK takes them for ends of lines.
+_ESCAPES = [(character.encode(), escape.encode()) for character, escape in LINE_ENDS.items()]
 
 numbers: ContextVar[deque[int | None] | None] = ContextVar("a2a_event_numbers", default=None)
 """Where the numbers of the events of the next stream go, in the order of the events."""
@@ -208,8 +212,7 @@ class _Examined(httpx.AsyncByteStream):
                 whole = b"".join([*left, lines, end])
                 left.clear()
                 left_bytes = 0
-                self._look_at(whole)
-                yield _WITHOUT_ZONE.sub(rb'\1Z"', whole)
+                yield _WITHOUT_ZONE.sub(rb'\1Z"', self._looked_at(whole))
             if rest:
                 left.append(rest)
                 left_bytes += len(rest)
@@ -224,12 +227,16 @@ class _Examined(httpx.AsyncByteStream):
         if size > self._most:
             raise RemoteAgentError(f"The answer has more than {self._most} bytes.")
 
-    def _look_at(self, lines: bytes) -> None:
+    def _looked_at(self, lines: bytes) -> bytes:
+        """Return lines as the SDK is to read them."""
         if self._noted is None:
             self._count(len(lines))
-            return
+            return lines
         for line in lines.split(b"\n")[:-1]:
             self._look_at_line(line.rstrip(b"\r"))
+        for character, escape in _ESCAPES:
+            lines = lines.replace(character, escape)
+        return lines
 
     def _look_at_line(self, line: bytes) -> None:
         self._count(len(line) + 1)

@@ -267,3 +267,22 @@ async def test_keys_elsewhere_are_not_trusted() -> None:
     card = signed()
     with pytest.raises(RemoteAgentError, match="which is not where the card is"):
         await RemoteAgent("https://mirror.test", transport=Peer(**card)).__aenter__()
+
+
+async def as_it_comes(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+async def test_a_text_may_have_what_only_looks_like_the_end_of_a_line(character: str) -> None:
+    text = f"one{character}two"
+    said = {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": text}]}
+    envelope = {"jsonrpc": "2.0", "id": "1", "result": {"message": said}}
+    body = f"data: {json.dumps(envelope, ensure_ascii=False)}\n\n".encode()
+    headers = {"Content-Type": "text/event-stream"}
+    peer = Peer(
+        lambda _: httpx.Response(200, headers=headers, content=as_it_comes(body)),
+        capabilities={"streaming": True},
+    )
+    async with RemoteAgent(BASE, transport=peer) as agent:
+        assert (await agent.send("hello")).text == text
