@@ -33,7 +33,8 @@ PAGE = "a2a_page"
 
 # FastA2A writes the time of a status without its zone, and the SDK refuses that.
 _WITHOUT_ZONE = re.compile(
-    rb'("state": ?"[\w-]+", ?"timestamp": ?"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)"'
+    rb'("status": ?\{"state": ?"[\w-]+", ?'
+    rb'"timestamp": ?"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)"'
 )
 
 # Other servers write them as they are, and the SDK takes them for ends of lines.

@@ -286,3 +286,19 @@ async def test_a_text_may_have_what_only_looks_like_the_end_of_a_line(character:
     )
     async with RemoteAgent(BASE, transport=peer) as agent:
         assert (await agent.send("hello")).text == text
+
+
+async def test_a_time_in_data_is_not_taken_for_that_of_a_status() -> None:
+    data = {"state": "on", "timestamp": "2026-11-30T10:00:00"}
+    artifact = {"artifactId": "a", "parts": [{"data": data}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        status = {"state": "TASK_STATE_COMPLETED", "timestamp": "2026-11-30T10:00:00"}
+        task = {**TASK, "status": status, "artifacts": [artifact]}
+        said = json.dumps({"jsonrpc": "2.0", "id": "1", "result": task}).encode()
+        return httpx.Response(200, content=as_it_comes(said))
+
+    async with RemoteAgent(BASE, transport=Peer(answer)) as agent:
+        found = await agent.get("t")
+    assert found.data == [data]
+    assert found.task is not None and found.task.status.timestamp is not None
