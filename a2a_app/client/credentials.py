@@ -47,6 +47,25 @@ def credentials_for(card: AgentCard, given: str | Mapping[str, str]) -> Credenti
     raise RemoteAgentError(f"The credentials are not what the card asks for: {wanted or 'none'}.")
 
 
+@sensitive_variables()
+def check_values(values: Mapping[str, str], kind: str) -> None:
+    """Check that values can be sent in headers: what refuses them later would quote them.
+
+    Args:
+        values: The values by their names.
+        kind: What they are, for the error.
+
+    Raises:
+        RemoteAgentError: One of them cannot.
+    """
+    for name, value in values.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise RemoteAgentError(
+                f"The {kind} {name!r} cannot be sent: it must be printable ASCII without spaces or "
+                "line ends around it."
+            )
+
+
 def _add(made: Credentials, scheme: SecurityScheme, value: str) -> bool:
     """Add the credential for one scheme; return False for a scheme that has none."""
     if (key := scheme.api_key_security_scheme) is not None:

@@ -1,6 +1,7 @@
 """Credentials for agents elsewhere: what each request carries, and where none is sent."""
 
 import re
+import traceback
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from a2a_app.agents import AgentCard
 from a2a_app.client import RemoteAgent, RemoteAgentError
 from a2a_app.client.credentials import credentials_for
+from tests.client.peers import CardServer
 from tests.client.test_on_the_way import BASE, CARD, Peer
 from tests.conftest import ChangeSettings
 
@@ -131,3 +133,26 @@ async def test_credentials_in_a_query_are_in_no_log(caplog: pytest.LogCaptureFix
             await agent.get("t")
     assert peer.requests[0].url.params["key"] == "secret"
     assert "peer.test" in caplog.text and "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("required", "entry"),
+    [
+        (("bearer",), {"CREDENTIALS": "open sesame\n"}),
+        (("key",), {"CREDENTIALS": {"key": "open s\u00e9same"}}),
+        (("cookie",), {"CREDENTIALS": " open sesame"}),
+        (("bearer",), {"HEADERS": {"X-Key": "open sesame\n"}}),
+    ],
+)
+async def test_a_secret_that_cannot_be_sent_is_named_and_not_quoted(
+    a2a: ChangeSettings, caplog: pytest.LogCaptureFixture, required: Any, entry: dict[str, Any]
+) -> None:
+    bare = {name: value for name, value in CARD.items() if name != "supportedInterfaces"}
+    async with CardServer({**bare, **needs(required)}) as server:
+        a2a(REMOTE_AGENTS={"peer": {"URL": server.url, **entry}})
+        with caplog.at_level("DEBUG"), pytest.raises(RemoteAgentError) as caught:
+            async with RemoteAgent("peer") as agent:
+                await agent.get("t")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "cannot be sent: it must be printable ASCII" in shown
+    assert "open s" not in shown + caplog.text
