@@ -12,12 +12,19 @@ from a2a_app.conf.entries import Budget, RemoteAgentSettings, Retention
 class Settings(BaseModel):
     """The keys that the `A2A` dict may have, there in capitals, and their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=str.upper)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=str.upper,
+        # No text of an error quotes a secret, and nothing multiplies, adds or waits for infinity.
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
 
     default_agent: str = ""
     """Slug of the agent whose card is the site's. Empty: the only agent there is."""
 
-    public_url: str = ""
+    public_url: str = Field("", pattern=r"^(https?://[^\s/?#]+[^\s?#]*)?$")
     """Scheme and host under which clients reach the server, for the cards. Empty: taken from each
     request."""
 

@@ -1,5 +1,7 @@
 """The A2A dict: its defaults, and how a bad entry is named."""
 
+import traceback
+from math import inf
 from typing import Any
 
 import pytest
@@ -38,6 +40,9 @@ def test_callers_without_credentials_are_refused_unless_a_setting_says_otherwise
         ({"PROTOCOL_VERSIONS": ["2.0"]}, "A2A['PROTOCOL_VERSIONS.0']"),
         ({"PROTOCOL_VERSIONS": ["1.1", "1.0"]}, "1.1 is a draft: name it in DRAFTS too"),
         ({"PROTOCOL_VERSIONS": []}, "A2A['PROTOCOL_VERSIONS']"),
+        ({"PUSH_PATIENCE_SECONDS": inf}, "A2A['PUSH_PATIENCE_SECONDS']: Input should be a finite"),
+        ({"PUBLIC_URL": "agents.example.com"}, "A2A['PUBLIC_URL']"),
+        ({"PUBLIC_URL": "https://"}, "A2A['PUBLIC_URL']"),
         (["ANONYMOUS"], "must be a dict"),
     ],
 )
@@ -46,6 +51,21 @@ def test_a_bad_entry_is_named(settings: Settings, given: Any, complaint: str) ->
     with pytest.raises(ImproperlyConfigured) as caught:
         conf.current()
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"METRICS_TOKEN": "open sesame"},
+        {"SIGNING_KEY": ["open sesame"]},
+        {"REMOTE_AGENTS": {"peer": {"URL": "https://peer.test", "CREDENTAILS": "open sesame"}}},
+    ],
+)
+def test_no_secret_is_in_the_traceback_of_a_bad_entry(settings: Settings, given: Any) -> None:
+    settings.A2A = given
+    with pytest.raises(ImproperlyConfigured) as caught:
+        conf.current()
+    assert "sesame" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("host", ["https://named.test", "named.test:port", "::1", "a/b", ""])
