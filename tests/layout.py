@@ -77,6 +77,7 @@ SHORT_FILES = {
     "apps.py": "Django looks for it here",
     "bindings/grpc/services.py": "what is served, apart from how",
     "bindings/health.py": "what probes ask, and nobody else",
+    "bindings/hand_on.py": "a hook of the project's, and what it may return",
     "bindings/v03/push.py": "registers what webhooks get, and nothing else does so",
     "concurrency/hooks.py": "one function, of a kind that nothing else here is",
     "concurrency/outages.py": "one class, which every package that uses a service refers to",

@@ -8,10 +8,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest
-from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
 from a2a_app import conf, protocol
@@ -118,11 +117,11 @@ def authenticators() -> dict[str, Any]:
     """Return the project's authenticators, by the names that they have in cards.
 
     Raises:
-        ImportError: There is nothing at the path of one of them.
+        ImproperlyConfigured: There is nothing at the path of one of them, or it cannot be called.
     """
     by_name: dict[str, Any] = {}
     for path in conf.current().authentication:
-        authenticator = import_string(path)
+        authenticator = conf.imported("AUTHENTICATION", path)
         short_name = path.rpartition(".")[2]
         # Two modules may each have one of the same name.
         name = path if short_name in by_name else short_name
@@ -182,16 +181,10 @@ def owner_resolver() -> Any:
     """Return the project's callable that makes an owner of an identity; None if it has none.
 
     Raises:
-        ImportError: There is nothing at its path.
-        ImproperlyConfigured: It cannot be called.
+        ImproperlyConfigured: There is nothing at its path, or it cannot be called.
     """
     path = conf.current().owner_resolver
-    if not path:
-        return None
-    resolver = import_string(path)
-    if not callable(resolver):
-        raise ImproperlyConfigured(f"{conf.NAME}['OWNER_RESOLVER']: {path} cannot be called.")
-    return resolver
+    return conf.imported("OWNER_RESOLVER", path) if path else None
 
 
 def _caller(grant: Grant, owner: Any) -> Caller:
@@ -230,7 +223,7 @@ def _refusal(kind: type) -> str:
 def unfit_identities() -> list[str]:
     """Return what is wrong with the types that authenticators say they return.
 
-    Raises ImportError where there is nothing at the path of one of them.
+    Raises ImproperlyConfigured where there is nothing at the path of one of them.
     """
     if conf.current().owner_resolver:
         return []

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from a2a_app import conf
 from a2a_app.concurrency.hooks import call_hook
@@ -29,13 +27,7 @@ def hook() -> Callable[..., Any] | None:
     """Return the project's hook; None if it has none.
 
     Raises:
-        ImportError: There is nothing at its path.
-        ImproperlyConfigured: The object there cannot be called.
+        ImproperlyConfigured: There is nothing at its path, or it cannot be called.
     """
     path = conf.current().hand_on
-    if not path:
-        return None
-    imported: Any = import_string(path)
-    if not callable(imported):
-        raise ImproperlyConfigured(f"{conf.NAME}['HAND_ON']: {path} cannot be called.")
-    return imported  # type: ignore[no-any-return]  # callable() says no more
+    return conf.imported("HAND_ON", path) if path else None

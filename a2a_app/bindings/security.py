@@ -40,8 +40,8 @@ def declared_security() -> Security:
     """Return what the authenticators of the settings declare.
 
     Raises:
-        ImproperlyConfigured: An authenticator declares something that is no security scheme.
-        ImportError: There is nothing at the path of one of them.
+        ImproperlyConfigured: An authenticator declares something that is no security scheme, or
+            there is nothing at the path of one of them.
     """
     declared = {
         name: (scheme, list(getattr(authenticator, "scopes", ())))

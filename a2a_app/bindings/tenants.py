@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from a2a_app import conf, protocol
 from a2a_app.agents import Agent, Tenant, registry
@@ -64,11 +62,6 @@ def resolver() -> Callable[..., Any]:
     """Return the project's resolver.
 
     Raises:
-        ImportError: There is nothing at its path.
-        ImproperlyConfigured: The object there cannot be called.
+        ImproperlyConfigured: There is nothing at its path, or it cannot be called.
     """
-    path = conf.current().tenant_resolver
-    imported: Any = import_string(path)
-    if not callable(imported):
-        raise ImproperlyConfigured(f"{conf.NAME}['TENANT_RESOLVER']: {path} cannot be called.")
-    return imported  # type: ignore[no-any-return]  # callable() says no more
+    return conf.imported("TENANT_RESOLVER", conf.current().tenant_resolver)

@@ -5,7 +5,7 @@ value of the wrong type before a request does.
 """
 
 from a2a_app.conf.entries import PRUNABLE_STATES, RemoteAgentSettings, Retention
-from a2a_app.conf.project import NAME, cached, current, suggestion
+from a2a_app.conf.project import NAME, cached, current, imported, suggestion
 from a2a_app.conf.settings import Settings
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Settings",
     "cached",
     "current",
+    "imported",
     "suggestion",
 ]

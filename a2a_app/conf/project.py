@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 from pydantic import ValidationError
 
 from a2a_app.conf.entries import Budget, RemoteAgentSettings, Retention
@@ -53,6 +54,17 @@ def current() -> Settings:
         return Settings.model_validate(declared)
     except ValidationError as error:
         raise ImproperlyConfigured(_explain(error)) from error
+
+
+def imported(setting: str, path: str) -> Callable[..., Any]:
+    """Return the callable at a dotted path; raises ImproperlyConfigured that names the setting."""
+    try:
+        found: Any = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"{NAME}[{setting!r}]: {error}") from error
+    if not callable(found):
+        raise ImproperlyConfigured(f"{NAME}[{setting!r}]: {path} cannot be called.")
+    return found  # type: ignore[no-any-return]  # callable() says no more
 
 
 def _explain(error: ValidationError) -> str:

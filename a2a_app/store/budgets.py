@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, Sum
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from a2a_app import conf, models
 from a2a_app.conf.entries import Budget
@@ -177,13 +176,12 @@ def functions() -> Mapping[str, Callable[[Spender], Limit | None]]:
     """Return the functions that BUDGETS names, by their paths.
 
     Raises:
-        ImproperlyConfigured: One is not callable, or is asynchronous.
-        ImportError: One does not exist.
+        ImproperlyConfigured: One does not exist, is not callable, or is asynchronous.
     """
     found = {}
     for path in [each.limit for each in conf.current().budgets if isinstance(each.limit, str)]:
-        function = found[path] = import_string(path)
-        if not callable(function) or inspect.iscoroutinefunction(function):
+        function = found[path] = conf.imported("BUDGETS", path)
+        if inspect.iscoroutinefunction(function):
             raise ImproperlyConfigured(
                 f"{conf.NAME}['BUDGETS']: {path} is no function without async."
             )

@@ -68,6 +68,19 @@ def test_no_secret_is_in_the_traceback_of_a_bad_entry(settings: Settings, given:
     assert "sesame" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("path", ["shop.nothing", "math.pi"])
+@pytest.mark.parametrize(
+    "setting", ["AUTHENTICATION", "OWNER_RESOLVER", "HAND_ON", "TENANT_RESOLVER"]
+)
+def test_a_path_that_leads_to_nothing_of_use_is_found_with_its_setting(
+    settings: Settings, setting: str, path: str
+) -> None:
+    value = [path] if setting == "AUTHENTICATION" else path
+    settings.A2A = {**settings.A2A, setting: value}
+    found = [each for each in checks.run_checks(tags=["a2a"]) if each.level >= checks.ERROR]
+    assert [each.msg.startswith(f"A2A['{setting}']: ") for each in found] == [True]
+
+
 @pytest.mark.parametrize("host", ["https://named.test", "named.test:port", "::1", "a/b", ""])
 def test_a_host_that_is_none_is_named(settings: Settings, host: str) -> None:
     settings.A2A = {"REMOTE_AGENTS": {"peer": {"URL": "https://peer.test", "HOSTS": [host]}}}
