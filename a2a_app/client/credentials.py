@@ -1,11 +1,13 @@
 """Credentials: what a request carries so that its card's security schemes are met (section 7)."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
+from a2a_app import conf
 from a2a_app.client.refusals import RemoteAgentError
 from a2a_app.protocol import AgentCard, SecurityScheme
 
@@ -17,6 +19,18 @@ class Credentials:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     query: dict[str, str] = field(default_factory=dict, repr=False)
     cookies: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@conf.cached()
+def credentials_hook(name: str) -> Callable[..., Any] | None:
+    """Return what CREDENTIALS_FROM of an entry in REMOTE_AGENTS names; None: it names nothing.
+
+    Raises:
+        ImproperlyConfigured: There is nothing at its path, or it cannot be called.
+    """
+    path = conf.current().remote_agents[name].credentials_from
+    setting = f"REMOTE_AGENTS.{name}.CREDENTIALS_FROM"
+    return conf.imported(setting, path) if path else None
 
 
 @sensitive_variables()

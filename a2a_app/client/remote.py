@@ -8,7 +8,6 @@ from typing import Any, Self, Unpack
 from uuid import uuid4
 
 import httpx
-from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from a2a_app import conf, database, directory, protocol
@@ -16,6 +15,7 @@ from a2a_app.agents import Agent, AgentNotFoundError, registry
 from a2a_app.agents.answers import Answer, Event
 from a2a_app.agents.extensions import IDEMPOTENT_SENDING, TASK_GENERATIONS
 from a2a_app.client.connection import Connection, Request
+from a2a_app.client.credentials import credentials_hook
 from a2a_app.client.local import LocalConnection, local_agent
 from a2a_app.client.messages import Said, Sending, generation_of, id_of, request_to_send
 from a2a_app.client.refusals import RemoteAgentError, UnreachableError
@@ -305,7 +305,7 @@ class RemoteAgent:
             raise RemoteAgentError(f"Agents elsewhere need the extra 'client': {error}") from None
         credentials: Any = self._credentials or (given.credentials if given else "")
         if not credentials and given and given.credentials_from:
-            credentials = await call_hook(import_string(given.credentials_from), name)
+            credentials = await call_hook(credentials_hook(name), name)
         return SdkConnection(
             Place(
                 url=known.url if known else name,

@@ -61,7 +61,10 @@ class _Keys:
 
     def key_for(self, header: dict[str, Any]) -> Any:
         if self._key:
-            return read_key(self._key)
+            try:
+                return read_key(self._key)
+            except ValueError as error:
+                raise SignatureError(f"The key that it is checked with {error}.") from None
         location = str(header.get("jku", ""))
         if origin_of(location) != origin_of(self._source):
             # Who has changed the card could also have signed it, and named keys of their own.

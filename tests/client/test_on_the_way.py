@@ -263,6 +263,12 @@ async def test_a_card_may_have_to_be_signed_by_one_key(a2a: ChangeSettings) -> N
         await RemoteAgent("peer", transport=Peer(**signed())).__aenter__()
 
 
+async def test_a_key_that_is_none_is_not_taken_for_a_fault_of_the_card(a2a: ChangeSettings) -> None:
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "KEY": "no PEM"}})
+    with pytest.raises(RemoteAgentError, match="The key that it is checked with is no key in PEM"):
+        await RemoteAgent("peer", transport=Peer(**signed())).__aenter__()
+
+
 async def test_keys_elsewhere_are_not_trusted() -> None:
     card = signed()
     with pytest.raises(RemoteAgentError, match="which is not where the card is"):

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from joserfc.jwk import ECKey
 from pytest_django import Settings
 
 from a2a_app import conf
+
+KEY = ECKey.generate_key("P-256").as_pem(private=False).decode()
 
 
 def test_settings_have_defaults_and_follow_the_projects(settings: Settings) -> None:
@@ -110,3 +113,22 @@ def test_a_budget_that_is_misspelt_is_found_by_a_check(
     findings = checks.run_checks(tags=["a2a"])
     texts = [each.msg for each in findings if each.id in ("a2a.E001", "a2a.E030")]
     assert any(text in each for each in texts), texts
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"CREDENTIALS_FROM": "shop.token"}, ".CREDENTIALS_FROM']: No module named 'shop'"),
+        ({"CREDENTIALS_FROM": "math.pi"}, ".CREDENTIALS_FROM']: math.pi cannot be called."),
+        ({"KEY": "no PEM"}, ".KEY'] is no key in PEM, RSA or on the curve P-256"),
+        ({"CREDENTIALS_FROM": "builtins.str", "KEY": KEY}, None),
+    ],
+)
+def test_an_agent_elsewhere_that_names_nothing_of_use_is_found_by_a_check(
+    settings: Settings, entry: dict[str, str], text: str | None
+) -> None:
+    agents = {"peer": {"URL": "https://peer.test", **entry}}
+    settings.A2A = {**settings.A2A, "REMOTE_AGENTS": agents}
+    findings = [each.msg for each in checks.run_checks(tags=["a2a"]) if each.id == "a2a.E031"]
+    assert len(findings) == (text is not None)
+    assert all(f"A2A['REMOTE_AGENTS.peer{text}" in each for each in findings)
