@@ -81,7 +81,7 @@ class Connection(ABC):
     @property
     def about(self) -> dict[str, Any]:
         """What spans say of where it leads, in the words of OpenTelemetry's conventions."""
-        return {"rpc.service": self.card.name}
+        return {"service.peer.name": self.card.name}
 
     def has_extension(self, uri: str) -> bool:
         """Tell whether the card declares an extension."""

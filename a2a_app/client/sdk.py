@@ -138,7 +138,7 @@ class SdkConnection(Connection):
         url = httpx.URL(self._interface.url)
         return {
             **super().about,
-            "rpc.system": self._interface.protocol_binding.lower(),
+            "rpc.system.name": self._interface.protocol_binding.lower(),
             "server.address": url.host,
             "server.port": url.port or (443 if url.scheme == "https" else 80),
         }

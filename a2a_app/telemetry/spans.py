@@ -21,6 +21,11 @@ NAME = "a2a_app"
 TRACE_HEADERS = ("traceparent", "tracestate")
 """The headers of W3C Trace Context, by which a trace goes from one process to another."""
 
+# The SDK's own are made for milliseconds: all turns of less than five seconds would be one.
+TURN_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 86400)
+# As the conventions for generative AI have them.
+TOKENS = tuple(4**power for power in range(14))
+
 # What the turn that runs now has used of language models.
 _used: "ContextVar[Counter[str] | None]" = ContextVar("a2a_used", default=None)
 
@@ -48,7 +53,10 @@ class Telemetry:
             description="Turns that nobody has begun, in all processes, by agent.",
         )
         self._durations = meter.create_histogram(
-            "a2a.turn.duration", unit="s", description="How long turns took, by agent and state."
+            "a2a.turn.duration",
+            unit="s",
+            description="How long turns took, by agent and state.",
+            explicit_bucket_boundaries_advisory=TURN_SECONDS,
         )
         self._events = meter.create_counter(
             "a2a.events", unit="{event}", description="Events committed, by agent."
@@ -60,7 +68,10 @@ class Telemetry:
             "a2a.notifications", unit="{notification}", description="Webhooks sent, by outcome."
         )
         self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage", unit="{token}", description="Tokens that agents reported."
+            "gen_ai.client.token.usage",
+            unit="{token}",
+            description="Tokens that agents reported.",
+            explicit_bucket_boundaries_advisory=TOKENS,
         )
 
     @contextmanager
@@ -72,8 +83,7 @@ class Telemetry:
             binding: The name of the binding, as cards have it.
             carrier: The request's headers of W3C Trace Context.
         """
-        about = {"rpc.system": binding.lower(), "rpc.method": operation}
-        about["rpc.service"] = logs.subject.get().agent
+        about = {"rpc.system.name": binding.lower(), "rpc.method": operation}
         with self._span(f"a2a {operation}", SpanKind.SERVER, about, carrier):
             yield
 
@@ -175,7 +185,11 @@ class Telemetry:
         has_parent = trace.get_current_span().get_span_context().is_valid
         parent = context.get_current() if has_parent else propagate.extract(carrier)
         with self._tracer.start_as_current_span(name, parent, kind, about) as span:
-            yield span
+            try:
+                yield span
+            except Exception as error:
+                _note_kind(span, error)
+                raise
 
 
 class WorkSpan:
@@ -192,7 +206,7 @@ class WorkSpan:
         """Note an error that has ended it."""
         self._span.record_exception(error)
         self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        self._span.set_attribute("error.type", type(error).__qualname__)
+        _note_kind(self._span, error)
 
 
 class TurnSpan(WorkSpan):
@@ -205,6 +219,10 @@ class TurnSpan(WorkSpan):
         """Note the state of the task after the turn."""
         self.state = state
         self._span.set_attribute("a2a.task.state", state)
+
+
+def _note_kind(span: Span, error: BaseException) -> None:
+    span.set_attribute("error.type", type(error).__qualname__)
 
 
 def _subject() -> dict[str, str]:

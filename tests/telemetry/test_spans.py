@@ -40,6 +40,7 @@ from tests.tasks import begin, begin_and_claim, claim_of, new_message
 pytestmark = pytest.mark.usefixtures("runtime")
 
 SECONDS = 20
+TOKENS_USED = "gen_ai.client.token.usage"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADERS = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
@@ -62,9 +63,14 @@ class Exported:
 
     def values(self, name: str) -> list[tuple[Any, dict[str, Any]]]:
         """Return the values of a metric, or the counts of a histogram, with their attributes."""
+        points = self.points(name)
+        return [(getattr(p, "value", getattr(p, "sum", None)), dict(p.attributes)) for p in points]
+
+    def points(self, name: str) -> list[Any]:
+        """Return the data points of a metric."""
         data = self._metrics.get_metrics_data()
         assert data is not None
-        points: list[Any] = [
+        return [
             point
             for resource in data.resource_metrics
             for scope in resource.scope_metrics
@@ -72,7 +78,6 @@ class Exported:
             if metric.name == name
             for point in metric.data.data_points
         ]
-        return [(getattr(p, "value", getattr(p, "sum", None)), dict(p.attributes)) for p in points]
 
 
 @pytest.fixture
@@ -153,6 +158,7 @@ async def test_the_errors_of_agents_and_requests_are_recorded(exported: Exported
         assert span.status.status_code is StatusCode.ERROR
         [raised] = [event for event in span.events if event.name == "exception"]
         assert kind in str(dict(raised.attributes or {})["exception.type"])
+        assert kind in str(dict(span.attributes or {})["error.type"])
     assert dict(turn.attributes or {})["a2a.task.state"] == "TASK_STATE_FAILED"
 
 
@@ -211,7 +217,7 @@ async def test_an_agent_that_calls_another_one_of_the_project_is_followed(
     assert parent_of(call) == id_of(outer)
     assert call.kind is SpanKind.CLIENT
     said = dict(call.attributes or {})
-    assert (said["rpc.service"], said["a2a.agent"]) == ("threaded", "planner")
+    assert (said["service.peer.name"], said["a2a.agent"]) == ("threaded", "planner")
 
 
 @pytest.mark.slow
@@ -227,8 +233,8 @@ async def test_a_request_to_an_agent_elsewhere_is_one_span_with_all_its_tries(
     assert parent_of(call) == caller.get_span_context().span_id
     assert dict(call.attributes or {}) == {
         "rpc.method": "GetTask",
-        "rpc.service": "Peer",
-        "rpc.system": "jsonrpc",
+        "rpc.system.name": "jsonrpc",
+        "service.peer.name": "Peer",
         "server.address": "peer.test",
         "server.port": 443,
     }
@@ -289,9 +295,12 @@ async def test_metrics_count_turns_events_and_tokens(exported: Exported) -> None
     [(took, about)] = exported.values("a2a.turn.duration")
     assert took > 0
     assert about == {"a2a.agent": slug, "a2a.task.state": "TASK_STATE_COMPLETED"}
+    [durations], [counted, _] = map(exported.points, ["a2a.turn.duration", TOKENS_USED])
+    assert len([bound for bound in durations.explicit_bounds if bound < 5]) > 5
+    assert counted.explicit_bounds[:3] == (1, 4, 16) and counted.explicit_bounds[-1] == 4**13
     assert exported.values("a2a.streams.open") == [(0, {})]
     assert exported.values("a2a.events") == [(events[-1].number, {"a2a.agent": slug})]
-    tokens = exported.values("gen_ai.client.token.usage")
+    tokens = exported.values(TOKENS_USED)
     assert sorted((count, about["gen_ai.token.type"]) for count, about in tokens) == [
         (4, "output"),
         (13, "input"),
