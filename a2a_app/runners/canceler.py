@@ -23,8 +23,9 @@ logger = logging.getLogger(__name__)
 
 # How many are looked for at once.
 LIMIT = 100
-# How many are canceled at once.
+# How many are canceled at once, and how long one may take. An agent that hangs has many.
 AT_ONCE = 10
+SECONDS = 20.0
 # After how long it is tried again to cancel something.
 PAUSE = timedelta(seconds=30)
 # For how long that is tried.
@@ -62,13 +63,15 @@ async def cancel_now(unwanted: Unwanted) -> bool:
     """Cancel a task; return False if that is to be tried again later."""
     is_given_up = unwanted.read_at > unwanted.unwanted_at + PATIENCE
     try:
-        is_canceled = await _is_canceled(unwanted)
+        async with asyncio.timeout(SECONDS):
+            is_canceled = await _is_canceled(unwanted)
     except Exception as error:  # whatever a connection may raise
         is_canceled, which = False, (unwanted.remote_id, unwanted.agent)
+        why = str(error) or type(error).__name__
         if is_given_up:
-            logger.warning("Task %s of %s goes on, and nobody waits for it: %s", *which, error)
+            logger.warning("Task %s of %s goes on, and nobody waits for it: %s", *which, why)
         else:
-            logger.info("Task %s of %s could not be canceled yet: %s", *which, error)
+            logger.info("Task %s of %s could not be canceled yet: %s", *which, why)
     if is_canceled or is_given_up:
         await database.run(note_canceled, unwanted.id)
     return is_canceled
