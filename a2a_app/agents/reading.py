@@ -1,6 +1,7 @@
 """Reading: what an agent may read of its task, of others and of files while it works on a turn."""
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ class Reader:
     _claim: Claim
     _writer: Writer
     _loop: asyncio.AbstractEventLoop
+    _thread: int
 
     async def history(self, limit: int | None = None) -> list[Message]:
         """Read the newest `limit` messages of the task, oldest first, with this one; None: all."""
@@ -56,7 +58,14 @@ class Reader:
             raise ValueError(f"The part has no bytes: {part.url or 'no raw, no url'}") from None
 
     def wait(self, reading: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a coroutine, for an agent that cannot await it."""
+        """Return the result of a coroutine, for an agent that cannot await it.
+
+        Raises:
+            RuntimeError: The agent has `async`. Its event loop would wait for itself, for ever.
+        """
+        if threading.get_ident() == self._thread:
+            reading.close()
+            raise RuntimeError("turn.wait is for agents without `async`: await the coroutine.")
         return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
 
     @property

@@ -170,8 +170,6 @@ class Interrupted:
 class Listener(Stepper):
     """What a turn hears while it is at work."""
 
-    _thread: int  # set by Turn
-
     _canceled = False
     _inbox: Inbox | None = None
 
