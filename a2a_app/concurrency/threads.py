@@ -200,8 +200,9 @@ class Watch(Generic[T]):
     def over(self, subject: T, seconds: float) -> Iterator[None]:
         """Watch over the work inside the `with`, which the calling thread does with a subject."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._look, name=self._name, daemon=True)
-            self._thread.start()
+            looking = threading.Thread(target=self._look, name=self._name, daemon=True)
+            looking.start()  # raises where there may be no more threads
+            self._thread = looking
         thread = threading.get_ident()
         self._work[thread] = (time.monotonic() + seconds, seconds, subject)
         try:
@@ -241,9 +242,10 @@ async def run_in_own_thread(work: Callable[[], T], *, ended: asyncio.Event | Non
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended.set)
 
-    if ended is not None:
-        ended.clear()
     threading.Thread(target=do, name="a2a-agent", daemon=True).start()
+    if ended is not None:
+        # Only now, since there may be no more threads. It is set by way of the event loop, later.
+        ended.clear()
     return await job.outcome()
 
 

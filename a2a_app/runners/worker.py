@@ -63,7 +63,6 @@ class Worker:
         # The name of a host may have characters that the name of a group in Channels may not.
         host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
         self.name = f"{host}-{os.getpid()}-{uuid4().hex[:8]}"
-        self._loop = asyncio.get_running_loop()
         self._executions: dict[UUID, Execution] = {}
         self._waiting = Line()
         # How many slots each owner has. Turns are claimed in the threads of the database.
@@ -208,7 +207,7 @@ class Worker:
     ) -> "asyncio.Task[None]":
         work = self._run_turns(task_id, claim, missed, slot)
         # In a new context: that of the request would tie the agent to its thread and its user.
-        task = self._loop.create_task(work, context=contextvars.Context())
+        task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(partial(self._finished, slot))
         return task
@@ -272,8 +271,8 @@ class Worker:
                 return
             slot.has_worked = True
             execution = self._executions[claim.run.id] = Execution(claim)
-            self._start_heartbeat()
             try:
+                self._start_heartbeat()
                 await execution.perform()
             finally:
                 del self._executions[claim.run.id]
@@ -345,6 +344,7 @@ class Worker:
 
     def _start_heartbeat(self) -> Heartbeat:
         if self._heartbeat is None:
-            self._heartbeat = Heartbeat(self.name, lambda: self.run_ids, on_loss=self._stop_lost)
-            self._heartbeat.start()
+            heartbeat = Heartbeat(self.name, lambda: self.run_ids, on_loss=self._stop_lost)
+            heartbeat.start()  # raises where there may be no more threads
+            self._heartbeat = heartbeat
         return self._heartbeat

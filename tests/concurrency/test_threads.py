@@ -12,8 +12,9 @@ from queue import Queue
 
 import pytest
 
-from a2a_app.concurrency.threads import Pool, Watch
+from a2a_app.concurrency.threads import Pool, Watch, run_in_own_thread
 from tests.servers import ROOT
+from tests.threads import no_more_threads
 
 SECONDS = 10.0
 ENDS_IN_THE_MIDDLE = """
@@ -239,3 +240,22 @@ def test_work_under_way_as_a_process_ends_is_finished() -> None:
         env={"DJANGO_SETTINGS_MODULE": "project.settings"},
     )  # fmt: skip  # one option a line hides what is run
     assert ended.stdout == "done\n"
+
+
+async def test_a_thread_that_could_not_be_started_counts_as_ended() -> None:
+    ended = asyncio.Event()
+    ended.set()
+    with no_more_threads(), pytest.raises(RuntimeError, match="thread"):
+        await run_in_own_thread(threading.get_ident, ended=ended)
+    assert ended.is_set()
+    await run_in_own_thread(threading.get_ident, ended=ended)
+    await asyncio.wait_for(ended.wait(), SECONDS)
+
+
+def test_a_watch_whose_thread_could_not_be_started_starts_it_with_the_next_work() -> None:
+    interrupted = threading.Event()
+    watch: Watch[None] = Watch(lambda _: interrupted.set(), name="test-watch")
+    with no_more_threads(), pytest.raises(RuntimeError, match="thread"), watch.over(None, 0.0):
+        pass
+    with watch.over(None, 0.0):
+        assert interrupted.wait(SECONDS)

@@ -10,10 +10,12 @@ from a2a_app.agents import Turn
 from a2a_app.database.values import from_now
 from a2a_app.figures.workers import read_workers
 from a2a_app.runners.embedded import EmbeddedRunner
+from a2a_app.runners.worker import Worker
 from a2a_app.store import workers
 from a2a_app.testing import agent_for_test
 from tests.sleepers import until
 from tests.tasks import begin_and_claim
+from tests.threads import no_more_threads
 
 GONE = timedelta(minutes=5)
 
@@ -81,3 +83,17 @@ def test_that_no_worker_lives_is_critical_where_turns_need_one(settings: Setting
     assert concern == (figures.Level.CRITICAL, "No worker lives: nobody works on turns.")
     sign("alive")
     assert figures.concerns_of(figures.read()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("runtime")
+async def test_a_heartbeat_that_could_not_be_started_is_started_with_the_next_turn(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.3}
+    worker = Worker()
+    with no_more_threads(), pytest.raises(RuntimeError, match="thread"):
+        worker.sign_on()
+    worker.sign_on()
+    await until(models.Worker.objects.filter(name=worker.name).exists)
+    await worker.close()
