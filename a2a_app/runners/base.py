@@ -215,11 +215,14 @@ class Runner(ABC):
         for task_id in await expire(self.enqueue):
             await self.start(task_id)
         await self.worker.revisions.look()
-        for task_id in await self.find_unstarted():
-            await self.enqueue_again(task_id)
+        await self._start_unstarted()
         await self._look_for_workers()
         # The last, so that nothing that goes wrong with it keeps a turn from being begun.
         await database.run(_keep_up)
+
+    async def _start_unstarted(self) -> None:
+        for task_id in await self.find_unstarted():
+            await self.enqueue_again(task_id)
 
     async def _look_for_workers(self) -> None:
         patience = timedelta(seconds=conf.current().sweep_seconds)

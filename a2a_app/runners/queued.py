@@ -46,3 +46,15 @@ class QueuedRunner(Runner):
             limit=LIMIT,
             besides=self.worker.revisions.missing(),
         )
+
+    async def _start_unstarted(self) -> None:
+        found = await self.find_unstarted()
+        for number, task_id in enumerate(found):
+            try:
+                await self.enqueue_again(task_id)
+            except database.AwayError:
+                raise
+            except Exception:  # as in `start`; those after it would fail too, each after a while
+                logger.warning("Task %s was not enqueued.", task_id, exc_info=True)
+                await database.run(waiting.wait_again, found[number:])
+                return

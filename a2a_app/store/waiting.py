@@ -222,3 +222,9 @@ def overdue(
         if turns.filter(pk=row.pk).update(lease_until=from_now(age - patience)):
             found.append(row.task_id)
     return found
+
+
+def wait_again(tasks: Collection[UUID]) -> None:
+    """Have turns that `overdue` has returned, and no queue has taken, wait as if just stored."""
+    put_off = models.Run.objects.filter(task__in=tasks, worker="", lease_until__gt=Now())
+    put_off.update(lease_until=Now())
