@@ -227,6 +227,8 @@ class Execution:
 
     async def _fail(self, failure: BaseException) -> None:
         """End the task as failed, with a reference for the client to the traceback (R8)."""
+        if isinstance(failure, database.AwayError) and not self.is_over:
+            raise failure  # of a verb: the run counts as lost, also where the database is back
         run = self.claim.run
         trace = traceback_of(failure)
         if self._span is not None:

@@ -39,7 +39,8 @@ class Writer:
         Args:
             head: The task as it was claimed.
             run: The run, checked at every write.
-            on_loss: Called once if the task has ended or is another run's, and work is pointless.
+            on_loss: Called once if work is pointless: the task has ended or is another run's, or
+                the database was away for a lease.
         """
         self.head = head
         self._checked = head
@@ -124,7 +125,7 @@ class Writer:
             # That the run has lost its task says more than the error of a connection.
             self._failure = self._failure or error
             self._clear()
-            if isinstance(error, TaskEndedError | RunLostError):
+            if isinstance(error, TaskEndedError | RunLostError | database.AwayError):
                 self._on_loss()
         finally:
             self._flushing = None
