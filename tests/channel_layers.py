@@ -102,6 +102,11 @@ class Wavering(InMemoryChannelLayer):
         await self._work()
         await super().group_add(group, channel)
 
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take from a group, if it works."""
+        await self._work()
+        await super().group_discard(group, channel)
+
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send, if it works."""
         await self._work()

@@ -225,10 +225,10 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._heartbeat is not None:  # first: a channel layer that hangs takes all the time
+            await self._heartbeat.close()
         if self._listening:
             await broadcast.leave(broadcast.worker_group(self.name), self._receive)
-        if self._heartbeat is not None:
-            await self._heartbeat.close()
         await self._connection_closer.close()
 
     def _finished(self, slot: _Slot, task: "asyncio.Task[None]") -> None:

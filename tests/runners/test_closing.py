@@ -3,10 +3,14 @@
 import asyncio
 
 import pytest
+from channels.layers import get_channel_layer
+from django.db.models.functions import Now
 from pytest_django import Settings
 
-from a2a_app import runners
+from a2a_app import database, models, runners
 from a2a_app.agents import Turn
+from a2a_app.runners import base
+from tests.channel_layers import Wavering
 from tests.clients.operations import client_of
 from tests.gate import SECONDS, Gate
 from tests.wire import state
@@ -43,3 +47,26 @@ async def test_streams_hear_of_a_failure_that_is_written_while_the_process_ends(
         gate.open.set()
         assert [state(event) async for event in stream] == ["FAILED"]
         await closing
+
+
+async def test_a_turn_is_given_up_at_once_though_the_channel_layer_hangs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.channel_layers.Wavering"}}
+    settings.A2A = {**settings.A2A, "LEASE_SECONDS": 600, "SHUTDOWN_SECONDS": 0}
+    monkeypatch.setattr(base, "END_SECONDS", 1.0)
+    begun = asyncio.Event()
+
+    async def agent(turn: Turn) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    with client_of(agent) as client:
+        await client.send(return_immediately=True)
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        layer = get_channel_layer()
+        assert isinstance(layer, Wavering)
+        layer.go_away("hangs")
+        await runners.current().end()
+    given_up = models.Run.objects.filter(ended_at=None, lease_until__lte=Now())
+    assert await database.read(given_up.count) == 1
