@@ -4,6 +4,7 @@ The framework is `django.tasks` from Django 6.0 on, and the package `django-task
 workers are synchronous, so that turns run on an event loop in another thread.
 """
 
+import threading
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -29,7 +30,9 @@ dummy: Any = import_module(f"{FRAMEWORK}.backends.dummy")
 )
 def answer(task_id: str) -> None:
     """Work on a task's turns, in any worker of the backend."""
-    run_in_background(work(task_id), runners.current().end)
+    # A worker that does its jobs in the main thread does one after the other.
+    slots = 1 if threading.current_thread() is threading.main_thread() else None
+    run_in_background(work(task_id, slots=slots), runners.current().end)
 
 
 class TasksRunner(QueuedRunner):

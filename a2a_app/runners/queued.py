@@ -15,10 +15,16 @@ logger = logging.getLogger(__name__)
 LIMIT = 200
 
 
-async def work(task_id: str) -> None:
-    """Work on a task's turns until there are none. Each job of a queue calls this."""
+async def work(task_id: str, *, slots: int | None = None) -> None:
+    """Work on a task's turns until there are none. Each job of a queue calls this.
+
+    Args:
+        task_id: The id of the task.
+        slots: How many jobs the process does at once, if that is fewer than MAX_RUNS.
+    """
     runner = runners.current()
     await runner.begin()
+    runner.worker.sign_on(slots)
     await runner.worker.work_on(UUID(task_id))
 
 

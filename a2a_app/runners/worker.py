@@ -162,7 +162,6 @@ class Worker:
         A job that comes late, or finds nothing to do, does the turn of the owner who comes next.
         A caller that waits may be cancelled. The turns go on, and only `close` gives them up.
         """
-        self.sign_on()
         is_late = time.time() - made_at(task_id) > LATE_SECONDS
         if is_late and (found := await self.find_waiting(limit=1, in_turn=True)):
             task_id = found[0].task_id
