@@ -71,9 +71,8 @@ class Worker:
         self._lookout = Lookout(self._start_found)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection_closer = ConnectionCloser()
-        self._reserved = 0
         self._slot_released = asyncio.Event()
-        self._listening = False
+        self._listening, self._reserved = False, 0
         self._heartbeat: Heartbeat | None = None
         self.revisions = Revisions()
         """Which turns that began under other code it leaves to others."""
@@ -111,6 +110,8 @@ class Worker:
             self._reserved -= 1
             self._dismiss(owner)
             self._slot_released.set()
+            if self._waiting:
+                self._start_next()
 
     def _admit(self, owner: str) -> bool:
         """Count a slot as an owner's; return False where it has its whole share."""
@@ -153,7 +154,7 @@ class Worker:
             return
         if self.free_slots > 0 and (owner is None or self._admit(owner)):
             self._start_task(task_id, slot=_Slot(owner))
-        elif not self._waiting.add(task_id, owner or ""):
+        elif owner is None or not self._waiting.add(task_id, owner):
             self._lookout.has_more = True
 
     async def work_on(self, task_id: UUID) -> None:
@@ -237,7 +238,7 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out, and the next sweep finds the run.
             logger.error("A run was not brought to an end.", exc_info=error)
-        if self._waiting and self.free_slots > 0:
+        if self._waiting:
             self._start_next()
         # Only after a turn: one that had to wait again must not have it looked for at once.
         elif self._lookout.has_more and slot.has_worked:
@@ -245,7 +246,7 @@ class Worker:
 
     def _start_next(self) -> None:
         """Start the first turn in line that there is room for."""
-        for task_id, owner in self._waiting.in_turn():
+        for task_id, owner in self._waiting.in_turn() if self.free_slots > 0 else ():
             if self._admit(owner):
                 self._waiting.remove(task_id, owner)
                 self._start_task(task_id, slot=_Slot(owner))

@@ -15,11 +15,12 @@ from a2a_app import database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.concurrency.shares import Shares
 from a2a_app.models.owners import Scope, queue_of
-from a2a_app.protocol import ResourceExhaustedError, TaskState
+from a2a_app.protocol import Part, ResourceExhaustedError, TaskState
 from a2a_app.runners import line
 from a2a_app.runners.line import Line
 from a2a_app.runners.worker import Worker
 from a2a_app.store.waiting import LOOKS, find_waiting
+from tests.approvals import answer
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.tasks import SCOPE, begin, new_message
@@ -214,3 +215,38 @@ async def test_a_turn_whose_agent_is_not_there_any_more_ends_as_any_other(
     await all_ended()
     await runners.current().close()
     assert caplog.records == []
+
+
+async def test_a_slot_that_was_reserved_and_not_used_goes_to_a_turn_that_waits(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(MAX_RUNS=1, SWEEP_SECONDS=600)
+
+    async def asks(turn: Turn) -> None:
+        await turn.complete((await turn.approve("Go on?")).choice)
+
+    with client_of(asks) as client:
+        task = await client.send()
+        # Its turn is there already, and goes on.
+        done = await client.send(answer(task, Part(text="yes")))
+    assert done.status.state is TaskState.COMPLETED
+
+
+async def test_a_turn_whose_owner_has_to_be_found_out_waits_for_a_place_of_this_owner(
+    a2a: ChangeSettings,
+) -> None:
+    a2a(MAX_RUNS=2, SWEEP_SECONDS=600)
+    with gate() as (client, opened, begun):
+        many, few = (OperationsClient(client.call.agent, f"name:{who}") for who in ("many", "few"))
+        await many.send("many", return_immediately=True)
+        ending = await few.send("few", return_immediately=True)
+        async with asyncio.timeout(SECONDS):
+            assert {await begun.get(), await begun.get()} == {"many", "few"}
+            lost = await database.run(begin, "many again", scope=Scope("gate", "name:many"))
+            runners.current().worker.start(lost.head.task_id)
+            await few.cancel(ending.id)
+            await few.send("few again", return_immediately=True)
+            assert await begun.get() == "few again"
+            opened.set()
+            assert await begun.get() == "many again"
+        await all_ended()
