@@ -5,7 +5,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from a2a_app import database, protocol
+from a2a_app import protocol
 from a2a_app.files.rows import read_file
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Message, Part
@@ -38,7 +38,7 @@ class Reader:
         tasks = []
         for task_id in self._claim.message.reference_task_ids:
             try:
-                snapshot = await database.read(read_snapshot, self._scope, task_id)
+                snapshot = await self._writer.persist(read_snapshot, self._scope, task_id)
             except protocol.TaskNotFoundError:
                 continue
             tasks.append(snapshot.task)
@@ -53,7 +53,7 @@ class Reader:
         if part.raw is not None:
             return part.raw
         try:
-            return await read_file(self._scope.owner, part.url or "")
+            return await read_file(self._scope.owner, part.url or "", read=self._writer.persist)
         except LookupError:
             raise ValueError(f"The part has no bytes: {part.url or 'no raw, no url'}") from None
 
@@ -75,7 +75,7 @@ class Reader:
     async def _snapshot(self, history_length: int | None) -> protocol.Task:
         # A read must see what this turn has written before.
         await self._writer.flushed()
-        snapshot = await database.read(
+        snapshot = await self._writer.persist(
             read_snapshot, self._scope, str(self._claim.head.task_id), history_length=history_length
         )
         return snapshot.task

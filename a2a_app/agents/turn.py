@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
-from a2a_app import database
 from a2a_app.agents.caller import TurnCaller
 from a2a_app.agents.content import (
     ArtifactWriter,
@@ -35,7 +34,8 @@ Metadata: TypeAlias = Mapping[str, Any] | None
 class ContextState:
     """The conversation to which a turn belongs (section 3.4.1)."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, read: Callable[..., Awaitable[list[Message]]]) -> None:
+        self._read = read
         self.id: str = claim.head.context_id
         self.state: dict[str, Any] = deepcopy(claim.context_state)
         """JSON values that the agent remembers. They are saved when the turn ends, and a value that
@@ -47,7 +47,7 @@ class ContextState:
 
     async def messages(self, limit: int = 100) -> list[Message]:
         """Read the newest messages of the whole conversation, over all its tasks, oldest first."""
-        return await database.read(read_messages, self._scope, self.id, limit=limit)
+        return await self._read(read_messages, self._scope, self.id, limit=limit)
 
     def unsaved(self, report: Callable[[], None]) -> list[Update]:
         """Return the updates that save the state, which counts as saved then; none if unchanged.
@@ -109,7 +109,7 @@ class Turn(Listener, Delegator):
         self._usage: dict[str, Any] = {}
         self.number = claim.run.turn
         """The number of this message among the client's messages to the task. The first has 1."""
-        self.context: ContextState = ContextState(claim)
+        self.context: ContextState = ContextState(claim, writer.persist)
         """The conversation: its id, its messages, and the state that the agent remembers."""
 
     # The request.

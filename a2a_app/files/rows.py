@@ -1,7 +1,7 @@
 """Files: the rows of the bytes in a storage. A row is stored before its bytes and outlives them."""
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -134,10 +134,18 @@ async def open_file(owner: str, key: str) -> OpenedFile:
     return await storage.run_in_thread(open_row, await database.read(_find, owner, key))
 
 
-async def read_file(owner: str, url: str) -> bytes:
-    """Read a whole file by the URL of a part; raises LookupError if the owner has no such file."""
+async def read_file(
+    owner: str, url: str, *, read: Callable[..., Awaitable[models.File]] = database.read
+) -> bytes:
+    """Read a whole file by the URL of a part; raises LookupError if the owner has no such file.
+
+    Args:
+        owner: The owner.
+        url: The URL.
+        read: Does a unit of work that changes nothing.
+    """
     key = links.file_id_in_url(url, owner) or ""
-    return await storage.run_in_thread(_read_row, await database.read(_find, owner, key))
+    return await storage.run_in_thread(_read_row, await read(_find, owner, key))
 
 
 def open_row(row: models.File) -> OpenedFile:

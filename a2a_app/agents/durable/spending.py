@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from a2a_app import conf, database, security, telemetry
+from a2a_app import conf, security, telemetry
 from a2a_app.agents.content import clean
 from a2a_app.agents.durable.approvals import Asker
 from a2a_app.agents.durable.waits import Waits
@@ -76,7 +76,7 @@ class SpendingTurn(Asker):
         if not conf.current().budgets:
             return
         spender = Spender(self._claim.head.owner, self._claim.head.agent)
-        state = await database.read(find_used_up, spender, passed=passed)
+        state = await self._writer.persist(find_used_up, spender, passed=passed)
         if state is None:
             return
         name = state.budget.name
