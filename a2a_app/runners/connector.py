@@ -133,11 +133,20 @@ class WorkerConnector(PsycopgConnector):
         await super().listen_notify(count, channels)
 
     async def close_async(self) -> None:
-        """Delete the jobs that have ended, and close all connections."""
+        """Delete the jobs that have ended, give back those not begun, and close all connections."""
         self._closes.set()
         if self._ending is not None:
             await asyncio.wait([self._ending])
+        # Where there is another job of the task, or no connection, the sweep finds the turn.
+        with suppress(ProcrastinateException):
+            while self._taken:
+                await self._give_back(self._taken.popleft()["id"])
         await super().close_async()
+
+    async def _give_back(self, job_id: int) -> None:
+        """Let other workers take a job, which they find by their next look at the queue."""
+        same: dict[str, Any] = dict.fromkeys(("new_priority", "new_queue_name", "new_lock"))
+        await self.execute_query_async(queries["retry_job"], job_id=job_id, retry_at=None, **same)
 
     async def _next_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
         free = self._free_slots()

@@ -168,3 +168,15 @@ if connection.vendor == "postgresql":  # Procrastinate has no tables elsewhere
         reader = await open_queue(1)
         reader.name = queue.name
         assert await reader.states() == {}
+
+    async def test_a_job_that_was_taken_and_not_begun_is_given_back_as_its_worker_ends(
+        open_queue: Open,
+    ) -> None:
+        ends, goes_on = await open_queue(20), await open_queue(20)
+        goes_on.name = ends.name
+        await ends.add(MOST_TAKEN)
+        assert await ends.take() is not None
+        assert await goes_on.states() == {"doing": MOST_TAKEN}
+        await ends.connector.close_async()
+        assert await goes_on.states() == {"doing": 1, "todo": MOST_TAKEN - 1}
+        assert await goes_on.take() is not None
