@@ -205,11 +205,11 @@ class Worker:
         *,
         slot: _Slot,
     ) -> "asyncio.Task[None]":
-        work = self._run_turns(task_id, claim, missed, slot)
-        # In a new context: that of the request would tie the agent to its thread and its user.
-        task = asyncio.create_task(work, context=contextvars.Context())
+        # A new one: that of the request would tie the agent to its thread and its user.
+        context = contextvars.Context()
+        task = asyncio.create_task(self._run_turns(task_id, claim, missed, slot), context=context)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._finished, slot))
+        task.add_done_callback(partial(self._finished, slot), context=context)
         return task
 
     async def close(self) -> None:

@@ -17,9 +17,11 @@ from pytest_django import Settings
 
 from a2a_app import database, logs, runners, signals
 from a2a_app.agents import Agent, Message, Turn
+from a2a_app.database.away import Cause
 from a2a_app.protocol import TaskPushNotificationConfig
 from a2a_app.testing import AsyncClient
 from tests.clients.operations import client_of
+from tests.outages import logged
 from tests.receiver import receiving
 from tests.servers import ROOT
 from tests.sites import BLOCK
@@ -145,6 +147,18 @@ async def test_deliveries_and_receivers_of_signals_are_about_their_task(
     for text in ("is given up", "received"):
         record = records.of(text)
         assert (record.a2a_task, record.a2a_agent) == (task.id, client.call.agent.slug)
+
+
+async def test_what_is_said_of_a_run_that_is_given_up_is_about_its_task(records: Records) -> None:
+    async def fails(turn: Turn) -> None:
+        raise database.AwayError(OSError("away"), Cause.BROKEN)
+
+    # Of whoever has it started, such as a request that is about another task.
+    logs.subject.set(logs.Subject("another"))
+    with client_of(fails) as client, logged("a2a_app.runners.worker") as told:
+        task = await client.send(return_immediately=True)
+        await asyncio.wait_for(told.wait(), SECONDS)
+    assert records.of("not brought to an end").a2a_task == task.id
 
 
 def test_a_client_cannot_begin_a_line_of_the_log(records: Records) -> None:
