@@ -86,6 +86,11 @@ class Waiting:
         return cls(task, next(iter(task.open_approvals), None))
 
     @property
+    def asked(self) -> str:
+        """What its question is known by, apart from those before and after it."""
+        return str(self.approval.pk if self.approval is not None else self.task.status_at)
+
+    @property
     def question(self) -> str:
         """The question."""
         if self.approval is not None:
@@ -212,6 +217,11 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
         if request.method == "POST":
             if not waiting.may_answer(request.user):
                 raise PermissionDenied
+            # What somebody has said to one question must not count for another.
+            if request.POST.get("asked") != waiting.asked:
+                text = _("The task asks something else by now. Read the question again.")
+                self.message_user(request, text, messages.WARNING)
+                return HttpResponseRedirect(request.path)
             if form.is_valid() and self._answer(request, waiting, form.cleaned_data):
                 return self._leave(request)
         return self._page(request, waiting, form)

@@ -19,8 +19,10 @@ from a2a_app.agents import Turn
 from a2a_app.operations.approvals import decide
 from a2a_app.operations.call import OPERATOR
 from a2a_app.protocol import InvalidParamsError, Part, Role, Task, TaskState
+from a2a_app.protocol.states import INTERRUPTED_STATES
 from tests.approvals import PERMISSION, answer, said
 from tests.clients.operations import OperationsClient, client_of
+from tests.sleepers import until
 from tests.tasks import begin_and_claim
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -68,6 +70,23 @@ def page_of(task: Task) -> str:
     return reverse("admin:a2a_app_waitingtask_change", args=[task.id])
 
 
+async def fill_in(browser: AsyncClient, task: Task, **fields: str) -> HttpResponse:
+    """Open the page of a task, fill in its form, and send that."""
+    page = (await get(browser, page_of(task))).text
+    return await send(browser, task, asked_on(page), **fields)
+
+
+def asked_on(page: str) -> str:
+    """Return which question the form of a page is for."""
+    [asked] = re.findall(r'name="asked" value="([^"]+)"', page)
+    return str(asked)
+
+
+async def send(browser: AsyncClient, task: Task, asked: str, **fields: str) -> HttpResponse:
+    sent: Any = await browser.post(page_of(task), {"asked": asked, **fields})
+    return cast("HttpResponse", sent)
+
+
 async def end_of(client: OperationsClient, task: Task) -> Task:
     """Follow a task to its end, and return it."""
     try:
@@ -84,7 +103,7 @@ async def test_an_operator_answers_and_is_told_apart_from_the_client() -> None:
         browser, user = await staff("answer_task", "view_task", "view_message")
         shown = await get(browser, LIST)
         assert "&lt;script&gt;" in shown.text and HOSTILE not in shown.text
-        answered: Any = await browser.post(page_of(task), {"text": "seven"})
+        answered: Any = await fill_in(browser, task, text="seven")
         done = await end_of(client, task)
     assert answered.url == LIST
     mark = {"user": f"user:{user.pk}"}
@@ -118,13 +137,55 @@ async def test_a_decision_is_given_by_a_form_with_its_choices(
         browser, _ = await staff(permission)
         page = await get(browser, page_of(task))
         assert path in page.text and 'value="yes"' in page.text
-        nothing = await browser.post(page_of(task), {"choice": "perhaps"})
+        nothing = await fill_in(browser, task, choice="perhaps")
         assert nothing.status_code == 200
-        decided: Any = await browser.post(page_of(task), {"choice": "no", "text": "too much"})
+        decided: Any = await fill_in(browser, task, choice="no", text="too much")
         # It leads to what they may see: there is nothing left for who may only decide.
         assert (await browser.get(decided.url)).status_code == 200
         done = await end_of(client, task)
     assert said(done) == "no too much operator"
+
+
+async def asks_staff_twice(turn: Turn) -> None:
+    small = await turn.approve("Refund 1 €?", permission=PERMISSION)
+    large = await turn.approve("Refund 1000 €?", permission=PERMISSION)
+    await turn.complete(f"{small.choice} {large.choice}")
+
+
+async def asks_client_twice(turn: Turn) -> None:
+    if turn.number < 3:
+        await turn.input_required(f"Question {turn.number}?")
+        return
+    await turn.complete(turn.text)
+
+
+@pytest.mark.parametrize(
+    ("agent", "permission", "said_to"),
+    [
+        (asks_staff_twice, CODENAME, {"choice": "yes"}),
+        (asks_client_twice, "answer_task", {"text": "yes"}),
+    ],
+)
+async def test_nobody_answers_a_question_that_the_page_did_not_show(
+    agent: Callable[..., Any], permission: str, said_to: dict[str, str]
+) -> None:
+    with client_of(agent) as client:
+        task = await client.send()
+        first = (await models.Task.objects.aget()).status_at
+        asks = models.Task.objects.filter(state__in=INTERRUPTED_STATES, status_at__gt=first)
+        browser, _ = await staff(permission)
+        asked = asked_on((await get(browser, page_of(task))).text)
+        await send(browser, task, asked, **said_to)
+        await until(asks.exists)
+        # Somebody else had the page open too, or has pressed the button twice.
+        late: Any = await send(browser, task, asked, **said_to)
+        assert late.url == page_of(task)
+        page = (await get(browser, page_of(task))).text
+        assert "The task asks something else by now." in page
+        assert await until(asks.exists)
+        await send(browser, task, asked_on(page), **said_to)
+        done = await end_of(client, task)
+    assert said(done) in ("yes yes", "yes")
 
 
 @pytest.mark.slow
