@@ -72,6 +72,12 @@ class AnswerForm(forms.Form):
             del self.fields["choice"]
             self.fields["text"].label = _("Answer")
 
+    def clean_text(self) -> str:
+        """Return the text with its lines as they were typed."""
+        # A browser ends each with two characters.
+        text: str = self.cleaned_data["text"]
+        return text.replace("\r\n", "\n")
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -83,7 +89,8 @@ class Waiting:
     @classmethod
     def of(cls, task: Any) -> "Waiting":
         """Return what a task of the list waits for."""
-        return cls(task, next(iter(task.open_approvals), None))
+        # What has no choices is asked by another agent, and any message answers it.
+        return cls(task, next((each for each in task.open_approvals if each.choices), None))
 
     @property
     def asked(self) -> str:

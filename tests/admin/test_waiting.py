@@ -20,6 +20,7 @@ from a2a_app.operations.approvals import decide
 from a2a_app.operations.call import OPERATOR
 from a2a_app.protocol import InvalidParamsError, Part, Role, Task, TaskState
 from a2a_app.protocol.states import INTERRUPTED_STATES
+from a2a_app.testing import agent_for_test
 from tests.approvals import PERMISSION, answer, said
 from tests.clients.operations import OperationsClient, client_of
 from tests.sleepers import until
@@ -186,6 +187,30 @@ async def test_nobody_answers_a_question_that_the_page_did_not_show(
         await send(browser, task, asked_on(page), **said_to)
         done = await end_of(client, task)
     assert said(done) in ("yes yes", "yes")
+
+
+async def test_staff_answers_what_another_agent_asks_and_a_turn_has_passed_on() -> None:
+    async def billing(turn: Turn) -> None:
+        if turn.number == 1:
+            await turn.input_required("Which order?")
+            return
+        await turn.complete(f"Refunded {turn.text!r}.")
+
+    async def support(turn: Turn) -> None:
+        reply = await turn.ask("billing", "Refund.")
+        assert reply.message is not None
+        await turn.complete(reply.message.text)
+
+    with agent_for_test(billing, slug="billing"), client_of(support) as client:
+        task = await client.send()
+        browser, _ = await staff("answer_task", "view_message")
+        page = await get(browser, page_of(task))
+        assert "Which order?" in page.text and "<dd>an answer</dd>" in page.text
+        # A browser ends each line of a form with two characters.
+        answered: Any = await fill_in(browser, task, text="7\r\n8")
+        assert answered.url == LIST
+        done = await end_of(client, task)
+    assert said(done) == r"Refunded '7\n8'."
 
 
 @pytest.mark.slow
