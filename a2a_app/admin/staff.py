@@ -54,7 +54,8 @@ def note(
     entry: Entry,
 ) -> None:
     """Record what staff has done with a task: in the admin's history, and in the security log."""
-    shown.log_change(request, task, entry)
+    # In the history of the task, also where it was found in the list of those that wait.
+    shown.log_change(request, models.Task(pk=task.pk), entry)
     record_about(request, task, event)
 
 

@@ -33,7 +33,7 @@ from a2a_app.security import SecurityEvent
 # How far the tasks are counted for the menu, and how much of a question the list shows.
 COUNTED = 99
 SHOWN_CHARACTERS = 120
-# What the history of a task says: "Added … “seven”".
+# What the history of a task says: "Added … “yes”", or the message's id where nothing was chosen.
 ANSWER = gettext_noop("answer")
 
 
@@ -256,13 +256,14 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
     def _answer(self, request: HttpRequest, waiting: Waiting, given: dict[str, Any]) -> bool:
         """Answer a task by the operation for it, and tell how that went; return whether it did."""
         task, approval, text = waiting.task, waiting.approval, given["text"]
+        message = _message(waiting, given)
         try:
             if approval is not None and approval.permission:
                 choice = given["choice"]
                 perform(request, decide(approval.pk, choice, user=request.user, comment=text))
             else:
                 send = protocol.SendMessageRequest(
-                    message=_message(waiting, given),
+                    message=message,
                     configuration=protocol.SendMessageConfiguration(return_immediately=True),
                 )
                 perform(request, send_message(call_for(request, task), send))
@@ -273,8 +274,9 @@ class WaitingTaskAdmin(ReadOnlyAdmin):
             text = _("There is no agent '%(agent)s' any more.") % {"agent": task.agent}
             self.message_user(request, text, messages.ERROR)
             return False
-        said = (given.get("choice") or text)[:SHOWN_CHARACTERS]
-        note(request, self, task, SecurityEvent.TASK_ANSWERED, added(ANSWER, said))
+        # What was written is for those who may see messages, and the history is for others too.
+        what = given.get("choice") or message.message_id
+        note(request, self, task, SecurityEvent.TASK_ANSWERED, added(ANSWER, what))
         self.message_user(request, _("The task goes on."), messages.SUCCESS)
         return True
 

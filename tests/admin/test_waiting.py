@@ -112,7 +112,10 @@ async def test_an_operator_answers_and_is_told_apart_from_the_client() -> None:
     [message] = [each for each in done.history if each.text == "seven"]
     assert (message.role, message.metadata) == (Role.USER, {OPERATOR: mark})
     [entry] = [entry async for entry in LogEntry.objects.all()]
-    assert entry.get_change_message() == "Added answer “seven”."
+    noted = f"Added answer “{message.message_id}”."
+    assert entry.get_change_message() == noted
+    history = await get(browser, reverse("admin:a2a_app_task_history", args=[task.id]))
+    assert noted in history.text
     shown = await get(browser, reverse("admin:a2a_app_task_change", args=[task.id]))
     said_by = re.findall(r"<h3>(\w+)</h3>", shown.text)
     assert said_by == ["client", "agent", "operator", "agent"]
