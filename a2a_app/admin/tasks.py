@@ -213,7 +213,7 @@ class TaskAdmin(TaskActions):
 
     def log(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
         """Answer with a task's log, compressed as its archive has it."""
-        self._task(request, key)
+        self._task(request, key, "event")
         try:
             return OpenedFileResponse(request, open_log(key))
         except LookupError as error:

@@ -54,9 +54,9 @@ async def test_a_tasks_page_says_where_its_log_is(runtime: None) -> None:
     assert "Here you are." in page
 
 
-async def test_staff_that_may_view_tasks_may_download_their_logs(runtime: None) -> None:
+async def test_staff_that_may_view_tasks_and_their_logs_may_download_these(runtime: None) -> None:
     key = await archived()
-    response = await ask(log_url(key), "view_task")
+    response = await ask(log_url(key), "view_task", "view_event")
     assert isinstance(response, StreamingHttpResponse)
     log = b"".join([piece async for piece in response])
     response.close()
@@ -66,11 +66,14 @@ async def test_staff_that_may_view_tasks_may_download_their_logs(runtime: None) 
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
 
 
-async def test_staff_that_may_only_view_files_downloads_no_logs(runtime: None) -> None:
-    assert (await ask(log_url(await archived()), "view_file")).status_code == 403
+@pytest.mark.parametrize("permission", ["view_task", "view_event"])
+async def test_staff_with_one_of_the_two_permissions_downloads_no_logs(
+    runtime: None, permission: str
+) -> None:
+    assert (await ask(log_url(await archived()), permission)).status_code == 403
 
 
 async def test_a_log_that_is_in_no_archive_is_not_found(runtime: None) -> None:
     with client_of(conversation) as client:
         key = UUID((await client.send()).id)
-    assert (await ask(log_url(key), "view_task")).status_code == 404
+    assert (await ask(log_url(key), "view_task", "view_event")).status_code == 404
