@@ -8,9 +8,12 @@ from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
+from pytest_django import Settings
 
+from a2a_app.admin import actions
 from a2a_app.authentication import user_of
 from a2a_app.models import ApiKey
+from tests.admin.test_actions import form_of
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +77,21 @@ def test_a_revoked_key_is_refused(ann: User) -> None:
     assert "Revoked: 1." in admin.post(LIST, chosen, follow=True).content.decode()
     assert key is not None and user_of(key) is None
     assert "Revoked: 0." in admin.post(LIST, chosen, follow=True).content.decode()
+
+
+def test_an_action_for_very_many_goes_on_where_numbers_are_written_in_groups(
+    ann: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "SECONDS", 0)
+    settings.USE_THOUSAND_SEPARATOR = True
+    rows = [ApiKey(user=ann, name="many", prefix=f"{number:016x}") for number in range(1001)]
+    ApiKey.objects.bulk_create(rows)
+    admin = browser()
+    chosen = {"action": "revoke", "select_across": "1", "_selected_action": ["all"]}
+    asks = admin.post(LIST, chosen).content.decode()
+    goes_on = admin.post(LIST, form_of(asks)).content.decode()
+    assert "100 of 1,001 are dealt with" in goes_on
+    assert form_of(goes_on)["total"] == "1001"
 
 
 def test_only_staff_with_the_permission_to_add_keys_issues_them(ann: User) -> None:

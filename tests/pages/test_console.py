@@ -12,12 +12,19 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.template import engines
+from django.template.loader import render_to_string
 from django.test import AsyncClient, RequestFactory
 
+from a2a_app import models
 from a2a_app.agents import registry
+from a2a_app.models.owners import Scope
+from a2a_app.pages.chat import Block, Chat
+from a2a_app.pages.drafts import Draft
+from a2a_app.pages.log import Step
 from a2a_app.protocol import AgentSkill, SecurityRequirement, StringList
 from tests.clients.json_rpc import body_of, events_of
 from tests.conftest import ChangeSettings
+from tests.tasks import begin
 from tests.wire import envelope, load_message, message
 
 CONSOLE = "/a2a/echo/console.html"
@@ -221,6 +228,19 @@ async def test_a_page_of_another_site_can_say_nothing(runtime: None) -> None:
     headers = {"X-CSRFTOKEN": token}
     response = await client.post(SCRIPT, body, content_type="application/json", headers=headers)
     assert "result" in body_of(response)
+
+
+@pytest.mark.django_db
+def test_numbers_in_links_and_for_the_script_are_not_written_for_people(settings: Any) -> None:
+    settings.USE_THOUSAND_SEPARATOR = True
+    task = models.Task.objects.get(pk=begin(scope=Scope("echo", "")).head.task_id)
+    task.seq = 2345
+    chat = Chat("echo", "one", [Block(task.created_at, [], task, is_over=False)])
+    shown = render_to_string("a2a_app/console/chat.html", {"chat": chat, "draft": Draft()})
+    assert 'data-seq="2345"' in shown
+    shown = render_to_string("a2a_app/console/log.html", {"step": Step(task, 1234, text="{}")})
+    assert 'max="2345" value="1234"' in shown
+    assert "?number=1233" in shown and "?number=1235" in shown
 
 
 async def test_an_agent_is_chosen_and_read_before_it_is_talked_to(someone: AsyncClient) -> None:

@@ -158,6 +158,21 @@ def test_a_task_of_very_many_chunks_has_a_page_like_any_other(
     assert "a: 5.000 Stücke" in page_of(boss, claim.head.task_id)
 
 
+def test_numbers_in_links_and_for_the_script_are_not_written_for_people(
+    boss: Browser, settings: LazySettings
+) -> None:
+    settings.USE_THOUSAND_SEPARATOR = True
+    claim = begin_and_claim()
+    fill(claim, 1200)
+    many = [status(TaskState.WORKING, f"step {n}.") for n in range(timeline.LINES + 9)]
+    append(claim.head, many, run=claim.run)
+    page = page_of(boss, claim.head.task_id)
+    assert f"1,{201 + len(many)}</dd>" in page
+    numbers = re.findall(r'(?:data-seq="|[?;](?:from|to|older|earlier)=)([^"&#]*)', page)
+    assert len(numbers) > 2 * timeline.LINES
+    assert [each for each in numbers if not each.isdecimal()] == []
+
+
 def test_steps_and_what_a_turn_waits_for_are_shown_with_what_failed(boss: Browser) -> None:
     claim = begin_and_claim()
     now = timezone.now()
