@@ -81,12 +81,50 @@ async def test_text_comes_as_it_is_written_and_a_task_is_canceled(
     await say(page, json.dumps([{"chunks": ["begun ", {"file": str(seen)}, "more", hangs]}]))
     growing = page.locator("[data-artifact]")
     await expect(growing).to_have_text("begun ", timeout=LIMIT)
+    await page.get_by_label("Message").fill("typed meanwhile")
     seen.touch()
     await expect(growing).to_have_text("begun more", timeout=LIMIT)
+    await expect(page.get_by_label("Message")).to_have_value("typed meanwhile")
     await page.reload()  # The page follows the task again.
     await expect(growing).to_have_text("begun more", timeout=LIMIT)
     await page.get_by_role("button", name="Cancel").click()
     await ends(page, "canceled")
+
+
+async def test_a_stream_that_breaks_off_is_followed_and_asks_for_nothing_to_be_sent_again(
+    visitor: Visitor,
+) -> None:
+    async def broken(route: Route) -> None:
+        response = await route.fetch()
+        whole = await response.text()
+        first = whole.index("\n\n") + 2
+        await route.fulfill(response=response, body=whole[: whole.index("{", first) + 20] + "\n")
+
+    page = await visitor.page("use_console")
+    await page.goto("/a2a/echo/console.html")
+    await page.route("**/console.json", broken, times=1)
+    await say(page, "hello")
+    await ends(page, "completed")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_message_is_sent_once_however_often_enter_is_pressed(visitor: Visitor) -> None:
+    pressed, sent = asyncio.Event(), []
+
+    async def once_pressed(route: Route) -> None:
+        sent.append(json.loads(route.request.post_data or "")["method"])
+        await pressed.wait()
+        await route.continue_()
+
+    page = await visitor.page("use_console")
+    await page.goto("/a2a/echo/console.html")
+    await page.route("**/console.json", once_pressed)
+    await say(page, "hello")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Enter")
+    pressed.set()
+    await ends(page, "completed")
+    assert sent.count("SendStreamingMessage") == 1
 
 
 async def test_files_json_and_errors_are_shown_with_what_went_over_the_wire(

@@ -112,25 +112,27 @@
     }
 
     async say() {
+      const button = this.form.querySelector("button");
+      // Enter sends too, and may be pressed again before the message has arrived.
+      if (button.disabled) return;
+      button.disabled = true;
       this.fail("");
-      let parts;
       try {
-        parts = await this.parts();
+        const parts = await this.parts();
+        // The fields are emptied once the message has arrived, and not if it was refused.
+        if (await this.send(parts, () => { this.form.reset(); this.form.elements.text.value = ""; button.disabled = false; })) return;
       } catch (error) {
-        return this.fail(`JSON: ${error.message}`);
+        this.fail(`JSON: ${error.message}`);
       }
+      button.disabled = false;
+    }
+
+    send(parts, onFirst) {
       const message = { messageId: Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16).padStart(8, "0")).join(""), role: "ROLE_USER", parts };
       const { context, task } = this.said.dataset;
       if (context) message.contextId = context;
       if (task) message.taskId = task;
-      const button = this.form.querySelector("button");
-      button.disabled = true;
-      try {
-        // The fields are emptied once the message has arrived, and not if it was refused.
-        await this.call("SendStreamingMessage", { message }, {}, () => { this.form.reset(); this.form.elements.text.value = ""; button.disabled = false; });
-      } finally {
-        button.disabled = false;
-      }
+      return this.call("SendStreamingMessage", { message }, {}, onFirst);
     }
 
     // Follow a task that goes on without us, such as after a reload.
@@ -160,8 +162,10 @@
         const type = answer.headers.get("Content-Type") || "";
         if (type.includes("event-stream")) {
           for await (const [number, data] of this.events(answer)) {
-            isAnswered = this.take(number, data, isQuiet) || isAnswered;
-            if (isAnswered) onFirst();
+            if (!this.take(number, data, isQuiet)) continue;
+            // Once only: what is typed meanwhile must stay.
+            if (!isAnswered) onFirst();
+            isAnswered = true;
           }
         } else if (type.includes("json")) {
           isAnswered = this.take("", await answer.text(), isQuiet);
@@ -170,7 +174,8 @@
           this.fail(failed);
         }
       } catch {
-        if (!isQuiet) this.fail(failed);
+        // What has arrived need not be sent again: the task is followed.
+        if (!isQuiet && !isAnswered) this.fail(failed);
       } finally {
         if (streams) this.streams -= 1;
       }
