@@ -57,6 +57,7 @@ class Budget:
     def __init__(self, characters: int = PAGE_CHARACTERS) -> None:
         """Make the budget of a page."""
         self.left = characters
+        self._reads_markdown = True
 
     def cut(self, text: str, most: int = CONTENT_CHARACTERS) -> str:
         """Return as much of a text as the page has room for, and count it."""
@@ -68,11 +69,16 @@ class Budget:
         return shown
 
     def markdown(self, text: str) -> SafeString | None:
-        """Return a text's HTML, and count it; None where it is too long."""
-        if len(text) > min(MARKDOWN_CHARACTERS, self.left):
+        """Return a text's HTML, and count it; None where it is too long.
+
+        A short text may become a very long one, which takes as long to make. A page has one such
+        text, and those after it are shown as they were written.
+        """
+        if not self._reads_markdown or len(text) > min(MARKDOWN_CHARACTERS, self.left):
             return None
         made = markdown(text)
         if len(made) > self.left:
+            self._reads_markdown = False
             return None
         self.left -= len(made)
         return made

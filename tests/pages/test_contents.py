@@ -41,6 +41,15 @@ def test_a_budget_counts_characters_as_they_are_in_html() -> None:
     assert Budget(0).cut("anything") == ""
 
 
+def test_a_page_reads_one_text_that_becomes_much_longer_and_no_more() -> None:
+    columns = "|a" * 250
+    table = f"{columns}\n{columns.replace('a', '-')}\n" + "|\n" * 250
+    budget = Budget()
+    assert budget.markdown("# Before") == "<h4>Before</h4>\n"
+    assert len(table) < 2000 and budget.markdown(table) is None
+    assert budget.markdown("# After") is None
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
