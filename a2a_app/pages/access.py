@@ -1,17 +1,19 @@
 """Who may use the console: users with its permission, where the settings have it on."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
@@ -53,7 +55,7 @@ def for_users(view: View) -> Any:  # Django's stubs know no asynchronous view
             raise Http404("A2A['CONSOLE'] is off.")
         if not await sync_to_async(_is_known)(request):
             if request.method != "POST":
-                return redirect_to_login(request.get_full_path(), login_url())
+                return HttpResponseRedirect(login_url(request))
             raise PermissionDenied
         if await sync_to_async(console_user)(request) is None:
             raise PermissionDenied
@@ -69,14 +71,18 @@ def _is_known(request: HttpRequest) -> bool:
     return user is not None and user.is_authenticated
 
 
-def login_url() -> str:
-    """Return where users sign in: the project's page; where it has none, the admin's."""
+def login_url(request: HttpRequest) -> str:
+    """Return where to sign in, to come back to the page that a request is for.
+
+    It is the project's page for that, here or on another site; where it has none, the admin's.
+    """
     wanted = resolve_url(settings.LOGIN_URL)
+    if urlsplit(wanted).netloc:
+        return redirect_to_login(request.build_absolute_uri(), wanted).url
+    path = wanted.partition("?")[0].removeprefix(get_script_prefix())
     try:
-        resolve(wanted.partition("?")[0])
+        resolve(f"/{path}")
     except Resolver404:
-        try:
-            return reverse("admin:login")
-        except NoReverseMatch:
-            return wanted
-    return wanted
+        with suppress(NoReverseMatch):
+            wanted = reverse("admin:login")
+    return redirect_to_login(request.get_full_path(), wanted).url

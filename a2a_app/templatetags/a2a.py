@@ -33,6 +33,6 @@ def a2a_chat(context: RequestContext, slug: str) -> dict[str, Any]:
         "is_on": is_on(),
         "may": console_user(request) is not None,
         "is_known": request.user.is_authenticated,
-        "login_url": login_url(),
+        "login_url": login_url(request),
         "name": agent.name,
     }

@@ -14,10 +14,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.template import engines
 from django.template.loader import render_to_string
 from django.test import AsyncClient, RequestFactory
+from django.urls import set_script_prefix
 
 from a2a_app import models
 from a2a_app.agents import registry
 from a2a_app.models.owners import Scope
+from a2a_app.pages.access import login_url
 from a2a_app.pages.chat import Block, Chat
 from a2a_app.pages.drafts import Draft
 from a2a_app.pages.log import Step
@@ -207,6 +209,27 @@ async def test_only_users_with_the_permission_get_in(runtime: None, a2a: ChangeS
     a2a(CONSOLE=None)
     for url in ("/a2a/console.html", CONSOLE):
         assert (await boss.get(url)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wanted", "prefix", "led_to"),
+    [
+        ("https://sso.example/in", "/", "https://sso.example/in?next=http%3A//testserver/a2a/"),
+        ("admin:login", "/", "/admin/login/?next=/a2a/"),
+        ("/a2a/?sign=in", "/", "/a2a/?sign=in&next=/a2a/"),
+        ("/nowhere/", "/", "/admin/login/?next=/a2a/"),
+        ("a2a:catalogue", "/site/", "/site/a2a/?next=/site/a2a/"),
+    ],
+)
+def test_whoever_is_not_signed_in_is_led_to_the_login_of_the_project(
+    rf: RequestFactory, settings: Any, wanted: str, prefix: str, led_to: str
+) -> None:
+    settings.LOGIN_URL = wanted
+    set_script_prefix(prefix)
+    try:
+        assert login_url(rf.get("/a2a/", SCRIPT_NAME=prefix[:-1])) == led_to
+    finally:
+        set_script_prefix("/")
 
 
 async def test_debug_switches_the_console_on(
