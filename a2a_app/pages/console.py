@@ -39,6 +39,7 @@ from a2a_app.pages.log import may_view_in_admin, read_step
 from a2a_app.pages.responses import events_response, part_response
 from a2a_app.pages.task import number_in
 from a2a_app.protocol import A2AError
+from a2a_app.protocol.scalars import make_storable
 
 
 @require_GET
@@ -60,7 +61,7 @@ async def show_chat(request: HttpRequest, slug: str) -> HttpResponseBase:
             return await _do(request, agent, draft)
         except A2AError as refusal:
             error, status = refusal.message, refusal.http_status
-    context = request.GET.get("context", "") or draft.context
+    context = make_storable(request.GET.get("context", "") or draft.context)
     chat = Chat(slug)
     try:
         call = await _call(request, agent, "GetTask")

@@ -276,6 +276,9 @@ async def test_an_agent_is_chosen_and_read_before_it_is_talked_to(someone: Async
     page = (await someone.get("/a2a/travel-desk/console.html?text=Plan+a+trip")).content.decode()
     assert "Plan a trip</textarea>" in page
     assert (await someone.get("/a2a/nobody/console.html")).status_code == 404
+    # What no database stores names no conversation.
+    assert (await someone.get(f"{CONSOLE}?context=a%00b")).status_code == 200
+    assert (await someone.post(CONSOLE, {"text": "x", "context": "a\0b"})).status_code == 400
 
 
 async def test_what_is_wrong_with_a_card_is_said_above_the_chat(
