@@ -22,6 +22,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     list_display = ("__str__", "task_link", "permission", "created_at", "decision", "ended_at")
     list_select_related = ("decided_by",)
+    list_defer = ("data",)
     exclude = ("digest", "number")
 
     @admin.display(description=gettext_lazy("task"))

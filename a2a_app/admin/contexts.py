@@ -27,6 +27,7 @@ class ContextAdmin(ReadOnlyAdmin):
     change_form_template = "a2a_app/context.html"
     list_display = ("context_id", "agent", "owner", "created_at")
     list_filter = (AgentFilter,)
+    list_defer = ("state",)
     search_fields = ("context_id__exact",)
     search_help_text = gettext_lazy("A contextId, in full.")
     # The page is a template of its own, which shows no fields.

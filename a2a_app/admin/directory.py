@@ -109,6 +109,7 @@ class DirectoryEntryAdmin(ModelAdmin):
     form = DirectoryEntryForm
     list_display = ("name", "host", "is_public", "health", "checked_at")
     list_filter = (PublicFilter, FailingFilter)
+    list_defer = ("card", "listing")
     ordering = ("-pk",)
     search_fields = ("name",)
     actions = ("look_at",)
@@ -128,13 +129,6 @@ class DirectoryEntryAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[CheckedChangeList]:
         """Return the class of the list."""
         return CheckedChangeList
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[DirectoryEntry]:
-        """Leave the cards out of the list, which may be long."""
-        rows = super().get_queryset(request)
-        match = request.resolver_match
-        is_list = match is not None and str(match.url_name).endswith("_changelist")
-        return rows.defer("card", "listing") if is_list else rows
 
     def get_fields(self, request: HttpRequest, obj: DirectoryEntry | None = None) -> Any:
         """Return the fields to fill in, and for an old entry what was found too."""

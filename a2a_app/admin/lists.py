@@ -80,6 +80,11 @@ class CheckedChangeList(ChangeList):
                 raise IncorrectLookupParameters
         super().__init__(request, *args)
 
+    def get_queryset(self, *args: Any, **options: Any) -> QuerySet[Any]:
+        """Return the rows, without the fields in `list_defer`, which may be long."""
+        rows = super().get_queryset(*args, **options)
+        return rows.defer(*getattr(self.model_admin, "list_defer", ()))
+
 
 class KeyOrderedChangeList(CheckedChangeList):
     """A list that stays in the order of the key, whatever its URL says."""

@@ -74,7 +74,6 @@ class TaskAdmin(TaskActions):
     )  # fmt: skip  # read as two lines it is one list
     # First those that have an index: the last ones look through what these have found.
     list_filter = (StateFilter, PeriodFilter, StuckFilter, OwnerFilter, AgentFilter, TenantFilter)
-    list_select_related = ("context", "user")
     search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = gettext_lazy(
         "The id of a task or its end, or in full: a contextId, an owner, the id of what belongs to "
@@ -85,7 +84,9 @@ class TaskAdmin(TaskActions):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Task]:
         """Read tasks together with the rows to which each view of them refers."""
-        return super().get_queryset(request).select_related("context", "status_message", "user")
+        # What an agent remembers of the conversation may be long, and is on the page of that.
+        rows = super().get_queryset(request).select_related("context", "user")
+        return rows.defer("context__state")
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list, with the beginnings of the requests and the links of its users."""
@@ -270,6 +271,7 @@ class RunAdmin(ReadOnlyAdmin):
         "__str__", "revision", "worker", "started_at", "ended_at", "lease_until", "outcome",
     )  # fmt: skip  # read as two lines it is one list
     list_filter = (OutcomeFilter,)
+    list_defer = ("metadata", "handed_on", "error")
     fields = (
         "task", "message", "turn", "attempt", "revision", "worker", "created_at", "started_at",
         "lease_until", "ended_at", "outcome", "traceback", "metadata", "accepted_output_modes",

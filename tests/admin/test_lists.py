@@ -1,11 +1,14 @@
 """Lists of the admin: whatever stands in their URL, they answer."""
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from a2a_app import models
@@ -26,6 +29,30 @@ def fields_of(name: str) -> list[str]:
     """Return what the URL of a list may have: its filters, its search, and its fields."""
     fields = [field.name for field in registered(name).model._meta.fields]
     return [*filters_of(name), *fields, "p", "o", "all", "_facets", "_to_field", "%00"]
+
+
+# What may be long, and no list shows: of which tables, and in which lists.
+LONG = {
+    "Approval": ["a2a_app_approval.data"],
+    "Context": ["a2a_app_context.state"],
+    "DirectoryEntry": ["a2a_app_directoryentry.card", "a2a_app_directoryentry.listing"],
+    "Run": ["a2a_app_run.error", "a2a_app_run.handed_on", "a2a_app_run.metadata"],
+    "Task": ["a2a_app_context.state", "a2a_app_message.parts"],
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", LONG)
+def test_a_list_does_not_read_what_may_be_long_and_is_not_shown(name: str) -> None:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("root"))
+    with CaptureQueriesContext(connection) as queries:
+        browser.get(reverse(f"admin:a2a_app_{name.lower()}_changelist"))
+    table = registered(name).model._meta.db_table
+    read = [each["sql"].replace('"', "") for each in queries if f'FROM "{table}"' in each["sql"]]
+    assert any(f"{table}.id" in sql for sql in read)
+    found = [(field, sql) for field in LONG[name] for sql in read if re.search(rf"{field}\b", sql)]
+    assert found == []
 
 
 @pytest.mark.slow
