@@ -6,30 +6,22 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from a2a_app import models
-from a2a_app.admin.lists import ReadOnlyAdmin
+from a2a_app.admin.lists import OfTasksAdmin
 from a2a_app.models.approval import Ending
 
 
 @admin.register(models.Approval)
-class ApprovalAdmin(ReadOnlyAdmin):
+class ApprovalAdmin(OfTasksAdmin):
     """What agents have asked people, newest first, and what was decided."""
 
     list_display = ("__str__", "task_link", "permission", "created_at", "decision", "ended_at")
     list_select_related = ("decided_by",)
     list_defer = ("data",)
     exclude = ("digest", "number")
-
-    @admin.display(description=gettext_lazy("task"))
-    def task_link(self, approval: models.Approval) -> SafeString:
-        """Return the end of the task's id, which leads to its page."""
-        url = reverse("admin:a2a_app_task_change", args=[approval.task_id])
-        return format_html('<a href="{}">…{}</a>', url, approval.task_id.hex[-12:])
 
     @admin.display(description=gettext_lazy("decision"), empty_value="-")
     def decision(self, approval: models.Approval) -> str:

@@ -13,18 +13,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app import models
-from a2a_app.admin.lists import ReadOnlyAdmin
+from a2a_app.admin.lists import OfTasksAdmin
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.files.rows import open_row
 from a2a_app.pages.contents import FILE_URL
 
 
 @admin.register(models.File)
-class FileAdmin(ReadOnlyAdmin):
+class FileAdmin(OfTasksAdmin):
     """Files, newest first. Users who may view a file may also download it."""
 
-    list_display = ("__str__", "task", "media_type", "size", "created_at")
-    list_select_related = ("task",)
+    list_display = ("__str__", "task_link", "media_type", "size", "created_at")
     fields = (
         "download", "filename", "media_type", "size", "task", "context", "storage", "name",
         "created_at",

@@ -14,7 +14,10 @@ from django.contrib.auth import get_permission_codename
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from a2a_app.agents import registry
@@ -140,6 +143,29 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse, since a task that is worked on must not vanish."""
         return False
+
+
+class OfTasksAdmin(ReadOnlyAdmin):
+    """The base of admins of what belongs to tasks, whose lists lead to these."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list, whose links to tasks are for those who may follow them."""
+        listed = super().get_changelist_instance(request)
+        may_follow = request.user.has_perm("a2a_app.view_task")
+        for row in listed.result_list:
+            row.may_see_task = may_follow
+        return listed
+
+    @admin.display(description=gettext_lazy("task"), empty_value="-")
+    def task_link(self, row: Any) -> SafeString | None:
+        """Return the end of the task's id, with a link to its page for those who may see that."""
+        if row.task_id is None:
+            return None
+        end = format_html('<span title="{}">…{}</span>', row.task_id, row.task_id.hex[-12:])
+        if not row.may_see_task:
+            return end
+        url = reverse("admin:a2a_app_task_change", args=[row.task_id])
+        return format_html('<a href="{}">{}</a>', url, end)
 
 
 class AgentFilter(admin.SimpleListFilter):

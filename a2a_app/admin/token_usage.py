@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from a2a_app import models
 from a2a_app.admin import lists
-from a2a_app.admin.lists import AgentFilter, KeyOrderedChangeList, ReadOnlyAdmin, newest
+from a2a_app.admin.lists import AgentFilter, KeyOrderedChangeList, OfTasksAdmin, newest
 from a2a_app.admin.periods import PeriodFilter
 
 FIRST_KEY = UUID(int=0)
@@ -83,16 +83,15 @@ class TokenUsageChangeList(KeyOrderedChangeList):
 
 
 @admin.register(models.TokenUsage)
-class TokenUsageAdmin(ReadOnlyAdmin):
+class TokenUsageAdmin(OfTasksAdmin):
     """What was used of language models, newest first."""
 
     change_list_template = "a2a_app/token_usage_list.html"
     list_display = (
         "created_at", "owner", "agent", "model", "input_tokens", "output_tokens", "cost",
-        "currency", "task",
+        "currency", "task_link",
     )  # fmt: skip  # read as two lines it is one list
     list_filter = (PeriodFilter, TokenUsageAgentFilter, GroupFilter)
-    list_select_related = ("task",)
     search_fields = ("owner",)  # shows the search box; get_search_results does the search
     search_help_text = gettext_lazy("An owner or a model, in full.")
 

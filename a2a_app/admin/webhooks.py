@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from a2a_app import models
 from a2a_app.admin.actions import Action, perform_action
-from a2a_app.admin.lists import EmptyFilter, ReadOnlyAdmin
+from a2a_app.admin.lists import EmptyFilter, OfTasksAdmin
 from a2a_app.admin.staff import added, changed, perform
 from a2a_app.pages.states import toned
 from a2a_app.pages.webhook import origin_of, state_of
@@ -47,12 +47,11 @@ class FailingFilter(EmptyFilter):
 
 
 @admin.register(models.PushNotificationConfig)
-class PushNotificationConfigAdmin(ReadOnlyAdmin):
+class PushNotificationConfigAdmin(OfTasksAdmin):
     """Webhooks, with the progress of each. Their secrets are not shown."""
 
     change_form_template = "a2a_app/webhook.html"
-    # The key of the task, for which no row of it has to be read.
-    list_display = ("__str__", "task_id", "host", "state_words", "progress", "failures")
+    list_display = ("__str__", "task_link", "host", "state_words", "progress", "failures")
     list_filter = (GivenUpFilter, FailingFilter)
     search_fields = ("host__exact",)
     search_help_text = gettext_lazy("A host, in full.")

@@ -94,6 +94,15 @@ def test_an_action_for_very_many_goes_on_where_numbers_are_written_in_groups(
     assert form_of(goes_on)["total"] == "1001"
 
 
+def test_the_page_of_a_new_key_leads_to_the_list_those_who_may_see_it(ann: User) -> None:
+    link = f'<p><a href="{LIST}">'
+    adds = browser("add_apikey", "change_user")
+    assert link not in issue(adds, ann).content.decode()
+    view = Permission.objects.get(codename="view_apikey")
+    User.objects.get(username="admin").user_permissions.add(view)
+    assert link in issue(adds, ann).content.decode()
+
+
 def test_only_staff_with_the_permission_to_add_keys_issues_them(ann: User) -> None:
     assert issue(browser("view_apikey"), ann).status_code == 403
     assert not ApiKey.objects.exists()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import Permission, User
@@ -88,6 +89,21 @@ def test_each_page_needs_the_permission_of_its_own_model(empty_storages: None, m
     user = User.objects.get(username="someone")
     user.user_permissions.set(Permission.objects.filter(codename=f"view_{model}"))
     assert [someone.get(page).status_code for page in pages] == [200, 200]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", ["approval", "file", "pushnotificationconfig", "tokenusage"])
+def test_a_list_leads_those_to_a_task_who_may_see_tasks(empty_storages: None, model: str) -> None:
+    fill(SCOPE)
+    someone = browser(f"view_{model}")
+    listed = reverse(f"admin:a2a_app_{model}_changelist")
+    row: Any = apps.get_model("a2a_app", model)._default_manager.latest("pk")
+    link = f'href="{reverse("admin:a2a_app_task_change", args=[row.task_id])}"'
+    page = someone.get(listed).content.decode()
+    assert f"…{row.task_id.hex[-12:]}" in page and link not in page
+    view_task = Permission.objects.get(codename="view_task")
+    User.objects.get(username="someone").user_permissions.add(view_task)
+    assert link in someone.get(listed).content.decode()
 
 
 async def test_a_task_that_staff_cancels_is_in_the_log(runtime: None) -> None:
