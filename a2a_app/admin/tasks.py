@@ -235,11 +235,13 @@ class TaskAdmin(TaskActions):
     def live(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
         """Answer with a stream of what happens to a task."""
         task = self._task(request, key)
+        shows_texts = may_view(request, "artifact")
 
         def may_see(again: HttpRequest) -> bool:
-            return self.admin_site.has_permission(again) and self.has_view_permission(again, task)
+            may = self.admin_site.has_permission(again) and self.has_view_permission(again, task)
+            return may and (not shows_texts or may_view(again, "artifact"))
 
-        return live_response(Reader(request, may_see, may_view(request, "artifact")), task)
+        return live_response(Reader(request, may_see, shows_texts), task)
 
     def cancel(self, request: HttpRequest, key: UUID) -> HttpResponseBase:
         """Cancel one task, and show its page again."""
