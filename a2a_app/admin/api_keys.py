@@ -158,6 +158,11 @@ class ApiKeyAdmin(ModelAdmin):
         obj.actor = name_of_user(request.user.pk)
         super().delete_model(request, obj)
 
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Delete keys one by one, as `delete_model` does."""
+        for row in queryset:
+            self.delete_model(request, row)
+
     @admin.action(description=gettext_lazy("Revoke selected API keys"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         """Refuse the keys from now on."""

@@ -162,6 +162,11 @@ def _cancel_a_task_and_handle_a_key(log: Recorded) -> None:
     for event in events:
         assert (event["actor"], event["prefix"], event["outcome"]) == (actor, row.prefix, "done")
     assert [each["scopes"] for each in events[:2]] == ["read", ""]
+    [other] = ApiKey.objects.bulk_create([ApiKey(user=boss, name="other", prefix="0" * 16)])
+    given = {"action": "delete_selected", "post": "yes", "_selected_action": [other.pk]}
+    browser.post(listed, given)
+    last = vars(log[-1])
+    assert (last["event"], last["actor"], last["prefix"]) == ("key_deleted", actor, other.prefix)
 
 
 @pytest.mark.django_db(transaction=True)
