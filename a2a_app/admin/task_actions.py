@@ -172,8 +172,14 @@ def _repeatable(tasks: QuerySet[models.Task]) -> QuerySet[models.Task]:
 
 
 def _again(task: models.Task, agent: Any) -> protocol.SendMessageRequest:
-    """Return what begins a new task with the first message of an old one."""
-    first = task.messages.filter(role=Role.USER.value).order_by("seq", "id")[0]
+    """Return what begins a new task with the first message of an old one.
+
+    Raises:
+        UnsupportedOperationError: It has none, such as one that came from another server.
+    """
+    first = task.messages.filter(role=Role.USER.value).order_by("seq", "id").first()
+    if first is None:
+        raise protocol.UnsupportedOperationError(_("It has no message of its client."))
     run = task.runs.order_by("turn", "attempt").first()
     message = Message.from_dict(
         {

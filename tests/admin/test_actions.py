@@ -15,7 +15,7 @@ from a2a_app import database, models
 from a2a_app.admin import actions
 from a2a_app.agents import Turn
 from a2a_app.operations.call import OPERATOR
-from a2a_app.protocol import Part, TaskState, UnsupportedOperationError
+from a2a_app.protocol import Part, Role, TaskState, UnsupportedOperationError
 from tests.admin.test_waiting import staff
 from tests.clients.operations import client_of
 from tests.tasks import new_message
@@ -123,6 +123,17 @@ async def test_tasks_run_again_as_new_ones_that_refer_to_the_old_ones() -> None:
     assert task.status.message.text == f"'one' {[old.id]} {mark}"
     assert second.status.message is not None
     assert second.status.message.text.startswith("b'xxx")
+
+
+async def test_a_task_without_a_message_of_its_client_is_left_out_and_the_reason_told() -> None:
+    with client_of(echo) as client:
+        old = await client.send("one")
+        # As one that came from a store of the official SDK without its history.
+        await models.Message.objects.aupdate(role=Role.AGENT.value)
+        browser, _ = await staff("view_task", "rerun_task")
+        page = await chosen(browser, "rerun_tasks", old.id)
+        done = await browser.post(TASKS, form_of(page.text), follow=True)
+    assert "1: It has no message of its client." in done.content.decode()
 
 
 async def test_only_tasks_that_have_ended_are_deleted() -> None:
