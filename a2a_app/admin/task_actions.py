@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import uuid4
 
-from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -106,7 +105,7 @@ class TaskActions(ReadOnlyAdmin):
         for task in tasks:
             try:
                 wanted = protocol.CancelTaskRequest(id=str(task.pk))
-                async_to_sync(cancel_task)(call_for(request, task), wanted)
+                perform(request, cancel_task(call_for(request, task), wanted))
             except (protocol.A2AError, AgentNotFoundError) as error:
                 reasons.append(_reason(error, task))
             else:

@@ -1,6 +1,8 @@
 """Actions with many rows: each asks with the true number, works in batches, and tells the end."""
 
+import asyncio
 import re
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from html import unescape
@@ -8,20 +10,24 @@ from typing import Any, cast
 
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
-from django.test import AsyncClient
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from a2a_app import database, models
 from a2a_app.admin import actions
-from a2a_app.agents import Turn
+from a2a_app.agents import Agent, Turn, TurnCaller
 from a2a_app.operations.call import OPERATOR
-from a2a_app.protocol import Part, Role, TaskState, UnsupportedOperationError
+from a2a_app.protocol import Part, Role, Task, TaskState, UnsupportedOperationError
+from a2a_app.runners import cleanup
 from tests.admin.test_waiting import staff
 from tests.clients.operations import client_of
 from tests.tasks import new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
+SECONDS = 20
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 TASKS = reverse("admin:a2a_app_task_changelist")
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
@@ -174,6 +180,38 @@ async def test_a_task_stays_while_an_agent_that_it_has_asked_is_to_hear_of_the_c
         page = await chosen(browser, "delete_tasks", ended.id)
         await browser.post(TASKS, form_of(page.text))
     assert not await models.Task.objects.aexists()
+
+
+async def test_an_agent_cleans_up_to_its_end_where_staff_cancels_by_wsgi(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cleanup, "CLEANUP_SECONDS", 0.01)
+    released, is_clean = threading.Event(), threading.Event()
+
+    class Tidy(Agent):
+        async def run(self, turn: Turn) -> None:
+            await turn.input_required("How many?")
+
+        async def cancel(self, task: Task, caller: TurnCaller) -> None:
+            await asyncio.to_thread(released.wait, SECONDS)
+            is_clean.set()
+
+    def press(path: str) -> int:
+        browser = Client()
+        browser.force_login(User.objects.create_superuser("boss"))
+        try:
+            return browser.post(path).status_code
+        finally:
+            connections.close_all()
+
+    with client_of(Tidy) as client:
+        task = await client.send()
+        path = reverse("admin:a2a_app_task_cancel", args=[task.id])
+        # In a thread of its own, since that has no event loop, as a server of WSGI has none.
+        assert await asyncio.to_thread(press, path) == 302
+        assert (await client.get(task.id)).status.state is TaskState.CANCELED
+        released.set()
+        assert await asyncio.to_thread(is_clean.wait, SECONDS)
 
 
 @pytest.mark.parametrize("action", ["cancel_tasks", "rerun_tasks", "delete_tasks"])
