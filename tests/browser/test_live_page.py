@@ -16,6 +16,11 @@ from tests.clients.sockets import SocketClient
 from tests.servers import Process, web_server
 
 HANGS = {"chunks": ["begun", {"file": "/nowhere"}]}
+# As a browser does with a tab that another one covers.
+HIDE = """(away) => {
+    Object.defineProperty(document, "hidden", { value: away, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,23 @@ async def test_a_task_is_watched_while_another_process_writes_it(
     await expect(page.locator(".a2a-markdown strong")).to_have_count(len(many), timeout=LIMIT)
     await expect(page.get_by_text("Nearly done.").first).to_be_visible(timeout=LIMIT)
     assert await page.evaluate("window.opened"), "the page was loaded again"
+
+
+async def test_a_page_that_nobody_looks_at_has_no_connection_and_goes_on_once_somebody_does(
+    visitor: Visitor, worker: Process, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    task = await begun(worker, {"chunks": ["begun ", {"file": str(seen)}, "more"]})
+    page = await visitor.page()
+    async with page.expect_request("**/live/**"):
+        await page.goto(page_of(task))
+    await expect(page.locator("[data-artifact]")).to_have_text("begun ", timeout=LIMIT)
+    async with page.expect_event("requestfailed", lambda each: "/live/" in each.url):
+        await page.evaluate(HIDE, True)
+    seen.touch()
+    async with page.expect_request("**/change/"):
+        await page.evaluate(HIDE, False)
+    await badge_says(page, "completed")
 
 
 async def test_a_task_that_is_canceled_on_its_page_stops_in_the_other_process(

@@ -28,6 +28,7 @@
 
   async function refresh() {
     due = Infinity;
+    if (document.hidden) return;
     if (isFetching) return refreshIn(AFTER_CHANGE);
     isFetching = true;
     texts = [];
@@ -47,6 +48,7 @@
   }
 
   function follow() {
+    if (document.hidden) return;
     if (root.dataset.poll) return refreshIn(Number(root.dataset.poll));
     if (!root.dataset.live) return;
     source = new EventSource(`${root.dataset.live}?after=${root.dataset.seq}`);
@@ -61,6 +63,15 @@
     source.addEventListener("end", again);
     source.onerror = () => { if (source.readyState === EventSource.CLOSED) again(); };
   }
+
+  // A browser has six connections to a server of HTTP/1.1, for all of its tabs. Those that nobody
+  // looks at have none, or the seventh would wait for ever.
+  document.addEventListener("visibilitychange", () => {
+    const goesOn = root.dataset.poll || root.dataset.live;
+    if (!document.hidden) return goesOn && source === null && refreshIn(0);
+    if (source) source.close();
+    source = null;
+  });
 
   // Whoever reads the page may not any more, or the task is gone.
   function stop() {
