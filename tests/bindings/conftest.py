@@ -1,10 +1,14 @@
 """What the tests of the bindings share: the middleware that requests meet, and tasks to aim at."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
+from a2a_app.bindings import throttles
 from tests.bindings.mangling import Stored
 from tests.clients.http_json import HttpJsonClient
 from tests.clients.json_rpc import JsonRpcClient, events_of
@@ -18,6 +22,16 @@ BYPASS = "a2a_app.middleware.bypass"
 def whole_chain(settings: Any) -> None:
     """Have requests meet all middleware, as in a project that did not think of the bypass."""
     settings.MIDDLEWARE = [path for path in settings.MIDDLEWARE if path != BYPASS]
+
+
+@pytest.fixture
+def one_minute(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have all requests of a test be counted in one minute, in which there were none before."""
+    now = time.time()
+    monkeypatch.setattr(throttles, "time", SimpleNamespace(time=lambda: now))
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import pytest
 from a2a.types import a2a_pb2 as pb
-from django.core.cache import cache
 from google.protobuf.json_format import ParseDict
 
 from a2a_app import database, models
@@ -97,15 +96,13 @@ class Binding:
 
 @pytest.fixture(params=["JSONRPC", "HTTP+JSON", "GRPC", "WEBSOCKET"])
 async def binding(
-    request: pytest.FixtureRequest, a2a: ChangeSettings, rpc: JsonRpcClient
+    request: pytest.FixtureRequest, a2a: ChangeSettings, rpc: JsonRpcClient, one_minute: None
 ) -> AsyncIterator[Binding]:
     a2a(PUBLIC_URL="https://agents.example.com", WEBSOCKET=True)
-    cache.clear()
     async with AsyncExitStack() as stack:
         binding = Binding(request.param, stack)
         await binding.connect()
         yield binding
-    cache.clear()
 
 
 def rows() -> list[int]:

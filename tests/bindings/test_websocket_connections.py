@@ -49,7 +49,7 @@ async def test_a_user_who_logs_out_is_known_no_longer(a2a: ChangeSettings) -> No
 
 
 async def test_frames_that_are_no_calls_are_counted_and_end_with_the_access_of_their_caller(
-    a2a: ChangeSettings,
+    a2a: ChangeSettings, one_minute: None
 ) -> None:
     a2a(
         AUTHENTICATION=[f"{test_websocket.__name__}.by_name"],
