@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.listening import listening
 
 SECONDS = 30
 
@@ -67,32 +69,25 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                headers = {
-                    name.lower(): value
-                    for name, value in (line.split(": ", 1) for line in head[1:] if line)
-                }
-                if head[0].startswith("GET "):
-                    self._confirm(head[0], writer)
-                    continue
-                body = await reader.readexactly(int(headers["content-length"]))
-                self.requests.append(Received({**headers, "": head[0]}, json.loads(body), body))
-                status = self.answer(len(self.requests))
-                self._arrived.set()
-                if status == 0:
-                    await asyncio.Event().wait()
-                more = f"Location: {self.location}\r\n" if self.location else ""
-                length = 0 if self.ends else 1
-                writer.write(
-                    f"HTTP/1.1 {status} X\r\n{more}Content-Length: {length}\r\n\r\n".encode()
-                )
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {
+                name.lower(): value
+                for name, value in (line.split(": ", 1) for line in head[1:] if line)
+            }
+            if head[0].startswith("GET "):
+                self._confirm(head[0], writer)
+                continue
+            body = await reader.readexactly(int(headers["content-length"]))
+            self.requests.append(Received({**headers, "": head[0]}, json.loads(body), body))
+            status = self.answer(len(self.requests))
+            self._arrived.set()
+            if status == 0:
+                await asyncio.Event().wait()
+            more = f"Location: {self.location}\r\n" if self.location else ""
+            length = 0 if self.ends else 1
+            writer.write(f"HTTP/1.1 {status} X\r\n{more}Content-Length: {length}\r\n\r\n".encode())
+            await writer.drain()
 
     def _confirm(self, line: str, writer: asyncio.StreamWriter) -> None:
         query = parse_qs(urlsplit(line.split()[1]).query)
@@ -112,22 +107,5 @@ async def receiving(
 ) -> AsyncIterator[Receiver]:
     """Run a receiver on loopback."""
     receiver = Receiver(answer, location, ends)
-    connections: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        # At the end; asyncio would print the trace of a connection that was cancelled.
-        with suppress(asyncio.CancelledError):
-            await receiver.serve(reader, writer)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", port)
-    receiver.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(receiver.serve, port=port) as receiver.port:
         yield receiver
-    finally:
-        server.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)

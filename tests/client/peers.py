@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +19,7 @@ from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
 from starlette.applications import Starlette
 
 from benchmarks import fasta2a_server, sdk_server
+from tests.listening import listening
 
 BASE = "https://peer.test"
 VERSIONS = ("1.0", "0.3")
@@ -75,14 +76,15 @@ class CardServer:
         """How many messages have come."""
         self.asked: list[str] = []
         """The `If-None-Match` of each request for the card."""
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "CardServer":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port = await self._stack.enter_async_context(listening(self._serve))
+        self.url = f"http://127.0.0.1:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        await self._stack.aclose()
 
     async def _serve(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         head = (await near.readuntil(b"\r\n\r\n")).decode()
@@ -106,7 +108,6 @@ class CardServer:
         lines = [f"HTTP/1.1 {status} OK", *map(": ".join, headers.items()), "Connection: close"]
         answer.write("\r\n".join([*lines, "", said]).encode())
         await answer.drain()
-        answer.close()
 
     def _card_for(self, known: str) -> tuple[int, dict[str, str], str]:
         self.asked.append(known)
@@ -131,36 +132,30 @@ class Cutter:
         """How many connections it still cuts."""
         self.cards_asked_for = 0
         """How often the server was asked for a card."""
-        self._links: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "Cutter":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port = await self._stack.enter_async_context(listening(self._serve))
+        self.url = f"http://127.0.0.1:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self._ended.set()
-        await asyncio.gather(*self._links)
-
-    def _accept(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
-        link = asyncio.create_task(self._serve(near, answer))
-        self._links.add(link)
+        await self._stack.aclose()
 
     async def _serve(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         far, ask = await asyncio.open_connection("127.0.0.1", self._port)
         passing = [
             asyncio.create_task(self._pass_questions(near, ask)),
             asyncio.create_task(self._pass_answers(far, answer)),
-            asyncio.create_task(self._ended.wait()),
         ]
-        await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
-        for each in passing:
-            each.cancel()
-        await asyncio.gather(*passing, return_exceptions=True)
-        for side in (answer, ask):
-            side.transport.abort()
+        try:
+            await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in passing:
+                each.cancel()
+            await asyncio.gather(*passing, return_exceptions=True)
+            for side in (answer, ask):
+                side.transport.abort()
 
     async def _pass_answers(self, far: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         seen = 0

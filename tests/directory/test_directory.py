@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
@@ -26,6 +26,7 @@ from a2a_app.models import DirectoryEntry
 from a2a_app.protocol import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
 from tests.clients.json_rpc import JsonRpcClient
 from tests.conftest import ChangeSettings
+from tests.listening import listening
 from tests.resolver import resolve_by
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -65,26 +66,21 @@ class Elsewhere:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request: with the card where that is, and with 404 elsewhere."""
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            found = {CARD_PATH: self.card, CATALOG_PATH: self.catalog}.get(head.split()[1].decode())
-            status, body = (404, b"{}") if found is None else (200, json.dumps(found).encode())
-            more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            writer.write(f"HTTP/1.1 {status} X\r\n{more}Connection: close\r\n\r\n".encode() + body)
-            await writer.drain()
-        writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = {CARD_PATH: self.card, CATALOG_PATH: self.catalog}.get(head.split()[1].decode())
+        status, body = (404, b"{}") if found is None else (200, json.dumps(found).encode())
+        more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"HTTP/1.1 {status} X\r\n{more}Connection: close\r\n\r\n".encode() + body)
+        await writer.drain()
 
 
 @asynccontextmanager
 async def elsewhere() -> AsyncIterator[Elsewhere]:
     there = Elsewhere()
-    server = await asyncio.start_server(there.serve, "127.0.0.1", 0)
-    there.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    there.card = there.described()
-    try:
+    async with listening(there.serve) as port:
+        there.url = f"http://127.0.0.1:{port}"
+        there.card = there.described()
         yield there
-    finally:
-        server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from a2a_app.client.sdk import Place, SdkConnection
 from a2a_app.client.visits import visit_all
 from a2a_app.models import DirectoryEntry
 from tests.conftest import ChangeSettings
+from tests.listening import listening
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -84,30 +85,25 @@ class Hostile:
         self.written = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            path = head.split()[1].decode()
-            begin, rest, headers = self.answers.get(path, (self.body, b"", self.headers))
-            status = self.status if path in self.answers else "200 X"
-            kind = "" if "Content-Type" in headers else "Content-Type: application/json\r\n"
-            writer.write(f"HTTP/1.1 {status}\r\n{kind}{headers}Connection: close\r\n\r\n".encode())
-            writer.write(begin)
-            while rest:
-                writer.write(rest)
-                self.written += len(rest)
-                await writer.drain()
-                await asyncio.sleep(0)
+        head = await reader.readuntil(b"\r\n\r\n")
+        path = head.split()[1].decode()
+        begin, rest, headers = self.answers.get(path, (self.body, b"", self.headers))
+        status = self.status if path in self.answers else "200 X"
+        kind = "" if "Content-Type" in headers else "Content-Type: application/json\r\n"
+        writer.write(f"HTTP/1.1 {status}\r\n{kind}{headers}Connection: close\r\n\r\n".encode())
+        writer.write(begin)
+        while rest:
+            writer.write(rest)
+            self.written += len(rest)
             await writer.drain()
-        writer.close()
+            await asyncio.sleep(0)
+        await writer.drain()
 
 
 @asynccontextmanager
 async def served(there: Hostile) -> AsyncIterator[str]:
-    server = await asyncio.start_server(there.serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with listening(there.serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(autouse=True)

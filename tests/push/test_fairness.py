@@ -18,6 +18,7 @@ from a2a_app.protocol import TaskPushNotificationConfig
 from a2a_app.store import deliveries
 from a2a_app.store.deliveries import LOOKS, Claimed, Room
 from tests.clients.operations import OperationsClient, client_of
+from tests.listening import listening
 from tests.receiver import receiving
 from tests.tasks import new_message
 
@@ -36,7 +37,7 @@ def asker(turn: Turn) -> None:
 @asynccontextmanager
 async def never_answering(count: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
     """Accept connections on all of HOSTS; yield the port, and an event at so many of them."""
-    reached, ended = asyncio.Event(), asyncio.Event()
+    reached = asyncio.Event()
     connections = 0
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,15 +45,10 @@ async def never_answering(count: int) -> AsyncIterator[tuple[int, asyncio.Event]
         connections += 1
         if connections >= count:
             reached.set()
-        await ended.wait()
-        writer.close()
+        await asyncio.Event().wait()
 
-    server = await asyncio.start_server(hang, "0.0.0.0", 0)  # for all of HOSTS
-    try:
-        yield server.sockets[0].getsockname()[1], reached
-    finally:
-        ended.set()
-        server.close()
+    async with listening(hang, host="0.0.0.0") as port:  # for all of HOSTS
+        yield port, reached
 
 
 @pytest.mark.slow

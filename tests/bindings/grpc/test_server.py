@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -27,6 +27,7 @@ from tests.bindings import users
 from tests.certificates import as_pem, authority, certificate, key_pem
 from tests.clients.grpc import SECONDS, GrpcClient, items_of, refused
 from tests.conftest import ChangeSettings
+from tests.listening import listening
 from tests.wire import UNKNOWN_TASK, load_message, message, state
 
 SERVICE = "lf.a2a.v1.A2AService"
@@ -166,19 +167,17 @@ async def cut_line(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection("127.0.0.1", port)
-        with suppress(OSError):
+        try:
             await asyncio.gather(pass_on(reader, here), pass_on(there, writer))
+        finally:
+            here.transport.abort()
 
     def cut() -> None:
         for writer in writers:
             writer.transport.abort()
 
-    line = await asyncio.start_server(connect, "127.0.0.1", 0)
-    try:
-        yield line.sockets[0].getsockname()[1], cut
-    finally:
-        cut()
-        line.close()
+    async with listening(connect) as port_of_line:
+        yield port_of_line, cut
 
 
 async def test_a_client_whose_connection_breaks_has_nothing_open_and_its_task_goes_on(
