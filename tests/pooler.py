@@ -7,15 +7,14 @@ import struct
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
+
+from tests.socket_server import SocketServer, shut_down
 
 Mode = Literal["transaction", "session"]
 # Type and body; the length between them is not kept.
 Message = tuple[bytes, bytes]
-
-SECONDS = 20
 
 VERSION = 196608
 """The protocol 3.0. What asks for encryption instead has a number above it."""
@@ -69,7 +68,7 @@ class Peer:
             self.socket.sendall(b"N")
 
 
-class Pooler:
+class Pooler(SocketServer):
     """Serves a database on a port of loopback; a context manager.
 
     Args:
@@ -84,6 +83,7 @@ class Pooler:
     def __init__(
         self, database_url: str, mode: Mode, *, reset: str = "DISCARD ALL", in_turn: int = 0
     ) -> None:
+        super().__init__()
         parts = urlsplit(database_url)
         self._target = str(Path(unquote(parts.netloc.rpartition("@")[2])) / ".s.PGSQL.5432")
         self._greeting = b"user\0postgres\0database\0%s\0\0" % parts.path[1:].encode()
@@ -93,37 +93,16 @@ class Pooler:
         self._parameters: list[Message] = []
         self._free: list[Peer] = []
         self._lock = threading.Lock()
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._clients: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._sockets = [self._listener]
-        port = self._listener.getsockname()[1]
-        self.url = f"postgresql://postgres@127.0.0.1:{port}{parts.path}"
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}{parts.path}"
         """The DATABASE_URL for those who are to go through it."""
 
-    def __enter__(self) -> "Pooler":
+    def __enter__(self) -> Self:
         self._free += [self._connect() for _ in range(self._in_turn)]
-        self._acceptor.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _shut_down(self._listener)
-        _join(self._acceptor)
-        for each in self._sockets:
-            _shut_down(each)
-        # Threads that still pass something on would fail in select() at a socket that is closed.
-        _join(*self._clients)
-        for each in self._sockets:
-            each.close()
+        return super().__enter__()
 
     def changes(self) -> list[str]:
         """Wait until all clients are gone, and return what is set in each session."""
-        _join(*self._clients)
+        self.wait()
         with self._lock:
             free = list(self._free)
         found = []
@@ -132,16 +111,9 @@ class Pooler:
             found += [body[6:].decode() for kind, body in _read_until_ready(server) if kind == b"D"]
         return found
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._sockets.append(connection)
-                thread = threading.Thread(target=self._serve, args=[Peer(connection)], daemon=True)
-                self._clients.append(thread)
-                thread.start()
-
-    def _serve(self, client: Peer) -> None:
+    def serve(self, connection: socket.socket) -> None:
+        """Lend server connections to a client."""
+        client = Peer(connection)
         server: Peer | None = None
         with suppress(OSError, EOFError, struct.error):
             self._greet(client)
@@ -151,10 +123,9 @@ class Pooler:
                 _pass_on(client, server, asked, until_free=self._mode == "transaction")
                 self._put_back(server)
                 server = None
-        client.socket.close()
+        shut_down(connection)
         if server is not None:
-            with suppress(OSError, EOFError):
-                self._reset(server)
+            self._reset(server)
 
     def _greet(self, client: Peer) -> None:
         """Take a client in, with a process id that is no server's; raise EOFError to refuse it."""
@@ -176,9 +147,7 @@ class Pooler:
         return self._connect()
 
     def _connect(self) -> Peer:
-        server = Peer(socket.socket(socket.AF_UNIX))
-        self._sockets.append(server.socket)
-        server.socket.connect(self._target)
+        server = Peer(self.connect(self._target))
         server.socket.sendall(struct.pack("!II", 8 + len(self._greeting), VERSION) + self._greeting)
         self._parameters = [each for each in _read_until_ready(server) if each[0] == b"S"]
         return server
@@ -190,7 +159,7 @@ class Pooler:
     def _reset(self, server: Peer) -> None:
         """Deal with the server connection of a client that is gone."""
         if self._mode == "transaction":
-            server.socket.close()  # the client has left in the middle of one
+            shut_down(server.socket)  # the client has left in the middle of one
             return
         for statement in ("ROLLBACK", self._reset_query):
             server.write((b"Q", statement.encode() + b"\0"))
@@ -216,19 +185,6 @@ def _pass_on(client: Peer, server: Peer, asked: list[Message], *, until_free: bo
                 return
         else:
             asked = _read_requests(client)
-
-
-def _shut_down(connection: socket.socket) -> None:
-    """Let whoever waits for a socket find its end."""
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-def _join(*threads: threading.Thread) -> None:
-    """Wait until threads have ended."""
-    for thread in threads:
-        thread.join(SECONDS)
-        assert not thread.is_alive(), "A client has kept its connection."
 
 
 def _read_requests(client: Peer) -> list[Message]:

@@ -2,34 +2,29 @@
 
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
+from tests.socket_server import SocketServer, shut_down
+
 SECONDS = 20
 
 
-class Proxy:
+class Proxy(SocketServer):
     """Passes bytes between its port of loopback and PostgreSQL's socket; a context manager."""
 
     def __init__(self, database_url: str) -> None:
         """Stand before the PostgreSQL of a DATABASE_URL with the path of its socket as the host."""
+        super().__init__()
         parts = urlsplit(database_url)
         folder = Path(unquote(parts.netloc.rpartition("@")[2]))
         self._target = str(folder / ".s.PGSQL.5432")
-        self._server = socket.create_server(("127.0.0.1", 0))
         self._links: list[_Link] = []
         self._open = threading.Event()
         self._open.set()
-        port = self._server.getsockname()[1]
-        self.url = f"postgresql://postgres@127.0.0.1:{port}{parts.path}"
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}{parts.path}"
         """The DATABASE_URL for those who are to go through it."""
-
-    def __enter__(self) -> "Proxy":
-        _start(self._accept)
-        return self
 
     def __exit__(
         self,
@@ -37,11 +32,10 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+        self._open.set()
         for link in self._links:
-            link.cut()
+            link.end()
+        super().__exit__(kind, error, trace)
 
     @property
     def opened(self) -> int:
@@ -75,16 +69,16 @@ class Proxy:
         for link in self._links:
             assert link.is_cut.wait(SECONDS)
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._server.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self._target)
-                link = _Link(near, far, self._open)
-                self._links.append(link)
-                _start(link.ask)
-                _start(link.answer)
+    def serve(self, near: socket.socket) -> None:
+        """Connect a client to PostgreSQL, and pass on what they say."""
+        try:
+            link = _Link(near, self.connect(self._target), self._open)
+        except OSError:  # PostgreSQL is away, and takes nobody
+            shut_down(near)
+            return
+        self._links.append(link)
+        self.start(link.answer)
+        link.ask()
 
 
 class _Link:
@@ -97,31 +91,32 @@ class _Link:
         self.is_cut = threading.Event()
 
     def ask(self) -> None:
-        with suppress(OSError):
+        try:
             while data := self._near.recv(65536):
                 self.heard += 1
                 self._open.wait()
                 if self.is_forgotten:
                     break
                 self._far.sendall(data)
-        self.cut()
+        finally:
+            self._cut()
 
     def answer(self) -> None:
-        with suppress(OSError):
+        try:
             while data := self._far.recv(65536):
                 self._open.wait()
                 if self.keeps_answers:
                     break
                 self._near.sendall(data)
-        self.cut()
+        finally:
+            self._cut()
 
-    def cut(self) -> None:
-        for each in (self._near, self._far):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+    def end(self) -> None:
+        """Pass on nothing more, whatever waits to be."""
+        self.is_forgotten = self.keeps_answers = True
+        self._open.set()
+
+    def _cut(self) -> None:
+        shut_down(self._near)
+        shut_down(self._far)
         self.is_cut.set()
-
-
-def _start(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
