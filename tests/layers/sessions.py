@@ -9,8 +9,10 @@ import psycopg
 from tests.servers import postgresql_url
 
 SECONDS = 20
-COUNT = "SELECT count(*), pg_sleep(0.01) FROM pg_stat_activity WHERE datname = %s"
-END = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+# Without what PostgreSQL does there by itself, such as its vacuum.
+OF_CLIENTS = "FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
+COUNT = f"SELECT count(*), pg_sleep(0.01) {OF_CLIENTS}"
+END = f"SELECT pg_terminate_backend(pid, 5000) {OF_CLIENTS}"
 
 
 def settle(database_url: str, count: int) -> None:

@@ -16,7 +16,8 @@ SECONDS = 30
 HELLO = {"type": "test.hello"}
 AWAY = (psycopg.Error, OSError)
 
-pytestmark = pytest.mark.timeout(SECONDS)
+# To start PostgreSQL, of which a test here may be the first user, does not count.
+pytestmark = pytest.mark.timeout(SECONDS, func_only=True)
 
 
 async def joined(layer: PostgreSQLChannelLayer) -> str:

@@ -16,7 +16,8 @@ HELLO = {"type": "test.hello"}
 # A channel that was made elsewhere, long ago.
 FOREIGN = "specific.elsewhere!1"
 
-pytestmark = pytest.mark.timeout(SECONDS)
+# To start PostgreSQL, of which a test here may be the first user, does not count.
+pytestmark = pytest.mark.timeout(SECONDS, func_only=True)
 
 
 def numbered(number: int) -> dict[str, Any]:

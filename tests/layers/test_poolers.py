@@ -9,7 +9,8 @@ from tests.pooler import Pooler
 SECONDS = 30
 HELLO = {"type": "test.hello"}
 
-pytestmark = pytest.mark.timeout(SECONDS)
+# To start PostgreSQL, of which a test here may be the first user, does not count.
+pytestmark = pytest.mark.timeout(SECONDS, func_only=True)
 
 
 async def test_through_a_pooler_in_session_mode_a_layer_works_and_changes_no_setting(

@@ -18,7 +18,8 @@ from tests.servers import ROOT
 SECONDS = 30
 HELLO = {"type": "test.hello"}
 
-pytestmark = pytest.mark.timeout(SECONDS)
+# To start PostgreSQL, of which a test here may be the first user, does not count.
+pytestmark = pytest.mark.timeout(SECONDS, func_only=True)
 
 
 @asynccontextmanager
