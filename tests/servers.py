@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
@@ -20,18 +21,40 @@ from uuid import uuid4
 import psycopg
 
 from project import services
-from project.services import free_port as free_port  # for all that import it from here
 from tests import templates
-from tests.folder import folder as folder  # as above
+from tests.folder import folder as folder  # for all that import it from here
 from tests.forks import Fork, can_fork
 
 ROOT = Path(__file__).resolve().parent.parent
 # Only a bound: a cluster has nine processes to start, and the machine may have other work.
 START_SECONDS = 90.0
+END_SECONDS = 40.0
+# Ports that are held at the same time: more than one process of the tests has servers.
+HELD = 50
 
 Database = Literal["sqlite", "postgresql"]
 # As the reference project's CHANNEL_LAYER names them.
 Layer = Literal["memory", "redis", "redis-core", "postgresql"]
+
+
+_held: deque[socket.socket] = deque()
+
+
+def free_port() -> int:
+    """Find a port of loopback that nobody else is given, though no process listens there.
+
+    Other processes of the tests look for ports at the same time. So it is held for those that ask
+    next: until a server listens, while it is started again, and where no server shall be.
+    """
+    probe = socket.socket()
+    # On Linux those who have it too may listen all the same.
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    port = int(probe.getsockname()[1])
+    _held.append(probe)
+    while len(_held) > (HELD if sys.platform == "linux" else 0):
+        _held.popleft().close()
+    return port
 
 
 @cache
@@ -211,10 +234,10 @@ class Process:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             try:
-                self._process.wait(timeout=10)
+                self._process.wait(timeout=END_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(timeout=10)
+                self._process.wait(timeout=END_SECONDS)
 
     async def says(self, text: str, *, seconds: float = 30.0) -> None:
         """Wait until it has printed a text; raise TimeoutError if it does not."""

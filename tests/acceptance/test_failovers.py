@@ -208,7 +208,7 @@ async def test_sessions_of_a_server_that_was_demoted_are_given_up(serve: Serve, 
             assert len(before) > 3
             # A thread that has had nothing to do since may still have its session.
             assert not before & operator.sessions_used_since(noted[0])
-            await asyncio.to_thread(server.stop)  # it kills after ten seconds
+            await asyncio.to_thread(server.stop)  # it kills what does not end
     assert server.exit_code in (0, -signal.SIGTERM)
     assert AWAY not in server.output()
     for record in records(url).values():

@@ -7,7 +7,8 @@ import pytest
 
 from tests.clients.sockets import SocketClient
 from tests.conftest import Serve
-from tests.receiver import receiving
+from tests.receiver import Receiver, receiving
+from tests.servers import free_port
 from tests.wire import load_message, state
 
 SECONDS = 60
@@ -27,8 +28,7 @@ async def test_the_next_server_delivers_the_events_that_a_killed_one_had_not(
 ) -> None:
     served = serve(database, **OPEN)
     async with asyncio.timeout(SECONDS):
-        async with receiving() as away:
-            pass
+        away = Receiver(port=free_port())
         async with SocketClient(served.url) as client:
             task = await client.send(
                 load_message(chunks=3), taskPushNotificationConfig={"url": away.url, "token": "t"}

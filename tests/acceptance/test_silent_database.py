@@ -50,7 +50,7 @@ async def test_a_server_whose_database_is_silent_ends_when_it_is_asked_to(
                 await client.send(load_message(end="hang"), returnImmediately=True)
             proxy.freeze(new_ones_too=True)
             await server.says(AWAY)
-            await asyncio.to_thread(server.stop)  # it kills after ten seconds
+            await asyncio.to_thread(server.stop)  # it kills what does not end
         assert server.exit_code in (0, -signal.SIGTERM)  # uvicorn ends by the signal
 
 
@@ -76,7 +76,7 @@ async def test_a_worker_whose_connections_fall_silent_goes_on_and_ends_when_it_i
             proxy.freeze(new_ones_too=True)
             while worker.output().count(AWAY) == said:
                 await asyncio.to_thread(worker.look_again)
-            await asyncio.to_thread(worker.stop)  # it kills after ten seconds
+            await asyncio.to_thread(worker.stop)  # it kills what does not end
             assert worker.exit_code == 0
             site.worker()
             seen = await client.stream("SubscribeToTask", id=task["id"], last_event_id="1")

@@ -27,6 +27,7 @@ from a2a_app.store.deliveries import Delivery, Room
 from a2a_app.store.secrets import seal
 from tests.clients.operations import OperationsClient, client_of
 from tests.receiver import Receiver, receiving
+from tests.servers import free_port
 from tests.tasks import new_message
 from tests.wire import state, text
 
@@ -170,8 +171,7 @@ async def test_a_receiver_that_fails_gets_everything_in_order_once_it_is_back(
 async def test_a_receiver_that_is_not_there_gets_everything_once_it_is(
     client: OperationsClient,
 ) -> None:
-    async with receiving() as gone:
-        pass
+    gone = Receiver(port=free_port())
     await send(client, "one", config(gone))
     await failing()
     async with receiving(port=gone.port) as receiver:

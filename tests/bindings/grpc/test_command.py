@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from a2a_app.checks.serving import check_grpc
-from project.services import free_port
 from tests.conftest import ChangeSettings
+from tests.servers import free_port
 
 SECONDS = 30
 

@@ -12,10 +12,10 @@ from a2a_app.bindings.grpc.server import Certificate, GrpcServer
 from a2a_app.management.doctor.grpc_interface import examine_grpc
 from a2a_app.management.doctor.site import SiteExamination
 from a2a_app.protocol import AgentInterface
-from project.services import free_port
 from tests.bindings.users import TOKEN
 from tests.certificates import as_pem, authority, certificate, key_pem
 from tests.conftest import ChangeSettings
+from tests.servers import free_port
 
 WELL = {"gRPC TLS": "note", "gRPC health": "good", "gRPC": "good", "gRPC reflection": "good"}
 
