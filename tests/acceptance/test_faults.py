@@ -1,7 +1,9 @@
 """What a crash leaves behind, and what clients see of it, with real processes (R4, R6, R7)."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from tests.wire import chunk_numbers, load_message, state, text
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
 SECONDS = 40
+Event: TypeAlias = tuple[int, dict[str, Any]]
 FAST = {"LEASE_SECONDS": 1.5, "SWEEP_SECONDS": 0.3}
 
 
@@ -54,7 +57,7 @@ async def test_a_task_that_may_be_tried_again_completes_after_its_server_was_kil
     serve: Serve, database: str
 ) -> None:
     served = serve(database, **FAST)
-    task_id, seen = await broken_off(served, "load-retry", chunks=30, delay=0.02)
+    task_id, seen = await broken_off(served, "load-retry", chunks=100, delay=0.02)
     served.start()
     events = await resumed(served, "load-retry", task_id, seen[-1])
     assert state(events[-1][1]) == "COMPLETED"
@@ -62,7 +65,7 @@ async def test_a_task_that_may_be_tried_again_completes_after_its_server_was_kil
     async with SocketClient(served.url, "load-retry") as client:
         task = await client.result("GetTask", id=task_id)
     [artifact] = task["artifacts"]
-    assert chunk_numbers(artifact) == list(range(30))
+    assert chunk_numbers(artifact) == list(range(100))
 
 
 async def test_recovery_begins_with_the_server_and_not_with_the_first_request(
@@ -95,26 +98,46 @@ async def test_two_streams_and_a_late_one_see_the_same_and_one_that_comes_back_s
 ) -> None:
     served = serve(database, settings_module=settings_module, POLL_SECONDS=0.1)
     async with SocketClient(served.url) as client, asyncio.timeout(SECONDS):
-        task = await client.send(load_message(chunks=120, delay=0.01), returnImmediately=True)
-        streams = [asyncio.create_task(client.stream("SubscribeToTask", id=task["id"]))] * 2
-        seen: list[tuple[int, dict[str, Any]]] = []
-        last = ""
-        while not seen or state(seen[-1][1]) != "COMPLETED":
-            opened = client.open("SubscribeToTask", id=task["id"], last_event_id=last or "1")
-            async with opened as events:
-                for _ in range(30):
-                    event = await anext(events, None)
-                    if event is None:
-                        break
-                    seen.append(event)
-            last = str(seen[-1][0])
-            if len(streams) == 2:
-                streams.append(asyncio.create_task(client.stream("SubscribeToTask", id=task["id"])))
+        # It does not end before all streams have begun.
+        message = load_message(chunks=120, delay=0.01, end="hang")
+        task = await client.send(message, returnImmediately=True)
+        begun = asyncio.Semaphore(0)
+        streams = [asyncio.create_task(whole(client, task["id"], begun)) for _ in range(2)]
+        seen: list[Event] = []
+        async with aclosing(in_parts(client, task["id"])) as parts:
+            async for event in parts:
+                seen.append(event)
+                if len(seen) == 30:
+                    streams.append(asyncio.create_task(whole(client, task["id"], begun)))
+                if text(event[1]).startswith("119 "):
+                    for _ in streams:
+                        await begun.acquire()
+                    await client.result("CancelTask", id=task["id"])
         numbers = [number for number, _ in seen]
         assert numbers == list(range(2, numbers[-1] + 1))
         for stream in await asyncio.gather(*streams):
             assert "task" in stream[0][1]
             assert stream[1:] == seen[stream[0][0] - 1 :]
+
+
+async def whole(client: SocketClient, task_id: str, begun: asyncio.Semaphore) -> list[Event]:
+    """Return all of a stream, and say when it has begun."""
+    async with client.open("SubscribeToTask", id=task_id) as events:
+        first = await anext(events)
+        begun.release()
+        return [first, *[event async for event in events]]
+
+
+async def in_parts(client: SocketClient, task_id: str) -> AsyncGenerator[Event, None]:
+    """Follow a task from its second event on until it is canceled, by a stream for 30 events."""
+    number, item = 1, dict[str, Any]()
+    while state(item) != "CANCELED":
+        opened = client.open("SubscribeToTask", id=task_id, last_event_id=str(number))
+        async with opened as events:
+            for _ in range(30):
+                if state(item) != "CANCELED":
+                    number, item = await anext(events)
+                    yield number, item
 
 
 async def test_a_stream_that_comes_back_is_answered_before_there_is_an_event(
@@ -141,10 +164,12 @@ async def test_a_slow_reader_delays_nobody(serve: Serve, database: str) -> None:
         task = await client.send(
             load_message(chunks=600, size=4000, delay=0.001), returnImmediately=True
         )
-        async with client.open("SubscribeToTask", id=task["id"]) as slow:
+        # From the first event on, since a busy machine may have ended the task by now.
+        whole: dict[str, Any] = {"id": task["id"], "last_event_id": "1"}
+        async with client.open("SubscribeToTask", **whole) as slow:
             first = await anext(slow)
             # All of it passes while the slow one reads nothing.
-            quick = await client.stream("SubscribeToTask", id=task["id"])
+            quick = await client.stream("SubscribeToTask", **whole)
             assert state(quick[-1][1]) == "COMPLETED"
             rest = [number async for number, _ in slow]
         assert rest == list(range(first[0] + 1, quick[-1][0] + 1))
