@@ -1,6 +1,7 @@
 """What the clients of `a2a_app.testing` send and read, and how they end."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.bindings.authenticators import TOKEN
 __all__ = ["a2a_client"]  # the fixture, wherever the plugin is not installed
 
 pytestmark = pytest.mark.django_db
+SECONDS = 20
 both_versions = pytest.mark.parametrize("version", ["1.0", "0.3"])
 
 
@@ -129,8 +131,15 @@ def test_a_client_of_nobody_is_known_by_its_headers_only(
 
 
 def test_a_time_limit_is_broken_without_waiting_for_it(a2a_client: MakeClient) -> None:
-    with agent_for_test(sleeper, time_limit=60) as agent, Client(agent) as client:
+    at_work = threading.Event()
+
+    async def endless(turn: Turn) -> None:
+        at_work.set()
+        await asyncio.Event().wait()
+
+    with agent_for_test(endless, time_limit=60) as agent, Client(agent) as client:
         begun = client.send("hello", return_immediately=True)
+        assert at_work.wait(SECONDS)  # its time is counted from when it begins
         client.clock.advance(59)
         assert client.get(begun).state is not TaskState.FAILED
         client.clock.advance(2)
@@ -142,7 +151,10 @@ def test_a_time_limit_is_broken_without_waiting_for_it(a2a_client: MakeClient) -
 
 
 def test_time_that_is_frozen_passes_when_the_test_says_so(a2a_client: MakeClient) -> None:
+    at_work = threading.Event()
+
     async def napper(turn: Turn) -> str:
+        at_work.set()
         await asyncio.sleep(0.05)
         return "awake"
 
@@ -152,6 +164,8 @@ def test_time_that_is_frozen_passes_when_the_test_says_so(a2a_client: MakeClient
     events = client.subscribe(begun)
     next(events)
     before = client.clock.time()
+    assert at_work.wait(SECONDS)
+    # By the time that the event loop answers, the agent has fallen asleep.
     assert client.get(begun).state is not TaskState.COMPLETED
     client.clock.advance(0.05)
     assert [event.state for event in events][-1] is TaskState.COMPLETED
