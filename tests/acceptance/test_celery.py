@@ -81,7 +81,7 @@ async def test_a_worker_answers_stops_what_is_canceled_and_is_replaced_when_it_d
             assert state((await anext(events))[1]) == "WORKING"
         await load.result("CancelTask", id=hanging["id"])
         await worker.says("is stopped")
-        told = json.dumps({"steps": 8, "delay": 0.1})
+        told = json.dumps({"steps": 30, "delay": 0.1})
         task = await steps.send(told, returnImmediately=True)
         async with steps.open("SubscribeToTask", id=task["id"], last_event_id="1") as events:
             async for _, item in events:

@@ -141,19 +141,21 @@ def pair(level: Pair, request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 async def test_of_an_end_and_two_cancels_one_wins_for_everybody(pair: Pair) -> None:
     ends = Counter(await pair.race(_cancels_and_an_end, "steps"))
-    # Neither is always the quicker one, or there was no race.
     assert ends.keys() == {"COMPLETED", "CANCELED"}
 
 
 async def _cancels_and_an_end(here: SocketClient, there: SocketClient, number: int) -> str:
-    # Half of them are canceled at the first word, and half at the last, when the end is near.
-    words = 1 + number // 2 % 2
-    said = message(json.dumps({"steps": 2, "delay": 0.01 if words == 2 else 0.1}))
+    # One in four is canceled at its first word, when the end is far, and one after its end. The
+    # others are canceled at their last word, when the end is near.
+    delay = [30.0, 0.0, 0.0, 0.01][number % 4]
+    said = message(json.dumps({"steps": 2, "delay": delay}))
     async with here.open("SendStreamingMessage", message=said) as events:
         seen = [await anext(events)]
         task_id = seen[0][1]["task"]["id"]
-        while sum(bool(text(item)) for _, item in seen) < words:
+        while sum(bool(text(item)) for _, item in seen) < (2 if number % 4 else 1):
             seen.append(await anext(events))
+        if number % 4 == 2:
+            seen += [event async for event in events]
         answers = await asyncio.gather(*[_cancel(each, task_id) for each in (here, there)])
         seen += [event async for event in events]
     _check_numbers(seen, first=1)
