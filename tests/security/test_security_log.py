@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -217,7 +218,7 @@ def test_a_flood_adds_few_lines_which_say_how_many_there_were(
     assert len(log) == 100
     log.clear()
     later = time.monotonic() + security.MINUTE
-    monkeypatch.setattr("a2a_app.security.time.monotonic", lambda: later)
+    monkeypatch.setattr(security, "time", SimpleNamespace(monotonic=lambda: later))
     record(SecurityEvent.SIGN_IN_REFUSED, address="1.2.3.4")
     assert [vars(each)["count"] for each in log] == [1]
 

@@ -327,4 +327,5 @@ def at_once(*works: Callable[[], object]) -> list[object]:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
+        assert not thread.is_alive()
     return results
