@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ImproperlyConfigured
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from a2a_app.models.owners import MAX_OWNER, is_active, may_own, owner_in, owner_models, tenant_of
@@ -18,8 +18,10 @@ CALLERS = st.one_of(
     st.builds("auth.group:{}".format, st.integers(0, 9)),
 )
 PAIRS = st.tuples(KEYS, CALLERS)
+MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@MANY
 @given(PAIRS, PAIRS)
 @example(("a", "name:a/b"), ("a", "name:b"))
 @example(("", "name:tenant:a/user:1"), ("a", "user:1"))
@@ -32,6 +34,7 @@ def test_no_two_pairs_of_tenant_and_caller_have_the_same_owner(
     assert (owner_in(*one) == owner_in(*other)) == (one == other)
 
 
+@MANY
 @given(KEYS, CALLERS)
 def test_an_owner_has_room_in_its_column_and_tells_its_tenant(tenant: str, caller: str) -> None:
     owner = owner_in(tenant, caller)

@@ -24,7 +24,7 @@ from tests.tasks import new_message
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
-SECONDS = 10
+SECONDS = 30
 HOSTS = [f"127.0.1.{number}" for number in range(1, 61)]
 LEASE = timedelta(seconds=30)
 

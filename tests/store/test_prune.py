@@ -1,5 +1,6 @@
 """Pruning: tasks that have ended and are old go with all that belongs to them, and nothing else."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -201,7 +202,7 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     task(days=9)
     out = Terminal()
     call_command("a2a_prune", "--days", "8", stdout=out)
-    assert "\r1 tasks, 1 conversations in 0 s" in out.getvalue()
+    assert re.search(r"\r1 tasks, 1 conversations in \d+ s", out.getvalue())
     assert out.getvalue().endswith("\rDeleted: 1 tasks, 1 conversations.\n")
 
 
