@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from a2a_app import protocol
+from a2a_app.concurrency.event_loop import wait_in_thread
 from a2a_app.files.rows import read_file
 from a2a_app.models.owners import Scope
 from a2a_app.protocol import Message, Part
@@ -66,7 +67,7 @@ class Reader:
         if threading.get_ident() == self._thread:
             reading.close()
             raise RuntimeError("turn.wait is for agents without `async`: await the coroutine.")
-        return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
+        return wait_in_thread(reading, self._loop)
 
     @property
     def _scope(self) -> Scope:

@@ -20,6 +20,7 @@ from a2a_app.agents.durable.asking import Delegator
 from a2a_app.agents.durable.inbox import Listener
 from a2a_app.agents.durable.waits import refuse_inside_step
 from a2a_app.agents.values import with_files_read
+from a2a_app.concurrency.event_loop import wait_in_thread
 from a2a_app.models.owners import Scope, tenant_of
 from a2a_app.protocol import Message, TaskState
 from a2a_app.protocol.scalars import require_json
@@ -272,7 +273,7 @@ class Turn(Listener, Delegator):
     def _do(self, work: Coroutine[Any, Any, None]) -> Awaitable[None]:
         if threading.get_ident() == self._thread:
             return work
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        wait_in_thread(work, self._loop)
         return _Done()
 
     async def _read_and_set(

@@ -36,6 +36,20 @@ def is_brief() -> bool:
     return loop in AsyncToSync.loop_thread_executors and loop not in loops_of_tests
 
 
+def wait_in_thread(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Have an event loop do work, and return its result to another thread, which waits for it.
+
+    Raises:
+        RuntimeError: The event loop has ended. The work is not begun.
+    """
+    try:
+        result = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError:
+        work.close()  # or Python would warn that it was never awaited
+        raise
+    return result.result()
+
+
 async def shield(work: Coroutine[Any, Any, T], *, refusals: Refusals = ()) -> T:
     """Wait for work and return its result; the work goes on if the caller is cancelled.
 

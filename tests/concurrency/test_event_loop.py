@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from a2a_app.concurrency.event_loop import Contained, shield
+from a2a_app.concurrency.event_loop import Contained, shield, wait_in_thread
 
 SECONDS = 10
 
@@ -165,4 +165,13 @@ def test_a_contained_task_that_is_cancelled_before_its_first_step_leaves_no_warn
             await task
 
     in_loop(serve())
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("error")
+def test_work_for_an_event_loop_that_has_ended_is_refused_and_leaves_no_warning() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        wait_in_thread(Work().do(), loop)
     gc.collect()
