@@ -1,12 +1,16 @@
 """`manage.py a2a_doctor`: what it says of a site that is well, and of one that is not."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,10 +21,24 @@ from django.utils import timezone
 from a2a_app import models
 from a2a_app.management.doctor import streams
 from tests.bindings.users import TOKEN
-from tests.servers import Process, fresh_database, web_server
+from tests.servers import ROOT, Process, fresh_database, web_server
 from tests.tasks import begin
 
 SECONDS = 20
+# Settings of a project whose one database is not the default.
+ROUTED = """
+from project.settings import *
+
+DATABASES = {"default": {}, "site": DATABASES["default"]}
+DATABASE_ROUTERS = ["routed.Router"]
+
+
+class Router:
+    def db_for_read(self, model, **hints):
+        return "site"
+
+    db_for_write = db_for_read
+"""
 # Work for so long that whoever collects the events is seen, and a busy machine is not taken for it.
 WORK = json.dumps({"chunks": 10, "delay": 0.2})
 
@@ -179,3 +197,23 @@ def test_the_project_is_looked_at_from_inside(settings: Any) -> None:
     models.Run.objects.update(lease_until=None)
     # Those of Celery are not started by a command of ours.
     assert doctor()["workers"] == ("fault", "No worker of the runner 'celery' lives: start one.")
+
+
+def test_the_database_that_has_the_tables_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "routed.py").write_text(ROUTED)
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "routed",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+    }
+    with fresh_database("sqlite") as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "django", "a2a_doctor", "--json"],
+            env={**env, "DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    assert done.stdout, done.stderr
+    found = {each["subject"]: each["level"] for each in json.loads(done.stdout)}
+    assert (found["database"], found["workers"]) == ("good", "note")

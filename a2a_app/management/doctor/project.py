@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.core import checks
-from django.db import DEFAULT_DB_ALIAS, Error, connection
+from django.db import Error
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from a2a_app import conf, models, runners
+from a2a_app import conf, database, models, runners
 from a2a_app.agents import registry
 from a2a_app.figures.workers import read_workers
 from a2a_app.management.doctor import Finding, Level
@@ -24,7 +24,7 @@ _ADVICE = "See manage.py check --deploy."
 
 def findings() -> Iterator[Finding]:
     """Look at one thing after the other, and yield what is found."""
-    answering = [DEFAULT_DB_ALIAS]
+    answering = [database.alias()]
     try:
         yield from _database()
         yield from _workers()
@@ -39,8 +39,9 @@ def findings() -> Iterator[Finding]:
 
 def _database() -> Iterator[Finding]:
     begun = time.monotonic()
-    connection.ensure_connection()
-    executor = MigrationExecutor(connection)
+    ours = database.connection()
+    ours.ensure_connection()
+    executor = MigrationExecutor(ours)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     took = time.monotonic() - begun
     if plan:
