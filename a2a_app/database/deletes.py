@@ -96,8 +96,7 @@ def may_skip_django(
     """Tell whether rows of these models may be deleted by `delete_rows`.
 
     They may not where a project hears of each deletion by a signal, or has a foreign key to one of
-    them, which Django follows as `on_delete` says. Nor may they where the database checks foreign
-    keys at once, where rows of these models refer to each other.
+    them, which Django follows as `on_delete` says.
 
     Args:
         models: The models.
@@ -106,9 +105,7 @@ def may_skip_django(
     """
     ours = set(models)
     expected = ours.union(known)
-    return connection().features.can_defer_constraint_checks and not any(
-        _is_heard_of(model, receivers) or _refers(model) - expected for model in ours
-    )
+    return not any(_is_heard_of(model, receivers) or _refers(model) - expected for model in ours)
 
 
 def _is_heard_of(model: Model, receivers: Collection[Any]) -> bool:

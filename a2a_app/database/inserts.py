@@ -19,9 +19,6 @@ from a2a_app.database.transactions import connection
 
 Row: TypeAlias = Mapping[str, Any]
 
-# Where a database names no limit to the values of one statement.
-MOST_VALUES = 30_000
-
 
 class Constant(BaseExpression):
     """A value that stands in the SQL itself, and so needs no parameter."""
@@ -177,7 +174,7 @@ def _write_for_postgresql(statement: _CompiledInsert, model: Model, rows: Sequen
 def _writes_in_groups(statement: _CompiledInsert, rows: Sequence[Row]) -> list[Write]:
     """Return statements that insert as many rows each as the database takes parameters for."""
     params = [statement.parameters.fill(row) for row in rows]
-    most = connection().features.max_query_params or MOST_VALUES
+    most: Any = connection().features.max_query_params
     size = most // max(1, len(params[0]))
     writes: list[Write] = []
     for start in range(0, len(rows), size):

@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from a2a_app import models, protocol
-from a2a_app.database import atomic, connection
+from a2a_app.database import atomic
 from a2a_app.database.batch import Batch
 from a2a_app.database.inserts import Row
 from a2a_app.database.statements import Write
@@ -263,23 +263,17 @@ def _claim_of(change: Change, run: Row) -> Claim:
 
 
 def _add_task(batch: Batch, change: Change, run: Row | None) -> None:
-    # The rows of the task and of the run refer to each other.
-    both = connection().features.can_defer_constraint_checks
-    holder = run["id"] if run is not None and both else None
+    holder = run["id"] if run is not None else None
     if change.before.seq == 0:
         if change.head.begins_context:
             batch.insert(models.Context, [rows.context(change)])
         batch.insert(models.Task, [rows.task(change, holder)])
         change.head.counted = change.head.stored
-        batch.insert(models.Message, rows.messages(change))
     else:
-        # The messages first: the task's row refers to one of them.
-        batch.insert(models.Message, rows.messages(change))
         _move_task(batch, change, holder)
+    batch.insert(models.Message, rows.messages(change))
     batch.insert(models.Event, rows.events(change))
     batch.insert(models.Run, [run] if run is not None else _waiting_runs(change))
-    if run is not None and not both:
-        batch.update(models.Task, {"run": run["id"]}, pk=change.head.task_id)
 
 
 def _waiting_runs(change: Change) -> list[Row]:
@@ -317,12 +311,11 @@ def _add_artifacts(batch: Batch, change: Change) -> None:
             open_ = ArtifactChange(first_seq=first_seq, begins=False)
             changed = change.artifacts.setdefault(key, open_)
             changed.last_seq = changed.last_seq or change.head.seq
-    targeted = connection().features.supports_update_conflicts_with_target
     batch.insert(
         models.Artifact,
         [rows.artifact(change, key) for key, it in change.artifacts.items() if it.begins],
         overwrite=rows.ARTIFACT_FIELDS,
-        unique=("task", "artifact_id") if targeted else (),
+        unique=("task", "artifact_id"),
     )
 
 
