@@ -209,6 +209,20 @@ def test_events_committed_before_the_connection_broke_are_not_committed_again() 
     append(again.head, [chunk("b")], run=claim.run)
 
 
+def test_nor_are_they_if_a_message_of_the_client_came_first() -> None:
+    claim = begin_and_claim()
+    append(claim.head, [MessageReceived(new_message("and another thing"))])
+    at = current_time()
+    updates: list[Update] = [chunk("a", append=False), chunk("a")]
+    first = append(claim.head, updates, run=claim.run, now=at)
+    late = append(first.head, [MessageReceived(new_message("and a third"))])
+    again = append(claim.head, updates, run=claim.run, now=at, is_retry=True)
+    assert (again.head, again.events) == (late.head, ())
+    assert [e.turn for e in models.Event.objects.order_by("seq")] == [1, 1, 1, 1, 1]
+    appended = append(again.head, [chunk("b")], run=claim.run)
+    assert [event.seq for event in appended.events] == [6]
+
+
 def test_events_not_committed_before_the_connection_broke_are_committed_the_second_time() -> None:
     claim = begin_and_claim()
     append(claim.head, [MessageReceived(new_message("and another thing"))])
