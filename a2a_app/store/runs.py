@@ -201,9 +201,8 @@ def retry(
         pause: How long the sweeps leave the turn alone.
     """
     with atomic():
-        # Read before, since a run that is over has no more what was handed on.
-        attempt = models.Run.objects.filter(pk=run.id).first()
-        if attempt is None or not _lose(run):
+        attempt = _lose(run)
+        if attempt is None:
             return False
         attempt.pk, attempt.attempt, attempt.worker = new_key(), run.attempt + 1, ""
         attempt.place = None
@@ -218,7 +217,7 @@ def retry(
 def fail_lost(run: LostRun, update: StatusUpdate) -> Appended | None:
     """End a lost run's task with a reason; return None where another process was quicker."""
     with atomic():
-        if not _lose(run):
+        if _lose(run) is None:
             return None
         return append(read_task_head(run.task_id), [update])
 
@@ -329,11 +328,16 @@ def _losses(row: models.Run) -> int:
     return 1 + same.filter(outcome=Outcome.LOST, attempt__gt=rested).count()
 
 
-def _lose(run: LostRun) -> bool:
+def _lose(run: LostRun) -> models.Run | None:
+    """End a lost run; return its row as it was, and None where another process was quicker."""
+    # The row of the task is locked before those of its runs, as by whatever writes to it.
+    models.Task.objects.filter(pk=run.task_id).update(seq=F("seq"))
     over = models.Run.objects.filter(
         pk=run.id, worker=run.worker, ended_at=None, lease_until__lt=Now()
     )
-    if not over.update(**run_end(Outcome.LOST)):
-        return False
+    # A run that is over has no more what was handed on.
+    row = over.first()
+    if row is None or not over.update(**run_end(Outcome.LOST)):
+        return None
     models.Task.objects.filter(pk=run.task_id, run=run.id).update(run=None)
-    return True
+    return row

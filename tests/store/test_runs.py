@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from a2a_app import models
@@ -292,3 +293,19 @@ def test_a_turn_that_is_left_alone_after_it_was_lost_is_not_neglected() -> None:
     assert not is_neglected()
     begin()
     assert is_neglected()
+
+
+@pytest.mark.parametrize(
+    "deal_with", [runs.retry, lambda run: runs.fail_lost(run, status(TaskState.FAILED))]
+)
+def test_the_row_of_a_task_is_locked_before_its_lost_run_as_by_whatever_writes_to_it(
+    deal_with: Any,
+) -> None:
+    begin_and_claim()
+    models.Run.objects.update(lease_until=from_now(OVER))
+    [run] = runs.lost(limit=1)
+    with CaptureQueriesContext(connection) as queries:
+        assert deal_with(run)
+    statements = [each["sql"] for each in queries if "SAVEPOINT" not in each["sql"]]
+    # So the transaction begins with a write too, without which SQLite may refuse any later one.
+    assert statements[0].startswith(f'UPDATE "{models.Task._meta.db_table}"')

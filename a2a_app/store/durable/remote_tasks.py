@@ -130,10 +130,12 @@ def ring_for(asked: UUID) -> Woken | None:
         The run of the turn, for `notify.ring`; None: nothing is waited for any more.
     """
     waits = Row.objects.filter(pk=asked, is_local=False, ended_at=None, cancel_at=None)
+    task_id = waits.values_list("task", flat=True).first()
+    if task_id is None:
+        return None
     with atomic():
-        task_id = waits.values_list("task", flat=True).first()
         # The row of the task is locked first, as by all that wakes a turn.
-        if task_id is None or not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
+        if not models.Task.objects.filter(pk=task_id).update(seq=F("seq")):
             return None
         return wake(task_id) if waits.update(rung_at=Now()) else None
 
