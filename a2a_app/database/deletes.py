@@ -29,6 +29,14 @@ def delete_rows(chosen: Sequence[tuple[Model, str]], keys: Sequence[UUID]) -> No
             own, or one of a related model, written as for `filter`.
         keys: The keys.
     """
+    if not keys:
+        return
+    ours = connection()
+    if ours.vendor != "postgresql":
+        for model, field in chosen:
+            rows: Any = model._base_manager.filter(**{f"{field}__in": keys})
+            rows._raw_delete(alias())
+        return
     near = [(model, field) for model, field in chosen if "__" not in field]
     for model, field in chosen:
         field, _, far = field.partition("__")
@@ -37,16 +45,9 @@ def delete_rows(chosen: Sequence[tuple[Model, str]], keys: Sequence[UUID]) -> No
             related: Any = model._meta.get_field(field).related_model
             found = related._base_manager.filter(IsAmong(F(far), keys))
             delete_rows([(model, field)], list(found.values_list("pk", flat=True)))
-    if not (near and keys):
-        return
-    ours = connection()
-    if ours.vendor == "postgresql":
+    if near:
         with ours.cursor() as cursor:
             cursor.execute(_deletion(tuple(near)), {"keys": key_array(keys)})
-    else:
-        for model, field in near:
-            rows: Any = model._base_manager.filter(**{f"{field}__in": keys})
-            rows._raw_delete(alias())
 
 
 @lru_cache

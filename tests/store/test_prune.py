@@ -1,7 +1,9 @@
 """Pruning: tasks that have ended and are old go with all that belongs to them, and nothing else."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -9,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models import Model, ProtectedError
 from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
@@ -19,9 +22,9 @@ from a2a_app.models.owners import Scope
 from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.prune import Age, forget_contexts, forget_tasks
 from a2a_app.store.quota import stored_by
-from a2a_app.store.removal import BATCH
+from a2a_app.store.removal import BATCH, remove_contexts
 from a2a_app.store.task_head import read_task_head
-from a2a_app.store.updates import MessageReceived, Returned, Update, Webhook
+from a2a_app.store.updates import MessageKey, MessageReceived, Returned, Update, Webhook
 from a2a_app.store.webhooks import put_webhook
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context, record
@@ -252,6 +255,27 @@ def test_answers_without_a_task_go_with_their_conversation() -> None:
     models.Message.objects.update(created_at=long_ago)
     assert prune("--days", "30") == "Deleted: 0 tasks, 1 conversations.\n"
     assert not models.Message.objects.exists()
+
+
+@contextmanager
+def few_parameters() -> Iterator[None]:
+    """Let SQLite take 20 parameters for a statement. Builds of it differ: many take 32,766."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    before = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20)
+    yield
+    connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)
+
+
+def test_a_conversation_may_have_more_answers_than_a_statement_takes_parameters() -> None:
+    for number in range(15):
+        key = MessageKey(str(number), "")
+        record(SCOPE, "talk", new_message(), new_message("yes", Role.AGENT), key)
+    with few_parameters():
+        assert remove_contexts(models.Context.objects.all()) == 1
+    assert not models.Message.objects.exists()
+    assert not models.IdempotencyKey.objects.exists()
 
 
 def test_a_conversation_that_goes_on_meanwhile_stays() -> None:
