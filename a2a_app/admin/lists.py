@@ -5,7 +5,9 @@ for. It is counted, and looked through by filters that have no index, to its new
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -15,6 +17,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -41,6 +44,11 @@ def newest(rows: QuerySet[Any]) -> QuerySet[Any]:
     keys = rows.order_by("-pk").values_list("pk", flat=True)
     oldest = keys[COUNTED - 1 : COUNTED].first()
     return rows.filter(pk__gte=oldest) if oldest is not None else rows
+
+
+def amount(number: Decimal | None) -> str | None:
+    """Return a number as people write it, without the zeros at its end; None: it is not known."""
+    return None if number is None else number_format(number.normalize())
 
 
 class CappedPaginator(AnyPaginator):
@@ -145,6 +153,11 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
+def short(key: UUID) -> SafeString:
+    """Return the end of a key. Its beginning is the time, which neighbours share."""
+    return format_html('<span class="a2a-end" title="{}">…{}</span>', key, key.hex[-12:])
+
+
 class OfTasksAdmin(ReadOnlyAdmin):
     """The base of admins of what belongs to tasks, whose lists lead to these."""
 
@@ -161,7 +174,7 @@ class OfTasksAdmin(ReadOnlyAdmin):
         """Return the end of the task's id, with a link to its page for those who may see that."""
         if row.task_id is None:
             return None
-        end = format_html('<span title="{}">…{}</span>', row.task_id, row.task_id.hex[-12:])
+        end = short(row.task_id)
         if not row.may_see_task:
             return end
         url = reverse("admin:a2a_app_task_change", args=[row.task_id])

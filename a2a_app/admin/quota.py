@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from a2a_app import models
-from a2a_app.admin.lists import CheckedChangeList, ReadOnlyAdmin, newest
+from a2a_app.admin.lists import CheckedChangeList, ReadOnlyAdmin, amount, newest
 from a2a_app.database.values import EPOCH
 from a2a_app.models.spending import SpenderKind
 from a2a_app.store.budgets import Spender, State, states_of
@@ -112,12 +112,17 @@ class SpenderFilter(admin.SimpleListFilter):
 class SpendingAdmin(ReadOnlyAdmin):
     """What was used of language models each day, newest first."""
 
-    list_display = ("day", "per", "spender", "agent", "tokens", "cost", "currency")
+    list_display = ("day", "per", "spender", "agent", "tokens", "costs", "currency")
     list_filter = (SpenderFilter,)
     search_fields = ("spender__exact",)
     search_help_text = gettext_lazy(
         "An owner, the key of a tenant or the slug of an agent, in full."
     )
+
+    @admin.display(description=gettext_lazy("cost"))
+    def costs(self, row: models.Spending) -> str | None:
+        """Return what they have cost, without the zeros at its end."""
+        return amount(row.cost)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

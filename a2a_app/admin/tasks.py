@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from a2a_app import models
-from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest
+from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest, short
 from a2a_app.admin.periods import PeriodFilter
 from a2a_app.admin.task_actions import TaskActions
 from a2a_app.admin.task_filters import OwnerFilter, StateFilter, StuckFilter, TenantFilter
@@ -127,8 +127,8 @@ class TaskAdmin(TaskActions):
 
     @admin.display(description=gettext_lazy("id"))
     def short_id(self, task: models.Task) -> SafeString:
-        """Return the end of the id. Its beginning is the time, which neighbours share."""
-        return format_html('<span title="{}">…{}</span>', task.pk, task.pk.hex[-12:])
+        """Return the end of the id."""
+        return short(task.pk)
 
     @admin.display(description=gettext_lazy("state"))
     def state_words(self, task: models.Task) -> SafeString:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from a2a_app import models
 from a2a_app.admin import lists
-from a2a_app.admin.lists import AgentFilter, KeyOrderedChangeList, OfTasksAdmin, newest
+from a2a_app.admin.lists import AgentFilter, KeyOrderedChangeList, OfTasksAdmin, amount, newest
 from a2a_app.admin.periods import PeriodFilter
 
 FIRST_KEY = UUID(int=0)
@@ -79,7 +79,9 @@ class TokenUsageChangeList(KeyOrderedChangeList):
         found = list(
             sums.order_by(F("spent").desc(nulls_last=True), "-read", *names)[: SHOWN_SUMS + 1]
         )
-        self.sums = [{**each, "group": each.get(by, "")} for each in found]
+        self.sums = [
+            {**each, "group": each.get(by, ""), "cost": amount(each["spent"])} for each in found
+        ]
 
 
 @admin.register(models.TokenUsage)
@@ -88,12 +90,17 @@ class TokenUsageAdmin(OfTasksAdmin):
 
     change_list_template = "a2a_app/token_usage_list.html"
     list_display = (
-        "created_at", "owner", "agent", "model", "input_tokens", "output_tokens", "cost",
+        "created_at", "owner", "agent", "model", "input_tokens", "output_tokens", "costs",
         "currency", "task_link",
     )  # fmt: skip  # read as two lines it is one list
     list_filter = (PeriodFilter, TokenUsageAgentFilter, GroupFilter)
     search_fields = ("owner",)  # shows the search box; get_search_results does the search
     search_help_text = gettext_lazy("An owner or a model, in full.")
+
+    @admin.display(description=gettext_lazy("cost"))
+    def costs(self, row: models.TokenUsage) -> str | None:
+        """Return what it has cost, without the zeros at its end."""
+        return amount(row.cost)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
         """Return the class of the list."""

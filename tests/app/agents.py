@@ -103,19 +103,25 @@ async def speaker(turn: Turn) -> None:
         if "part" in said:
             await turn.artifact(Part.from_dict(said["part"]), name=said.get("name", "part"))
         elif "chunks" in said:
-            artifact = turn.open_artifact(name=said.get("name", "chunks"))
-            for chunk in said["chunks"]:
-                if isinstance(chunk, str):
-                    await artifact.write(chunk)
-                else:
-                    await _there_is(Path(chunk["file"]))
+            await _write(turn, said["chunks"], name=said.get("name", "chunks"))
         elif "raise" in said:
             raise RuntimeError(said["raise"])
         elif "approve" in said:
             decision = await turn.approve(said["approve"], permission=said["permission"])
             await turn.artifact(f"{decision.choice}: {decision.comment}", name="decision")
+        elif "usage" in said:
+            await turn.usage(**said["usage"])
         else:
             await turn.working(said["status"])
+
+
+async def _write(turn: Turn, chunks: list[str | dict[str, str]], *, name: str) -> None:
+    artifact = turn.open_artifact(name=name)
+    for chunk in chunks:
+        if isinstance(chunk, str):
+            await artifact.write(chunk)
+        else:
+            await _there_is(Path(chunk["file"]))
 
 
 @agent(name="Relay", durable=True)

@@ -1,7 +1,9 @@
 """The overview, and pages with the fields of a row, as people see them."""
 
 import asyncio
+import json
 
+from django.contrib import admin
 from django.urls import reverse
 from playwright.async_api import expect
 
@@ -47,6 +49,21 @@ async def test_no_page_with_the_fields_of_a_row_cuts_any_of_them_off(visitor: Vi
     await page.get_by_role("button", name="Save and continue editing").click()
     await expect(page.get_by_text('"supportedInterfaces"')).to_be_visible()
     await visitor.looks(page, schemes=())
+
+
+async def test_no_list_of_the_admin_is_wider_than_a_phone(visitor: Visitor) -> None:
+    used = {"model": "large", "input_tokens": 1_000_000, "cost": "0.01", "currency": "USD"}
+    async with SocketClient(visitor.url, "speaker") as client:
+        await client.send(json.dumps([{"usage": used}]))
+    page = await visitor.page(viewport={"width": 390, "height": 900})
+    lists = [model for model in admin.site._registry if model._meta.app_label == "a2a_app"]
+    for model in lists:
+        await page.goto(reverse(f"admin:a2a_app_{model._meta.model_name}_changelist"))
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, f"{page.url} is {width} wide."
+    await page.goto(reverse("admin:a2a_app_tokenusage_changelist"))
+    await expect(page.get_by_role("group", name="Sums")).to_contain_text("0.01 USD")
+    await visitor.looks(page)
 
 
 async def test_a_new_key_can_be_read_whole_on_a_phone(visitor: Visitor) -> None:
