@@ -89,7 +89,8 @@ async def _do(request: HttpRequest, agent: Agent, draft: Draft) -> HttpResponseB
         await _perform(request, agent, "CancelTask", {"id": draft.cancel})
         context = draft.context
     else:
-        result = await _perform(request, agent, "SendMessage", draft.request())
+        given = await sync_to_async(draft.request)()  # in a thread, since it reads files
+        result = await _perform(request, agent, "SendMessage", given)
         said: dict[str, Any] = result.get("task") or result["message"]
         context = said.get("contextId", "")
     query = f"?{urlencode({'context': context})}" if context else ""

@@ -150,6 +150,17 @@ async def test_what_is_refused_is_said_and_what_was_typed_stays(someone: AsyncCl
     assert (await someone.post(CONSOLE, {})).status_code == 400
 
 
+async def test_files_that_are_too_large_are_refused_before_they_are_read(
+    someone: AsyncClient, a2a: ChangeSettings
+) -> None:
+    a2a(MAX_BODY_BYTES=1000)
+    file = SimpleUploadedFile("large.bin", b"x" * 1001)
+    response = await someone.post("/a2a/mirror/console.html", {"text": "typed", "file": file})
+    page = response.content.decode()
+    assert response.status_code == 413
+    assert "larger than 1000 bytes" in page and "typed</textarea>" in page
+
+
 async def test_a_task_is_canceled_by_its_button(someone: AsyncClient) -> None:
     url = await send(someone, "load", text='{"end": "hang"}')
     page = await page_once(someone, url, 'name="cancel"', "working")
