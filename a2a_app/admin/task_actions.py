@@ -107,7 +107,7 @@ class TaskActions(ReadOnlyAdmin):
                 wanted = protocol.CancelTaskRequest(id=str(task.pk))
                 perform(request, cancel_task(call_for(request, task), wanted))
             except (protocol.A2AError, AgentNotFoundError) as error:
-                reasons.append(_reason(error, task))
+                reasons.append(reason_of(error, task))
             else:
                 note(request, self, task, SecurityEvent.TASK_CANCELED, changed(CANCELED))
         return reasons
@@ -117,14 +117,18 @@ class TaskActions(ReadOnlyAdmin):
         reasons = []
         for task in tasks:
             try:
-                call = call_for(request, task)
-                sent = perform(request, send_message(call, _again(task, call.agent)))
+                self.rerun_one(request, task)
             except (protocol.A2AError, AgentNotFoundError) as error:
-                reasons.append(_reason(error, task))
-            else:
-                key = sent.task.id if sent.task is not None else "-"
-                note(request, self, task, SecurityEvent.TASK_RERUN, added(RERUN, key))
+                reasons.append(reason_of(error, task))
         return reasons
+
+    def rerun_one(self, request: HttpRequest, task: models.Task) -> str:
+        """Run a task again, and return the id of the new one; empty where there is none."""
+        call = call_for(request, task)
+        sent = perform(request, send_message(call, _again(task, call.agent)))
+        key = sent.task.id if sent.task is not None else ""
+        note(request, self, task, SecurityEvent.TASK_RERUN, added(RERUN, key or "-"))
+        return key
 
     def _delete_each(self, request: HttpRequest, tasks: list[models.Task]) -> list[str]:
         chosen = models.Task.objects.filter(pk__in=[task.pk for task in tasks])
@@ -151,7 +155,8 @@ class TaskActions(ReadOnlyAdmin):
         ]
 
 
-def _reason(error: Exception, task: models.Task) -> str:
+def reason_of(error: Exception, task: models.Task) -> str:
+    """Return in words why an operation on a task was refused."""
     if isinstance(error, protocol.A2AError):
         return error.message
     return _("There is no agent '%(agent)s' any more.") % {"agent": task.agent}

@@ -19,13 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from a2a_app import models
+from a2a_app import models, protocol
 from a2a_app.admin.lists import AgentFilter, ReadOnlyAdmin, newest, short
 from a2a_app.admin.periods import PeriodFilter
-from a2a_app.admin.task_actions import TaskActions
+from a2a_app.admin.task_actions import TaskActions, reason_of
 from a2a_app.admin.task_filters import OwnerFilter, StateFilter, StuckFilter, TenantFilter
 from a2a_app.admin.task_search import find_tasks, key_in
 from a2a_app.admin.waiting import answer_url
+from a2a_app.agents import AgentNotFoundError
 from a2a_app.bindings.files import OpenedFileResponse
 from a2a_app.models.run import Outcome
 from a2a_app.pages.contents import PART_URL
@@ -257,11 +258,15 @@ class TaskAdmin(TaskActions):
         task = self._task(request, key)
         if not self.has_rerun_permission(request):
             raise PermissionDenied
-        reasons = self.rerun_each(request, [task])
-        for reason in reasons:
-            self.message_user(request, reason, messages.WARNING)
-        if not reasons:
-            self.message_user(request, _("It runs again, as a new task."), messages.SUCCESS)
+        try:
+            new = self.rerun_one(request, task)
+        except (protocol.A2AError, AgentNotFoundError) as error:
+            self.message_user(request, reason_of(error, task), messages.WARNING)
+        else:
+            text = _("It runs again, as a new task.")
+            page = reverse("admin:a2a_app_task_change", args=[new]) if new else ""
+            said = format_html('<a href="{}">{}</a>', page, text) if page else text
+            self.message_user(request, said, messages.SUCCESS)
         return redirect("admin:a2a_app_task_change", task.pk)
 
 

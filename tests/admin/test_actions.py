@@ -116,9 +116,11 @@ async def test_tasks_run_again_as_new_ones_that_refer_to_the_old_ones() -> None:
         assert (await browser.post(TASKS, form_of(page.text))).status_code == 302
         # By the button of the task's own page.
         path = reverse("admin:a2a_app_task_rerun", args=[large.id])
-        assert (await browser.post(path)).status_code == 302
+        told = (await browser.post(path, follow=True)).content.decode()
         found = [task async for task in models.Task.objects.order_by("pk")]
         new, new_large = [str(task.pk) for task in found[2:]]
+        link = reverse("admin:a2a_app_task_change", args=[new_large])
+        assert f'<a href="{link}">It runs again, as a new task.</a>' in told
         for key in (new, new_large):
             with suppress(UnsupportedOperationError):  # It has ended already.
                 _ = [event async for event in client.subscribe(key)]
