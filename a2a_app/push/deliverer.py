@@ -10,7 +10,7 @@ from uuid import UUID
 from a2a_app import broadcast, conf, database, logs, models, signals, telemetry
 from a2a_app.concurrency.shares import Shares
 from a2a_app.models import owners
-from a2a_app.push.payloads import PAYLOADS
+from a2a_app.push.payloads import PAYLOADS, NoMemoryError, rooms
 from a2a_app.push.sender import NotDeliveredError, Sender
 from a2a_app.store import deliveries
 from a2a_app.store.deliveries import HOST_LIMIT, Delivery, Room
@@ -110,7 +110,7 @@ class Deliverer(Sweeper):
             await _check_owner(delivery)
             async with Sender(delivery) as sender:
                 await self._send_all(delivery, sender)
-        except NotDeliveredError as failure:
+        except (NotDeliveredError, NoMemoryError) as failure:
             await self._postpone(delivery, str(failure))
         except OwnerGoneError:
             if await database.run(deliveries.give_up, delivery, GONE):
@@ -132,20 +132,21 @@ class Deliverer(Sweeper):
         payload = PAYLOADS[delivery.payload]
         make = payload.snapshot if delivery.begins_with_task else payload.later
         while True:
-            batch = await make(delivery, seq)
-            make = payload.later
-            for notification in batch.notifications:
-                if now() >= asked + OWNER_SECONDS:
-                    await _check_owner(delivery)
-                    asked = now()
-                if telemetry.active is None:
-                    await sender.send(notification)
-                else:
-                    with telemetry.active.notification(delivery.host, trace):
+            with rooms() as held:
+                batch = await make(delivery, seq, held)
+                make = payload.later
+                for notification in batch.notifications:
+                    if now() >= asked + OWNER_SECONDS:
+                        await _check_owner(delivery)
+                        asked = now()
+                    if telemetry.active is None:
                         await sender.send(notification)
-                # Recorded one by one, so that after a crash at most one is sent a second time.
-                if not await self._advance(delivery, notification.seq):
-                    return
+                    else:
+                        with telemetry.active.notification(delivery.host, trace):
+                            await sender.send(notification)
+                    # Recorded one by one, so that after a crash at most one is sent a second time.
+                    if not await self._advance(delivery, notification.seq):
+                        return
             if batch.seq > seq:
                 seq = batch.seq
             elif await database.run(deliveries.settle, delivery, seq):
@@ -212,9 +213,13 @@ async def send_test(webhook_id: UUID) -> None:
         await _check_owner(delivery)
     except OwnerGoneError:
         raise NotDeliveredError(GONE) from None
-    batch = await PAYLOADS[delivery.payload].snapshot(delivery, 0)
-    async with Sender(delivery) as sender:
-        await sender.send(batch.notifications[0])
+    with rooms() as held:
+        try:
+            batch = await PAYLOADS[delivery.payload].snapshot(delivery, 0, held)
+        except NoMemoryError as error:
+            raise NotDeliveredError(str(error)) from None
+        async with Sender(delivery) as sender:
+            await sender.send(batch.notifications[0])
 
 
 async def _check_owner(delivery: Delivery) -> None:

@@ -38,6 +38,12 @@ def events_after(task_id: UUID, seq: int, *, limit: int, most: int | None = None
     ]
 
 
+def artifacts_after(task_id: UUID, seq: int, *, limit: int) -> list[tuple[int, str]]:
+    """Return the numbers of the events after a number, in order, each with its artifact's id."""
+    later = models.Event.objects.filter(task=task_id, seq__gt=seq).order_by("seq")
+    return list(later.values_list("seq", "artifact_id")[:limit])
+
+
 def _fitting(task_id: UUID, seq: int, limit: int, most: int) -> int:
     """Return how many of the next events, `limit` at most, have `most` bytes together."""
     following = models.Event.objects.filter(task=task_id, seq__gt=seq, seq__lte=seq + limit)
