@@ -4,6 +4,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any, cast
+from urllib.parse import quote
 
 from a2a_app.agents import Message, Role, Turn
 from a2a_app.concurrency.hooks import call_hook
@@ -100,7 +101,9 @@ class LangGraphAgent(FrameworkAgent):
         Several callers may use the same contextId, and none of them may see another's thread.
         """
         caller = turn.caller
-        return "/".join([self.slug, caller.tenant, caller.owner, turn.context.id])
+        # Quoted, since a caller's name may have a slash, and clients choose the ids of contexts.
+        named = (self.slug, caller.tenant, caller.owner, turn.context.id)
+        return "/".join(quote(each, safe="") for each in named)
 
     async def _stream(
         self, graph: Graph, config: RunnableConfig, exchange: Exchange

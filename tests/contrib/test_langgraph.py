@@ -21,6 +21,7 @@ from a2a_app.contrib.langgraph import Graph, LangGraphAgent
 from a2a_app.protocol import TaskState
 from tests.clients.operations import client_of
 from tests.contrib.conversations import answer, cancel_once_begun, data_of, texts_of, tokens_of
+from tests.tasks import new_message
 from tests.wire import text
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -94,6 +95,21 @@ async def test_a_conversation_is_a_thread_of_its_owner_only(checkpointer: Any) -
         client.call = type(client.call)(client.call.agent, type(client.call.caller)("name:eve"))
         await client.send(answer(first, "mine?", task_too=False))
     assert seen == [["one"], ["one", "1", "two"], ["mine?"]]
+
+
+async def test_no_id_of_a_conversation_leads_to_the_thread_of_another_caller() -> None:
+    seen: list[list[str]] = []
+
+    async def count(state: Chat) -> Any:
+        seen.append([str(each.text) for each in state["messages"]])
+        return {"messages": [AIMessage("Yes?")]}
+
+    graph = graph_of(Chat, count, checkpointer=InMemorySaver())
+    with client_of(LangGraphAgent(graph), slug="counting") as client:
+        for owner, context_id in (("name:ann/x", "y"), ("name:ann", "x/y")):
+            client.call = type(client.call)(client.call.agent, type(client.call.caller)(owner))
+            await client.send(new_message("mine", context_id=context_id))
+    assert seen == [["mine"], ["mine"]]
 
 
 @pytest.mark.parametrize("checkpointer", [None, InMemorySaver()], ids=["ours", "its own"])
