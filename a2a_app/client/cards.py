@@ -16,9 +16,10 @@ from a2a.types import a2a_pb2 as pb
 from google.protobuf import json_format
 
 from a2a_app import conf
+from a2a_app.agents.signing import SignatureError
 from a2a_app.client.refusals import RemoteAgentError
 from a2a_app.client.signatures import verify_signature
-from a2a_app.protocol import AgentCard
+from a2a_app.protocol import AgentCard, InvalidParamsError
 
 CARD_PATH = ".well-known/agent-card.json"
 OLD_CARD_PATH = ".well-known/agent.json"
@@ -130,7 +131,11 @@ class CardSource:
         async def fetch_json(url: str) -> Any:
             return (await get(url, {})).raise_for_status().json()
 
-        card = AgentCard.from_dict(found)
+        try:
+            card = AgentCard.from_dict(found)
+        except InvalidParamsError as error:
+            reason = f"Only those of 1.0 can be, and it is none: {error.message}"
+            raise SignatureError(reason) from None
         await verify_signature(card, self.url, fetch_json, key=self.public_key)
 
 

@@ -51,7 +51,7 @@ class Peer(httpx.MockTransport):
     def __init__(self, *answers: Answer | int, **card: Any) -> None:
         self.requests: list[httpx.Request] = []
         self._answers = list(answers) or [200]
-        self._card = {**CARD, **card}
+        self._card = {name: value for name, value in {**CARD, **card}.items() if value is not ...}
         super().__init__(self._respond)
 
     def _respond(self, request: httpx.Request) -> httpx.Response:
@@ -267,6 +267,18 @@ async def test_a_key_that_is_none_is_not_taken_for_a_fault_of_the_card(a2a: Chan
     a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "KEY": "no PEM"}})
     with pytest.raises(RemoteAgentError, match="The key that it is checked with is no key in PEM"):
         await RemoteAgent("peer", transport=Peer(**signed())).__aenter__()
+
+
+async def test_a_signature_of_0_3_is_said_to_be_one_that_cannot_be_checked(
+    a2a: ChangeSettings,
+) -> None:
+    old = {"url": f"{BASE}/rpc", "protocolVersion": "0.3.0", "preferredTransport": "JSONRPC"}
+    peer = Peer(**old, supportedInterfaces=..., signatures=signed()["signatures"])
+    with pytest.raises(RemoteAgentError, match=r"verified: Only those of 1\.0 can be"):
+        await RemoteAgent(BASE, transport=peer).__aenter__()
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "SIGNATURE": "ignore"}})
+    async with RemoteAgent("peer", transport=peer) as agent:
+        assert agent.card.name == "Peer"
 
 
 async def test_keys_elsewhere_are_not_trusted() -> None:
