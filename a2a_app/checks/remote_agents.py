@@ -15,7 +15,7 @@ from a2a_app.client.credentials import credentials_hook
 
 @checks.register(TAG)
 def check_remote_agents(**_: object) -> list[Finding]:
-    """Find a CREDENTIALS_FROM that names nothing callable, and a KEY that is none (a2a.E031)."""
+    """Find an AUTH_CREDENTIALS_FROM or a KEY that leads to nothing of use (a2a.E031)."""
     try:
         agents = conf.current().remote_agents
     except ImproperlyConfigured:

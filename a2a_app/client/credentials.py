@@ -23,13 +23,13 @@ class Credentials:
 
 @conf.cached()
 def credentials_hook(name: str) -> Callable[..., Any] | None:
-    """Return what CREDENTIALS_FROM of an entry in REMOTE_AGENTS names; None: it names nothing.
+    """Return what AUTH_CREDENTIALS_FROM of an entry in REMOTE_AGENTS names; None: it names nothing.
 
     Raises:
         ImproperlyConfigured: There is nothing at its path, or it cannot be called.
     """
-    path = conf.current().remote_agents[name].credentials_from
-    setting = f"REMOTE_AGENTS.{name}.CREDENTIALS_FROM"
+    path = conf.current().remote_agents[name].auth_credentials_from
+    setting = f"REMOTE_AGENTS.{name}.AUTH_CREDENTIALS_FROM"
     return conf.imported(setting, path) if path else None
 
 

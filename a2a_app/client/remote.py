@@ -303,8 +303,8 @@ class RemoteAgent:
             from a2a_app.client.sdk import Place, SdkConnection  # loaded here: needs an extra
         except ImportError as error:
             raise RemoteAgentError(f"Agents elsewhere need the extra 'client': {error}") from None
-        credentials: Any = self._credentials or (given.credentials if given else "")
-        if not credentials and given and given.credentials_from:
+        credentials: Any = self._credentials or (given.auth_credentials if given else "")
+        if not credentials and given and given.auth_credentials_from:
             credentials = await call_hook(credentials_hook(name), name)
         return SdkConnection(
             Place(

@@ -95,13 +95,13 @@ class RemoteAgentSettings(BaseModel):
     url: str = Field(pattern="^https?://")
     """The URL of the agent, or of its card. Its host may have any address, and http is allowed."""
 
-    credentials: str | dict[str, str] = Field("", repr=False)
+    auth_credentials: str | dict[str, str] = Field("", repr=False)
     """The credentials for each security scheme of its card, by the scheme's name; or one for
     whichever scheme it is. For HTTP Basic: user and password with a colon between them."""
 
-    credentials_from: str = ""
+    auth_credentials_from: str = ""
     """Dotted path of a callable, with or without `async`, that takes the name of this entry and
-    returns what CREDENTIALS would have. It is called for each client."""
+    returns what AUTH_CREDENTIALS would have. It is called for each client."""
 
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """More headers of each request."""

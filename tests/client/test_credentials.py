@@ -51,10 +51,10 @@ def test_credentials_go_where_the_card_wants_them(
 
 async def test_each_request_carries_the_credentials_of_the_settings(a2a: ChangeSettings) -> None:
     peer = Peer(**needs(("key",)))
-    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "CREDENTIALS": {"key": "secret"}}})
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "AUTH_CREDENTIALS": {"key": "secret"}}})
     async with RemoteAgent("peer", transport=peer) as agent:
         await agent.get("t")
-    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "CREDENTIALS_FROM": f"{__name__}.fresh"}})
+    a2a(REMOTE_AGENTS={"peer": {"URL": BASE, "AUTH_CREDENTIALS_FROM": f"{__name__}.fresh"}})
     async with RemoteAgent("peer", transport=peer) as agent:
         await agent.get("t")
     assert [request.headers["X-Key"] for request in peer.requests] == ["secret", "fresh for peer"]
@@ -91,7 +91,7 @@ async def test_credentials_do_not_go_where_a_card_leads_to_another_host_or_port(
 ) -> None:
     peer = leading_to(url)
     hosts = ["named.test", "with-port.test:8443"]
-    a2a(REMOTE_AGENTS={"peer": {"URL": base, "CREDENTIALS": "x", "HOSTS": hosts}})
+    a2a(REMOTE_AGENTS={"peer": {"URL": base, "AUTH_CREDENTIALS": "x", "HOSTS": hosts}})
     place = re.escape(url.removesuffix("/rpc"))
     with pytest.raises(RemoteAgentError, match=f"leads to '{place}'"):
         await RemoteAgent("peer", transport=peer).__aenter__()
@@ -114,7 +114,7 @@ async def test_credentials_go_to_the_hosts_and_ports_that_the_settings_name(
 ) -> None:
     peer = leading_to(url)
     hosts = ["named.test", "with-port.test:8443"]
-    a2a(REMOTE_AGENTS={"peer": {"URL": base, "CREDENTIALS": "x", "HOSTS": hosts}})
+    a2a(REMOTE_AGENTS={"peer": {"URL": base, "AUTH_CREDENTIALS": "x", "HOSTS": hosts}})
     async with RemoteAgent("peer", transport=peer) as agent:
         await agent.get("t")
     assert peer.requests[0].headers["Authorization"] == "Bearer x"
@@ -138,9 +138,9 @@ async def test_credentials_in_a_query_are_in_no_log(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     ("required", "entry"),
     [
-        (("bearer",), {"CREDENTIALS": "open sesame\n"}),
-        (("key",), {"CREDENTIALS": {"key": "open s\u00e9same"}}),
-        (("cookie",), {"CREDENTIALS": " open sesame"}),
+        (("bearer",), {"AUTH_CREDENTIALS": "open sesame\n"}),
+        (("key",), {"AUTH_CREDENTIALS": {"key": "open s\u00e9same"}}),
+        (("cookie",), {"AUTH_CREDENTIALS": " open sesame"}),
         (("bearer",), {"HEADERS": {"X-Key": "open sesame\n"}}),
     ],
 )

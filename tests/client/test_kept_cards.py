@@ -91,8 +91,8 @@ async def test_a_changed_card_is_seen_after_its_age(a2a: ChangeSettings) -> None
 
 async def test_a_card_is_only_for_who_has_asked_for_it(a2a: ChangeSettings) -> None:
     async with CardServer(BARE, **AN_HOUR) as server:
-        one = {"URL": server.url, "CREDENTIALS": "a"}
-        a2a(REMOTE_AGENTS={"one": one, "two": {**one, "CREDENTIALS": "b"}})
+        one = {"URL": server.url, "AUTH_CREDENTIALS": "a"}
+        a2a(REMOTE_AGENTS={"one": one, "two": {**one, "AUTH_CREDENTIALS": "b"}})
         for given in ({}, {"headers": {"X-User": "a"}}, {"headers": {"X-User": "b"}}):
             for name in ("one", "two") * 2:
                 await name_of(name, **given)

@@ -48,4 +48,4 @@ def test_the_settings_of_the_page_are_settings() -> None:
     [block] = [each for each in BLOCK.findall((ROOT / PAGE).read_text()) if "A2A" in each]
     names: dict[str, Any] = {}
     exec(block, names)
-    assert Settings.model_validate(names["A2A"]).remote_agents["forecast"].credentials
+    assert Settings.model_validate(names["A2A"]).remote_agents["forecast"].auth_credentials
