@@ -18,6 +18,7 @@ from a2a_app.bindings.interfaces import base_url, served_to
 from a2a_app.bindings.origins import check_origin
 from a2a_app.bindings.reauthentication import guard_of
 from a2a_app.bindings.tenants import resolve
+from a2a_app.bindings.wsgi import body_of
 from a2a_app.models.owners import owner_in
 from a2a_app.operations.call import Call, Caller, activated_extensions
 from a2a_app.operations.generations import URI, Generations
@@ -159,7 +160,8 @@ def _is_above(length: str, limit: int) -> bool:
 
 def _read(request: HttpRequest, limit: int) -> bytes:
     # Read as a file: `request.body` is limited by DATA_UPLOAD_MAX_MEMORY_SIZE, which is for forms.
-    body = request.read(limit + 1)
+    is_wsgi = isinstance(request, WSGIRequest)
+    body = body_of(request, limit + 1) if is_wsgi else request.read(limit + 1)
     # Django holds the request, and with it this file, for as long as a stream is open (R14).
     request._stream.close()
     if len(body) > limit:

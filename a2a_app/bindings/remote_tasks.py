@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from a2a_app import conf, protocol
 from a2a_app.bindings.throttles import WINDOW_SECONDS, throttle
-from a2a_app.bindings.wsgi import do_on_lasting_loop
+from a2a_app.bindings.wsgi import body_of, do_on_lasting_loop
 from a2a_app.operations.remote_tasks import look_again
 from a2a_app.protocol.states import INTERRUPTED_STATES, TERMINAL_STATES
 from a2a_app.push.sender import TOKEN_HEADER
@@ -57,6 +57,7 @@ async def serve_notification(request: HttpRequest, asked: UUID) -> HttpResponse:
     """Have the turn that has asked look at once, if the task may rest or be over (section 4.3.3).
 
     Raises:
+        InvalidRequestError: The body breaks off.
         ResourceExhaustedError: There are more of them in this minute than a caller may send, or
             than a task may have that tell of something.
     """
@@ -71,7 +72,7 @@ async def _hear(request: HttpRequest, asked: UUID) -> HttpResponse:
         return HttpResponse(status=403)
     if conf.current().requests_per_minute:
         await throttle(request, f"remote task:{asked}")
-    said = request.read(READ_BYTES + 1)
+    said = body_of(request, READ_BYTES + 1)
     if len(said) > READ_BYTES or any(news in said for news in _NEWS):
         _count_ring(asked)
         await look_again(asked)

@@ -12,11 +12,31 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import TypeVar
 
-from a2a_app import runners
+from django.http import HttpRequest
+
+from a2a_app import protocol, runners
 from a2a_app.bindings.threads import own_thread
 from a2a_app.runners.loops import await_in_background
 
 T = TypeVar("T")
+
+
+def body_of(request: HttpRequest, most: int) -> bytes:
+    """Return the body of a request that came by WSGI, up to so many bytes.
+
+    Django reads none whose length is not said, such as one that comes in chunks.
+
+    Raises:
+        InvalidRequestError: It breaks off.
+    """
+    environ = request.META
+    if environ.get("CONTENT_LENGTH") or not environ.get("wsgi.input_terminated"):
+        return request.read(most)
+    try:
+        body: bytes = environ["wsgi.input"].read(most)
+    except Exception:  # each server has errors of its own
+        raise protocol.InvalidRequestError("The body breaks off.") from None
+    return body
 
 
 async def do_on_lasting_loop(work: Awaitable[T]) -> T:

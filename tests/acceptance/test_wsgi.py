@@ -4,14 +4,16 @@ import asyncio
 import base64
 import json
 import re
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from a2a_app.agents.extensions import IDEMPOTENT_SENDING
+from a2a_app.conf.settings import Settings
 from a2a_app.operations.call import NO_STREAMS
 from tests.acceptance.test_nginx import WHOLE
 from tests.clients.sockets import SocketClient
@@ -67,6 +69,34 @@ async def test_a_message_is_answered_and_a_turn_outlives_its_request(server: Pro
         assert (await client.result("ListTasks"))["totalSize"] == 3
         answer = (await client.http.get(f"{server.url}/a2a/none/")).json()
         assert answer["error"]["code"] == 404
+
+
+async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
+    """Yield a body whose length is not known before, as the SDK of .NET sends each."""
+    yield content[:10]
+    yield content[10:]
+
+
+async def test_a_body_that_comes_in_chunks_is_read(server: Process) -> None:
+    sent = json.dumps(envelope("SendMessage", {"message": load_message(chunks=1)})).encode()
+    headers, url = {**HEADERS, "Content-Type": "application/json"}, f"{server.url}/a2a/load/"
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
+        answer = (await http.post(url, content=in_chunks(sent), headers=headers)).json()
+        assert state(answer["result"]) == "COMPLETED"
+        large = in_chunks(b" " * (Settings().max_body_bytes + 1))
+        refused = await http.post(url, content=large, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (413, -32600)
+
+
+def test_a_body_whose_chunks_are_none_is_refused(server: Process) -> None:
+    head = f"POST /a2a/load/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+    head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as connection:
+        connection.sendall(f"{head}no number\r\n".encode())
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert b"The body breaks off." in answer
 
 
 async def test_a_file_comes_as_it_is(server: Process) -> None:
