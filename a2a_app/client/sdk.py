@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
@@ -112,20 +112,11 @@ class SdkConnection(Connection):
     async def __aenter__(self) -> "SdkConnection":
         """Fetch the card unless it is kept, and check its signature."""
         try:
-            try:
-                card = await self._choose_card()
-            except RemoteAgentError:
-                if not self.is_card_kept:
-                    raise
-                self._source.forget()
-                card = await self._choose_card()
-            config = ClientConfig(
-                httpx_client=self._http, supported_protocol_bindings=list(BINDINGS)
-            )
-            self._sdk = ClientFactory(config).create(card)
-        except BaseException as error:
+            with self._translating():
+                await self._connect()
+        except BaseException:
             await self._http.aclose()
-            raise self._failure(error) from error
+            raise
         return self
 
     async def __aexit__(self, *_: Any) -> None:
@@ -146,15 +137,13 @@ class SdkConnection(Connection):
     async def ask(self, request: Request) -> dict[str, Any]:
         """Ask for the result of an operation."""
         context = self._context(request)
-        try:
+        with self._translating():
             async with asyncio.timeout(self._place.seconds):  # as for a card
                 if request.operation == "SendMessage":
                     return await self._send(request, context)
                 kind, method = _ASKED[request.operation]
                 sent = json_format.ParseDict(request.params.to_dict(), kind())
                 return _json_of(await getattr(self._sdk, method)(sent, context=context))
-        except Exception as error:
-            raise self._failure(error) from error
 
     async def open(self, request: Request) -> AsyncGenerator[Event, None]:
         """Ask for the events of an operation that streams."""
@@ -164,9 +153,8 @@ class SdkConnection(Connection):
                 # The response is examined in the step that opens it.
                 token = http.numbers.set(noted)
                 try:
-                    item = await anext(items, None)
-                except Exception as error:
-                    raise self._failure(error) from error
+                    with self._translating():
+                        item = await anext(items, None)
                 finally:
                     http.numbers.reset(token)
                 if item is None:
@@ -195,12 +183,29 @@ class SdkConnection(Connection):
     def _context(request: Request) -> ClientCallContext:
         return ClientCallContext(service_parameters=request.headers)
 
-    def _failure(self, error: BaseException) -> BaseException:
-        """Return an error as ours, and forget the card if it may be the reason."""
-        translated = _translated(error)
-        if isinstance(translated, OF_THE_CARD):
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Raise errors as ours, and forget the card if it may be the reason."""
+        try:
+            yield
+        except BaseException as error:
+            translated = _translated(error)
+            if isinstance(translated, OF_THE_CARD):
+                self._source.forget()
+            if translated is error:
+                raise
+            raise translated from error
+
+    async def _connect(self) -> None:
+        try:
+            card = await self._choose_card()
+        except RemoteAgentError:
+            if not self.is_card_kept:
+                raise
             self._source.forget()
-        return translated
+            card = await self._choose_card()
+        config = ClientConfig(httpx_client=self._http, supported_protocol_bindings=list(BINDINGS))
+        self._sdk = ClientFactory(config).create(card)
 
     async def _choose_card(self) -> pb.AgentCard:
         found, self.is_card_kept = await self._source.find(self._get)
@@ -219,10 +224,8 @@ class SdkConnection(Connection):
 
     async def fetch_json(self, url: str) -> Any:
         """Return the JSON at a URL beside the agent; the errors are those of `ask`."""
-        try:
+        with self._translating():
             return (await self._get(url)).raise_for_status().json()
-        except Exception as error:
-            raise _translated(error) from error
 
     def _choose_interfaces(self, card: pb.AgentCard) -> None:
         """Leave those of the version and the binding that are asked for.

@@ -200,8 +200,10 @@ async def test_a_stream_that_only_ever_shows_the_same_is_given_up() -> None:
 )
 async def test_an_answer_that_is_none_says_what_it_is(answer: Any, kind: type[Exception]) -> None:
     async with RemoteAgent(BASE, transport=Peer(answer)) as agent:
-        with pytest.raises(kind):
+        with pytest.raises(kind) as caught:
             await agent.get("t")
+    # Some that show an error, and what has led to it, would never come to an end.
+    assert caught.value.__cause__ is not caught.value
 
 
 @pytest.mark.parametrize(
