@@ -62,7 +62,7 @@ def credentials_for(card: AgentCard, given: str | Mapping[str, str]) -> Credenti
 
 
 @sensitive_variables()
-def check_values(values: Mapping[str, str], kind: str) -> None:
+def check_sendable(values: Mapping[str, str], kind: str) -> None:
     """Check that values can be sent in headers: what refuses them later would quote them.
 
     Args:

@@ -21,7 +21,7 @@ from a2a_app.agents.signing import SignatureError
 from a2a_app.client import http
 from a2a_app.client.cards import CardSource
 from a2a_app.client.connection import Connection, Request
-from a2a_app.client.credentials import check_values, credentials_for
+from a2a_app.client.credentials import check_sendable, credentials_for
 from a2a_app.client.refusals import OF_THE_CARD, RemoteAgentError, UnreachableError
 from a2a_app.protocol import A2AError, StreamResponse
 
@@ -79,7 +79,7 @@ class SdkConnection(Connection):
     def __init__(self, place: Place) -> None:
         """Connect to a place; raise RemoteAgentError where a header cannot be sent."""
         self._place = place
-        check_values(place.headers, "header")
+        check_sendable(place.headers, "header")
         url = httpx.URL(place.url)
         self._known = {_origin(url)}
         """The scheme, host and port of each URL to which the credentials may go."""
@@ -267,8 +267,8 @@ class SdkConnection(Connection):
         if self._place.credentials or self._place.headers:
             for each in card.supported_interfaces:
                 self._check_place(httpx.URL(each.url))
-        check_values(found.headers, "header")
-        check_values(found.cookies, "cookie")
+        check_sendable(found.headers, "header")
+        check_sendable(found.cookies, "cookie")
         self._http.headers.update(found.headers)
         self._http.cookies.update(found.cookies)
         self._transport.query = found.query
