@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.installed import OURS, build_wheel, python_with_only
@@ -69,6 +70,10 @@ def test_the_template_makes_a_project_that_lacks_nothing(reader: Reader) -> None
     assert said.splitlines() == [NO_ISSUES, "Nothing is missing."]
     reader.serve()
     reader.talk(page)
+    # The URL that runserver prints leads to the agents.
+    assert reader.server is not None
+    first = httpx.get(reader.server.url, headers={"Accept": "text/html"}, follow_redirects=True)
+    assert "Countdown" in first.text
 
 
 # With only a few packages around, an installer may choose other versions of what these need.
