@@ -95,7 +95,7 @@ async def travel_desk(turn: Turn) -> None:
             await turn.input_required("Where do you want to go?")
             return
         trip["destination"] = destination
-    if not turn.text.strip().isdigit():
+    if not turn.text.strip().isdecimal():
         await turn.input_required(f"How many days in {trip['destination']}?")
         return
     await turn.working(f"Planning {trip['destination']}…")

@@ -1,4 +1,4 @@
-"""The first page of the reference project, and the login that `make run` makes."""
+"""The reference project: its first page, the login that `make run` makes, and an agent of it."""
 
 import re
 from io import StringIO
@@ -10,7 +10,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from a2a_app.agents import registry
+from a2a_app.protocol import TaskState
+from tests.clients.operations import OperationsClient
 from tests.conftest import ChangeSettings
+from tests.tasks import new_message
 
 pytestmark = pytest.mark.django_db
 
@@ -60,3 +63,14 @@ def test_a_login_is_made_once_in_development_and_never_elsewhere(settings: Setti
     found = re.search(r"user 'admin', password '([^']+)'", printed)
     assert found and User.objects.get().check_password(found[1])
     assert "password" not in welcome()
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize("said", ["soon", "-1", "²"])
+async def test_the_travel_desk_asks_again_where_no_number_was_said(said: str) -> None:
+    client = OperationsClient(registry.get("travel-desk"))
+    asked = await client.send("Plan a trip to Lisbon")
+    again = await client.send(new_message(said, task_id=asked.id))
+    assert again.status.state is TaskState.INPUT_REQUIRED
+    assert again.status.message is not None
+    assert again.status.message.text == "How many days in Lisbon?"
