@@ -34,6 +34,7 @@ def test_the_first_page_shows_each_agent_and_loads_nothing_from_elsewhere() -> N
 def test_the_first_page_is_in_the_language_of_whoever_reads_it() -> None:
     page = Client().get("/", headers={"Accept-Language": "de-AT,de;q=0.9"}).content.decode()
     assert '<html lang="de">' in page
+    assert "Diese Agenten stehen in <code>project/agents.py</code>" in page
     assert "<h1>Agenten dieser Website</h1>" in page and "Von einem Terminal aus" in page
     assert "<h1>Agents of this site</h1>" in Client().get("/").content.decode()
 
