@@ -18,6 +18,7 @@ from a2a_app.models.approval import Ending
 class ApprovalAdmin(OfTasksAdmin):
     """What agents have asked people, newest first, and what was decided."""
 
+    change_form_template = "a2a_app/approval.html"
     list_display = ("__str__", "task_link", "permission", "created_at", "decision", "ended_at")
     list_select_related = ("decided_by",)
     list_defer = ("data",)
@@ -38,17 +39,20 @@ class ApprovalAdmin(OfTasksAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show a question to those who may view approvals.
+        """Show a question to those who may view approvals, with the way to the form for it.
 
-        Those who may do no more than decide it are led to the form for that.
+        Those who may do no more than decide it are led to the form.
         """
+        asked = self.get_object(request, object_id)
+        form = reverse("admin:a2a_app_waitingtask_change", args=[asked.task_id]) if asked else ""
         if not self.has_view_permission(request):
-            asked = self.get_object(request, object_id)
-            if asked is None or not self._may_decide(request, asked):
+            if not (asked and asked.permission and request.user.has_perm(asked.permission)):
                 raise PermissionDenied
-            page = reverse("admin:a2a_app_waitingtask_change", args=[asked.task_id])
-            return HttpResponseRedirect(page)
-        return super().change_view(request, object_id, form_url, extra_context)
-
-    def _may_decide(self, request: HttpRequest, asked: models.Approval) -> bool:
-        return bool(asked.permission) and request.user.has_perm(asked.permission)
+            return HttpResponseRedirect(form)
+        may = (
+            asked is not None
+            and asked.ended_at is None
+            and request.user.has_perm(asked.permission or "a2a_app.answer_task")
+        )
+        more = {**(extra_context or {}), "answer_url": form if may else ""}
+        return super().change_view(request, object_id, form_url, more)

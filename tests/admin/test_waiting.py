@@ -259,6 +259,21 @@ async def test_whoever_may_decide_follows_a_link_before_and_after_somebody_has_d
         assert (await get(browser, nowhere)).status_code == 403
 
 
+async def test_the_page_of_an_approval_leads_to_the_form_whoever_may_decide_it() -> None:
+    with client_of(asks_staff) as client:
+        task = await client.send()
+        approval = await models.Approval.objects.aget()
+        page = reverse("admin:a2a_app_approval_change", args=[approval.pk])
+        link = f'href="{page_of(task)}"'
+        browser, user = await staff("view_approval")
+        assert link not in (await get(browser, page)).text
+        await user.user_permissions.aadd(await Permission.objects.aget(codename=CODENAME))
+        assert link in (await get(browser, page)).text
+        await decide(approval.pk, "no", user=await User.objects.aget())
+        assert link not in (await get(browser, page)).text
+        await end_of(client, task)
+
+
 async def test_the_menu_says_how_many_tasks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     with client_of(asks) as client:
         for _ in range(2):
