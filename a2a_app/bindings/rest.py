@@ -146,7 +146,8 @@ def _with_fields(
 def _from_query(query: QueryDict, params: type[protocol.Model]) -> dict[str, Any]:
     """Read the parameters of a query (section 11.5), and ignore unknown ones."""
     given: dict[str, Any] = {}
-    for key, values in query.lists():
+    for said, values in query.lists():
+        key = _FORMER_NAMES.get(said, said)
         name = next((n for n, wire in params.wire_names.items() if key in (n, wire)), None)
         if name is None:
             continue
@@ -160,6 +161,8 @@ def _from_query(query: QueryDict, params: type[protocol.Model]) -> dict[str, Any
 
 
 _BOOLEANS = {"true": True, "false": False}
+# From a draft of 1.0. The SDK of Go asks by it (2.3.1), and would get all tasks.
+_FORMER_NAMES = {"lastUpdatedAfter": "statusTimestampAfter"}
 
 
 def _is_flag(annotation: Any) -> bool:

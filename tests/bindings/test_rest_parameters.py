@@ -60,9 +60,19 @@ async def test_a_query_is_read_by_the_kind_of_each_field(rest: HttpJsonClient) -
     assert "history" not in task
 
 
+async def test_a_filter_may_have_the_name_that_the_sdk_of_go_has_for_it(
+    rest: HttpJsonClient,
+) -> None:
+    await rest.task()
+    for year, count in ((2000, 1), (2100, 0)):
+        listed = await rest.result("GET", f"/tasks?lastUpdatedAfter={year}-01-01T00:00:00Z")
+        assert listed["totalSize"] == count
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
+        ("lastUpdatedAfter=yesterday", "statusTimestampAfter"),
         ("pageSize=many", "pageSize"),
         ("pageSize=", "pageSize"),
         ("page_size=0", "pageSize"),
