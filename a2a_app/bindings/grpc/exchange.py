@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -140,8 +140,11 @@ class Exchange:
         operation, dialect = self._form.method.operation, self._form.method.dialect
         caller = await admit(self._request)
         given = dialect.params(await read_message(self._form.asked, await self._received()))
+        named = given.get("tenant", "")
         self._agent = agent = await self._named_agent(given)
         call = await call_of(self._request, agent, caller, dialect, given)
+        # What names a tenant in an answer does so as the client has, and the card.
+        call = replace(call, tenant=named)
         return call, await operation.checked_params(call, given)
 
     def _choose_form(self) -> None:

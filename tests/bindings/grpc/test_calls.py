@@ -180,6 +180,11 @@ async def test_the_card_says_what_to_send_and_so_a_tenant_is_reached(
         asked.tenant = tenant
         assert (await refused(nameless.call("GetTask", asked)))[0] == "NOT_FOUND"
     assert (await rpc.result("GetTask", id=task["id"], tenant="acme"))["id"] == task["id"]
+    config = pb.TaskPushNotificationConfig(task_id=task["id"], url=WEBHOOK, tenant="load/acme")
+    created = await nameless.call("CreateTaskPushNotificationConfig", config)
+    # So that it may be sent as it came.
+    assert created.tenant == "load/acme"
+    assert await nameless.call("CreateTaskPushNotificationConfig", created) == created
 
 
 async def test_callers_are_known_by_their_metadata_and_see_their_own_tasks(
