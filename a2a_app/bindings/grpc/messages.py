@@ -18,6 +18,9 @@ from a2a_app.bindings.grpc.fields import message_of
 LARGE_BYTES = 64 * 1024
 """What is larger is converted in a thread. So much takes a few milliseconds at most."""
 
+MOST_LEVELS = 33
+"""How deep JSON may always be: protobuf takes 100 messages in each other, an object is three."""
+
 T = TypeVar("T")
 _SCALARS = (str, bytes, int, float)  # a bool is an int
 
@@ -33,12 +36,34 @@ async def read_message(kind: type[Message], body: bytes) -> dict[str, Any]:
 
 
 async def make_message(kind: type[Message], body: str) -> Message:
-    """Return the message with a result in JSON. Members that it has no field for are left out."""
-    return await _convert(len(body), lambda: message_of(kind, from_json(body)))
+    """Return the message with a result in JSON. Members that it has no field for are left out.
+
+    Raises:
+        UnsupportedOperationError: It is nested more deeply than a message may be.
+    """
+    return await _convert(len(body), lambda: _made(kind, body))
 
 
 async def _convert(size: int, convert: Callable[[], T]) -> T:
     return convert() if size <= LARGE_BYTES else await asyncio.to_thread(convert)
+
+
+def _made(kind: type[Message], body: str) -> Message:
+    given = from_json(body)
+    try:
+        return message_of(kind, given)
+    except (DecodeError, ParseError):
+        if _depth(given) <= MOST_LEVELS:
+            raise
+        raise protocol.UnsupportedOperationError(
+            "The answer is nested more deeply than messages of protobuf may be."
+            " Get it over JSON-RPC or HTTP+JSON."
+        ) from None
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _read(kind: type[Message], body: bytes) -> dict[str, Any]:

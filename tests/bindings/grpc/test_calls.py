@@ -1,6 +1,7 @@
 """The gRPC binding (section 10): calls and streams, their metadata, and the agents they name."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -185,6 +186,28 @@ async def test_the_card_says_what_to_send_and_so_a_tenant_is_reached(
     # So that it may be sent as it came.
     assert created.tenant == "load/acme"
     assert await nameless.call("CreateTaskPushNotificationConfig", created) == created
+
+
+@pytest.mark.parametrize(("opening", "end", "levels"), [('{"a":', "}", 40), ("[", "]", 60)])
+async def test_what_protobuf_cannot_nest_so_deeply_is_refused_with_the_way_to_get_it(
+    client: GrpcClient,
+    rpc: JsonRpcClient,
+    caplog: pytest.LogCaptureFixture,
+    opening: str,
+    end: str,
+    levels: int,
+) -> None:
+    deep = json.loads(opening * levels + "1" + end * levels)
+    sent = {**load_message(end="input-required"), "metadata": {"tree": deep}}
+    task = await rpc.send(sent, agent="load")
+    for name, asked in (
+        ("GetTask", pb.GetTaskRequest(id=task["id"])),
+        ("ListTasks", pb.ListTasksRequest(page_size=1, history_length=10)),
+    ):
+        code, status = await refused(client.call(name, asked))
+        assert code == "FAILED_PRECONDITION"
+        assert "JSON-RPC or HTTP+JSON" in status["message"]
+    assert not caplog.records
 
 
 async def test_callers_are_known_by_their_metadata_and_see_their_own_tasks(
