@@ -76,7 +76,8 @@ def task_row(values: Sequence[Any]) -> TaskRow:
 def _with_message(values: Sequence[Any]) -> TaskRow:
     own = len(TASK_FIELDS)
     row, message = task_row(values[:own]), MessageRow._make(values[own:])
-    return row._replace(status_message=message if row.status_key is not None else None)
+    # A project may have deleted the message: its key stays.
+    return row._replace(status_message=message if message.role is not None else None)
 
 
 class TaskWithChildren(NamedTuple):

@@ -236,3 +236,13 @@ def test_a_page_takes_the_same_statements_whatever_it_holds(
     # The tasks, their history, their artifacts, the chunks of those that are open.
     with django_assert_num_queries(4):
         pages.task_page(SCOPE, ListTasksRequest(include_artifacts=True))
+
+
+@pytest.mark.parametrize("history_length", [None, 0])
+def test_a_status_message_that_a_project_has_deleted_is_left_out(
+    history_length: int | None,
+) -> None:
+    head = append(begin().head, [status(TaskState.WORKING, "secret")]).head
+    models.Message.objects.filter(seq=2).delete()
+    found = read_snapshot(SCOPE, str(head.task_id), history_length=history_length).task
+    assert (found.status.state, found.status.message) == (TaskState.WORKING, None)
