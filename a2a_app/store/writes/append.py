@@ -25,6 +25,7 @@ from a2a_app.store.updates import Update
 from a2a_app.store.webhooks import announce
 from a2a_app.store.writes import consequences, limits, rows
 from a2a_app.store.writes.additions import ArtifactChange
+from a2a_app.store.writes.contexts import in_open_context
 from a2a_app.store.writes.projection import Change, check_holder, project
 
 # How often a free place is looked for.
@@ -118,7 +119,7 @@ def _held_head(head: TaskHead) -> TaskHead:
     yet has none.
     """
     if head.seq == 0:
-        return head
+        return in_open_context(head)
     if not models.Task.objects.filter(pk=head.task_id).update(seq=F("seq")):
         raise TaskGoneError
     return read_task_head(head.task_id)

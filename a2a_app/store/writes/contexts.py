@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from a2a_app.database.inserts import insert
 from a2a_app.database.values import byte_length, new_key
 from a2a_app.files.rows import attach_files
 from a2a_app.models.owners import Scope, caller_of
+from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import MessageKey
 from a2a_app.store.writes import limits, rows
 from a2a_app.store.writes.idempotency import remember_message
@@ -31,6 +33,13 @@ def open_context(scope: Scope, context_id: str) -> UUID:
         known = selects.select_values(models.Context, ("pk",), **named)
     key: UUID = known[0][0]
     return key
+
+
+def in_open_context(head: TaskHead) -> TaskHead:
+    """Return the head of a new task, whose conversation may have been deleted since it was read."""
+    if head.begins_context:
+        return head
+    return replace(head, context_key=open_context(Scope(head.agent, head.owner), head.context_id))
 
 
 def record(
@@ -58,13 +67,15 @@ def record(
         StorageExhaustedError: The owner has too much stored.
     """
     context = open_context(scope, context_id)
-    at = timezone.now()
-    both = [rows.message(each, key=new_key(), context=context, at=at) for each in (message, answer)]
-    size = files_size + sum(EVENT_BYTES + byte_length(each.to_json()) for each in (message, answer))
+    said, at = (message, answer), timezone.now()
+    size = files_size + sum(EVENT_BYTES + byte_length(each.to_json()) for each in said)
     with atomic():
-        models.Context.objects.filter(pk=context).update(stored=F("stored") + size)
+        # It may have been deleted since, as one in which nothing is left.
+        while not models.Context.objects.filter(pk=context).update(stored=F("stored") + size):
+            context = open_context(scope, context_id)
         limits.add_usage(scope.owner, size)
         rows.check_stored(scope.owner)
+        both = [rows.message(each, key=new_key(), context=context, at=at) for each in said]
         insert(models.Message, both)
         if files:
             attach_files(files, context=context)

@@ -14,6 +14,7 @@ from a2a_app import conf, models, protocol
 from a2a_app.database.deletes import lock_rows
 from a2a_app.database.inserts import Row, insert
 from a2a_app.models.owners import queue_of
+from a2a_app.store.task_head import TaskHead
 from a2a_app.store.updates import TurnLimits
 from a2a_app.store.writes import rows
 from a2a_app.store.writes.projection import RETRY_SECONDS, Change
@@ -27,21 +28,31 @@ def find_taken(change: Change, obstacle: Exception) -> Collection[int]:
 
     Args:
         change: The change that could not be stored.
-        obstacle: The error. One of the database's that is of no place is raised again.
+        obstacle: The error. One of the database's is raised again, unless it is of a place, or the
+            conversation of a new task was deleted meanwhile.
 
     Raises:
         ResourceExhaustedError: All are taken.
     """
     if not isinstance(obstacle, IntegrityError):
         return ()
-    if not change.turns or not is_of_place(obstacle):
-        raise obstacle
+    if not (change.turns and is_of_place(obstacle)):
+        if _has_context(change.before):
+            raise obstacle
+        return ()
     most = change.turns[0].received.limits
     taken = taken_places(queue_of(change.head.owner, most.queue))
     # Known without a transaction for which others would have to wait.
     if len(taken) >= most.running + most.waiting > most.running:
         raise too_many(most)
     return taken
+
+
+def _has_context(head: TaskHead) -> bool:
+    """Tell whether a task has its conversation, which is deleted once nothing is left in it."""
+    if head.seq or head.begins_context:
+        return True
+    return models.Context.objects.filter(pk=head.context_key).exists()
 
 
 def too_many(most: TurnLimits) -> protocol.ResourceExhaustedError:
