@@ -82,3 +82,35 @@ def test_it_says_what_there_is_not() -> None:
         run("issue", "eve", "nightly")
     with pytest.raises(CommandError, match="no key 'x'"):
         run("revoke", "x")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["issue", "ann", "x", "--days", "-1"], "--days: must be a whole number from 0 to 36500"),
+        (["issue", "ann", "x", "--days", "99999999"], "--days: must be a whole number"),
+        (["list", "--days", "99999999"], "--days: must be a whole number"),
+        (["rotate", "0", "--hours", "nan"], "--hours: must be a number from 0 to 876000"),
+        (["rotate", "0", "--hours", "-1"], "--hours: must be a number"),
+        (["issue", "ann", 101 * "x"], "name: Ensure this value has at most 100 characters"),
+        (["issue", "ann", ""], "name: This field cannot be blank"),
+        (["issue", "ann", "x", "--agent", "ecko"], "no agent 'ecko'. Did you mean 'echo'?"),
+    ],
+)
+def test_bad_input_is_refused_by_its_name_before_a_key_is_printed(
+    words: list[str], said: str
+) -> None:
+    out = StringIO()
+    with pytest.raises(CommandError) as refused:
+        call_command("a2a_key", *words, stdout=out)
+    assert said in str(refused.value)
+    assert out.getvalue() == ""
+    assert not ApiKey.objects.exists()
+
+
+def test_a_revoked_key_is_not_rotated() -> None:
+    prefix = run("issue", "ann", "nightly").split("_")[1]
+    run("revoke", prefix)
+    with pytest.raises(CommandError, match="is revoked"):
+        run("rotate", prefix)
+    assert ApiKey.objects.count() == 1

@@ -104,9 +104,9 @@ class BatchCommand(BaseCommand):
         self.stdout.write(f"{begin}{did}: {_in_words(done)}.")
 
 
-def days(text: str) -> int:
+def days(text: str, *, least: int = 1) -> int:
     """Read a number of days; raise ArgumentTypeError where there is none."""
-    return _whole_number(text, MAX_DAYS)
+    return _whole_number(text, MAX_DAYS, least)
 
 
 def _in_words(done: Mapping[str, int]) -> str:
@@ -124,8 +124,8 @@ def _connections(text: str) -> int:
     return _whole_number(text, MAX_CONNECTIONS)
 
 
-def _whole_number(text: str, most: int) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= most:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
+def _whole_number(text: str, most: int, least: int = 1) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}")
     return number
