@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from a2a.server.tasks import DatabaseTaskStore
 from a2a.types import a2a_pb2 as pb
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from sqlalchemy import URL
 from sqlalchemy import text as sql
@@ -167,3 +168,29 @@ async def test_tasks_of_owners_who_are_no_users_need_a_word_whose_they_become(ur
         assert "1 tasks" in await run_import(url, slug, "--names")
         found = await OperationsClient(registered.call.agent, "name:robot").get(task.id)
     assert found.status.state is TaskState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("database", "options", "said"),
+    [
+        ("sdk.db", ["--table", "nothing"], "NoSuchTableError('nothing')"),
+        ("there/is/none.db", [], "unable to open"),
+        ("sdk.db", ["--owner", "user:99"], "There is no user '99'"),
+        ("sdk.db", ["--owner", "user:ann"], "There is no user 'ann'"),
+    ],
+)
+async def test_what_cannot_be_read_is_named_and_nothing_is_stored(
+    tmp_path: Path, database: str, options: list[str], said: str
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / database}"
+    if database == "sdk.db":
+        await store_by_the_sdk(url, [sdk_task("COMPLETED")], "robot")
+    with client_of(agent) as registered, pytest.raises(CommandError, match=re.escape(said)):
+        await run_import(url, registered.call.agent.slug, *options)
+    assert not await models.Task.objects.aexists()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:///sdk.db", "postgresql+none://host/name"])
+async def test_a_url_that_the_engine_does_not_take_is_named(url: str) -> None:
+    with client_of(agent) as registered, pytest.raises(CommandError, match="cannot be opened"):
+        await run_import(url, registered.call.agent.slug)

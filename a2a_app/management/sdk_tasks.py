@@ -1,11 +1,13 @@
 """The table in which the official SDK's `DatabaseTaskStore` has its tasks."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+from django.core.management.base import CommandError
 
 from a2a_app.agents.content import clean
 from a2a_app.protocol import Task
@@ -38,14 +40,16 @@ class SDKTable:
     @classmethod
     @asynccontextmanager
     async def at(cls, url: str, name: str) -> AsyncIterator["SDKTable"]:
-        """Open a table by the URL that the SDK's engine has; raise LookupError if there is none."""
-        engine = create_async_engine(url)
-        try:
-            async with engine.connect() as connection:
+        """Open a table by the URL of the SDK's engine; raise CommandError where there is none."""
+        async with AsyncExitStack() as stack:
+            try:
+                engine = create_async_engine(url)
+                stack.push_async_callback(engine.dispose)
+                connection = await stack.enter_async_context(engine.connect())
                 there = await connection.run_sync(lambda sync: _columns_in(sync, name))
-                yield cls(connection, name, there)
-        finally:
-            await engine.dispose()
+            except Exception as error:  # each driver has errors of its own, if there is one
+                raise CommandError(f"The table {name!r} cannot be opened: {error!r}.") from error
+            yield cls(connection, name, there)
 
     async def rows(self, size: int) -> AsyncIterator[list[SimpleNamespace]]:
         """Yield batches of rows, each row with all columns of 1.x."""

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from a2a_app import database, models
 from a2a_app.agents import AgentNotFoundError, registry
+from a2a_app.management.batch_command import INTERRUPTED
 from a2a_app.models.owners import Scope, name_of_user
 from a2a_app.protocol import A2AError
 from a2a_app.store.imports import import_task
@@ -39,22 +42,31 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Take them over, and print how many there were of each kind."""
+        """Take them over, and print how many there were of each kind.
+
+        Raises:
+            CommandError: The agent, the owner, the table or the SDK is not there, or Ctrl-C came.
+        """
         try:
             registry.get(options["agent"])
         except AgentNotFoundError as error:
             raise CommandError(str(error)) from None
+        options["user_id"] = _user_id_of(options["owner"])
         counts: Counter[str] = Counter()
         try:
             asyncio.run(self._import(options, counts))
+        except KeyboardInterrupt:
+            raise CommandError("Stopped. Run it again to go on.", returncode=INTERRUPTED) from None
         finally:
-            done = ", ".join(f"{number} {what}" for what, number in counts.items())
+            done = ", ".join(f"{number} {what}" for what, number in counts.items()) or "0 tasks"
             self.stdout.write(f"{'Would import' if options['dry_run'] else 'Imported'}: {done}.")
 
     async def _import(self, options: dict[str, Any], counts: Counter[str]) -> None:
-        # It needs the SDK, which most projects do not have.
-        from a2a_app.management.sdk_tasks import SDKTable
-
+        try:
+            # It needs the SDK, which most projects do not have.
+            from a2a_app.management.sdk_tasks import SDKTable
+        except ImportError as error:
+            raise CommandError(str(error)) from error
         async with SDKTable.at(options["url"], options["table"]) as table:
             async for rows in table.rows(BATCH):
                 for row in rows:
@@ -90,7 +102,15 @@ def _owner_of(name: str, options: dict[str, Any]) -> tuple[str | None, Any]:
         return name_of_user(user.pk), user.pk
     if name and options["names"]:
         return f"name:{name}", None
-    owner = options["owner"]
-    if owner is not None and owner.startswith("user:"):
-        return owner, users.get(pk=owner.removeprefix("user:")).pk
-    return owner, None
+    return options["owner"], options["user_id"]
+
+
+def _user_id_of(owner: str | None) -> Any:
+    """Return the primary key of the user that an owner is; None: it is no user."""
+    kind, _, key = (owner or "").partition(":")
+    if kind != "user":
+        return None
+    with suppress(TypeError, ValueError, ValidationError):  # it is no primary key
+        if user := get_user_model()._default_manager.filter(pk=key).first():
+            return user.pk
+    raise CommandError(f"There is no user {key!r}, as --owner says.")
