@@ -217,7 +217,7 @@ class Execution:
         """Commit the agent's updates and its return; return the failure, if there is one."""
         try:
             await self._writer.flushed()
-        except (TaskEndedError, RunLostError) as loss:
+        except (TaskEndedError, RunLostError, database.AwayError) as loss:
             if not self.is_over:
                 logger.info("Run %s of task %s: %s", self.claim.run.id, self._turn.task_id, loss)
             self._stopped = True

@@ -30,8 +30,9 @@ async def does_a_step(turn: Turn) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("work", [says_something, does_a_step])
 async def test_a_turn_whose_database_was_away_for_long_is_given_up_and_begun_again(
-    settings: Settings, work: Callable[[Turn], Awaitable[None]]
+    settings: Settings, work: Callable[[Turn], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "a2a_app.runners")
     settings.A2A = {**settings.A2A, "LEASE_SECONDS": 0.6, "SWEEP_SECONDS": 0.05}
     begun, go_on, given_up, is_back = (asyncio.Event() for _ in range(4))
 
@@ -58,5 +59,8 @@ async def test_a_turn_whose_database_was_away_for_long_is_given_up_and_begun_aga
         await runners.current().begin()
         task = await sending
     assert task.status.state is TaskState.COMPLETED
+    # What it was about to say was refused, and what it did has failed.
+    said = "not brought to an end" if work is does_a_step else f"of task {task.id}: "
+    assert said in caplog.text
     outcomes = models.Run.objects.order_by("attempt").values_list("outcome", flat=True)
     assert await database.read(lambda: list(outcomes)) == [Outcome.LOST, Outcome.COMPLETED]
