@@ -23,10 +23,9 @@ from a2a_app.protocol import Role, TaskPushNotificationConfig, TaskState
 from a2a_app.store.prune import Age, forget_contexts, forget_tasks
 from a2a_app.store.quota import stored_by
 from a2a_app.store.removal import BATCH, remove_contexts
-from a2a_app.store.task_head import new_task_head, read_task_head
+from a2a_app.store.task_head import read_task_head
 from a2a_app.store.updates import MessageKey, MessageReceived, Returned, Update, Webhook
 from a2a_app.store.webhooks import put_webhook
-from a2a_app.store.writes import contexts
 from a2a_app.store.writes.append import append
 from a2a_app.store.writes.contexts import open_context, record
 from tests.tasks import SCOPE, begin, chunk, claim_of, new_message, status
@@ -303,20 +302,6 @@ def test_an_age_must_be_given_and_is_never_guessed() -> None:
         prune()
 
 
-@pytest.mark.parametrize("model", [models.Task, models.WaitingTask, models.Context])
-def test_what_plain_django_deletes_is_no_longer_counted_as_stored(model: Any) -> None:
-    kept = task()
-    stored = stored_by([SCOPE.owner])[SCOPE.owner]
-    gone = task(TaskState.INPUT_REQUIRED)
-    record(SCOPE, "answers", new_message(), new_message("yes", Role.AGENT))
-    rows = models.Context.objects.exclude(tasks=kept)
-    if model is not models.Context:
-        rows = model.objects.filter(pk=gone).only("pk")
-        stored += models.Context.objects.get(context_id="answers").stored
-    rows.delete()
-    assert stored_by([SCOPE.owner]) == {SCOPE.owner: stored}
-
-
 def test_what_is_deleted_is_released_once_whoever_hears_of_it(hearer: Hearer) -> None:
     task(days=9)
     prune("--days", "8")
@@ -351,29 +336,3 @@ def test_what_a_project_protects_stays_and_keeps_nothing_else(protected: set[UUI
     assert models.Event.objects.filter(task__in=kept).exists()
     protected.clear()
     assert prune("--days", "8") == "Deleted: 2 tasks, 3 conversations.\n"
-
-
-def test_a_message_for_a_conversation_that_is_deleted_meanwhile_begins_it_anew() -> None:
-    task(days=31, context_id="quiet")
-    key = open_context(SCOPE, "quiet")
-    head = new_task_head(agent=SCOPE.agent, owner=SCOPE.owner, context_id="quiet", context_key=key)
-    assert prune("--days", "30") == "Deleted: 1 tasks, 1 conversations.\n"
-    late = append(head, [MessageReceived(new_message("late"))]).head
-    context = models.Context.objects.get()
-    assert (context.context_id, late.context_key) == ("quiet", context.pk)
-    assert left() == {late.task_id}
-
-
-def test_so_does_an_answer_without_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_and_delete(scope: Scope, context_id: str) -> UUID:
-        key = open_context(scope, context_id)
-        if not deleted:
-            deleted.append(remove_contexts(models.Context.objects.filter(pk=key)))
-        return key
-
-    deleted: list[int] = []
-    monkeypatch.setattr(contexts, "open_context", open_and_delete)
-    record(SCOPE, "quiet", new_message(), new_message("yes", Role.AGENT))
-    context = models.Context.objects.get()
-    assert deleted == [1] and context.stored > 0
-    assert context.messages.count() == 2

@@ -76,12 +76,8 @@ def append(
     """
     now = now or current_time()
     change = _projected(head, updates, run, now)
-    if is_retry and (before := _committed_after(change)) is not None:
-        if before == change.before.seq:
-            return _appended(change, head=rows.head_after(change))
-        # Others came first. Whoever hears of it reads the log, which has the numbers.
-        change.events.clear()
-        return _appended(change, head=read_task_head(head.task_id))
+    if is_retry and (committed := _find_committed(change)) is not None:
+        return committed
     write = partial(_write, enqueue=enqueue, worker_slot=worker_slot, first_job=first_job)
     try:
         return write(change)
@@ -132,16 +128,20 @@ def _projected(
     return project(head, updates, run=run, at=now)
 
 
-def _committed_after(change: Change) -> int | None:
-    """Return after which number the log has these very events; None: it does not have them."""
+def _find_committed(change: Change) -> Appended | None:
+    """Return a change as the log has it; None: the log does not have its very events."""
     since = models.Event.objects.filter(task=change.head.task_id, seq__gt=change.before.seq)
     logged = list(since.order_by("seq").values_list("body", flat=True))
     wanted = [event.body for event in change.events]
-    # All that is logged since is of others, if it is not this.
     places = range(len(logged) - len(wanted) + 1) if wanted else ()
-    found = (place for place in places if logged[place : place + len(wanted)] == wanted)
-    place = next(found, None)
-    return None if place is None else change.before.seq + place
+    found = [place for place in places if logged[place : place + len(wanted)] == wanted]
+    if not found:
+        return None
+    if found[0] == 0:
+        return _appended(change, head=rows.head_after(change))
+    # Others came first. Whoever hears of it reads the log, which has the numbers.
+    change.events.clear()
+    return _appended(change, head=read_task_head(change.head.task_id))
 
 
 def _write(
