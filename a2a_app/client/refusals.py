@@ -14,9 +14,16 @@ from a2a_app.protocol import (
     UnavailableError,
 )
 
+# What others say comes into logs and rows.
+MOST_SAID = 2_000
+
 
 class RemoteAgentError(Exception):
     """An agent elsewhere cannot be called, or does not speak the protocol. The text says why."""
+
+    def __init__(self, message: str) -> None:
+        """Make the error, whose text may quote what has come."""
+        super().__init__(message[:MOST_SAID])
 
 
 class UnreachableError(RemoteAgentError):
@@ -55,7 +62,7 @@ def refusal_of(error: Mapping[str, Any]) -> A2AError:
 
     An error that the protocol does not know becomes an InternalError with its text.
     """
-    message = str(error.get("message") or "") or None
+    message = str(error.get("message") or "")[:MOST_SAID] or None
     details = error.get("data") or error.get("details") or []
     details = [each for each in details if isinstance(each, Mapping)]
     kind = _kind([each.get("reason") for each in details], error.get("code"))

@@ -22,7 +22,12 @@ from a2a_app.client import http
 from a2a_app.client.cards import CardSource
 from a2a_app.client.connection import Connection, Request
 from a2a_app.client.credentials import check_sendable, credentials_for
-from a2a_app.client.refusals import OF_THE_CARD, RemoteAgentError, UnreachableError
+from a2a_app.client.refusals import (
+    MOST_SAID,
+    OF_THE_CARD,
+    RemoteAgentError,
+    UnreachableError,
+)
 from a2a_app.protocol import A2AError, StreamResponse
 
 BINDINGS = ("JSONRPC", "HTTP+JSON")
@@ -335,7 +340,7 @@ def _translated(error: BaseException) -> BaseException:
         return protocol.UnsupportedOperationError("The agent does not have this operation.")
     ours = getattr(protocol, type(error).__name__, None)
     if isinstance(error, SdkError) and isinstance(ours, type) and issubclass(ours, A2AError):
-        return ours(str(error))
+        return ours(str(error)[:MOST_SAID])
     if isinstance(error, _MALFORMED):
         return RemoteAgentError(f"It is no answer of the protocol: {error}")
     return error

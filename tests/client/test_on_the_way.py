@@ -15,6 +15,7 @@ from a2a_app.agents import AgentCard, TaskState, signing
 from a2a_app.agents.extensions import IDEMPOTENT_SENDING
 from a2a_app.client import RemoteAgent, RemoteAgentError, UnreachableError
 from a2a_app.protocol import (
+    A2AError,
     InternalError,
     NoRoomError,
     PermissionDeniedError,
@@ -204,6 +205,26 @@ async def test_an_answer_that_is_none_says_what_it_is(answer: Any, kind: type[Ex
             await agent.get("t")
     # Some that show an error, and what has led to it, would never come to an end.
     assert caught.value.__cause__ is not caught.value
+
+
+LONG = "a" * 100_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(-32001, message=LONG),
+        error(-32050, message=LONG, data=[{"reason": "UNAVAILABLE"}]),
+        lambda _: httpx.Response(200, json={"jsonrpc": "2.0", "id": "1", "error": LONG}),
+    ],
+)
+async def test_an_error_of_another_agent_is_no_longer_than_a_line_of_a_log_may_be(
+    answer: Answer,
+) -> None:
+    async with RemoteAgent(BASE, transport=Peer(answer)) as agent:
+        with pytest.raises((A2AError, RemoteAgentError)) as caught:
+            await agent.get("t")
+    assert len(str(caught.value)) < 10_000
 
 
 @pytest.mark.parametrize(
