@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from itertools import accumulate
+from typing import Any
 from uuid import UUID
 
 from a2a_app import models, protocol
 from a2a_app.database import selects
+from a2a_app.database.selects import Selected
 from a2a_app.database.values import ByteLength
 from a2a_app.store.events import Event, LargeReadError
+
+_EVENT = ("seq", "turn", "state", "body", "artifact_id")
+_SIZE = ByteLength("body")
 
 
 def events_after(task_id: UUID, seq: int, *, limit: int, most: int | None = None) -> list[Event]:
@@ -22,16 +27,8 @@ def events_after(task_id: UUID, seq: int, *, limit: int, most: int | None = None
     Raises:
         LargeReadError: The first one alone has more than `most` bytes.
     """
-    # The numbers have no gaps. A limit would be part of the statement's text.
-    last = seq + (limit if most is None else _fitting(task_id, seq, limit, most))
-    found = selects.select_values(
-        models.Event,
-        ("seq", "turn", "state", "body", "artifact_id"),
-        order_by=("seq",),
-        task=task_id,
-        seq__gt=seq,
-        seq__lte=last,
-    )
+    count = limit if most is None else _fitting(task_id, seq, limit, most)
+    found = _select(_EVENT, task_id, seq, count) if count else []
     return [
         Event(number, turn, protocol.TaskState(state), body, artifact_id)
         for number, turn, state, body, artifact_id in found
@@ -40,17 +37,22 @@ def events_after(task_id: UUID, seq: int, *, limit: int, most: int | None = None
 
 def artifacts_after(task_id: UUID, seq: int, *, limit: int) -> list[tuple[int, str]]:
     """Return the numbers of the events after a number, in order, each with its artifact's id."""
-    later = models.Event.objects.filter(task=task_id, seq__gt=seq).order_by("seq")
-    return list(later.values_list("seq", "artifact_id")[:limit])
+    return _select(("seq", "artifact_id"), task_id, seq, limit)
 
 
 def _fitting(task_id: UUID, seq: int, limit: int, most: int) -> int:
     """Return how many of the next events, `limit` at most, have `most` bytes together."""
-    following = models.Event.objects.filter(task=task_id, seq__gt=seq, seq__lte=seq + limit)
-    sizes = list(following.order_by("seq").values_list(ByteLength("body"), flat=True))
+    sizes = [size for (size,) in _select((_SIZE,), task_id, seq, limit)]
     if sizes and sizes[0] > most:
         raise LargeReadError(sizes[0])
     return sum(total <= most for total in accumulate(sizes))
+
+
+def _select(selected: Selected, task_id: UUID, seq: int, limit: int) -> list[Any]:
+    """Return what is selected of the events after a number, in order."""
+    # The numbers have no gaps. A limit would be part of the statement's text.
+    within: dict[str, Any] = {"task": task_id, "seq__gt": seq, "seq__lte": seq + limit}
+    return selects.select_values(models.Event, selected, order_by=("seq",), **within)
 
 
 def read_positions(task_ids: Iterable[UUID]) -> list[tuple[UUID, int, int]]:
