@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -22,7 +22,7 @@ from a2a_app.pages import conversation, timeline
 from a2a_app.pages.contents import Budget
 from a2a_app.protocol import Artifact, Message, Part, Role, TaskState
 from a2a_app.store.claims import Claim
-from a2a_app.store.updates import ArtifactUpdate, StatusUpdate, Update
+from a2a_app.store.updates import ArtifactUpdate, Returned, StatusUpdate, Update
 from a2a_app.store.writes.append import append
 from tests.tasks import begin, begin_and_claim, chunk, status
 
@@ -240,6 +240,20 @@ def test_a_conversation_is_shown_in_pages_in_the_order_of_the_log(boss: Browser)
     assert said(page) == expected[-conversation.ITEMS :]
     [earlier] = re.findall(r'href="(\?earlier=\d+)"', page)
     assert said(page_of(boss, claim.head.task_id, earlier)) == expected[: -conversation.ITEMS]
+
+
+def test_what_was_said_and_done_has_its_day_where_that_is_another(boss: Browser) -> None:
+    claim = begin_and_claim(text="Please.")
+    append(claim.head, [status(TaskState.WORKING, "Yes."), Returned()], run=claim.run)
+    days = [datetime(2026, 3, day, 10, 5, 1, tzinfo=UTC) for day in (1, 1, 4)]
+    for rows in (models.Message.objects.order_by("seq"), models.Event.objects.order_by("seq")):
+        for row, day in zip(rows, days[-len(rows) :], strict=True):
+            type(row)._default_manager.filter(pk=row.pk).update(created_at=day)
+    page = page_of(boss, claim.head.task_id)
+    said = re.findall(r"<time [^>]*>([^<]*)</time> · ", page)
+    assert said == ["03/01/2026 10:05:01", "03/04/2026 10:05:01"]
+    done = re.findall(r"<td><time [^>]*>([^<]*)</time></td>", page)
+    assert done == ["03/04/2026 10:05:01.000", "03/01/2026 10:05:01.000", "10:05:01.000"]
 
 
 @pytest.mark.parametrize("query", ["?earlier=x", "?older=-1", "?older=" + "9" * 40, "?earlier=%00"])
