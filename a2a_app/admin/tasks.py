@@ -175,7 +175,7 @@ class TaskAdmin(TaskActions):
             "badge": badge(task.state),
             "lines": [(line, badge(line.state) if line.state else "") for line in lines],
             "may_rerun": page.is_over and self.has_rerun_permission(request),
-            "answer_url": answer_url(task),
+            "answer_url": answer_url(request, task),
             "may_cancel": not page.is_over and self.has_cancel_permission(request),
             **{f"{name}_url": self._url_of(task, name) for name in self._views()},
         }

@@ -290,10 +290,14 @@ def _message(waiting: Waiting, given: dict[str, Any]) -> Message:
     return Message(message_id=str(uuid4()), role=Role.USER, task_id=task_id, parts=parts)
 
 
-def answer_url(task: models.Task) -> str:
-    """Return the URL of the page that answers a task; empty for a task that does not wait."""
-    waits = TaskState(task.state).is_interrupted
-    return reverse("admin:a2a_app_waitingtask_change", args=[task.pk]) if waits else ""
+def answer_url(request: HttpRequest, task: models.Task) -> str:
+    """Return the URL at which somebody may answer a task; empty: it waits for others or nobody."""
+    if not TaskState(task.state).is_interrupted:
+        return ""
+    wanted = task.approvals.filter(ended_at=None).values_list("permission", flat=True).first()
+    if not request.user.has_perm(wanted or "a2a_app.answer_task"):
+        return ""
+    return reverse("admin:a2a_app_waitingtask_change", args=[task.pk])
 
 
 def _was_asked(request: HttpRequest, task_id: str) -> bool:

@@ -218,8 +218,12 @@ async def test_staff_answers_what_another_agent_asks_and_a_turn_has_passed_on() 
 
 @pytest.mark.slow
 async def test_each_sees_and_answers_what_it_may() -> None:
+    def leads_to_answer(page: str, each: Task) -> bool:
+        return f'href="{page_of(each)}">Answer</a>' in page
+
     with client_of(asks) as client, client_of(asks_staff) as other:
         task, deciding = await client.send(), await other.send()
+        boss, _ = await staff("view_task", "answer_task", CODENAME, name="boss")
         browser, user = await staff(CODENAME)
         shown = (await get(browser, LIST)).text
         assert page_of(deciding) in shown and page_of(task) not in shown
@@ -230,6 +234,9 @@ async def test_each_sees_and_answers_what_it_may() -> None:
             assert "You may not answer this." in (await get(browser, page_of(each))).text
             refused = await browser.post(page_of(each), {"text": "x", "choice": "yes"})
             assert refused.status_code == 403
+            of_task = reverse("admin:a2a_app_task_change", args=[each.id])
+            assert not leads_to_answer((await get(browser, of_task)).text, each)
+            assert leads_to_answer((await get(boss, of_task)).text, each)
         await user.user_permissions.aclear()
         assert (await get(browser, LIST)).status_code == 403
         assert LIST not in (await get(browser, reverse("admin:index"))).text
