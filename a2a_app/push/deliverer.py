@@ -5,6 +5,7 @@ import logging
 import random
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from a2a_app import broadcast, conf, database, logs, models, signals, telemetry
@@ -13,7 +14,7 @@ from a2a_app.models import owners
 from a2a_app.push.payloads import PAYLOADS, NoMemoryError, rooms
 from a2a_app.push.sender import NotDeliveredError, Sender
 from a2a_app.store import deliveries
-from a2a_app.store.deliveries import HOST_LIMIT, Delivery, Room
+from a2a_app.store.deliveries import HOST_LIMIT, Claimed, Delivery, Room
 from a2a_app.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
@@ -44,15 +45,19 @@ class Deliverer(Sweeper):
         super().__init__()
         self._worker = worker
         self._deliveries: dict[UUID, asyncio.Task[None]] = {}
+        # Of which no look has heard yet.
+        self._claiming: asyncio.Task[Claimed] | None = None
         self._room = Room(Shares(conf.current().push_concurrency))
         # The queue after which the next search in turn begins.
         self._after = -1
 
     async def close(self) -> None:
         """Stop, and let other processes at once deliver what is left."""
-        under_way = list(self._deliveries.values())
+        under_way: list[asyncio.Task[Any]] = list(self._deliveries.values())
         for task in under_way:
             task.cancel()
+        if self._claiming is not None:
+            under_way.append(self._claiming)
         await asyncio.gather(*under_way, return_exceptions=True)
         if under_way:
             with suppress(database.AwayError):  # The leases run out.
@@ -61,15 +66,7 @@ class Deliverer(Sweeper):
     async def look(self) -> None:
         """Begin the deliveries that are due, as many as there is room for."""
         while (free := self._room.resize(conf.current().push_concurrency)) > 0:
-            claimed = await database.run(
-                deliveries.claim_due,
-                self._worker,
-                limit=min(free, HOST_LIMIT),
-                lease=delivery_lease(),
-                room=self._room.copy(),
-                after=self._after,
-                under_way=frozenset(self._deliveries),
-            )
+            claimed = await self._claim(min(free, HOST_LIMIT))
             self._after = claimed.after
             for delivery in claimed.deliveries:
                 self._start(delivery)
@@ -77,6 +74,22 @@ class Deliverer(Sweeper):
                 if claimed.has_more_to_see:
                     self.ring()
                 return
+
+    async def _claim(self, limit: int) -> Claimed:
+        """Claim what is due. If the caller is cancelled meanwhile, `close` releases it."""
+        work = database.run(
+            deliveries.claim_due,
+            self._worker,
+            limit=limit,
+            lease=delivery_lease(),
+            room=self._room.copy(),
+            after=self._after,
+            under_way=frozenset(self._deliveries),
+        )
+        self._claiming = asyncio.create_task(work)
+        claimed = await asyncio.shield(self._claiming)
+        self._claiming = None
+        return claimed
 
     def report(self) -> None:
         """Log that a look failed."""

@@ -179,6 +179,8 @@ class Runner(ABC):
 
     async def close(self) -> None:
         """End the work on this event loop: turns under way are finished or given up."""
+        self.worker.is_closing = True  # first: nothing begins anew meanwhile
+        works = [self.worker.close()]
         background = self._background.pop()
         if background is not None:
             background.sweep.cancel()
@@ -187,9 +189,9 @@ class Runner(ABC):
             background.cancel.cancel()
             for task in background.upkeep:
                 task.cancel()
-            await background.deliverer.close()
+            works.append(background.deliverer.close())
         # The closed worker is not removed, so that it refuses turns that come after this.
-        await self.worker.close()
+        await asyncio.gather(*works)
         self._neglected_since = None
 
     def forget_worker(self) -> None:

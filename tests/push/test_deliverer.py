@@ -6,14 +6,16 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
-from a2a_app import database, models
+from a2a_app import database, models, runners
 from a2a_app.agents import Turn
 from a2a_app.protocol import TaskPushNotificationConfig
 from a2a_app.push.deliverer import Deliverer
 from a2a_app.store.updates import Webhook
 from a2a_app.store.webhooks import announce, put_webhook
 from tests.clients.operations import client_of
+from tests.gate import Gate
 from tests.receiver import Receiver, receiving
+from tests.tasks import begin
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -55,3 +57,25 @@ async def test_a_webhook_that_is_replaced_gets_nothing_before_its_old_delivery_h
             await deliverer.look()
             await new.gets(1)
             await deliverer.close()
+
+
+async def test_a_webhook_that_is_claimed_as_the_process_ends_is_left_to_others_at_once(
+    settings: Settings,
+) -> None:
+    settings.A2A = {**settings.A2A, "DATABASE_THREADS": 1, "SWEEP_SECONDS": 600}
+    gate, runner = Gate(), runners.current()
+    task_id = (await database.run(begin)).head.task_id
+    await database.run(replace, task_id, Receiver())
+    await gate.put()
+    await runner.begin()
+    assert await asyncio.to_thread(gate.reached.wait, SECONDS)
+    closing = asyncio.create_task(runner.close())
+    # More steps than it takes to come to what waits.
+    for _ in range(50):
+        await asyncio.sleep(0)
+    await runner.begin()
+    assert not runner.is_at_work, "nothing begins again while all is being ended"
+    gate.open.set()
+    await closing
+    stored = await database.run(models.PushNotificationConfig.objects.get)
+    assert stored.worker == ""
