@@ -76,7 +76,14 @@ async def reap(lost: Iterable[LostRun], enqueue: Callable[[UUID], None]) -> Reap
     for run in lost:
         logs.subject.set(logs.Subject(str(run.task_id), run.context_id, run.agent))
         decision = decide(run)
-        if await _carry_out(decision, run, enqueue):
+        try:
+            is_done = await _carry_out(decision, run, enqueue)
+        except database.AwayError:
+            raise
+        except Exception:  # whatever is wrong with its rows, the others must be begun again
+            logger.exception("Run %s is lost, and could not be dealt with.", run.id)
+            continue
+        if is_done:
             reaped.counts[decision] += 1
             if decision is Decision.RETRY and not pause_after(run):
                 reaped.retried.append(run.task_id)

@@ -74,3 +74,14 @@ def test_a_turn_that_is_lost_again_is_left_alone_for_a_while() -> None:
     assert waiting("load-retry") == []
     models.Run.objects.filter(pk=third.pk).update(lease_until=before)
     assert waiting("load-retry") == [task.pk]
+
+
+def test_a_lost_run_that_cannot_be_dealt_with_keeps_no_other_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spoilt, other = lost("load", hours=1), lost("load")
+    # As by a hand in the database.
+    models.Task.objects.filter(pk=spoilt.pk).update(state="spoilt")
+    assert reap() == "1 failed\n"
+    assert state(other) == "FAILED"
+    assert "could not be dealt with" in caplog.text
