@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from a2a_app import conf, database, telemetry
@@ -207,7 +208,31 @@ class Runner(ABC):
             logger.exception("Turns under way were not given up; their leases will run out.")
 
     async def sweep(self) -> None:
-        """Retry or fail lost runs, and start turns that nobody has begun (R6, R7)."""
+        """Retry or fail lost runs, and start turns that nobody has begun (R6, R7).
+
+        Raises:
+            AwayError: The database cannot serve for now.
+            ExceptionGroup: Parts of it have failed. The others are done.
+        """
+        failures = []
+        for part in (
+            self._begin_again,
+            self.worker.revisions.look,
+            self._start_unstarted,
+            self._look_for_workers,
+            partial(database.run, _keep_up),
+        ):
+            try:
+                await part()
+            except database.AwayError:
+                raise
+            except Exception as failure:  # no turn waits for what has nothing to do with it
+                failures.append(failure)
+        if failures:
+            raise ExceptionGroup("Parts of the sweep have failed.", failures)
+
+    async def _begin_again(self) -> None:
+        """Have turns go on whose runs are lost, or whose questions were not decided in time."""
         lost = await database.run(_find_lost, self.worker.run_ids)
         # Asked after the reading, so that no jump can come between.
         if await self._clocks.get().is_steady():
@@ -216,11 +241,6 @@ class Runner(ABC):
                 await self.start(task_id)
         for task_id in await expire(self.enqueue):
             await self.start(task_id)
-        await self.worker.revisions.look()
-        await self._start_unstarted()
-        await self._look_for_workers()
-        # The last, so that nothing that goes wrong with it keeps a turn from being begun.
-        await database.run(_keep_up)
 
     async def _start_unstarted(self) -> None:
         for task_id in await self.find_unstarted():
