@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from a2a_app import conf, health, runners
 from a2a_app.bindings.grpc.calls import OpenCalls
 from a2a_app.bindings.grpc.services import handler_of, served
+from a2a_app.protocol.scalars import MAX_INT32
 from a2a_app.runners.base import END_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ PING_SECONDS = 20
 # half of it leaves room for a ping that was late. Without this, gRPC takes one in five minutes,
 # and ends the connection at the third too many.
 MIN_PING_SECONDS = 5.0
+
+# How many calls a connection may have at once, where twice `STREAMS_PER_OWNER` is not more. gRPC
+# has no limit, and each takes about 30 KB before its message has come.
+MOST_CALLS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ class GrpcServer:
 
 def _options() -> list[tuple[str, int]]:
     current = conf.current()
+    most = current.streams_per_owner
     return [
         ("grpc.max_receive_message_length", current.max_body_bytes),
         # Two processes at one port would each get some of the calls, and no error.
@@ -138,4 +144,5 @@ def _options() -> list[tuple[str, int]]:
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", int(MIN_PING_SECONDS * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_concurrent_streams", max(MOST_CALLS, 2 * most) if most else MAX_INT32),
     ]

@@ -82,6 +82,25 @@ async def test_a_client_may_ask_for_signs_of_life_while_its_stream_is_quiet(
     await server.end()
 
 
+async def test_a_connection_has_so_many_calls_at_once_and_no_more(
+    a2a: ChangeSettings, runtime: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MOST_CALLS", 2)
+    a2a(PUBLIC_URL="https://agents.example.com", STREAMS_PER_OWNER=1)
+    server = GrpcServer("127.0.0.1", 0)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watching = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        for each in watching:
+            assert (await each.read()).status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+        # The client keeps it back, or the server refuses it.
+        assert caught.value.code().name in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+    await server.end()
+
+
 async def test_the_server_ends_streams_at_once_and_tells_their_clients_to_come_back(
     server: GrpcServer, client: GrpcClient
 ) -> None:
