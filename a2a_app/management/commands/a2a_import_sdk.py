@@ -51,7 +51,6 @@ class Command(BaseCommand):
             registry.get(options["agent"])
         except AgentNotFoundError as error:
             raise CommandError(str(error)) from None
-        options["user_id"] = _user_id_of(options["owner"])
         counts: Counter[str] = Counter()
         try:
             asyncio.run(self._import(options, counts))
@@ -67,6 +66,7 @@ class Command(BaseCommand):
             from a2a_app.management.sdk_tasks import SDKTable
         except ImportError as error:
             raise CommandError(str(error)) from error
+        options["user_id"] = await database.read(_user_id_of, options["owner"])
         async with SDKTable.at(options["url"], options["table"]) as table:
             async for rows in table.rows(BATCH):
                 for row in rows:
