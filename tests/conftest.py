@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
+from django.core.cache import cache
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.dispatch import receiver
@@ -151,8 +152,9 @@ async def new_connections(runtime: None) -> AsyncIterator[None]:
 
 @pytest.fixture
 def reconnecting(runtime: None) -> Iterator[None]:
-    """Let the test's own thread connect again after its connection was broken off."""
+    """Let all threads connect again after a test that broke connections off or had no patience."""
     yield
+    store_database.close()
     connections.close_all()
 
 
@@ -188,6 +190,13 @@ def serve() -> Iterator[Serve]:
         for process in started:
             # pytest shows it where the test has failed.
             sys.stdout.write(process.output()[-20_000:])
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached() -> Iterator[None]:
+    """Let no test see what another one has cached, such as figures or wrong passwords."""
+    yield
+    cache.clear()
 
 
 @pytest.fixture

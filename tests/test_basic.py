@@ -2,14 +2,13 @@
 
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.core.cache import caches
 from django.http import HttpRequest
 from django.test import AsyncClient
 
@@ -39,15 +38,13 @@ class Forgetful(Strict):
 
 
 @pytest.fixture(autouse=True)
-def counting(settings: Any) -> Iterator[type[Counting]]:
+def counting(settings: Any) -> type[Counting]:
     """Count what is checked, and begin without guesses."""
     settings.AUTHENTICATION_BACKENDS = [f"{Counting.__module__}.Counting"]
     Counting.checked.clear()
     Counting.begun = threading.Semaphore(0)
     Counting.gate.set()
-    caches["default"].clear()
-    yield Counting
-    caches["default"].clear()
+    return Counting
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.core.cache import cache
 from django.test import Client as Browser
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -20,11 +19,6 @@ from tests.tasks import begin, begin_and_claim, status
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/a2a_app/"
-
-
-@pytest.fixture(autouse=True)
-def nothing_cached() -> None:
-    cache.clear()
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """What the tests of the bindings share: the middleware that requests meet, and tasks to aim at."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 
 from a2a_app.bindings import throttles
 from tests.bindings.mangling import Stored
@@ -25,13 +24,10 @@ def whole_chain(settings: Any) -> None:
 
 
 @pytest.fixture
-def one_minute(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all requests of a test be counted in one minute, in which there were none before."""
     now = time.time()
     monkeypatch.setattr(throttles, "time", SimpleNamespace(time=lambda: now))
-    cache.clear()
-    yield
-    cache.clear()
 
 
 @pytest.fixture

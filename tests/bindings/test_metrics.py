@@ -7,7 +7,6 @@ from typing import cast
 import pytest
 from asgiref.sync import sync_to_async
 from django.core import checks
-from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
 from django.http import HttpResponse
@@ -35,7 +34,6 @@ OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.
 @pytest.fixture(autouse=True)
 def token(a2a: ChangeSettings) -> None:
     a2a(METRICS_TOKEN=TOKEN)
-    cache.clear()
 
 
 def samples_of(response: HttpResponseBase) -> dict[str, float]:

@@ -7,7 +7,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -116,12 +115,10 @@ def test_the_hours_of_a_day_are_there_also_where_nothing_happened() -> None:
 
 
 def test_cached_figures_are_read_once(django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    cache.clear()
     first = figures.cached()
     begin()
     with django_assert_num_queries(0):
         assert figures.cached() == first
-    cache.clear()
 
 
 def test_the_command_exits_by_how_the_site_is() -> None:
