@@ -52,9 +52,14 @@ def free_port() -> int:
     probe.bind(("127.0.0.1", 0))
     port = int(probe.getsockname()[1])
     _held.append(probe)
-    while len(_held) > (HELD if sys.platform == "linux" else 0):
-        _held.popleft().close()
+    _let_go(HELD if sys.platform == "linux" else 0)
     return port
+
+
+@atexit.register
+def _let_go(most: int = 0) -> None:
+    while len(_held) > most:
+        _held.popleft().close()
 
 
 @cache
