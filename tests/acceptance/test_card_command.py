@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from tests.servers import Process, fresh_database, web_server
 
+SECONDS = 60
 KEY = ECKey.generate_key("P-256")
 CARD = "/a2a/load/.well-known/agent-card.json"
 # Protected headers: of a signature, with a member of a wrong type, and nested too deeply to read.
@@ -43,7 +44,7 @@ def server() -> Iterator[Process]:
 
 @pytest.fixture
 def card(server: Process) -> dict[str, Any]:
-    given: dict[str, Any] = httpx.get(server.url + CARD).json()
+    given: dict[str, Any] = httpx.get(server.url + CARD, timeout=SECONDS).json()
     return given
 
 
@@ -62,7 +63,7 @@ def test_a_card_in_a_file_is_verified_with_keys_that_are_given_only(
 ) -> None:
     genuine = written(tmp_path / "card.json", card)
     forged = written(tmp_path / "forged.json", {**card, "name": "Other"})
-    keys = httpx.get(f"{server.url}/.well-known/jwks.json").json()
+    keys = httpx.get(f"{server.url}/.well-known/jwks.json", timeout=SECONDS).json()
     trusted = [
         ("--key", written(tmp_path / "key.pem", KEY.as_pem(private=False).decode())),
         ("--jwks", written(tmp_path / "keys.json", keys)),
@@ -140,7 +141,8 @@ def test_a_card_is_printed_as_clients_get_it(server: Process, settings: Settings
     pem = KEY.as_pem(private=True).decode()
     settings.A2A = {**settings.A2A, "SIGNING_KEY": pem, "PUBLIC_URL": server.url}
     printed = json.loads(a2a_card("load"))
-    served = httpx.get(server.url + CARD, headers={"A2A-Version": "1.0"}).json()
+    named = {"A2A-Version": "1.0"}
+    served = httpx.get(server.url + CARD, headers=named, timeout=SECONDS).json()
     # Each process signs its own card.
     theirs, ours = (card.pop("signatures")[0]["protected"] for card in (served, printed))
     assert (printed, ours) == (served, theirs)

@@ -17,7 +17,7 @@ from tests.clients.ways import WAYS, Way, answers_of, code_of
 from tests.conftest import ChangeSettings
 from tests.wire import load_message, strict_json
 
-SECONDS = 20
+SECONDS = 60
 LIMIT = 2
 HANGS = {"message": load_message(chunks=0, end="hang")}
 STREAM = Way("jsonrpc", "1.0", streams=True)

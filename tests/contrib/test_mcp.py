@@ -55,7 +55,7 @@ async def connected(site: Process, mode: str = "auto", name: str = "ann") -> Asy
     """Connect the official client in the name of a caller, in one of the protocol's two eras."""
     async with (
         asyncio.timeout(SECONDS),
-        httpx2.AsyncClient(headers={"X-User": name}) as http,
+        httpx2.AsyncClient(headers={"X-User": name}, timeout=SECONDS) as http,
         Client(streamable_http_client(f"{site.url}/mcp/", http_client=http), mode=mode) as client,
     ):
         yield client
@@ -204,7 +204,7 @@ async def test_requests_are_refused_as_those_of_the_api_are(site: Process) -> No
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     url = f"{site.url}/mcp/"
     known = {"X-User": "ann"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=SECONDS) as client:
         unknown = await client.post(url, json=body)
         of_a_page = await client.post(
             url, content=json.dumps(body), headers={**known, "Content-Type": "text/plain"}
