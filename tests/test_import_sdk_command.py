@@ -1,6 +1,5 @@
 """`manage.py a2a_import_sdk`, with tables that the official SDK has written."""
 
-import asyncio
 import io
 import re
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from a2a_app.agents import Turn
 from a2a_app.protocol import TaskState, UnsupportedOperationError
 from tests.clients.operations import OperationsClient, client_of
 from tests.tasks import new_message
+from tests.threads import in_thread
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -112,7 +112,7 @@ async def run_import(url: str, agent: str, *more: str) -> str:
             "a2a_import_sdk", url, "--agent", agent, *more, stdout=printed, stderr=io.StringIO()
         )
 
-    await asyncio.to_thread(call)
+    await in_thread(call)
     return printed.getvalue()
 
 

@@ -12,6 +12,7 @@ from a2a_app import models
 from a2a_app.agents import Turn
 from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
+from tests.threads import in_thread
 
 SECONDS = 30
 
@@ -35,7 +36,7 @@ def client(a2a: ChangeSettings, runtime: None) -> Any:
 async def told(name: str, *options: object) -> tuple[str, str]:
     """Call a command in a thread, and return what it says of texts, and of states."""
     texts, states = StringIO(), StringIO()
-    called = asyncio.to_thread(call_command, name, *map(str, options), stdout=texts, stderr=states)
+    called = in_thread(call_command, name, *map(str, options), stdout=texts, stderr=states)
     await asyncio.wait_for(called, SECONDS)
     return texts.getvalue(), states.getvalue()
 

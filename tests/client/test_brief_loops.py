@@ -15,6 +15,7 @@ from a2a_app.runners.loops import wait_for_background
 from tests.approvals import PERMISSION
 from tests.clients.operations import client_of
 from tests.servers import Database, fresh_database, managed
+from tests.threads import in_thread
 
 BEGIN = """
 import json
@@ -116,7 +117,7 @@ async def test_a_turn_that_goes_on_after_a_decision_outlives_its_call(lasting_lo
         await user.user_permissions.aadd(
             await Permission.objects.aget(codename=PERMISSION.partition(".")[2])
         )
-        await asyncio.to_thread(async_to_sync(decide), approval.pk, "yes", user=user)
+        await in_thread(async_to_sync(decide), approval.pk, "yes", user=user)
         decided.set()
         events = [event async for event in client.subscribe(task.id)]
         ended = await client.get(task.id)

@@ -1,6 +1,5 @@
 """Replay: an agent's present code against recorded turns, without a step done or a row written."""
 
-import asyncio
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection
 from pydantic import ValidationError
 
 from a2a_app import database, events, models
@@ -26,6 +25,7 @@ from tests.clients.operations import OperationsClient, client_of
 from tests.conftest import ChangeSettings
 from tests.sleepers import ended, is_asleep
 from tests.tasks import new_message
+from tests.threads import in_thread
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -124,8 +124,6 @@ def told(*options: str) -> tuple[int, str]:
         call_command("a2a_replay", *options, stdout=out)
     except SystemExit as ending:
         return int(str(ending.code)), out.getvalue()
-    finally:
-        connections.close_all()
     return 0, out.getvalue()
 
 
@@ -145,7 +143,7 @@ async def replayed_by_command(code: Any, task_id: str, *options: str) -> tuple[i
     called.clear()
     before = await sync_to_async(contents)()
     with agent_for_test(code, **DURABLE):
-        found = await asyncio.to_thread(told, task_id, *options)
+        found = await in_thread(told, task_id, *options)
     assert await sync_to_async(contents)() == before
     assert called == []
     return found
@@ -282,7 +280,7 @@ async def test_a_recording_is_a_fixture_for_tests_without_a_database(
     await database.run(models.Task.objects.all().delete)
     with agent_for_test(reads, **DURABLE) as agent:
         assert (await areplay(agent, path)).end == "the code has returned"
-        await asyncio.to_thread(replay_in_thread, agent, path)
+        await in_thread(replay_in_thread, agent, path)
     with (
         agent_for_test(other_step, **DURABLE) as changed,
         pytest.raises(AssertionError, match=r"orders differs from .*\n(.*\n)*\+ "),
@@ -319,7 +317,7 @@ async def test_attempts_at_a_turn_that_is_not_durable_are_not_added_up() -> None
     with client_of(asks, slug="asks") as client:
         task = await client.send()
         await client.send(answer(task, Part(text="yes")))
-        code, text = await asyncio.to_thread(told, task.id)
+        code, text = await in_thread(told, task.id)
     assert (code, text.count("Looking.")) == (0, 1), text
 
 
@@ -335,7 +333,7 @@ async def test_a_turn_that_there_is_not_is_refused(options: list[str], text: str
         task = await client.send()
         given = options if options == ["none"] else [task.id, *options]
         with pytest.raises(CommandError, match=text):
-            await asyncio.to_thread(told, *given)
+            await in_thread(told, *given)
 
 
 def test_a_file_that_is_no_recording_is_refused() -> None:

@@ -35,6 +35,7 @@ from tests.conftest import ChangeSettings
 from tests.receiver import receiving
 from tests.test_authentication import issue
 from tests.test_tokens import token
+from tests.threads import in_thread
 from tests.wire import message
 
 HERE = __name__
@@ -323,7 +324,7 @@ async def test_the_password_of_a_database_that_does_not_answer_is_repeated_nowhe
         planted.look("answers", repr(health.current()))
         assert health.current().database > 0
         # In a thread of its own, which has no connection yet.
-        found = await asyncio.to_thread(lambda: list(doctor.findings()))
+        found = await in_thread(lambda: list(doctor.findings()))
         assert "does not answer" in str(found)
         planted.look("answers", str(found))
         database.close()

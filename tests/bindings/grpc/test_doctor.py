@@ -1,6 +1,5 @@
 """What `manage.py a2a_doctor` says of the gRPC interface that a card lists."""
 
-import asyncio
 from typing import Any
 
 import grpc
@@ -16,6 +15,7 @@ from tests.bindings.users import TOKEN
 from tests.certificates import as_pem, authority, certificate, key_pem
 from tests.conftest import ChangeSettings
 from tests.servers import free_port
+from tests.threads import in_thread
 
 WELL = {"gRPC TLS": "note", "gRPC health": "good", "gRPC": "good", "gRPC reflection": "good"}
 
@@ -26,7 +26,7 @@ async def levels(url: str, key: str = "") -> dict[str, str]:
         url=url, protocol_binding="GRPC", protocol_version="1.0", tenant="load"
     )
     # In a thread: the server is on this event loop.
-    found = await asyncio.to_thread(lambda: list(examine_grpc(interface, key)))
+    found = await in_thread(lambda: list(examine_grpc(interface, key)))
     return {each.subject: each.level for each in found}
 
 
