@@ -118,8 +118,10 @@ async def test_a_turn_that_goes_on_after_a_decision_outlives_its_call(lasting_lo
             await Permission.objects.aget(codename=PERMISSION.partition(".")[2])
         )
         await in_thread(async_to_sync(decide), approval.pk, "yes", user=user)
+        stream = client.subscribe(task.id)
+        events = [await anext(stream)]  # before the turn can end
         decided.set()
-        events = [event async for event in client.subscribe(task.id)]
+        events += [event async for event in stream]
         ended = await client.get(task.id)
     assert ended.status.state is TaskState.COMPLETED, events
     assert ended.artifacts[0].parts[0].text == "yes"
