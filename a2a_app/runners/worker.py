@@ -154,7 +154,7 @@ class Worker:
             return
         if self.free_slots > 0 and (owner is None or self._admit(owner)):
             self._start_task(task_id, slot=_Slot(owner))
-        elif owner is None or not self._waiting.add(task_id, owner):
+        elif not self._waiting.add(task_id, owner or ""):
             self._lookout.has_more = True
 
     async def work_on(self, task_id: UUID) -> None:
@@ -297,13 +297,13 @@ class Worker:
         agents = registry.slugs()
 
         def admit(head: TaskHead, began: str) -> str | None:
-            revision = self.revisions.revision_for(head.agent, began)
-            if revision is None:
+            if (revision := self.revisions.revision_for(head.agent, began)) is None:
                 return None
-            if slot.owner is None and self._admit(head.owner):
-                slot.owner = head.owner
-            self._lookout.has_more |= slot.owner is None
-            return None if slot.owner is None else revision
+            if slot.owner is None and not self._admit(head.owner):
+                self._lookout.has_more = True  # and never False, in a thread of the database
+                return None
+            slot.owner = head.owner
+            return revision
 
         def claim(**_: bool) -> Claim | None:
             earlier = tuple(slots)

@@ -230,23 +230,3 @@ async def test_a_slot_that_was_reserved_and_not_used_goes_to_a_turn_that_waits(
         # Its turn is there already, and goes on.
         done = await client.send(answer(task, Part(text="yes")))
     assert done.status.state is TaskState.COMPLETED
-
-
-async def test_a_turn_whose_owner_has_to_be_found_out_waits_for_a_place_of_this_owner(
-    a2a: ChangeSettings,
-) -> None:
-    a2a(MAX_RUNS=2, SWEEP_SECONDS=600)
-    with gate() as (client, opened, begun):
-        many, few = (OperationsClient(client.call.agent, f"name:{who}") for who in ("many", "few"))
-        await many.send("many", return_immediately=True)
-        ending = await few.send("few", return_immediately=True)
-        async with asyncio.timeout(SECONDS):
-            assert {await begun.get(), await begun.get()} == {"many", "few"}
-            lost = await database.run(begin, "many again", scope=Scope("gate", "name:many"))
-            runners.current().worker.start(lost.head.task_id)
-            await few.cancel(ending.id)
-            await few.send("few again", return_immediately=True)
-            assert await begun.get() == "few again"
-            opened.set()
-            assert await begun.get() == "many again"
-        await all_ended()
